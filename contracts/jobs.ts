@@ -1,0 +1,176 @@
+/**
+ * What a stage's job (a Python program, run by Ray or Kubeflow) is given and gives back.
+ *
+ * A job is started as `python -m shelfcast.<stage> --dir DIR`. DIR holds `spec.json` (written before the start);
+ * the job writes its outputs there and, last and atomically, `result.json`. Where the user or the data is at
+ * fault it writes `error.json` ({ type, message }) and exits with code 2. Any other failure is worth a retry.
+ * A job may append lines to `progress.jsonl`. Keys are camelCase on both sides; weeks are ISO dates.
+ */
+import { z } from 'zod';
+
+const isoDate = z.iso.date();
+
+export const snapshotSchema = z.object({
+  /** `<dataset>-<batch number>-<first 12 hex digits of the content hash>`. */
+  id: z.string(),
+  dataset: z.string(),
+  batchId: z.int(),
+  /** SHA-256 over all rows of the snapshot in key order, hex. */
+  contentHash: z.string(),
+  rowCount: z.int(),
+  seriesCount: z.int(),
+  firstWeek: isoDate,
+  lastWeek: isoDate,
+});
+export type Snapshot = z.infer<typeof snapshotSchema>;
+
+export interface IngestSpec {
+  dataset: string;
+  /** Unique per run: a second job with the same id finds the first one's batch instead of making another. */
+  requestId: string;
+  source:
+    | { kind: 'generated'; stores: number; departments: number; weeks: number; seed: number }
+    | { kind: 'walmart-csv'; path: string };
+  maxBadRowShare: number;
+}
+
+export const ingestResultSchema = z.object({
+  snapshot: snapshotSchema,
+  /** Rows that were new or differed from the newest known value. */
+  insertedRows: z.int(),
+  unchangedRows: z.int(),
+  badRows: z.int(),
+  /** bad-rows.csv (file, line, column, value, rule), or null when there were none. */
+  badRowsUri: z.string().nullable(),
+  /** Parquet (store, dept, week, expected_sales) of the generator's noise-free means; null for real data. */
+  oracleUri: z.string().nullable(),
+});
+export type IngestResult = z.infer<typeof ingestResultSchema>;
+
+export interface FeaturesSpec {
+  snapshot: Snapshot;
+  feastProject: string;
+  horizonWeeks: number;
+}
+
+export const featuresResultSchema = z.object({
+  /** Hash of the feature definitions; a change of definition is a new version. */
+  featureSetVersion: z.string(),
+  /** Folder with `series-*.parquet` (one row a series and origin), `calendar.parquet` and `features.json`. */
+  trainingDataUri: z.string(),
+  offlineRows: z.int(),
+  onlineEntities: z.int(),
+  /** Window that was materialized online. */
+  windowStart: isoDate,
+  windowEnd: isoDate,
+});
+export type FeaturesResult = z.infer<typeof featuresResultSchema>;
+
+export interface TrainSpec {
+  preset: 'global';
+  snapshot: Snapshot;
+  feastProject: string;
+  featureSetVersion: string;
+  trainingDataUri: string;
+  horizonWeeks: number;
+  testWeeks: number;
+  validationWeeks: number;
+  processes: number;
+  maxEpochs: number;
+  batchSize: number;
+  learningRate: number;
+  seed: number;
+}
+
+const epochSchema = z.object({
+  epoch: z.int(),
+  trainLoss: z.number(),
+  validationLoss: z.number(),
+  seconds: z.number(),
+});
+export type EpochMetrics = z.infer<typeof epochSchema>;
+
+export const trainResultSchema = z.object({
+  /** Folder in MLflow's model format with model.onnx, model.json and MLmodel. */
+  modelUri: z.string(),
+  /** SHA-256 of model.onnx, hex. */
+  modelHash: z.string(),
+  parameterCount: z.int(),
+  bestEpoch: z.int(),
+  epochs: z.array(epochSchema),
+  /** The epoch each start of the training went on from; [0] for a run never interrupted. */
+  startedFromEpochs: z.array(z.int()),
+  /** Folder with loss.png and data-sample.csv. */
+  reportUri: z.string(),
+});
+export type TrainResult = z.infer<typeof trainResultSchema>;
+
+export interface EvaluateSpec {
+  snapshot: Snapshot;
+  trainingDataUri: string;
+  oracleUri: string | null;
+  horizonWeeks: number;
+  testWeeks: number;
+  candidateUri: string;
+  /** The champion's model folder, when it was trained on the same data set. */
+  championUri: string | null;
+}
+
+const metricsSchema = z.object({
+  /** Weighted mean absolute error in USD; holiday weeks weigh 5 (the Walmart competition's measure). */
+  wmae: z.number(),
+  /** Sum of absolute errors over sum of absolute actuals. */
+  wape: z.number(),
+  rmse: z.number(),
+  /** Mean of forecast minus actual, USD. */
+  bias: z.number(),
+  /** Share of actuals inside [p10, p90]; null for point forecasts. */
+  coverage80: z.number().nullable(),
+  rows: z.int(),
+});
+export type Metrics = z.infer<typeof metricsSchema>;
+
+/** Forecasters in the backtest. All are scored on exactly the same rows. */
+export const FORECASTERS = ['candidate', 'champion', 'last_week', 'same_week_last_year', 'oracle'] as const;
+export type Forecaster = (typeof FORECASTERS)[number];
+
+export const evaluateResultSchema = z.object({
+  /** All horizons together. */
+  overall: z.partialRecord(z.enum(FORECASTERS), metricsSchema),
+  /** One week ahead. */
+  oneWeekAhead: z.partialRecord(z.enum(FORECASTERS), metricsSchema),
+  /** Slice name (for example `store_type=A`, `holiday=true`, `volume=low`) to forecaster to metrics. */
+  slices: z.record(z.string(), z.partialRecord(z.enum(FORECASTERS), metricsSchema)),
+  testFirstWeek: isoDate,
+  testLastWeek: isoDate,
+  /** JSON lines of `EvidenceRow`: known weeks for the rollout to send to the deployed endpoint. */
+  evidenceUri: z.string(),
+  /** Folder with residuals.png and metrics.json. */
+  reportUri: z.string(),
+});
+export type EvaluateResult = z.infer<typeof evaluateResultSchema>;
+
+/** One known week: raw features as of the origin, what was sold, and what the evaluated graph answered. */
+export const evidenceRowSchema = z.object({
+  store: z.int(),
+  dept: z.int(),
+  horizon: z.int(),
+  targetWeek: isoDate,
+  features: z.record(z.string(), z.number().nullable()),
+  actual: z.number(),
+  /** The candidate's quantiles, in the order of its model.json. */
+  expected: z.array(z.number()),
+});
+export type EvidenceRow = z.infer<typeof evidenceRowSchema>;
+
+/** A line of progress.jsonl. */
+export const jobProgressSchema = z.object({
+  message: z.string(),
+  /** Share done, 0 to 1. */
+  fraction: z.number().min(0).max(1).optional(),
+  epoch: epochSchema.optional(),
+});
+export type JobProgress = z.infer<typeof jobProgressSchema>;
+
+/** error.json */
+export const jobErrorSchema = z.object({ type: z.string(), message: z.string() });

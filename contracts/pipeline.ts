@@ -1,0 +1,166 @@
+/** Input and result of a pipeline run. Workflows import the types only: zod stays outside their sandbox. */
+import { z } from 'zod';
+import type { EvaluateResult, FeaturesResult, IngestResult } from './jobs.ts';
+import { DEFAULT_MODEL_NAME } from './names.ts';
+import type { Stage, Verdict } from './stages.ts';
+
+const generatedSource = z.strictObject({
+  kind: z.literal('generated'),
+  stores: z.int().min(1).max(10_000).default(45),
+  departments: z.int().min(1).max(98).default(14),
+  weeks: z.int().min(60).max(1_040).default(104),
+  seed: z.int().min(0).default(7),
+});
+
+const walmartSource = z.strictObject({
+  kind: z.literal('walmart-csv'),
+  /** Absolute path of a folder with train.csv, features.csv and stores.csv. */
+  path: z.string().startsWith('/', 'must be an absolute path'),
+});
+
+const trainOptions = z.strictObject({
+  preset: z.enum(['global']).default('global'),
+  processes: z.int().min(1).max(64).default(2),
+  maxEpochs: z.int().min(1).max(1_000).default(8),
+  batchSize: z.int().min(16).max(65_536).default(1_024),
+  learningRate: z.number().positive().max(1).default(0.002),
+  seed: z.int().min(0).default(7),
+});
+
+const gateOptions = z.strictObject({
+  /** The candidate's WMAE must be at least this share below each baseline's (0 = merely not worse). */
+  minImprovementOverBaselines: z.number().min(0).max(0.9).default(0),
+  /** The candidate's WMAE may be at most this share above the champion's. */
+  maxRegressionAgainstChampion: z.number().min(0).max(1).default(0.02),
+  /** Bounds of the share of actuals inside the 80 % interval. */
+  coverage80: z.tuple([z.number().min(0).max(1), z.number().min(0).max(1)]).default([0.65, 0.95]),
+});
+
+const rolloutOptions = z.strictObject({
+  /** Percent of traffic that the candidate gets, step by step; the last step is 100. */
+  stepsPercent: z
+    .array(z.int().min(1).max(100))
+    .min(1)
+    .refine((steps) => steps.every((s, i) => i === 0 || s > (steps[i - 1] ?? 0)), 'must grow')
+    .refine((steps) => steps.at(-1) === 100, 'must end with 100')
+    .default([10, 50, 100]),
+  /** Requests that the candidate must have answered before a step may pass. */
+  minRequestsPerStep: z.int().min(1).default(40),
+  /** Forecasts of the candidate that must have been compared with actuals before a step may pass. */
+  minComparedPerStep: z.int().min(1).default(200),
+  /** Share of the candidate's requests that may fail. */
+  maxErrorRate: z.number().min(0).max(1).default(0.01),
+  /** The candidate's absolute error on the step's evidence may be at most this share above the champion's. */
+  maxRegression: z.number().min(0).default(0.1),
+  approval: z.enum(['automatic', 'required']).default('automatic'),
+});
+
+export const pipelineInputSchema = z.strictObject({
+  modelName: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be lower-case letters, digits and dashes')
+    .default(DEFAULT_MODEL_NAME),
+  /** Name of the data set; snapshots and feature tables of different data sets never mix. */
+  dataset: z
+    .string()
+    .regex(/^[a-z][a-z0-9_]{0,39}$/, 'must be lower-case letters, digits and underscores')
+    .optional(),
+  source: z
+    .discriminatedUnion('kind', [generatedSource, walmartSource])
+    .default(generatedSource.parse({ kind: 'generated' })),
+  /** Share of source rows that may be bad; above it the run stops and nothing is loaded. */
+  maxBadRowShare: z.number().min(0).max(1).default(0.01),
+  /** Weeks ahead to forecast. */
+  horizonWeeks: z.int().min(1).max(39).default(8),
+  /** Newest target weeks kept for the backtest; the model never sees them. */
+  testWeeks: z.int().min(1).max(52).default(8),
+  /** Target weeks before those, for early stopping and interval calibration. */
+  validationWeeks: z.int().min(1).max(52).default(8),
+  train: trainOptions.default(trainOptions.parse({})),
+  gate: gateOptions.default(gateOptions.parse({})),
+  rollout: rolloutOptions.default(rolloutOptions.parse({})),
+});
+
+/** What a person or program writes: everything has a default. */
+export type PipelineInput = z.input<typeof pipelineInputSchema>;
+/** What the stages get: every value decided, `dataset` included. */
+export type ResolvedPipelineInput = z.output<typeof pipelineInputSchema> & { dataset: string };
+export type RolloutOptions = ResolvedPipelineInput['rollout'];
+export type GateOptions = ResolvedPipelineInput['gate'];
+
+export interface GateCheck {
+  name: string;
+  passed: boolean;
+  /** One sentence with the numbers that decided. */
+  reason: string;
+}
+
+export interface GateDecision {
+  verdict: 'pass' | 'fail';
+  checks: GateCheck[];
+}
+
+export interface RegisteredVersion {
+  modelName: string;
+  version: number;
+  runId: string;
+  modelUri: string;
+  modelHash: string;
+}
+
+/** What one canary step saw; the decision of the step rests on these numbers alone. */
+export interface StepEvidence {
+  weightPercent: number;
+  /** Requests sent in this step, by model version. */
+  requests: Record<string, number>;
+  failedRequests: Record<string, number>;
+  /** Forecasts compared with actuals, by model version. */
+  compared: Record<string, number>;
+  /** Weighted absolute percentage error on the compared forecasts, by model version. */
+  wape: Record<string, number>;
+  /** Largest relative difference between the deployed candidate's p50 and the evaluated one. */
+  maxParityDifference: number;
+}
+
+export interface RolloutResult {
+  verdict: Verdict;
+  /** `first-model`: there was no champion on this data set, so the candidate took the short path. */
+  path: 'first-model' | 'canary';
+  reason: string;
+  version: number;
+  previousVersion: number | null;
+  steps: StepEvidence[];
+}
+
+export interface MonitorResult {
+  /** Forecasts of the champion written for the weeks after the snapshot. */
+  forecastsRecorded: number;
+  /** Earlier forecasts whose actuals came in with this snapshot. */
+  actualsCompared: number;
+  /** WAPE of those, null when there were none. */
+  wape: number | null;
+}
+
+export interface SampleForecast {
+  store: number;
+  dept: number;
+  targetWeek: string;
+  p10: number;
+  p50: number;
+  p90: number;
+}
+
+export interface PipelineResult {
+  modelName: string;
+  dataset: string;
+  verdict: Verdict;
+  reason: string;
+  ingest: IngestResult;
+  features: FeaturesResult;
+  evaluate: EvaluateResult;
+  gate: GateDecision;
+  registered: RegisteredVersion;
+  rollout: RolloutResult | null;
+  monitor: MonitorResult | null;
+  stageSeconds: Partial<Record<Stage, number>>;
+}

@@ -1,0 +1,72 @@
+import tseslint from 'typescript-eslint';
+
+/** Which top-level folders a folder may import: dependencies point one way (docs/architecture.md). */
+const mayImport = {
+  contracts: [],
+  workflows: ['contracts'],
+  activities: ['contracts', 'infra'],
+  infra: ['contracts'],
+  predictor: ['contracts'],
+};
+const folders = ['contracts', 'workflows', 'activities', 'infra', 'predictor', 'workers', 'bench', 'test'];
+
+const boundary = (folder) => ({
+  files: [`${folder}/**/*.ts`],
+  rules: {
+    '@typescript-eslint/no-restricted-imports': [
+      'error',
+      {
+        patterns: [
+          {
+            group: folders
+              .filter((other) => other !== folder && !mayImport[folder].includes(other))
+              .map((other) => `**/${other}/**`),
+            allowTypeImports: folder === 'workflows',
+            message: `${folder}/ may import only: ${mayImport[folder].join(', ') || 'nothing of this project'}.`,
+          },
+          ...(folder === 'workflows'
+            ? [
+                {
+                  regex: '^(?!@temporalio/workflow$|\\.\\.?/)',
+                  allowTypeImports: true,
+                  message: 'A workflow imports only @temporalio/workflow and contracts; all else is a type.',
+                },
+                {
+                  group: ['**/contracts/pipeline.ts', '**/contracts/jobs.ts', '**/contracts/model.ts'],
+                  allowTypeImports: true,
+                  message: 'This contract holds zod schemas; inside a workflow import its types only.',
+                },
+              ]
+            : []),
+        ],
+      },
+    ],
+  },
+});
+
+export default tseslint.config(
+  { ignores: ['node_modules', '.shelfcast', 'ml', '**/*.mjs'] },
+  ...tseslint.configs.strictTypeChecked,
+  {
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'TSEnumDeclaration', message: 'Use a union of string literals.' },
+      ],
+    },
+  },
+  ...Object.keys(mayImport).map(boundary),
+  {
+    // Only workers/ (and the tools around the product) read the environment; everything else is handed its config.
+    files: ['contracts/**/*.ts', 'workflows/**/*.ts', 'activities/**/*.ts', 'infra/**/*.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'Read the environment in workers/config.ts.' },
+      ],
+    },
+  },
+);

@@ -1,0 +1,57 @@
+/** The ports: what the pipeline needs from the place it runs on. `local/` and `kubernetes/` are its two adapters. */
+
+export interface JobSpec {
+  /** Derived from the run, the stage and n (contracts/names.ts); at most one job of a name ever exists. */
+  name: string;
+  /** Python module and arguments, e.g. ['shelfcast.features', '--dir', 'file:///...']. */
+  module: string;
+  args: string[];
+  /** Processes of a distributed training; the job runs `module` under torchrun. Absent: a plain program. */
+  trainingProcesses?: number;
+}
+
+export type JobStatus = 'pending' | 'running' | 'succeeded' | 'failed' | 'stopped' | 'unknown';
+
+export interface JobObservation {
+  /** `unknown`: no job of this name exists (it never started, or its cluster lost it). */
+  status: JobStatus;
+  message: string;
+}
+
+/** Runs jobs. All methods may be repeated; none starts a second job of the same name. */
+export interface JobPlatform {
+  /** Starts the job unless one of this name exists. */
+  ensure(job: JobSpec, signal: AbortSignal): Promise<void>;
+  observe(name: string, signal: AbortSignal): Promise<JobObservation>;
+  /** Asks the job to end and waits until it did. A job that does not exist is no error. */
+  stop(name: string): Promise<void>;
+  /** The last lines that the job printed. */
+  logs(name: string): Promise<string>;
+}
+
+export interface ServedVersion {
+  modelName: string;
+  version: number;
+  /** Folder with model.onnx and model.json. */
+  modelUri: string;
+}
+
+export interface VersionState {
+  version: number;
+  ready: boolean;
+  /** Share of traffic in percent. */
+  weightPercent: number;
+}
+
+/** Serves model versions behind one endpoint. All methods may be repeated. */
+export interface Serving {
+  /** Makes the version exist (weight 0 when it is new). Does not wait until it is ready. */
+  ensureVersion(version: ServedVersion, signal: AbortSignal): Promise<void>;
+  observe(modelName: string): Promise<VersionState[]>;
+  /** Percent by version; must add up to 100 and name served versions only. In force when it returns. */
+  setTraffic(modelName: string, weights: ReadonlyMap<number, number>): Promise<void>;
+  /** Removes a version. Throws when it still has traffic. */
+  removeVersion(modelName: string, version: number): Promise<void>;
+  /** Base URL of the endpoint. A request with the header `x-shelfcast-version: N` goes to version N. */
+  readonly url: string;
+}

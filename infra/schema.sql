@@ -1,0 +1,108 @@
+-- Tables of shelfcast's own. Applied at each start; every statement may be repeated.
+create schema if not exists raw;
+create schema if not exists ops;
+create schema if not exists feast_registry;
+create schema if not exists feast_offline;
+create schema if not exists feast_online;
+
+-- One row for each load. Rows of raw.* are never updated or deleted: a correction is a new batch.
+create table if not exists raw.batch (
+  batch_id     bigint generated always as identity primary key,
+  dataset      text not null,
+  request_id   text not null unique,
+  source       jsonb not null,
+  content_hash text not null,
+  row_count    bigint not null,
+  created_at   timestamptz not null default now()
+);
+create table if not exists raw.sales (
+  dataset      text not null,
+  store        integer not null,
+  dept         integer not null,
+  week         date not null,
+  weekly_sales double precision not null,
+  is_holiday   boolean not null,
+  batch_id     bigint not null references raw.batch,
+  primary key (dataset, store, dept, week, batch_id)
+);
+create table if not exists raw.store_week (
+  dataset      text not null,
+  store        integer not null,
+  week         date not null,
+  temperature  double precision,
+  fuel_price   double precision,
+  cpi          double precision,
+  unemployment double precision,
+  markdown1    double precision,
+  markdown2    double precision,
+  markdown3    double precision,
+  markdown4    double precision,
+  markdown5    double precision,
+  is_holiday   boolean not null,
+  batch_id     bigint not null references raw.batch,
+  primary key (dataset, store, week, batch_id)
+);
+create table if not exists raw.store (
+  dataset  text not null,
+  store    integer not null,
+  type     text not null,
+  size     double precision not null,
+  batch_id bigint not null references raw.batch,
+  primary key (dataset, store, batch_id)
+);
+
+-- Newest origin week that was materialized online, per Feast project.
+create table if not exists ops.feature_watermark (
+  feast_project text primary key,
+  watermark     date not null,
+  snapshot_id   text not null,
+  updated_at    timestamptz not null default now()
+);
+
+-- What the champion said about weeks that had not happened.
+create table if not exists ops.forecast (
+  model_name    text not null,
+  model_version integer not null,
+  dataset       text not null,
+  origin        date not null,
+  store         integer not null,
+  dept          integer not null,
+  horizon       integer not null,
+  target_week   date not null,
+  p10           double precision not null,
+  p50           double precision not null,
+  p90           double precision not null,
+  made_at       timestamptz not null default now(),
+  primary key (model_name, dataset, model_version, origin, store, dept, horizon)
+);
+-- ... and what happened.
+create table if not exists ops.forecast_accuracy (
+  model_name    text not null,
+  model_version integer not null,
+  dataset       text not null,
+  origin        date not null,
+  store         integer not null,
+  dept          integer not null,
+  horizon       integer not null,
+  target_week   date not null,
+  p50           double precision not null,
+  actual        double precision not null,
+  inside_80     boolean not null,
+  snapshot_id   text not null,
+  recorded_at   timestamptz not null default now(),
+  primary key (model_name, dataset, model_version, origin, store, dept, horizon)
+);
+
+-- Each change of traffic or alias, and why. `step` makes a repeated activity write one row.
+create table if not exists ops.rollout_audit (
+  run_key     text not null,
+  step        text not null,
+  model_name  text not null,
+  version     integer not null,
+  action      text not null,
+  weights     jsonb not null,
+  reason      text not null,
+  evidence    jsonb,
+  recorded_at timestamptz not null default now(),
+  primary key (run_key, step)
+);

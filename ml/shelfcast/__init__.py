@@ -1,0 +1,1 @@
+"""The Python side of shelfcast: jobs for ingest, features, train and evaluate."""

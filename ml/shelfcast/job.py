@@ -1,0 +1,88 @@
+"""What every job shares: its folder with spec, progress, result and error.
+
+A job runs as ``python -m shelfcast.<stage> --dir DIR``. DIR holds ``spec.json``; the job writes its outputs there
+and, last, ``result.json``. The other side of this contract is ``contracts/jobs.ts``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+
+class UserError(Exception):
+    """The user's input or data is at fault; trying again cannot help.
+
+    Attributes:
+        type: One of the error types of ``contracts/errors.ts``, for example ``BadData``.
+    """
+
+    def __init__(self, type_: str, message: str) -> None:
+        super().__init__(message)
+        self.type = type_
+
+
+def path_of(uri: str) -> Path:
+    """Returns the local path of a ``file://`` URI.
+
+    Raises:
+        ValueError: The URI has another scheme.
+    """
+    parts = urlparse(uri)
+    if parts.scheme != "file":
+        raise ValueError(f"cannot read {uri!r}: only file:// URIs are supported")
+    return Path(unquote(parts.path))
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes JSON so that a reader sees the whole file or none (temporary name, fsync, rename)."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(value, file, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def report_progress(directory: Path, message: str, **details: Any) -> None:
+    """Appends one line to ``progress.jsonl``; ``details`` may hold ``fraction`` (0 to 1) and ``epoch``."""
+    with (directory / "progress.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"message": message, **details}, allow_nan=False) + "\n")
+
+
+def database_url() -> str:
+    """Returns the address of PostgreSQL, ``postgresql://user:password@host:port/database``.
+
+    Raises:
+        UserError: ``DATABASE_URL`` is not set.
+    """
+    try:
+        return os.environ["DATABASE_URL"]
+    except KeyError:
+        raise UserError("InvalidInput", "DATABASE_URL is not set; it must name the PostgreSQL database") from None
+
+
+def main(run: Callable[[dict[str, Any], Path], Mapping[str, Any]]) -> None:
+    """Runs a job: reads its spec, calls ``run(spec, directory)``, writes what it returns as the result.
+
+    A job whose result exists already does nothing, so that starting it again is harmless.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dir", required=True, help="file:// URI of the job's folder")
+    directory = path_of(parser.parse_args().dir)
+    if (directory / "result.json").exists():
+        return
+    spec = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
+    try:
+        result = run(spec, directory)
+    except UserError as error:
+        write_json(directory / "error.json", {"type": error.type, "message": str(error)})
+        print(f"{error.type}: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    write_json(directory / "result.json", result)
