@@ -1,6 +1,6 @@
 /**
  * The `type` of every ApplicationFailure this project raises.
- * All of them but `JobFailed` and `ServiceUnavailable` are non-retryable: trying again cannot help.
+ * Retryable are `ServiceUnavailable` and, until its jobs are used up, `JobFailed`; for the others trying again cannot help.
  */
 export const ERROR_TYPES = {
   /** The pipeline's input has a wrong or contradictory value. */

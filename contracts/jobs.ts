@@ -10,7 +10,7 @@ import { z } from 'zod';
 
 const isoDate = z.iso.date();
 
-export const snapshotSchema = z.object({
+const snapshotSchema = z.object({
   /** `<dataset>-<batch number>-<first 12 hex digits of the content hash>`. */
   id: z.string(),
   dataset: z.string(),

@@ -1,6 +1,6 @@
 /** Input and result of a pipeline run. Workflows import the types only: zod stays outside their sandbox. */
 import { z } from 'zod';
-import type { EvaluateResult, FeaturesResult, IngestResult } from './jobs.ts';
+import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from './jobs.ts';
 import { DEFAULT_MODEL_NAME } from './names.ts';
 import type { Stage, Verdict } from './stages.ts';
 
@@ -55,7 +55,7 @@ const rolloutOptions = z.strictObject({
   approval: z.enum(['automatic', 'required']).default('automatic'),
 });
 
-export const pipelineInputSchema = z.strictObject({
+const pipelineInputSchema = z.strictObject({
   modelName: z
     .string()
     .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be lower-case letters, digits and dashes')
@@ -81,6 +81,37 @@ export const pipelineInputSchema = z.strictObject({
   rollout: rolloutOptions.default(rolloutOptions.parse({})),
 });
 
+/**
+ * Decides every value of what a person or program wrote; nothing at all and `{}` are fine. Otherwise one sentence
+ * for each wrong value, with its path.
+ */
+export function resolvePipelineInput(raw: unknown): { input: ResolvedPipelineInput } | { issues: string[] } {
+  const parsed = pipelineInputSchema.safeParse(raw ?? {});
+  if (!parsed.success) {
+    return { issues: parsed.error.issues.map((i) => `${i.path.join('.') || 'the input'}: ${i.message}`) };
+  }
+  const dataset = parsed.data.dataset ?? defaultDataset(parsed.data.source);
+  if (dataset === '') {
+    return { issues: ['dataset: cannot be made from the name of the folder in source.path; name it'] };
+  }
+  if (dataset === GENERATED_DATASET && parsed.data.source.kind !== 'generated') {
+    return { issues: [`dataset: "${GENERATED_DATASET}" is the generator's; name another for your own data`] };
+  }
+  return { input: { ...parsed.data, dataset } };
+}
+
+const GENERATED_DATASET = 'generated';
+
+function defaultDataset(source: z.output<typeof pipelineInputSchema>['source']): string {
+  if (source.kind === 'generated') return GENERATED_DATASET;
+  const folder = source.path.split('/').findLast((part) => part !== '') ?? '';
+  return folder
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '_')
+    .replace(/^[^a-z]+|_+$/g, '')
+    .slice(0, 40);
+}
+
 /** What a person or program writes: everything has a default. */
 export type PipelineInput = z.input<typeof pipelineInputSchema>;
 /** What the stages get: every value decided, `dataset` included. */
@@ -103,9 +134,12 @@ export interface GateDecision {
 export interface RegisteredVersion {
   modelName: string;
   version: number;
+  /** Id of the MLflow run that the version came from. */
   runId: string;
+  /** Folder with model.onnx and model.json. */
   modelUri: string;
   modelHash: string;
+  dataset: string;
 }
 
 /** What one canary step saw; the decision of the step rests on these numbers alone. */
@@ -113,13 +147,23 @@ export interface StepEvidence {
   weightPercent: number;
   /** Requests sent in this step, by model version. */
   requests: Record<string, number>;
+  /** Requests that a version answered with an error. */
   failedRequests: Record<string, number>;
-  /** Forecasts compared with actuals, by model version. */
+  /** Requests that the router could not hand to a version and gave to another one. */
+  unreachable: Record<string, number>;
+  /** Different known weeks that were compared with actuals, by model version; the same weeks for all versions. */
   compared: Record<string, number>;
   /** Weighted absolute percentage error on the compared forecasts, by model version. */
   wape: Record<string, number>;
   /** Largest relative difference between the deployed candidate's p50 and the evaluated one. */
   maxParityDifference: number;
+}
+
+/** What is decided on a step's evidence. An inconclusive step is repeated; it never promotes. */
+export interface StepDecision {
+  outcome: 'pass' | 'fail' | 'inconclusive';
+  /** One sentence with the numbers that decided. */
+  reason: string;
 }
 
 export interface RolloutResult {
@@ -133,12 +177,18 @@ export interface RolloutResult {
 }
 
 export interface MonitorResult {
-  /** Forecasts of the champion written for the weeks after the snapshot. */
+  modelVersion: number;
+  /** Forecasts of the champion for the weeks after the snapshot. */
   forecastsRecorded: number;
+  seriesForecast: number;
+  /** Series of the snapshot without sales in its last week: closed or late, so not forecast. */
+  seriesLeftOut: number;
   /** Earlier forecasts whose actuals came in with this snapshot. */
   actualsCompared: number;
   /** WAPE of those, null when there were none. */
   wape: number | null;
+  /** Up to five series, next week. */
+  samples: SampleForecast[];
 }
 
 export interface SampleForecast {
@@ -157,10 +207,13 @@ export interface PipelineResult {
   reason: string;
   ingest: IngestResult;
   features: FeaturesResult;
+  train: TrainResult;
   evaluate: EvaluateResult;
   gate: GateDecision;
   registered: RegisteredVersion;
+  /** Null when the gate decided against the candidate. */
   rollout: RolloutResult | null;
+  /** Null when no champion of this data set is deployed. */
   monitor: MonitorResult | null;
   stageSeconds: Partial<Record<Stage, number>>;
 }

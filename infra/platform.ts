@@ -48,7 +48,10 @@ export interface Serving {
   /** Makes the version exist (weight 0 when it is new). Does not wait until it is ready. */
   ensureVersion(version: ServedVersion, signal: AbortSignal): Promise<void>;
   observe(modelName: string): Promise<VersionState[]>;
-  /** Percent by version; must add up to 100 and name served versions only. In force when it returns. */
+  /**
+   * Percent by version; must add up to 100 and name served versions only. An empty map takes the traffic from all.
+   * In force when it returns.
+   */
   setTraffic(modelName: string, weights: ReadonlyMap<number, number>): Promise<void>;
   /** Removes a version. Throws when it still has traffic. */
   removeVersion(modelName: string, version: number): Promise<void>;
