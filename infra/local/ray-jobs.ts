@@ -1,0 +1,148 @@
+/** The JobPlatform port over Ray's Jobs REST API. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { request } from 'undici';
+import { z } from 'zod';
+import type { JobObservation, JobPlatform, JobSpec, JobStatus } from '../platform.ts';
+import { endProcesses, processesWithVariable } from './processes.ts';
+
+export interface RayJobsOptions {
+  /** Base URL of Ray's dashboard. */
+  address: string;
+  /** Interpreter that has the jobs' modules, as Ray's machine knows it. */
+  python: string;
+  /** Environment of every job, beside that of the Ray head. */
+  environment?: Readonly<Record<string, string>>;
+  /** How long a stopped job may take to end. */
+  stopTimeoutMs?: number;
+}
+
+const REQUEST_TIMEOUT_MS = 30_000;
+const STOP_POLL_MS = 250;
+const LOG_LINES = 100;
+/** In the environment of each process of a job: what Ray calls stopped may still have torchrun's children. */
+const JOB_VARIABLE = 'SHELFCAST_JOB';
+
+const jobDetails = z.object({
+  status: z.enum(['PENDING', 'RUNNING', 'STOPPED', 'SUCCEEDED', 'FAILED']),
+  message: z.string().nullish(),
+});
+const jobLogs = z.object({ logs: z.string().nullish() });
+
+export class RayJobs implements JobPlatform {
+  readonly #address: string;
+  readonly #options: RayJobsOptions;
+
+  constructor(options: RayJobsOptions) {
+    this.#address = options.address.replace(/\/+$/, '');
+    this.#options = options;
+  }
+
+  async ensure(job: JobSpec, signal: AbortSignal): Promise<void> {
+    if ((await this.#details(job.name, signal)) !== null) return;
+    const body = JSON.stringify({ submission_id: job.name, entrypoint: this.#entrypoint(job) });
+    const answer = await this.#request('POST', '/api/jobs/', signal, body);
+    if (answer.ok) return;
+    // Another attempt was faster: Ray refuses the second job of a name with 500.
+    if (answer.status === 500 && (await this.#details(job.name, signal)) !== null) return;
+    throw this.#unexpected(`submitting job ${job.name}`, answer);
+  }
+
+  async observe(name: string, signal: AbortSignal): Promise<JobObservation> {
+    const details = await this.#details(name, signal);
+    if (details === null) return { status: 'unknown', message: `Ray at ${this.#address} has no job ${name}` };
+    return { status: details.status.toLowerCase() as JobStatus, message: details.message ?? '' };
+  }
+
+  async stop(name: string): Promise<void> {
+    const answer = await this.#request('POST', `/api/jobs/${encodeURIComponent(name)}/stop`);
+    if (!answer.ok && answer.status !== 404) throw this.#unexpected(`stopping job ${name}`, answer);
+    await this.#waitUntilEnded(name);
+    const marker = this.#marker(name);
+    await endProcesses(() => processesWithVariable(JOB_VARIABLE, marker), { graceMs: 2_000 });
+  }
+
+  async logs(name: string): Promise<string> {
+    const answer = await this.#request('GET', `/api/jobs/${encodeURIComponent(name)}/logs`);
+    if (answer.status === 404) return '';
+    if (!answer.ok) throw this.#unexpected(`reading the log of job ${name}`, answer);
+    const text = jobLogs.parse(JSON.parse(answer.text)).logs ?? '';
+    return text.trimEnd().split('\n').slice(-LOG_LINES).join('\n');
+  }
+
+  async #waitUntilEnded(name: string): Promise<void> {
+    const timeoutMs = this.#options.stopTimeoutMs ?? 30_000;
+    const begin = Date.now();
+    for (;;) {
+      const { status } = await this.observe(name, AbortSignal.timeout(REQUEST_TIMEOUT_MS));
+      if (status !== 'pending' && status !== 'running') return;
+      if (Date.now() - begin > timeoutMs) {
+        throw new Error(
+          `Ray at ${this.#address} was asked to stop job ${name}; after ${timeoutMs} ms it is still ${status}`,
+        );
+      }
+      await sleep(STOP_POLL_MS);
+    }
+  }
+
+  #entrypoint({ name, module, args, trainingProcesses }: JobSpec): string {
+    const launcher =
+      trainingProcesses === undefined
+        ? []
+        : ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', String(trainingProcesses)];
+    const command = [this.#options.python, ...launcher, '-m', module, ...args];
+    const environment = { ...this.#options.environment, [JOB_VARIABLE]: this.#marker(name) };
+    const assignments = Object.entries(environment).map(([key, value]) => `${key}=${shellQuote(value)}`);
+    // Ray gives it to a shell; `exec` leaves no shell between Ray's signals and the program.
+    return `${assignments.join(' ')} exec ${command.map(shellQuote).join(' ')}`;
+  }
+
+  /** Two heads on one machine may have jobs of one name. */
+  #marker(name: string): string {
+    return `${name}@${this.#address}`;
+  }
+
+  async #details(name: string, signal: AbortSignal): Promise<z.infer<typeof jobDetails> | null> {
+    const answer = await this.#request('GET', `/api/jobs/${encodeURIComponent(name)}`, signal);
+    if (answer.status === 404) return null;
+    if (!answer.ok) throw this.#unexpected(`asking for job ${name}`, answer);
+    return jobDetails.parse(JSON.parse(answer.text));
+  }
+
+  async #request(
+    method: 'GET' | 'POST',
+    path: string,
+    signal?: AbortSignal,
+    body?: string,
+  ): Promise<RayAnswer> {
+    const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+    try {
+      // Not `fetch`: Ray refuses what has a browser's headers, and those of fetch cannot be switched off.
+      const response = await request(`${this.#address}${path}`, {
+        method,
+        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+        ...(body === undefined ? {} : { body, headers: { 'content-type': 'application/json' } }),
+      });
+      const { statusCode: status } = response;
+      return { ok: status >= 200 && status < 300, status, text: await response.body.text() };
+    } catch (cause) {
+      signal?.throwIfAborted();
+      throw new Error(
+        `Ray at ${this.#address} did not answer ${method} ${path}: ${(cause as Error).message}`,
+        { cause },
+      );
+    }
+  }
+
+  #unexpected(operation: string, { status, text }: RayAnswer): Error {
+    return new Error(`Ray at ${this.#address}: ${operation} was answered ${status}: ${text.slice(-1_000)}`);
+  }
+}
+
+interface RayAnswer {
+  ok: boolean;
+  status: number;
+  text: string;
+}
+
+const shellQuote = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

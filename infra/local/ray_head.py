@@ -1,0 +1,60 @@
+"""Ends what a killed Ray head left behind, then becomes the new one.
+
+``ray_head.py FOLDER COMMAND...``, where FOLDER is Ray's own: ends each process that carries
+``SHELFCAST_RAY_HEAD=FOLDER`` in its environment or is one of Ray's with a file open below FOLDER
+(Ray's workers overwrite their environment with their title), then executes COMMAND.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+VARIABLE = "SHELFCAST_RAY_HEAD"
+
+
+def belongs(process: Path, folder: str) -> bool:
+    """Tells whether a process (a folder of /proc) was started by a head with this folder."""
+    try:
+        if f"{VARIABLE}={folder}".encode() in (process / "environ").read_bytes().split(b"\0"):
+            return True
+        # Only Ray's own: somebody may just be reading a log.
+        if not (process / "comm").read_text().startswith("ray"):
+            return False
+        return any(str(file.readlink()).startswith(f"{folder}/") for file in (process / "fd").iterdir())
+    except OSError:  # ended meanwhile, or another user's
+        return False
+
+
+def end_leftovers(folder: str) -> None:
+    """Kills until none is left: a dying process may start another."""
+    for _ in range(100):
+        pids = [
+            int(process.name)
+            for process in Path("/proc").iterdir()
+            if process.name.isdigit() and int(process.name) != os.getpid() and belongs(process, folder)
+        ]
+        if not pids:
+            return
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.1)
+    raise SystemExit(f"processes {pids} of an earlier Ray head do not end")
+
+
+def main() -> None:
+    """Runs the program."""
+    folder, *command = sys.argv[1:]
+    end_leftovers(folder)
+    # Sessions of earlier heads: nothing in them is used again.
+    shutil.rmtree(folder, ignore_errors=True)
+    os.environ[VARIABLE] = folder
+    os.execv(command[0], command)
+
+
+main()

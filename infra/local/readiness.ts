@@ -1,0 +1,107 @@
+/** When a service may be used, and what to say when that does not come. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { acceptsConnections } from './ports.ts';
+import { withClient } from './postgres.ts';
+import type { LocalState } from './state.ts';
+import { logTail, programStates } from './supervisor.ts';
+
+const POLL_MS = 150;
+/** How often supervisord is asked whether it gave the program up; each question costs a process. */
+const STATE_POLL_MS = 3_000;
+
+/** Throws, with the reason, while the service cannot be used. */
+export type Probe = () => Promise<void>;
+
+export const answersHttp =
+  (url: string, timeoutMs = 5_000): Probe =>
+  async () => {
+    await getText(url, timeoutMs);
+  };
+
+async function getText(url: string, timeoutMs: number): Promise<string> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`GET ${url} answered ${response.status}: ${text.slice(0, 300)}`);
+  return text;
+}
+
+/** Ray's dashboard answers before there is a node that could run a job. */
+export const hasRayNode =
+  (address: string): Probe =>
+  async () => {
+    const url = `${address}/api/v0/nodes?filter_keys=state&filter_predicates=%3D&filter_values=ALIVE`;
+    const text = await getText(url, 5_000);
+    const nodes = rayNodes.parse(JSON.parse(text)).data.result.total;
+    if (nodes === 0) throw new Error(`Ray at ${address} has no node yet`);
+  };
+const rayNodes = z.object({ data: z.object({ result: z.object({ total: z.int() }) }) });
+
+export const answersTcp =
+  (host: string, port: number): Probe =>
+  async () => {
+    if (!(await acceptsConnections(host, port)))
+      throw new Error(`nothing accepts connections at ${host}:${port}`);
+  };
+
+export const answersSql =
+  (url: string): Probe =>
+  async () => {
+    await withClient(url, (client) => client.query('select 1'));
+  };
+
+/** For a program that nothing can be asked from: supervisord says that it stays alive. */
+export const isRunning =
+  (state: LocalState, name: string): Probe =>
+  async () => {
+    const program = (await programStates(state)).get(name);
+    if (program?.state !== 'RUNNING')
+      throw new Error(`it is ${program?.state ?? 'not known to supervisord'}`);
+  };
+
+/** Waits until the local program's probe passes. Throws when supervisord gives up or the time is over. */
+export async function waitUntilReady(
+  state: LocalState,
+  name: string,
+  probe: Probe,
+  timeoutMs: number,
+): Promise<void> {
+  const begin = Date.now();
+  let askState = begin + STATE_POLL_MS;
+  for (;;) {
+    const reason = await failureOf(probe);
+    if (reason === null) return;
+    const now = Date.now();
+    const late = now - begin > timeoutMs;
+    if (late || now > askState) {
+      askState = now + STATE_POLL_MS;
+      const program = (await programStates(state)).get(name);
+      const gaveUp = program === undefined || program.state === 'FATAL' || program.state === 'EXITED';
+      if (late || gaveUp) {
+        const is = program === undefined ? 'it is not running' : `it is ${program.state} (${program.detail})`;
+        throw new Error(
+          `${name} did not become ready within ${Math.round((now - begin) / 1000)} s: ${reason}; ${is}. ` +
+            `The last lines of ${state.logsDir}/${name}.log:\n${logTail(state, name)}`,
+        );
+      }
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+/** One probe of a service that runs elsewhere. */
+export async function checkReachable(name: string, address: string, probe: Probe): Promise<void> {
+  const reason = await failureOf(probe);
+  if (reason !== null)
+    throw new Error(`${name} at ${address}, which was given as its address, does not answer: ${reason}`);
+}
+
+async function failureOf(probe: Probe): Promise<string | null> {
+  try {
+    await probe();
+    return null;
+  } catch (error) {
+    const { message, cause } = error as Error;
+    return cause instanceof Error ? `${message}: ${cause.message}` : message;
+  }
+}

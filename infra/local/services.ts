@@ -1,0 +1,278 @@
+/** All services of the local platform: brought up, found again, ended. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Endpoints } from '../../contracts/endpoints.ts';
+import { withLock } from './lock.ts';
+import {
+  applySchema,
+  ensureDatabases,
+  localDatabaseUrl,
+  postgresProgram,
+  preparePostgres,
+} from './postgres.ts';
+import { mlflowProgram, nodeProgram, rayProgram, temporalProgram } from './programs.ts';
+import { answersHttp, answersSql, answersTcp, checkReachable, hasRayNode, isRunning } from './readiness.ts';
+import type { LocalState, Ports, Secrets } from './state.ts';
+import {
+  choosePorts,
+  localState,
+  prepareState,
+  readPorts,
+  readSecrets,
+  writeJsonAtomically,
+} from './state.ts';
+import type { Service, ServiceProgram } from './runner.ts';
+import { ProgramRunner, SERVICES } from './runner.ts';
+import * as supervisor from './supervisor.ts';
+import { ensurePython, ensureTemporal } from './toolchain.ts';
+
+export interface LocalConfig {
+  /** Root of the project (the folder with package.json). */
+  projectDir: string;
+  /** State folder; all that must survive lies below it. */
+  stateDir: string;
+  /** Addresses of services that run elsewhere; an absent one is started here. */
+  addresses: {
+    /** host:port of the frontend. */
+    temporal?: string | undefined;
+    /** postgresql://user:password@host:port/database */
+    database?: string | undefined;
+    /** http://host:port */
+    mlflow?: string | undefined;
+    /** http://host:port of Ray's dashboard (Jobs API). */
+    ray?: string | undefined;
+  };
+  /** Folder of the user's caches (XDG_CACHE_HOME); `~/.cache` when absent. */
+  cacheDir?: string | undefined;
+}
+
+const TEMPORAL_TIMEOUT_MS = 60_000;
+const POSTGRES_TIMEOUT_MS = 60_000;
+/** Ray's start takes 7 to 20 s on two cores, MLflow's first one makes its tables. */
+const PYTHON_TIMEOUT_MS = 180_000;
+const MLFLOW_ANSWER_TIMEOUT_MS = 60_000;
+const NODE_TIMEOUT_MS = 60_000;
+
+interface Context {
+  config: LocalConfig;
+  state: LocalState;
+  secrets: Secrets;
+  ports: Ports;
+  onProgress: (line: string) => void;
+}
+
+/** Starts what is not running and waits until all of it answers. Starts nothing twice. */
+export async function up(config: LocalConfig, onProgress: (line: string) => void): Promise<Endpoints> {
+  const state = localState(config.projectDir, config.stateDir);
+  prepareState(state);
+  return withLock(
+    join(state.dir, 'up.lock'),
+    () => upAlone(config, state, onProgress),
+    () => {
+      onProgress('waiting for another start or stop with the same state folder');
+    },
+  );
+}
+
+/** Ends all that `up` started and waits until no process is left. Loses nothing. */
+export async function down(config: LocalConfig): Promise<void> {
+  const state = localState(config.projectDir, config.stateDir);
+  if (!existsSync(state.dir)) return;
+  await withLock(join(state.dir, 'up.lock'), () => supervisor.stopSupervisor(state));
+}
+
+/** What `up` wrote last, or null when it never ran. */
+export function readEndpoints(stateDir: string): Endpoints | null {
+  const path = join(stateDir, 'endpoints.json');
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Endpoints) : null;
+}
+
+/**
+ * The environment of the worker and the router: TEMPORAL_ADDRESS, DATABASE_URL, MLFLOW_TRACKING_URI, RAY_ADDRESS
+ * (http URL of the dashboard), SHELFCAST_HOME, SHELFCAST_PROJECT, SHELFCAST_ARTIFACTS, ROUTER_URL,
+ * ROUTER_ADMIN_TOKEN, ROUTER_PORT, ROUTER_STATE (a file). Throws when `up` never ran.
+ */
+export function localEnvironment(config: LocalConfig): Record<string, string> {
+  const state = localState(config.projectDir, config.stateDir);
+  return environmentOf(config, state, readSecrets(state), readPorts(state));
+}
+
+function environmentOf(
+  config: LocalConfig,
+  state: LocalState,
+  secrets: Secrets,
+  ports: Ports,
+): Record<string, string> & { DATABASE_URL: string } {
+  const { temporal, database, mlflow, ray } = config.addresses;
+  return {
+    TEMPORAL_ADDRESS: temporal ?? `127.0.0.1:${ports.temporal}`,
+    DATABASE_URL: database ?? localDatabaseUrl(secrets, ports.postgres, 'shelfcast'),
+    MLFLOW_TRACKING_URI: mlflow ?? `http://127.0.0.1:${ports.mlflow}`,
+    RAY_ADDRESS: ray ?? `http://127.0.0.1:${ports.rayDashboard}`,
+    SHELFCAST_HOME: state.dir,
+    SHELFCAST_PROJECT: state.projectDir,
+    SHELFCAST_ARTIFACTS: pathToFileURL(state.artifactsDir).href,
+    ROUTER_URL: `http://127.0.0.1:${ports.router}`,
+    ROUTER_ADMIN_TOKEN: secrets.routerAdminToken,
+    ROUTER_PORT: String(ports.router),
+    ROUTER_STATE: join(state.dir, 'router.json'),
+  };
+}
+
+async function upAlone(
+  config: LocalConfig,
+  state: LocalState,
+  onProgress: (line: string) => void,
+): Promise<Endpoints> {
+  const wasRunning = await supervisor.isSupervisorRunning(state);
+  const temporalBinary = config.addresses.temporal === undefined ? ensureTemporal(config, onProgress) : null;
+  // Awaited further down; until then a failure must not end the process.
+  temporalBinary?.catch(() => undefined);
+  await ensurePython(config, onProgress);
+  if (!wasRunning) await supervisor.endLeftovers(state);
+  const ports = await choosePorts(state, !wasRunning);
+  const context: Context = { config, state, secrets: readSecrets(state), ports, onProgress };
+  await startAll(context, temporalBinary);
+  return writeEndpoints(context);
+}
+
+/** Looks which processes run now and writes endpoints.json anew. Null when `up` never ran. */
+export async function refreshEndpoints(config: LocalConfig): Promise<Endpoints | null> {
+  const state = localState(config.projectDir, config.stateDir);
+  if (readEndpoints(state.dir) === null) return null;
+  const secrets = readSecrets(state);
+  return writeEndpoints({ config, state, secrets, ports: readPorts(state), onProgress: () => undefined });
+}
+
+async function writeEndpoints(context: Context): Promise<Endpoints> {
+  const endpoints = await describe(context);
+  writeJsonAtomically(join(context.state.dir, 'endpoints.json'), endpoints);
+  return endpoints;
+}
+
+/** Each service starts as soon as what it needs is there. */
+async function startAll(context: Context, temporalBinary: Promise<string> | null): Promise<void> {
+  const { config, state, ports } = context;
+  const environment = environmentOf(config, state, context.secrets, ports);
+  const programs = {
+    ray: rayProgram(state, ports, { DATABASE_URL: environment.DATABASE_URL }),
+    router: nodeProgram(state, 'router', 'predictor/router-main.ts', environment),
+    mlflow: mlflowProgram(state, ports, mlflowDatabaseUrl(context)),
+  };
+  const wanted = wantedServices(config);
+  const first = Object.values(programs).filter(({ name }) => wanted.has(name));
+  const runner = await ProgramRunner.open(state, wanted, first, context.onProgress);
+  const ray = startRay(context, runner, programs.ray);
+  const router = runner.start(programs.router, answersTcp('127.0.0.1', ports.router), NODE_TIMEOUT_MS);
+  const database = startDatabase(context, runner, environment.DATABASE_URL);
+  const mlflow = database.then(() => startMlflow(context, runner, programs.mlflow));
+  const temporal = startTemporal(context, runner, temporalBinary);
+  const worker = Promise.all([temporal, database]).then(() => {
+    const program = nodeProgram(state, 'worker', 'workers/main.ts', environment);
+    return runner.start(program, isRunning(state, program.name), NODE_TIMEOUT_MS);
+  });
+  const results = await Promise.allSettled([database, temporal, ray, mlflow, router, worker]);
+  const reasons = new Set(
+    results.flatMap((result) => (result.status === 'rejected' ? [result.reason as Error] : [])),
+  );
+  if (reasons.size > 0) {
+    const errors = [...reasons];
+    throw new AggregateError(errors, errors.map(({ message }) => message).join('\n\n'));
+  }
+}
+
+async function startDatabase(context: Context, runner: ProgramRunner, databaseUrl: string): Promise<void> {
+  const { config, state, secrets, ports, onProgress } = context;
+  if (config.addresses.database !== undefined) {
+    await checkReachable(
+      'PostgreSQL',
+      hostOf(config.addresses.database),
+      answersSql(config.addresses.database),
+    );
+  } else {
+    const admin = localDatabaseUrl(secrets, ports.postgres, 'postgres');
+    const place = await preparePostgres(state, secrets, runner.isAlive('postgres'), onProgress);
+    await runner.start(postgresProgram(place, ports.postgres), answersSql(admin), POSTGRES_TIMEOUT_MS);
+    await ensureDatabases(admin, ['shelfcast', 'mlflow']);
+  }
+  await applySchema(databaseUrl);
+}
+
+async function startRay(
+  { config, ports }: Context,
+  runner: ProgramRunner,
+  program: ServiceProgram,
+): Promise<void> {
+  const { ray } = config.addresses;
+  if (ray !== undefined) await checkReachable('Ray', ray, hasRayNode(ray));
+  else await runner.start(program, hasRayNode(`http://127.0.0.1:${ports.rayDashboard}`), PYTHON_TIMEOUT_MS);
+}
+
+async function startMlflow(
+  { config, ports }: Context,
+  runner: ProgramRunner,
+  program: ServiceProgram,
+): Promise<void> {
+  const { mlflow } = config.addresses;
+  // Asks the database too; the first answer comes after it made its tables.
+  const probe = (address: string) =>
+    answersHttp(`${address}/api/2.0/mlflow/experiments/search?max_results=1`, MLFLOW_ANSWER_TIMEOUT_MS);
+  if (mlflow !== undefined) await checkReachable('MLflow', mlflow, probe(mlflow));
+  else await runner.start(program, probe(`http://127.0.0.1:${ports.mlflow}`), PYTHON_TIMEOUT_MS);
+}
+
+function mlflowDatabaseUrl({ config, secrets, ports }: Context): string {
+  return config.addresses.database ?? localDatabaseUrl(secrets, ports.postgres, 'mlflow');
+}
+
+async function startTemporal(
+  { config, state, ports }: Context,
+  runner: ProgramRunner,
+  binary: Promise<string> | null,
+): Promise<void> {
+  if (binary === null) {
+    const address = config.addresses.temporal ?? '';
+    const { hostname, port } = new URL(`tcp://${address}`);
+    await checkReachable('Temporal', address, answersTcp(hostname, Number(port || '7233')));
+    return;
+  }
+  // Through the UI's server to the frontend: both answer, and the namespace exists.
+  const probe = answersHttp(`http://127.0.0.1:${ports.temporalUi}/api/v1/namespaces/default`);
+  await runner.start(temporalProgram(state, ports, await binary), probe, TEMPORAL_TIMEOUT_MS);
+}
+
+async function describe({ config, state, secrets, ports }: Context): Promise<Endpoints> {
+  const environment = environmentOf(config, state, secrets, ports);
+  const { temporal, database, mlflow, ray } = config.addresses;
+  const states = await supervisor.programStates(state);
+  const pids = [...states].flatMap(([name, { pid }]) => (pid === null ? [] : [[name, pid] as const]));
+  return {
+    temporal: temporal ?? `127.0.0.1:${ports.temporal}`,
+    // Nothing tells the address of another machine's UI.
+    temporalUi: temporal === undefined ? `http://127.0.0.1:${ports.temporalUi}` : '',
+    mlflow: mlflow ?? `http://127.0.0.1:${ports.mlflow}`,
+    ray: ray ?? `http://127.0.0.1:${ports.rayDashboard}`,
+    predictor: `http://127.0.0.1:${ports.router}`,
+    postgres: withoutPassword(database ?? environment.DATABASE_URL),
+    pids: Object.fromEntries(pids),
+  };
+}
+
+function wantedServices({ addresses }: LocalConfig): ReadonlySet<Service> {
+  const given: Partial<Record<Service, string | undefined>> = {
+    postgres: addresses.database,
+    temporal: addresses.temporal,
+    mlflow: addresses.mlflow,
+    ray: addresses.ray,
+  };
+  return new Set(SERVICES.filter((name) => given[name] === undefined));
+}
+
+function withoutPassword(databaseUrl: string): string {
+  const url = new URL(databaseUrl);
+  url.password = '';
+  return url.href;
+}
+
+const hostOf = (databaseUrl: string): string => new URL(databaseUrl).host;

@@ -1,0 +1,219 @@
+/**
+ * Serving on one machine: each version is a predictor process under supervisord, before them the weighted router.
+ *
+ * Nothing is kept here. The router's state file holds versions, addresses and weights; supervisord's files hold the
+ * processes. Both outlive the worker, the router and the machine.
+ */
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { ServedVersion, Serving, VersionState } from '../platform.ts';
+import { freePort } from './ports.ts';
+import type { LocalState } from './state.ts';
+import type { Program } from './supervisor-config.ts';
+import { ensureProgram, removeProgram } from './supervisor.ts';
+
+const ROUTER_TIMEOUT_MS = 10_000;
+/** A predictor that takes longer to say that it is ready is not. */
+const READY_TIMEOUT_MS = 3_000;
+
+export interface LocalServingOptions {
+  state: LocalState;
+  /** http://host:port of the router: forecasts are asked there, and its admin paths are below /-/. */
+  routerUrl: string;
+  routerAdminToken: string;
+  /** Where the predictors read features. */
+  databaseUrl: string;
+}
+
+const routeSchema = z.object({ version: z.int(), url: z.string(), weightPercent: z.int() });
+const routesSchema = z.object({ models: z.record(z.string(), z.array(routeSchema)) });
+type Route = z.infer<typeof routeSchema>;
+type Routes = z.infer<typeof routesSchema>['models'];
+
+const programName = (modelName: string, version: number): string => `predictor-${modelName}-${version}`;
+
+function predictorProgram(options: LocalServingOptions, served: ServedVersion, url: string): Program {
+  const { hostname, port } = new URL(url);
+  return {
+    name: programName(served.modelName, served.version),
+    command: [process.execPath, '--import', 'tsx', join(options.state.projectDir, 'predictor/main.ts')],
+    // tsx is found from here.
+    directory: options.state.projectDir,
+    environment: {
+      MODEL_NAME: served.modelName,
+      MODEL_VERSION: String(served.version),
+      MODEL_URI: served.modelUri,
+      DATABASE_URL: options.databaseUrl,
+      HOST: hostname,
+      PORT: port,
+      // The router looks at weights, not at readiness: nobody has to notice first.
+      DRAIN_MS: '0',
+    },
+    // For the requests in flight; the longest takes seconds.
+    stopSeconds: 20,
+    priority: 400,
+  };
+}
+
+/** The router's admin paths. */
+class RouterAdmin {
+  readonly #options: LocalServingOptions;
+
+  constructor(options: LocalServingOptions) {
+    this.#options = options;
+  }
+
+  async routes(signal?: AbortSignal): Promise<Routes> {
+    return routesSchema.parse(await this.#call('GET', undefined, signal)).models;
+  }
+
+  async replace(modelName: string, routes: readonly Route[], signal?: AbortSignal): Promise<void> {
+    await this.#call('PUT', { models: { [modelName]: routes } }, signal);
+  }
+
+  async #call(method: 'GET' | 'PUT', body: unknown, signal?: AbortSignal): Promise<unknown> {
+    const url = `${this.#options.routerUrl}/-/routes`;
+    const timeout = AbortSignal.timeout(ROUTER_TIMEOUT_MS);
+    let response: Response;
+    try {
+      response = await fetch(url, {
+        method,
+        headers: {
+          authorization: `Bearer ${this.#options.routerAdminToken}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+      });
+    } catch (cause) {
+      signal?.throwIfAborted();
+      const { message, cause: reason } = cause as Error;
+      const why = reason instanceof Error && reason.message !== '' ? reason.message : message;
+      throw new Error(`The router did not answer ${method} ${url}: ${why}. Is it running?`, { cause });
+    }
+    const text = await response.text();
+    if (!response.ok) throw new Error(`The router refused ${method} ${url} with ${response.status}: ${text}`);
+    return JSON.parse(text);
+  }
+}
+
+/** Ready means: the right model and version answers there, and says that it can answer forecasts. */
+async function isReady(modelName: string, { version, url }: Route): Promise<boolean> {
+  try {
+    const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(READY_TIMEOUT_MS) });
+    const body = (await response.json()) as { modelName?: string; modelVersion?: string };
+    return response.ok && body.modelName === modelName && body.modelVersion === String(version);
+  } catch {
+    return false;
+  }
+}
+
+/** @throws RangeError with a sentence when the weights cannot be set */
+function reweighed(
+  modelName: string,
+  routes: readonly Route[],
+  weights: ReadonlyMap<number, number>,
+): Route[] {
+  const served = new Set(routes.map(({ version }) => version));
+  const unknown = [...weights.keys()].filter((version) => !served.has(version));
+  if (unknown.length > 0) {
+    throw new RangeError(
+      `Cannot give traffic to version ${unknown.join(', ')} of "${modelName}": served are ${[...served].join(', ') || 'none'}.`,
+    );
+  }
+  const values = [...weights.values()];
+  const wrong = values.find((weight) => !Number.isInteger(weight) || weight < 0 || weight > 100);
+  if (wrong !== undefined)
+    throw new RangeError(`A weight of "${modelName}" is ${wrong}; it must be a whole percent, 0 to 100.`);
+  const sum = values.reduce((total, weight) => total + weight, 0);
+  if (weights.size > 0 && sum !== 100)
+    throw new RangeError(`The weights of "${modelName}" add up to ${sum}, not to 100.`);
+  return routes.map((route) => ({ ...route, weightPercent: weights.get(route.version) ?? 0 }));
+}
+
+class LocalServing implements Serving {
+  readonly url: string;
+  readonly #options: LocalServingOptions;
+  readonly #router: RouterAdmin;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: LocalServingOptions) {
+    this.url = options.routerUrl;
+    this.#options = options;
+    this.#router = new RouterAdmin(options);
+  }
+
+  /** One change at a time: a model's routes are read, changed and written as a whole. */
+  #alone<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(change);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  ensureVersion(served: ServedVersion, signal: AbortSignal): Promise<void> {
+    return this.#alone(async () => {
+      const all = await this.#router.routes(signal);
+      const routes = all[served.modelName] ?? [];
+      let url = routes.find(({ version }) => version === served.version)?.url;
+      if (url === undefined) {
+        const ports = Object.values(all).flatMap((others) =>
+          others.map((route) => Number(new URL(route.url).port)),
+        );
+        url = `http://127.0.0.1:${await freePort(new Set(ports))}`;
+        // First the address, which the router keeps: an attempt that dies here is gone on with, not begun again.
+        const route = { version: served.version, url, weightPercent: 0 };
+        await this.#router.replace(served.modelName, [...routes, route], signal);
+      }
+      signal.throwIfAborted();
+      await ensureProgram(this.#options.state, predictorProgram(this.#options, served, url));
+    });
+  }
+
+  async observe(modelName: string): Promise<VersionState[]> {
+    const routes = (await this.#router.routes())[modelName] ?? [];
+    return Promise.all(
+      routes.map(async (route) => ({
+        version: route.version,
+        ready: await isReady(modelName, route),
+        weightPercent: route.weightPercent,
+      })),
+    );
+  }
+
+  setTraffic(modelName: string, weights: ReadonlyMap<number, number>): Promise<void> {
+    return this.#alone(async () => {
+      const wanted = reweighed(modelName, (await this.#router.routes())[modelName] ?? [], weights);
+      await this.#router.replace(modelName, wanted);
+      const inForce = (await this.#router.routes())[modelName];
+      if (JSON.stringify(inForce) !== JSON.stringify(wanted)) {
+        throw new Error(
+          `The router has other routes of "${modelName}" than were set: ${JSON.stringify(inForce)} instead of ` +
+            `${JSON.stringify(wanted)}; somebody else changed them at the same time. Set the traffic again.`,
+        );
+      }
+    });
+  }
+
+  removeVersion(modelName: string, version: number): Promise<void> {
+    return this.#alone(async () => {
+      const routes = (await this.#router.routes())[modelName] ?? [];
+      const route = routes.find((one) => one.version === version);
+      if (route !== undefined && route.weightPercent > 0) {
+        throw new Error(
+          `Version ${version} of "${modelName}" has ${route.weightPercent} % of the traffic; give it to another version first.`,
+        );
+      }
+      if (route !== undefined) {
+        await this.#router.replace(
+          modelName,
+          routes.filter((one) => one !== route),
+        );
+      }
+      await removeProgram(this.#options.state, programName(modelName, version));
+    });
+  }
+}
+
+export function createLocalServing(options: LocalServingOptions): Serving {
+  return new LocalServing(options);
+}

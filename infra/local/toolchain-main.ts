@@ -1,0 +1,25 @@
+/** `toolchain-main.ts PROJECT CACHE python|temporal...`: installs what is named, side by side. */
+import { ensurePython, ensureTemporal } from './toolchain.ts';
+
+const [projectDir, cacheDir, ...parts] = process.argv.slice(2);
+if (projectDir === undefined || cacheDir === undefined)
+  throw new Error('usage: toolchain-main.ts PROJECT CACHE PART...');
+const place = { projectDir, cacheDir: cacheDir === '' ? undefined : cacheDir };
+const tell = (line: string) => process.stderr.write(`${line}\n`);
+const installers: Record<string, () => Promise<unknown>> = {
+  python: () => ensurePython(place, tell),
+  temporal: () => ensureTemporal(place, tell),
+};
+try {
+  await Promise.all(
+    parts.map((part) => {
+      const install = installers[part];
+      if (install === undefined)
+        throw new Error(`${part} is not one of ${Object.keys(installers).join(', ')}`);
+      return install();
+    }),
+  );
+} catch (error) {
+  tell((error as Error).message);
+  process.exitCode = 1;
+}

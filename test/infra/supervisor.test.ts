@@ -1,0 +1,151 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ownProcesses, processStartTicks } from '../../infra/local/processes.ts';
+import { waitUntilReady } from '../../infra/local/readiness.ts';
+import type { LocalState } from '../../infra/local/state.ts';
+import { localState, prepareState } from '../../infra/local/state.ts';
+import type { Program } from '../../infra/local/supervisor-config.ts';
+import { renderProgram } from '../../infra/local/supervisor-config.ts';
+import {
+  ensureProgram,
+  ensureSupervisor,
+  isSupervisorRunning,
+  programStates,
+  removeProgram,
+  stopSupervisor,
+  supervisorPid,
+} from '../../infra/local/supervisor.ts';
+import { killProgram, programPid, PROJECT_DIR } from '../platform.ts';
+
+let dir: string;
+let state: LocalState;
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'shelfcast-supervisor-'));
+  state = localState(PROJECT_DIR, join(dir, 'it is 100 % "odd"'));
+  prepareState(state);
+  await ensureSupervisor(state);
+});
+afterAll(async () => {
+  await stopSupervisor(state);
+  rmSync(dir, { recursive: true, force: true });
+  rmSync(state.runDir, { recursive: true, force: true });
+});
+
+/** Writes its environment and arguments into `report`, then stays. */
+function reporter(
+  name: string,
+  report: string,
+  environment: Record<string, string>,
+  args: string[] = [],
+): Program {
+  const script = join(dir, 'reporter.mjs');
+  writeFileSync(
+    script,
+    `import { writeFileSync } from 'node:fs';
+     writeFileSync(process.argv[2], JSON.stringify({ env: process.env, args: process.argv.slice(3) }));
+     setInterval(() => undefined, 1_000);`,
+  );
+  return { name, command: [process.execPath, script, report, ...args], directory: dir, environment };
+}
+
+async function reported(path: string): Promise<{ env: Record<string, string>; args: string[] }> {
+  for (;;) {
+    try {
+      return JSON.parse(readFileSync(path, 'utf8')) as { env: Record<string, string>; args: string[] };
+    } catch {
+      await sleep(50);
+    }
+  }
+}
+
+const pidOf = (name: string) => programPid(state, name);
+
+describe('supervisor', { timeout: 60_000 }, () => {
+  it('hands environment and arguments on as they are', async () => {
+    const report = join(dir, 'odd values');
+    const environment = {
+      PERCENT: '100 %(ENV_HOME)s %d',
+      URL: 'postgresql://a:b@c:1/d?e=f',
+      JSON: '{"a": "b, c"}',
+      EMPTY: '',
+    };
+    const args = ['with space', 'quote " here', "and ' there", 'back\\slash', '50%', '$HOME', ''];
+    await ensureProgram(state, reporter('odd', report, environment, args));
+    const { env, args: received } = await reported(report);
+    expect(env).toMatchObject({ ...environment, SHELFCAST_SUPERVISED_BY: state.runDir });
+    expect(received).toEqual(args);
+    await removeProgram(state, 'odd');
+  });
+
+  it('refuses what its configuration cannot hold', () => {
+    const program = reporter('bad', 'report', {});
+    expect(() => renderProgram(state, { ...program, environment: { A: 'line\nbreak' } })).toThrow(
+      /line breaks/,
+    );
+    expect(() => renderProgram(state, { ...program, environment: { A: `"both' kinds` } })).toThrow(
+      /both kinds of quotes/,
+    );
+    expect(() => renderProgram(state, { ...program, command: ['/bin/sh', 'a ;comment'] })).toThrow(/" ;"/);
+    expect(() => renderProgram(state, { ...program, name: 'Bad Name' })).toThrow(/lower-case/);
+  });
+
+  it('starts a program once, restarts it when it changed or died, and forgets it', async () => {
+    const program = reporter('one', join(dir, 'one'), { N: '1' });
+    await ensureProgram(state, program);
+    const first = await pidOf('one');
+    await ensureProgram(state, program);
+    expect(await pidOf('one')).toBe(first);
+
+    const second = await killProgram(state, 'one');
+    expect(second).not.toBe(first);
+
+    await ensureProgram(state, { ...program, environment: { N: '2' } });
+    const third = await pidOf('one');
+    expect(third).not.toBe(second);
+    expect(processStartTicks(second)).toBeNull();
+
+    await removeProgram(state, 'one');
+    await removeProgram(state, 'one');
+    expect((await programStates(state)).has('one')).toBe(false);
+    expect(processStartTicks(third)).toBeNull();
+  });
+
+  it('says which program failed, why, and what its log says', async () => {
+    const command = ['/bin/sh', '-c', 'echo "the disk is full"; exit 7'] as const;
+    await ensureProgram(state, { name: 'broken', command, directory: dir, environment: {} });
+    const never = () => Promise.reject(new Error('no answer'));
+    const failure = waitUntilReady(state, 'broken', never, 5_000);
+    await expect(failure).rejects.toThrow(
+      /^broken did not become ready .*no answer.*(BACKOFF|FATAL)[^]*the disk is full/,
+    );
+    await removeProgram(state, 'broken');
+  });
+
+  it('comes back after its own death without a second copy of anything', async () => {
+    await ensureProgram(state, reporter('kept', join(dir, 'kept'), {}));
+    const orphan = await pidOf('kept');
+    const pid = supervisorPid(state) ?? 0;
+    process.kill(pid, 'SIGKILL');
+    while (processStartTicks(pid) !== null) await sleep(20);
+    expect(await isSupervisorRunning(state)).toBe(false);
+    expect(processStartTicks(orphan)).not.toBeNull();
+
+    await ensureSupervisor(state);
+    expect(processStartTicks(orphan)).toBeNull();
+    expect((await programStates(state)).has('kept')).toBe(true);
+  });
+
+  it('leaves no process when it is stopped, not even one that left its group', async () => {
+    const command = ['/bin/sh', '-c', 'setsid sleep 600 & exec sleep 600'] as const;
+    await ensureProgram(state, { name: 'forker', command, directory: dir, environment: {} });
+    while (ownProcesses(state).length < 2) await sleep(50);
+    const pid = supervisorPid(state) ?? 0;
+    await stopSupervisor(state);
+    expect(ownProcesses(state)).toEqual([]);
+    expect(processStartTicks(pid)).toBeNull();
+    await stopSupervisor(state);
+  });
+});

@@ -1,0 +1,24 @@
+/** Runs the Python fixtures of this folder with the project's own Python. */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+export const projectDir = fileURLToPath(new URL('../..', import.meta.url));
+
+const python = fileURLToPath(new URL('../../ml/.venv/bin/python', import.meta.url));
+
+async function runFixture(script: string, args: readonly string[]): Promise<void> {
+  await promisify(execFile)(python, [fileURLToPath(new URL(script, import.meta.url)), ...args]);
+}
+
+/** Writes `root/1`, `root/2`, ...: one model folder per offset. Forecasts are described in write_model.py. */
+export const writeModels = (root: string, offsets: readonly number[]): Promise<void> =>
+  runFixture('write_model.py', [root, ...offsets.map(String)]);
+
+/** Writes Feast's online tables, with the rows of write_feast_rows.py. */
+export const writeFeastRows = (databaseUrl: string): Promise<void> =>
+  runFixture('write_feast_rows.py', [databaseUrl]);
+
+/** Writes random entity keys and values with the bytes that Feast makes of them. */
+export const writeGoldenValues = (path: string): Promise<void> =>
+  runFixture('write_golden_values.py', [path]);
