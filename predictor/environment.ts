@@ -1,0 +1,19 @@
+/** Reads settings from the environment; used by the two mains only. */
+
+export function requiredText(name: string, meaning: string): string {
+  const value = process.env[name];
+  if (value === undefined || value === '') throw new Error(`${name} is not set; it must be ${meaning}.`);
+  return value;
+}
+
+export function optionalText(name: string, fallback: string): string {
+  const value = process.env[name];
+  return value === undefined || value === '' ? fallback : value;
+}
+
+/** @throws Error when the variable is set to something that is not a whole number of 0 or more. */
+export function optionalInteger(name: string, fallback: number): number {
+  const value = optionalText(name, String(fallback));
+  if (!/^\d+$/.test(value)) throw new Error(`${name} is "${value}"; it must be a whole number.`);
+  return Number(value);
+}

@@ -1,0 +1,72 @@
+/** Every refusal of the predictor and the router: a status, a code that programs read, a sentence that people read. */
+
+export class RequestError extends Error {
+  readonly status: number;
+  /** Stable, upper case; listed in docs/predictor.md. */
+  readonly code: string;
+  /** Machine-readable facts of the sentence, sent beside it. */
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(
+    status: number,
+    code: string,
+    message: string,
+    details: Readonly<Record<string, unknown>> = {},
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = 'RequestError';
+    this.status = status;
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** What is sent: `{"error":{"code","message",...details}}`. */
+export const errorBody = (error: RequestError): { error: Record<string, unknown> } => ({
+  error: { code: error.code, message: error.message, ...error.details },
+});
+
+interface FrameworkError {
+  code?: string;
+  statusCode?: number;
+  message: string;
+}
+
+/** Puts a refusal of the HTTP framework (before any handler ran) into this project's codes and sentences. */
+export function fromFramework(
+  error: FrameworkError,
+  contentType: string | undefined,
+  bodyLimit: number,
+): RequestError {
+  switch (error.code) {
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+    case 'FST_ERR_CTP_EMPTY_TYPE':
+      return new RequestError(
+        415,
+        'UNSUPPORTED_MEDIA_TYPE',
+        `The content type ${contentType === undefined ? '(none given)' : `"${contentType}"`} is not understood; send JSON with the header "content-type: application/json".`,
+      );
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new RequestError(
+        413,
+        'BODY_TOO_LARGE',
+        `The body is larger than the limit of ${bodyLimit} bytes; split the request.`,
+        { limitBytes: bodyLimit },
+      );
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+      return new RequestError(400, 'INVALID_JSON', 'The body is empty; send {"instances":[...]}.');
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return new RequestError(400, 'INVALID_JSON', `The body is not valid JSON: ${error.message}.`);
+    default:
+  }
+  const status = error.statusCode ?? 500;
+  if (status < 500)
+    return new RequestError(status, 'BAD_REQUEST', `The request was refused: ${error.message}.`);
+  return new RequestError(
+    500,
+    'INTERNAL',
+    'The request failed for a reason of the server; its log has the details.',
+  );
+}

@@ -1,0 +1,140 @@
+/** What is asked: validation of a request's body. Each refusal names the instance and says what to send instead. */
+import type { ModelManifest } from '../contracts/model.ts';
+import { RequestError } from './errors.ts';
+
+const MAX_INSTANCES = 10_000;
+
+export interface Instance {
+  store: number;
+  dept: number;
+  /** Weeks ahead, from 1. */
+  horizon: number;
+  /** Raw features in the order of the model's; NaN where missing. Absent: they are read from Feast. */
+  features?: Float64Array;
+}
+
+export interface ParsedRequest {
+  instances: Instance[];
+  /** Names of raw features that the model does not know, sorted. They had no influence. */
+  ignoredFeatures: string[];
+}
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const INSTANCE_KEYS = new Set(['store', 'dept', 'horizon', 'features']);
+
+function invalidInstance(index: number, reason: string): RequestError {
+  return new RequestError(400, 'INVALID_INSTANCE', `Instance ${index}: ${reason}`, { instance: index });
+}
+
+function shown(value: unknown): string {
+  return value === undefined ? 'missing' : JSON.stringify(value).slice(0, 60);
+}
+
+function wholeNumber(instance: JsonObject, key: string, index: number): number {
+  const value = instance[key];
+  if (typeof value !== 'number' || !Number.isSafeInteger(value)) {
+    throw invalidInstance(index, `"${key}" must be a whole number, but is ${shown(value)}.`);
+  }
+  return value;
+}
+
+function rawFeatures(
+  raw: unknown,
+  index: number,
+  manifest: ModelManifest,
+  known: ReadonlySet<string>,
+  ignored: Set<string>,
+): Float64Array {
+  if (!isObject(raw)) {
+    throw invalidInstance(
+      index,
+      `"features" must be an object of name to number or null, but is ${shown(raw)}.`,
+    );
+  }
+  const missing = manifest.features.filter(({ name }) => !Object.hasOwn(raw, name)).map(({ name }) => name);
+  if (missing.length > 0) {
+    throw new RequestError(
+      400,
+      'MISSING_RAW_FEATURES',
+      `Instance ${index}: "features" lacks ${missing.join(', ')}; send null where a value is unknown.`,
+      { instance: index, features: missing },
+    );
+  }
+  for (const name of Object.keys(raw)) if (!known.has(name)) ignored.add(name);
+  return Float64Array.from(manifest.features, ({ name }) => {
+    const value = raw[name];
+    if (value === null) return NaN;
+    // JSON's 1e999 parses to Infinity.
+    if (typeof value === 'number' && Number.isFinite(value)) return value;
+    throw invalidInstance(
+      index,
+      `feature "${name}" must be a finite number or null, but is ${shown(value)}.`,
+    );
+  });
+}
+
+function instancesOf(body: unknown): readonly unknown[] {
+  if (!isObject(body) || !Array.isArray(body['instances'])) {
+    throw new RequestError(400, 'INVALID_REQUEST', 'The body must be an object {"instances":[...]}.');
+  }
+  const extra = Object.keys(body).filter((key) => key !== 'instances');
+  if (extra.length > 0) {
+    throw new RequestError(
+      400,
+      'INVALID_REQUEST',
+      `The body holds unknown keys: ${extra.join(', ')}. Send only "instances".`,
+    );
+  }
+  const instances: readonly unknown[] = body['instances'];
+  if (instances.length === 0) {
+    throw new RequestError(400, 'EMPTY_INSTANCES', '"instances" is empty; ask for at least one forecast.');
+  }
+  if (instances.length > MAX_INSTANCES) {
+    throw new RequestError(
+      413,
+      'TOO_MANY_INSTANCES',
+      `"instances" holds ${instances.length} entries; a request may hold at most ${MAX_INSTANCES}.`,
+      { limit: MAX_INSTANCES },
+    );
+  }
+  return instances;
+}
+
+/** @throws RequestError (400, 413 or 422) that names the first instance at fault. */
+export function parseRequest(body: unknown, manifest: ModelManifest): ParsedRequest {
+  const known = new Set(manifest.features.map(({ name }) => name));
+  const ignored = new Set<string>();
+  const instances = instancesOf(body).map((instance, index): Instance => {
+    if (!isObject(instance)) throw invalidInstance(index, `must be an object, but is ${shown(instance)}.`);
+    const unknown = Object.keys(instance).filter((key) => !INSTANCE_KEYS.has(key));
+    if (unknown.length > 0) {
+      throw invalidInstance(
+        index,
+        `unknown keys ${unknown.join(', ')}; known are ${[...INSTANCE_KEYS].join(', ')}.`,
+      );
+    }
+    const store = wholeNumber(instance, 'store', index);
+    const dept = wholeNumber(instance, 'dept', index);
+    const horizon = wholeNumber(instance, 'horizon', index);
+    if (horizon < 1 || horizon > manifest.horizonWeeks) {
+      throw new RequestError(
+        422,
+        'HORIZON_OUT_OF_RANGE',
+        `Instance ${index}: horizon ${horizon} is outside 1 to ${manifest.horizonWeeks} weeks, which this model answers.`,
+        { instance: index, horizon, maxHorizon: manifest.horizonWeeks },
+      );
+    }
+    if (instance['features'] === undefined) return { store, dept, horizon };
+    return {
+      store,
+      dept,
+      horizon,
+      features: rawFeatures(instance['features'], index, manifest, known, ignored),
+    };
+  });
+  return { instances, ignoredFeatures: [...ignored].sort() };
+}

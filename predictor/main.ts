@@ -1,0 +1,54 @@
+/** One predictor process: one version of one model. Configured by the environment; see docs/predictor.md. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { openPool } from './feast-tables.ts';
+import { createPredictorMetrics } from './metrics.ts';
+import { loadModel } from './model.ts';
+import { createOnlineFeatures } from './online-features.ts';
+import { createReadiness } from './readiness.ts';
+import { createPredictor } from './server.ts';
+import { optionalInteger, optionalText, requiredText } from './environment.ts';
+
+async function start(): Promise<void> {
+  const name = requiredText('MODEL_NAME', 'the name that requests use, for example sales-forecast');
+  const version = requiredText('MODEL_VERSION', 'the number of the model version');
+  const modelUri = requiredText('MODEL_URI', 'a file:// folder with model.onnx and model.json');
+  const databaseUrl = requiredText('DATABASE_URL', 'the PostgreSQL database with the online features');
+  const drainMs = optionalInteger('DRAIN_MS', 500);
+  const model = await loadModel(modelUri, optionalInteger('MODEL_THREADS', 1));
+  const pool = openPool(databaseUrl);
+  const readiness = createReadiness(pool);
+  const app = createPredictor({
+    name,
+    version,
+    model,
+    features: createOnlineFeatures(pool, model.manifest),
+    readiness,
+    metrics: createPredictorMetrics(name, version),
+    logLevel: optionalText('LOG_LEVEL', 'warn'),
+  });
+  const address = await app.listen({
+    host: optionalText('HOST', '127.0.0.1'),
+    port: optionalInteger('PORT', 8080),
+  });
+  process.stdout.write(`${name} version ${version} answers at ${address}\n`);
+
+  let ending = false;
+  const end = async (): Promise<void> => {
+    if (ending) return;
+    ending = true;
+    readiness.drain();
+    // Time for those who ask for readiness to notice, before the port closes.
+    await sleep(drainMs);
+    await app.close();
+    await pool.end();
+    await model.close();
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end());
+}
+
+try {
+  await start();
+} catch (error) {
+  process.stderr.write(`The predictor cannot start: ${(error as Error).message}\n`);
+  process.exit(1);
+}

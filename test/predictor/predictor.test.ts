@@ -1,0 +1,416 @@
+/** A predictor process on real features: rows written by Feast into a real PostgreSQL. */
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../infra/local/ports.ts';
+import {
+  answering,
+  eventually,
+  removeFolder,
+  scratchFolder,
+  startFeatureDatabase,
+  startMain,
+} from './processes.ts';
+import type { FeatureDatabase, RunningMain } from './processes.ts';
+import { projectDir, writeFeastRows, writeModels } from './python.ts';
+import { FEATURES, expectedP50, post, raw } from './requests.ts';
+import type { Answer, Asked, Prediction } from './requests.ts';
+
+let folder: string;
+let database: FeatureDatabase;
+let predictor: RunningMain;
+let environment: Record<string, string>;
+
+beforeAll(async () => {
+  folder = await scratchFolder();
+  [database] = await Promise.all([
+    startFeatureDatabase(folder),
+    writeModels(join(folder, 'models'), [0, 500]),
+  ]);
+  await writeFeastRows(database.url);
+  await database.run(
+    "insert into ops.feature_watermark values ('shelfcast_golden', '2012-01-27', 'golden-1-000000000000')",
+  );
+  const port = await freePort();
+  environment = {
+    MODEL_NAME: 'sales-forecast',
+    MODEL_VERSION: '3',
+    MODEL_URI: pathToFileURL(join(folder, 'models', '1')).href,
+    DATABASE_URL: database.url,
+    DRAIN_MS: '0',
+  };
+  predictor = startMain('main', port, { ...environment, PORT: String(port) });
+  await answering(predictor, '/readyz');
+}, 90_000);
+
+afterAll(async () => {
+  await predictor.stop();
+  await database.stop();
+  await removeFolder(folder);
+}, 30_000);
+
+const ask = (instances: unknown[], query = ''): Promise<Answer> =>
+  post(`${predictor.url}/v1/models/sales-forecast:predict${query}`, { instances });
+
+async function refusal(instances: unknown[]): Promise<[number, string | undefined, string | undefined]> {
+  const { status, body } = await ask(instances);
+  return [status, body.error?.code, body.error?.message];
+}
+
+describe('features from Feast', () => {
+  it('answers with the forecast of the features that Feast wrote', async () => {
+    const { status, headers, body } = await ask([{ store: 1, dept: 3, horizon: 1 }]);
+    const features = { ...raw(), lag_1: 1003, rolling_mean_4: 1.5, last_year: 103, temperature: 40.25 };
+    const known = { ...features, store_size: 100_001, store_type: 1, is_holiday: 0, week_of_year: 5 };
+    const p50 = expectedP50({ store: 1, dept: 3, horizon: 1 }, known);
+    expect([status, headers.get('x-shelfcast-version')]).toEqual([200, '3']);
+    expect(body).toEqual({
+      modelName: 'sales-forecast',
+      modelVersion: '3',
+      predictions: [
+        {
+          store: 1,
+          dept: 3,
+          horizon: 1,
+          origin: '2012-01-27',
+          targetWeek: '2012-02-03',
+          forecast: p50,
+          p10: Math.fround(p50 - 10),
+          p50,
+          p90: Math.fround(p50 + 10),
+        },
+      ],
+    });
+  });
+
+  it('reads the target week of each horizon, its calendar and its same week last year', async () => {
+    const { body } = await ask([{ store: 2, dept: 4, horizon: 2 }], '?explain=features');
+    expect(body.predictions?.[0]).toMatchObject({
+      targetWeek: '2012-02-10',
+      features: {
+        lag_1: 2004,
+        rolling_mean_4: 2,
+        last_year: 204,
+        temperature: null,
+        store_size: 100_002,
+        store_type: 2,
+        is_holiday: 1,
+        week_of_year: 6,
+      },
+    });
+  });
+
+  it.each([
+    ['null and no value at all', { store: 1, dept: 5, horizon: 2 }, { lag_1: null, last_year: null }],
+    ['NaN and a negative int32', { store: 1, dept: 6, horizon: 1 }, { lag_1: null, rolling_mean_4: -40 }],
+    [
+      'the smallest double, and true',
+      { store: 1, dept: 7, horizon: 1 },
+      { lag_1: 5e-324, rolling_mean_4: 1 },
+    ],
+    [
+      'negative entities',
+      { store: -5, dept: -7, horizon: 1 },
+      { lag_1: -5007, rolling_mean_4: -3.5, temperature: -12.5 },
+    ],
+  ])('decodes %s', async (_name, asked, features) => {
+    const { body } = await ask([asked], '?explain=features');
+    const [prediction] = body.predictions ?? [];
+    expect(prediction?.features).toMatchObject(features);
+    expect(prediction?.p50).toBe(expectedP50(asked, prediction?.features ?? raw()));
+  });
+
+  it('keeps the order of a mixed batch of raw and stored features', async () => {
+    const instances = Array.from({ length: 60 }, (_, i): Asked => {
+      const asked = { store: 1 + (i % 2), dept: 3 + (i % 3 === 0 ? 1 : 0), horizon: 1 + (i % 2) };
+      return i % 5 === 0
+        ? { ...asked, features: raw({ lag_1: i, temperature: i % 10 === 0 ? null : 1 }) }
+        : asked;
+    });
+    const { body } = await ask(instances, '?explain=features');
+    expect(body.predictions).toHaveLength(60);
+    body.predictions?.forEach((prediction: Prediction, i) => {
+      const asked = instances[i] as Asked;
+      expect(prediction).toMatchObject({ store: asked.store, dept: asked.dept, horizon: asked.horizon });
+      if (asked.features !== undefined) expect(prediction).toMatchObject({ origin: null, targetWeek: null });
+      expect(prediction.p50).toBe(expectedP50(asked, asked.features ?? prediction.features ?? raw()));
+    });
+  });
+});
+
+describe('refusals', () => {
+  it('names the series that is not known', async () => {
+    const { status, body } = await ask([
+      { store: 1, dept: 3, horizon: 1 },
+      { store: 99, dept: 3, horizon: 1 },
+    ]);
+    expect([status, body.error]).toEqual([
+      404,
+      {
+        code: 'UNKNOWN_SERIES',
+        message: 'Instance 1: store 99, dept 3 is not a series of the data set "golden".',
+        instance: 1,
+        store: 99,
+        dept: 3,
+      },
+    ]);
+  });
+
+  it('answers a series of 28 days before the watermark and refuses an older one', async () => {
+    expect((await ask([{ store: 1, dept: 9, horizon: 4 }])).body.predictions?.[0]?.origin).toBe('2011-12-30');
+    const { status, body } = await ask([{ store: 1, dept: 10, horizon: 1 }]);
+    expect([status, body.error]).toEqual([
+      409,
+      expect.objectContaining({ code: 'STALE_FEATURES', eventDate: '2011-12-23', watermark: '2012-01-27' }),
+    ]);
+  });
+
+  it.each([
+    [409, 'STALE_FEATURES', 'others of 2012-01-27', { store: 1, dept: 12, horizon: 1 }],
+    [409, 'MISSING_FEATURES', '"rolling_mean_4"', { store: 1, dept: 11, horizon: 1 }],
+    [409, 'MISSING_FEATURES', '"temperature"', { store: 3, dept: 3, horizon: 1 }],
+    [409, 'MISSING_CALENDAR_WEEK', '2012-02-17', { store: 1, dept: 3, horizon: 3 }],
+    [500, 'UNREADABLE_FEATURE', 'it is a text', { store: 1, dept: 8, horizon: 1 }],
+    [500, 'NON_FINITE_FORECAST', 'Infinity', { store: 4, dept: 3, horizon: 1 }],
+    [
+      500,
+      'NON_FINITE_FORECAST',
+      'Infinity',
+      { store: 1, dept: 1, horizon: 1, features: raw({ temperature: -999 }) },
+    ],
+    [422, 'HORIZON_OUT_OF_RANGE', '1 to 4 weeks', { store: 1, dept: 3, horizon: 5 }],
+    [422, 'HORIZON_OUT_OF_RANGE', '1 to 4 weeks', { store: 1, dept: 3, horizon: 0 }],
+    [
+      400,
+      'INVALID_INSTANCE',
+      '"store" must be a whole number, but is "1"',
+      { store: '1', dept: 3, horizon: 1 },
+    ],
+    [400, 'INVALID_INSTANCE', 'but is 1.5', { store: 1, dept: 1.5, horizon: 1 }],
+    [400, 'INVALID_INSTANCE', '"horizon" must be a whole number, but is missing', { store: 1, dept: 3 }],
+    [400, 'INVALID_INSTANCE', 'unknown keys weeks', { store: 1, dept: 3, horizon: 1, weeks: 2 }],
+    [400, 'INVALID_INSTANCE', 'must be an object, but is [1,3,1]', [1, 3, 1]],
+    [400, 'INVALID_INSTANCE', 'must be an object, but is null', null],
+    [400, 'INVALID_INSTANCE', 'must be an object of name', { store: 1, dept: 3, horizon: 1, features: [] }],
+    [
+      400,
+      'INVALID_INSTANCE',
+      'but is "7"',
+      { store: 1, dept: 3, horizon: 1, features: { ...raw(), lag_1: '7' } },
+    ],
+    [400, 'MISSING_RAW_FEATURES', 'lag_1, rolling_mean_4', { store: 1, dept: 3, horizon: 1, features: {} }],
+  ])('answers %i %s (%s)', async (status, code, words, instance) => {
+    const [gotStatus, gotCode, message] = await refusal([instance]);
+    expect([gotStatus, gotCode]).toEqual([status, code]);
+    expect(message).toContain(words);
+  });
+
+  it('refuses a number that JSON cannot hold', async () => {
+    const body = JSON.stringify({ instances: [{ store: 1, dept: 3, horizon: 1, features: raw() }] });
+    const { status, body: answer } = await post(
+      `${predictor.url}/v1/models/sales-forecast:predict`,
+      body.replace('"lag_1":1000', '"lag_1":1e999'),
+    );
+    expect([status, answer.error?.code]).toEqual([400, 'INVALID_INSTANCE']);
+  });
+
+  it.each([
+    [400, 'EMPTY_INSTANCES', { instances: [] }],
+    [400, 'INVALID_REQUEST', { instances: {} }],
+    [400, 'INVALID_REQUEST', []],
+    [400, 'INVALID_REQUEST', { instances: [{ store: 1, dept: 3, horizon: 1 }], explain: true }],
+    [413, 'TOO_MANY_INSTANCES', { instances: new Array(10_001).fill({ store: 1, dept: 3, horizon: 1 }) }],
+    [413, 'BODY_TOO_LARGE', `{"instances":[${' '.repeat(16 * 1024 * 1024)}]}`],
+    [400, 'INVALID_JSON', '{"instances":[{"store":NaN}]}'],
+    [400, 'INVALID_JSON', ''],
+  ])('answers %i %s to a whole request', async (status, code, body) => {
+    const answer = await post(`${predictor.url}/v1/models/sales-forecast:predict`, body);
+    expect([answer.status, answer.body.error?.code]).toEqual([status, code]);
+    expect(answer.body.error?.message).toMatch(/\.$/);
+  });
+
+  it.each([
+    [404, 'MODEL_NOT_FOUND', '/v1/models/other:predict', {}],
+    [404, 'NOT_FOUND', '/v1/models/sales-forecast:explain', {}],
+    [404, 'NOT_FOUND', '/v2/models/sales-forecast/infer', {}],
+    [400, 'INVALID_REQUEST', '/v1/models/sales-forecast:predict?explain=all', {}],
+    [415, 'UNSUPPORTED_MEDIA_TYPE', '/v1/models/sales-forecast:predict', { 'content-type': 'text/plain' }],
+  ])('answers %i %s for %s', async (status, code, path, headers) => {
+    const body = { instances: [{ store: 1, dept: 3, horizon: 1 }] };
+    const answer = await post(predictor.url + path, body, headers);
+    expect([answer.status, answer.body.error?.code]).toEqual([status, code]);
+  });
+});
+
+describe('raw features', () => {
+  it('names the features that it does not know', async () => {
+    const features = { ...raw(), zebra: 1, apple: null };
+    const { status, body } = await ask([{ store: 1, dept: 3, horizon: 1, features }]);
+    expect([status, body.ignoredFeatures]).toEqual([200, ['apple', 'zebra']]);
+    expect(body.predictions?.[0]?.p50).toBe(expectedP50({ store: 1, dept: 3, horizon: 1 }, features));
+  });
+
+  it('answers 10,000 instances', async () => {
+    const instances = Array.from({ length: 10_000 }, (_, i) => ({
+      store: 1,
+      dept: 3,
+      horizon: 1,
+      features: raw({ lag_1: i }),
+    }));
+    const { status, body } = await ask(instances);
+    expect([status, body.predictions?.length]).toEqual([200, 10_000]);
+    expect(body.predictions?.at(-1)?.p50).toBe(
+      expectedP50({ store: 1, dept: 3, horizon: 1 }, raw({ lag_1: 9_999 })),
+    );
+  });
+});
+
+describe('status', () => {
+  const get = async (path: string): Promise<[number, unknown]> => {
+    const response = await fetch(predictor.url + path);
+    return [response.status, await response.json()];
+  };
+
+  it('answers for its model', async () => {
+    expect(await get('/v1/models')).toEqual([200, { models: ['sales-forecast'] }]);
+    expect(await get('/v1/models/sales-forecast')).toEqual([200, { name: 'sales-forecast', ready: true }]);
+    expect((await get('/v1/models/other'))[0]).toBe(404);
+    expect(await get('/healthz')).toEqual([200, { live: true }]);
+    expect(await get('/readyz')).toEqual([
+      200,
+      { ready: true, modelName: 'sales-forecast', modelVersion: '3' },
+    ]);
+  });
+
+  it('counts requests by status and code, instances, and times', async () => {
+    const metric = async (line: RegExp): Promise<number> => {
+      const text = await (await fetch(`${predictor.url}/metrics`)).text();
+      return Number(line.exec(text)?.[1] ?? 0);
+    };
+    const answered = /^shelfcast_predictor_requests_total\{status="200",code="OK",.*\} (\d+)$/m;
+    const unknown = /^shelfcast_predictor_requests_total\{status="404",code="UNKNOWN_SERIES",.*\} (\d+)$/m;
+    const instances = /^shelfcast_predictor_instances_total\{.*\} (\d+)$/m;
+    const before = {
+      answered: await metric(answered),
+      unknown: await metric(unknown),
+      instances: await metric(instances),
+    };
+    await ask([
+      { store: 1, dept: 3, horizon: 1 },
+      { store: 1, dept: 4, horizon: 1 },
+    ]);
+    await ask([{ store: 77, dept: 3, horizon: 1 }]);
+    await eventually('the counters', async () =>
+      (await metric(unknown)) > before.unknown ? true : undefined,
+    );
+    expect(await metric(answered)).toBe(before.answered + 1);
+    expect(await metric(instances)).toBe(before.instances + 2);
+    for (const part of ['request', 'feature_read', 'inference']) {
+      expect(
+        await metric(new RegExp(`^shelfcast_predictor_${part}_seconds_count\\{.*\\} (\\d+)$`, 'm')),
+      ).toBeGreaterThan(0);
+    }
+  });
+
+  it('answers the examples of docs/predictor.md as written there', async () => {
+    const page = await readFile(join(projectDir, 'docs/predictor.md'), 'utf8');
+    const examples = [...page.matchAll(/```sh\n(curl [^`]+)```\n+```json\n([^`]+)```/g)];
+    expect(examples.length).toBeGreaterThanOrEqual(3);
+    for (const [, command = '', expected = ''] of examples) {
+      const { stdout } = await promisify(execFile)('bash', ['-c', command], {
+        env: { ...process.env, URL: predictor.url },
+      });
+      expect(JSON.parse(stdout), command).toEqual(JSON.parse(expected));
+    }
+  });
+});
+
+describe('when something is wrong', () => {
+  it('is not ready while the database is away, answers raw features, and comes back by itself', async () => {
+    await database.stop();
+    await eventually('not ready', async () =>
+      (await fetch(`${predictor.url}/readyz`)).status === 503 ? true : undefined,
+    );
+    const { status, body } = await ask([{ store: 1, dept: 3, horizon: 1 }]);
+    expect([status, body.error?.code]).toEqual([503, 'FEATURES_UNAVAILABLE']);
+    expect((await fetch(`${predictor.url}/v1/models/sales-forecast`)).status).toBe(503);
+    expect((await ask([{ store: 1, dept: 3, horizon: 1, features: raw() }])).status).toBe(200);
+    await database.start();
+    await answering(predictor, '/readyz');
+    expect((await ask([{ store: 1, dept: 3, horizon: 1 }])).status).toBe(200);
+  }, 40_000);
+
+  it('says that features were never materialized', async () => {
+    await database.run('delete from ops.feature_watermark');
+    expect(await refusal([{ store: 1, dept: 3, horizon: 1 }])).toEqual([
+      503,
+      'FEATURES_UNAVAILABLE',
+      'No features were materialized for the Feast project shelfcast_golden; run the pipeline.',
+    ]);
+    await database.run(
+      "insert into ops.feature_watermark values ('shelfcast_golden', '2012-01-27', 'golden-1-000000000000')",
+    );
+  });
+
+  it('does not start with a damaged model, and says why', async () => {
+    const broken = join(folder, 'models', '2');
+    const bytes = await readFile(join(broken, 'model.onnx'));
+    bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+    await writeFile(join(broken, 'model.onnx'), bytes);
+    const port = await freePort();
+    const main = startMain('main', port, {
+      ...environment,
+      PORT: String(port),
+      MODEL_URI: pathToFileURL(broken).href,
+    });
+    expect(await main.ended).toBe(1);
+    expect(main.output()).toMatch(/cannot start: .*model\.onnx is damaged .*SHA-256 is [0-9a-f]{64}/);
+  });
+
+  it.each([
+    ['DATABASE_URL is not set', { DATABASE_URL: '' }],
+    ['only file:// folders', { MODEL_URI: 's3://bucket/model' }],
+    ['Cannot read', { MODEL_URI: 'file:///nowhere/at/all' }],
+    ['PORT is "x"', { PORT: 'x' }],
+  ])('does not start, and says: %s', async (words, change) => {
+    const port = await freePort();
+    const main = startMain('main', port, { ...environment, PORT: String(port), ...change });
+    expect(await main.ended).toBe(1);
+    expect(main.output()).toContain(words);
+  });
+
+  it('ends on SIGTERM: not ready first, then closed, and the request in flight is still answered', async () => {
+    const port = await freePort();
+    const main = startMain('main', port, { ...environment, PORT: String(port), DRAIN_MS: '1500' });
+    await answering(main, '/readyz');
+    const body = JSON.stringify({ instances: [{ store: 1, dept: 3, horizon: 1 }] });
+    const inFlight = request(`${main.url}/v1/models/sales-forecast:predict`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'content-length': body.length },
+    });
+    inFlight.write(body.slice(0, 10));
+    main.child.kill('SIGTERM');
+    const status = (): Promise<number> =>
+      fetch(`${main.url}/readyz`).then(
+        (response) => response.status,
+        () => 0,
+      );
+    await eventually('not ready', async () => ((await status()) === 503 ? true : undefined));
+    await eventually('the port closed', async () => ((await status()) === 0 ? true : undefined));
+    inFlight.end(body.slice(10));
+    const [answer] = (await once(inFlight, 'response')) as [IncomingMessage];
+    expect(answer.statusCode).toBe(200);
+    answer.resume();
+    expect(await main.ended).toBe(0);
+  }, 30_000);
+});
+
+it('knows the features of the fixture', () => {
+  expect(Object.keys(raw())).toEqual([...FEATURES]);
+});
