@@ -1,0 +1,200 @@
+/** Sends known weeks through the deployed endpoint and tallies who answered what. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { EvidenceRow } from '../contracts/jobs.ts';
+import { evidenceRowSchema } from '../contracts/jobs.ts';
+import type { ModelManifest } from '../contracts/model.ts';
+import { modelManifestSchema } from '../contracts/model.ts';
+import type { RolloutOptions, StepEvidence } from '../contracts/pipeline.ts';
+import type { Answer, Endpoint, Prediction } from './endpoint.ts';
+import { askForecasts } from './endpoint.ts';
+import type { StepParties } from './step-decision.ts';
+import { hasTooManyFailures } from './step-decision.ts';
+
+const INSTANCES_PER_REQUEST = 10;
+const REQUESTS_IN_FLIGHT = 4;
+
+export async function readEvidence(uri: string): Promise<EvidenceRow[]> {
+  const lines = (await readFile(fileURLToPath(uri), 'utf8')).split('\n').filter((line) => line !== '');
+  return lines.map((line) => evidenceRowSchema.parse(JSON.parse(line)));
+}
+
+export async function readManifest(modelUri: string): Promise<ModelManifest> {
+  return modelManifestSchema.parse(
+    JSON.parse(await readFile(join(fileURLToPath(modelUri), 'model.json'), 'utf8')),
+  );
+}
+
+/** Whether the model can answer these rows: it knows the horizons and its raw features are among the rows'. */
+export function canAnswer(manifest: ModelManifest, rows: readonly EvidenceRow[]): boolean {
+  return rows.every(
+    (row) =>
+      row.horizon <= manifest.horizonWeeks &&
+      manifest.features.every(({ name }) => Object.hasOwn(row.features, name)),
+  );
+}
+
+/** Largest relative difference between answered and evaluated p10, p50, p90 (relative to at least one dollar). */
+export function parityDifference(
+  manifest: Pick<ModelManifest, 'quantiles'>,
+  rows: readonly EvidenceRow[],
+  predictions: readonly Prediction[],
+): number {
+  const columns = [0.1, 0.5, 0.9].map((quantile) => manifest.quantiles.indexOf(quantile));
+  const differences = rows.flatMap((row, i) => {
+    const { p10, p50, p90 } = predictions[i] ?? { p10: NaN, p50: NaN, p90: NaN };
+    return [p10, p50, p90].map((answered, q) => {
+      const expected = row.expected[columns[q] ?? -1] ?? NaN;
+      return Math.abs(answered - expected) / Math.max(1, Math.abs(expected));
+    });
+  });
+  // A missing value must not pass as a small difference.
+  return differences.some(Number.isNaN) ? Infinity : Math.max(0, ...differences);
+}
+
+export interface EvidencePlan {
+  endpoint: Endpoint;
+  parties: StepParties;
+  weightPercent: number;
+  rows: readonly EvidenceRow[];
+  manifest: Pick<ModelManifest, 'quantiles'>;
+  options: Pick<RolloutOptions, 'minRequestsPerStep' | 'minComparedPerStep' | 'maxErrorRate'>;
+}
+
+/**
+ * Asks without naming a version until the candidate has answered enough by its weight, then the champion, pinned, the
+ * same weeks. Ends early when the candidate has certainly failed, and when the router gives it less than its share.
+ */
+export async function collectEvidence(
+  plan: EvidencePlan,
+  signal: AbortSignal,
+  onRequest: () => void,
+): Promise<StepEvidence> {
+  const { candidate } = plan.parties;
+  const tally = createTally(plan);
+  let waiting = batches(plan.rows);
+  let answered: EvidenceRow[][] = [];
+  const maxRequests = requestLimit(plan);
+  let sent = 0;
+
+  const work = async (): Promise<void> => {
+    while (sent < maxRequests && !tally.isComplete()) {
+      // Weeks that the candidate has not answered yet go first; after the last of them all may repeat.
+      if (waiting.length === 0) [waiting, answered] = [answered, []];
+      const batch = waiting.shift();
+      // More workers than batches: the others hold them all.
+      if (batch === undefined) return;
+      sent += 1;
+      const answer = await askForecasts(plan.endpoint, batch.map(asInstance), signal);
+      onRequest();
+      tally.count(answer);
+      if (answer.version !== candidate || answer.predictions === null) {
+        waiting.push(batch);
+        continue;
+      }
+      await tally.compare(batch, answer.predictions, () => askChampion(plan, batch, signal));
+      answered.push(batch);
+    }
+  };
+  await Promise.all(Array.from({ length: REQUESTS_IN_FLIGHT }, work));
+  return tally.evidence();
+}
+
+/** 1.5 times what the weight should need, and some: a router that gives less than that is not evidence. */
+function requestLimit({ options, weightPercent }: EvidencePlan): number {
+  const needed = Math.max(
+    options.minRequestsPerStep,
+    Math.ceil(options.minComparedPerStep / INSTANCES_PER_REQUEST),
+  );
+  return Math.ceil((needed * 100 * 1.5) / weightPercent) + 20;
+}
+
+async function askChampion(
+  { endpoint, parties }: EvidencePlan,
+  batch: readonly EvidenceRow[],
+  signal: AbortSignal,
+): Promise<Answer | null> {
+  if (parties.champion === null) return null;
+  return askForecasts(endpoint, batch.map(asInstance), signal, parties.champion);
+}
+
+function createTally(plan: EvidencePlan) {
+  const { candidate, champion } = plan.parties;
+  const requests = new Map<number, number>();
+  const failedRequests = new Map<number, number>();
+  const unreachable = new Map<number, number>();
+  const absoluteError = new Map<number, number>();
+  const compared = new Set<EvidenceRow>();
+  let actualSum = 0;
+  let maxParityDifference = 0;
+
+  const evidence = (): StepEvidence => {
+    const answering = champion === null ? [candidate] : [candidate, champion];
+    return {
+      weightPercent: plan.weightPercent,
+      requests: Object.fromEntries(requests),
+      failedRequests: Object.fromEntries(failedRequests),
+      unreachable: Object.fromEntries(unreachable),
+      compared: Object.fromEntries(answering.map((version) => [version, compared.size])),
+      wape:
+        actualSum === 0
+          ? {}
+          : Object.fromEntries(answering.map((v) => [v, (absoluteError.get(v) ?? 0) / actualSum])),
+      maxParityDifference,
+    };
+  };
+
+  return {
+    evidence,
+    isComplete: (): boolean =>
+      hasTooManyFailures(evidence(), plan.options, candidate) ||
+      (unreachable.get(candidate) ?? 0) > 0 ||
+      ((requests.get(candidate) ?? 0) >= plan.options.minRequestsPerStep &&
+        compared.size >= plan.options.minComparedPerStep),
+
+    count(answer: Answer): void {
+      if (answer.unreachableVersion !== null) add(unreachable, answer.unreachableVersion, 1);
+      if (answer.version === null) return;
+      add(requests, answer.version, 1);
+      if (answer.predictions === null) add(failedRequests, answer.version, 1);
+    },
+
+    async compare(
+      batch: readonly EvidenceRow[],
+      predictions: readonly Prediction[],
+      askChampionSame: () => Promise<Answer | null>,
+    ): Promise<void> {
+      maxParityDifference = Math.max(
+        maxParityDifference,
+        parityDifference(plan.manifest, batch, predictions),
+      );
+      const fresh = batch.filter((row) => !compared.has(row));
+      if (fresh.length === 0) return;
+      const champions = await askChampionSame();
+      // Without the champion's answer the week says nothing about which of the two is better.
+      if (champions !== null && champions.predictions === null) return;
+      batch.forEach((row, i) => {
+        if (compared.has(row)) return;
+        compared.add(row);
+        actualSum += Math.abs(row.actual);
+        add(absoluteError, candidate, Math.abs((predictions[i]?.p50 ?? NaN) - row.actual));
+        if (champion !== null) {
+          add(absoluteError, champion, Math.abs((champions?.predictions?.[i]?.p50 ?? NaN) - row.actual));
+        }
+      });
+    },
+  };
+}
+
+const add = (counts: Map<number, number>, version: number, n: number): void => {
+  counts.set(version, (counts.get(version) ?? 0) + n);
+};
+
+const asInstance = ({ store, dept, horizon, features }: EvidenceRow) => ({ store, dept, horizon, features });
+
+function batches(rows: readonly EvidenceRow[]): EvidenceRow[][] {
+  return Array.from({ length: Math.ceil(rows.length / INSTANCES_PER_REQUEST) }, (_, i) =>
+    rows.slice(i * INSTANCES_PER_REQUEST, (i + 1) * INSTANCES_PER_REQUEST),
+  );
+}

@@ -1,0 +1,37 @@
+/** All activities of the pipeline, as the worker registers them. */
+import type { CleanUpActivities } from './clean-up.ts';
+import { createCleanUpActivities } from './clean-up.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { EvaluateActivities } from './evaluate.ts';
+import { createEvaluateActivities } from './evaluate.ts';
+import type { FeaturesActivities } from './features.ts';
+import { createFeaturesActivities } from './features.ts';
+import type { IngestActivities } from './ingest.ts';
+import { createIngestActivities } from './ingest.ts';
+import type { MonitorActivities } from './monitor.ts';
+import { createMonitorActivities } from './monitor.ts';
+import type { RolloutActivities } from './rollout.ts';
+import { createRolloutActivities } from './rollout.ts';
+import { namingServiceErrors } from './service-errors.ts';
+import type { TrainActivities } from './train.ts';
+import { createTrainActivities } from './train.ts';
+
+export type Activities = IngestActivities &
+  FeaturesActivities &
+  TrainActivities &
+  EvaluateActivities &
+  RolloutActivities &
+  MonitorActivities &
+  CleanUpActivities;
+
+export function createActivities(deps: Dependencies): Activities {
+  return namingServiceErrors({
+    ...createIngestActivities(deps),
+    ...createFeaturesActivities(deps),
+    ...createTrainActivities(deps),
+    ...createEvaluateActivities(deps),
+    ...createRolloutActivities(deps),
+    ...createMonitorActivities(deps),
+    ...createCleanUpActivities(deps),
+  });
+}

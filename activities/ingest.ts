@@ -1,0 +1,38 @@
+import { ApplicationFailure } from '@temporalio/activity';
+import { ERROR_TYPES } from '../contracts/errors.ts';
+import type { IngestResult, IngestSpec } from '../contracts/jobs.ts';
+import { ingestResultSchema } from '../contracts/jobs.ts';
+import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import { resolvePipelineInput } from '../contracts/pipeline.ts';
+import type { Dependencies } from './dependencies.ts';
+import { activityJobContext, currentRunKey, runJob } from './run-job.ts';
+
+export interface IngestActivities {
+  /** Decides every value of the input; a wrong one fails the run with a sentence each. */
+  resolveInput: (raw: unknown) => Promise<ResolvedPipelineInput>;
+  /** Validates the source and loads it as a batch; the snapshot names the rows from then on. */
+  ingest: (input: ResolvedPipelineInput) => Promise<IngestResult>;
+}
+
+export function createIngestActivities(deps: Dependencies): IngestActivities {
+  return {
+    resolveInput: (raw) => {
+      const resolved = resolvePipelineInput(raw);
+      if ('input' in resolved) return Promise.resolve(resolved.input);
+      throw ApplicationFailure.nonRetryable(
+        `wrong pipeline input: ${resolved.issues.join('; ')}`,
+        ERROR_TYPES.invalidInput,
+      );
+    },
+
+    ingest: (input) => {
+      const spec: IngestSpec = {
+        dataset: input.dataset,
+        requestId: currentRunKey(),
+        source: input.source,
+        maxBadRowShare: input.maxBadRowShare,
+      };
+      return runJob(deps, { stage: 'ingest', spec, resultSchema: ingestResultSchema }, activityJobContext());
+    },
+  };
+}

@@ -1,0 +1,93 @@
+/** The folder of a stage's job (decision 3): the spec going in, the progress, result or error coming out. */
+import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { ApplicationFailure } from '@temporalio/common';
+import type { z } from 'zod';
+import { ERROR_TYPES } from '../contracts/errors.ts';
+import type { JobProgress } from '../contracts/jobs.ts';
+import { jobErrorSchema, jobProgressSchema } from '../contracts/jobs.ts';
+import type { Stage } from '../contracts/stages.ts';
+
+export interface JobFolder {
+  /** `file://` URL, as the job is given it. */
+  url: string;
+  path: string;
+}
+
+/** Makes the folder and writes the spec; a retry writes the same bytes again. */
+export async function openJobFolder(
+  artifactsUrl: string,
+  runKey: string,
+  stage: Stage,
+  spec: object,
+): Promise<JobFolder> {
+  const path = join(fileURLToPath(artifactsUrl), 'runs', runKey, stage);
+  await mkdir(path, { recursive: true });
+  const temporary = join(path, `.spec.json.${process.pid}`);
+  await writeFile(temporary, JSON.stringify(spec, null, 2));
+  await rename(temporary, join(path, 'spec.json'));
+  return { path, url: pathToFileURL(path).href };
+}
+
+/**
+ * The job's result, or null while there is none.
+ * @throws ApplicationFailure of the job's own error type when it left error.json.
+ */
+export async function readOutcome<T>(folder: JobFolder, resultSchema: z.ZodType<T>): Promise<T | null> {
+  const result = await readJson(join(folder.path, 'result.json'));
+  if (result !== null) {
+    const parsed = resultSchema.safeParse(result);
+    if (parsed.success) return parsed.data;
+    throw ApplicationFailure.nonRetryable(
+      `${folder.path}/result.json is not what this version of shelfcast reads: ${parsed.error.message}`,
+      ERROR_TYPES.jobFailed,
+    );
+  }
+  const error = await readJson(join(folder.path, 'error.json'));
+  if (error === null) return null;
+  const { type, message } = jobErrorSchema.parse(error);
+  throw ApplicationFailure.nonRetryable(message, type);
+}
+
+/** Reads the lines of progress.jsonl that came since the last call. */
+export function createProgressReader(folder: JobFolder): () => Promise<JobProgress[]> {
+  let position = 0;
+  return async () => {
+    let file;
+    try {
+      file = await open(join(folder.path, 'progress.jsonl'));
+    } catch (error) {
+      if (isMissing(error)) return [];
+      throw error;
+    }
+    try {
+      const { size } = await file.stat();
+      if (size <= position) return [];
+      const { buffer, bytesRead } = await file.read(
+        Buffer.alloc(size - position),
+        0,
+        size - position,
+        position,
+      );
+      // The last line may still be in the making.
+      const end = buffer.subarray(0, bytesRead).lastIndexOf(0x0a) + 1;
+      position += end;
+      const lines = buffer.subarray(0, end).toString('utf8').split('\n');
+      return lines.filter((line) => line !== '').map((line) => jobProgressSchema.parse(JSON.parse(line)));
+    } finally {
+      await file.close();
+    }
+  };
+}
+
+async function readJson(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as unknown;
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
+
+const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';

@@ -1,0 +1,160 @@
+import { Context } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import type { Pool } from 'pg';
+import { ERROR_TYPES } from '../contracts/errors.ts';
+import type { Snapshot } from '../contracts/jobs.ts';
+import type { MonitorResult, RegisteredVersion, SampleForecast } from '../contracts/pipeline.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { Endpoint, Prediction } from './endpoint.ts';
+import { askForecasts } from './endpoint.ts';
+import { readManifest } from './evidence.ts';
+
+const INSTANCES_PER_REQUEST = 5_000;
+const SAMPLES = 5;
+
+interface MonitorRequest {
+  champion: RegisteredVersion;
+  snapshot: Snapshot;
+  horizonWeeks: number;
+}
+
+export interface MonitorActivities {
+  /** Asks the deployed champion for the weeks after the snapshot and keeps its answers. */
+  recordForecasts: (request: MonitorRequest) => Promise<Omit<MonitorResult, 'actualsCompared' | 'wape'>>;
+  /** Compares earlier forecasts with the sales that the snapshot brought. */
+  compareWithActuals: (request: MonitorRequest) => Promise<Pick<MonitorResult, 'actualsCompared' | 'wape'>>;
+}
+
+export function createMonitorActivities(deps: Dependencies): MonitorActivities {
+  return {
+    recordForecasts: (request) => recordForecasts(deps, request),
+    compareWithActuals: (request) => compareWithActuals(deps.database, request),
+  };
+}
+
+interface Series {
+  store: number;
+  dept: number;
+}
+
+async function recordForecasts(
+  { database, serving }: Dependencies,
+  { champion, snapshot, horizonWeeks }: MonitorRequest,
+): Promise<Omit<MonitorResult, 'actualsCompared' | 'wape'>> {
+  const context = Context.current();
+  const series = await openSeries(database, snapshot);
+  const manifest = await readManifest(champion.modelUri);
+  const horizons = Array.from({ length: Math.min(horizonWeeks, manifest.horizonWeeks) }, (_, i) => i + 1);
+  const instances = series.flatMap((one) => horizons.map((horizon) => ({ ...one, horizon })));
+  const endpoint = { url: serving.url, modelName: champion.modelName };
+  const nextWeek: Prediction[] = [];
+  for (let from = 0; from < instances.length; from += INSTANCES_PER_REQUEST) {
+    const part = instances.slice(from, from + INSTANCES_PER_REQUEST);
+    const predictions = await forecast(endpoint, champion.version, part, context.cancellationSignal);
+    await insertForecasts(database, champion, predictions);
+    nextWeek.push(...predictions.filter(({ horizon }) => horizon === 1));
+    context.heartbeat(`${from + part.length} of ${instances.length} forecasts`);
+  }
+  return {
+    modelVersion: champion.version,
+    forecastsRecorded: instances.length,
+    seriesForecast: series.length,
+    seriesLeftOut: snapshot.seriesCount - series.length,
+    samples: sample(nextWeek),
+  };
+}
+
+/** Series that have sales in the snapshot's last week. */
+async function openSeries(database: Pool, snapshot: Snapshot): Promise<Series[]> {
+  const { rows } = await database.query<Series>(
+    `select distinct store, dept from raw.sales
+     where dataset = $1 and week = $2 and batch_id <= $3 order by store, dept`,
+    [snapshot.dataset, snapshot.lastWeek, snapshot.batchId],
+  );
+  return rows;
+}
+
+async function forecast(
+  endpoint: Endpoint,
+  version: number,
+  instances: { store: number; dept: number; horizon: number }[],
+  signal: AbortSignal,
+): Promise<Prediction[]> {
+  const answer = await askForecasts(endpoint, instances, signal, version);
+  if (answer.predictions !== null) return answer.predictions;
+  const isAway = answer.status >= 502;
+  throw ApplicationFailure.create({
+    type: isAway ? ERROR_TYPES.serviceUnavailable : ERROR_TYPES.candidateFailed,
+    message: `asked version ${version} for ${instances.length} forecasts: ${answer.status} ${answer.message}`,
+    nonRetryable: !isAway && answer.status < 500,
+  });
+}
+
+async function insertForecasts(
+  database: Pool,
+  { modelName, version, dataset }: RegisteredVersion,
+  predictions: Prediction[],
+): Promise<void> {
+  const column = <K extends keyof Prediction>(key: K) => predictions.map((prediction) => prediction[key]);
+  await database.query(
+    `insert into ops.forecast
+       (model_name, model_version, dataset, origin, store, dept, horizon, target_week, p10, p50, p90)
+     select $1, $2, $3, * from unnest(
+       $4::date[], $5::int[], $6::int[], $7::int[], $8::date[], $9::float8[], $10::float8[], $11::float8[])
+     on conflict do nothing`,
+    [
+      modelName,
+      version,
+      dataset,
+      ...[column('origin'), column('store'), column('dept'), column('horizon'), column('targetWeek')],
+      ...[column('p10'), column('p50'), column('p90')],
+    ],
+  );
+}
+
+/** Evenly over the series, so that samples are not all of one store. */
+function sample(nextWeek: Prediction[]): SampleForecast[] {
+  const count = Math.min(SAMPLES, nextWeek.length);
+  return Array.from({ length: count }, (_, i) => nextWeek[Math.floor((i * nextWeek.length) / count)])
+    .filter((prediction) => prediction !== undefined)
+    .map(({ store, dept, targetWeek, p10, p50, p90 }) => ({
+      store,
+      dept,
+      targetWeek: targetWeek ?? '',
+      p10,
+      p50,
+      p90,
+    }));
+}
+
+async function compareWithActuals(
+  database: Pool,
+  { champion, snapshot }: MonitorRequest,
+): Promise<Pick<MonitorResult, 'actualsCompared' | 'wape'>> {
+  // Rows that an earlier attempt inserted are not visible to `inserted`, and those it inserts not to `known`.
+  const { rows } = await database.query<{ n: number; wape: number | null }>(
+    `with actual as (
+       select distinct on (store, dept, week) store, dept, week, weekly_sales
+       from raw.sales where dataset = $2 and batch_id <= $3
+         and week >= (select min(target_week) from ops.forecast where model_name = $1 and dataset = $2)
+       order by store, dept, week, batch_id desc
+     ), inserted as (
+       insert into ops.forecast_accuracy
+         (model_name, model_version, dataset, origin, store, dept, horizon, target_week, p50, actual, inside_80,
+          snapshot_id)
+       select f.model_name, f.model_version, f.dataset, f.origin, f.store, f.dept, f.horizon, f.target_week, f.p50,
+         a.weekly_sales, a.weekly_sales between f.p10 and f.p90, $4
+       from ops.forecast f
+       join actual a on a.store = f.store and a.dept = f.dept and a.week = f.target_week
+       where f.model_name = $1 and f.dataset = $2
+       on conflict do nothing
+       returning p50, actual
+     ), known as (
+       select p50, actual from ops.forecast_accuracy where model_name = $1 and snapshot_id = $4
+     )
+     select count(*)::int as n, sum(abs(p50 - actual)) / nullif(sum(abs(actual)), 0) as wape
+     from (select * from inserted union all select * from known) compared`,
+    [champion.modelName, snapshot.dataset, snapshot.batchId, snapshot.id],
+  );
+  return { actualsCompared: rows[0]?.n ?? 0, wape: rows[0]?.wape ?? null };
+}

@@ -1,0 +1,246 @@
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import { ERROR_TYPES } from '../contracts/errors.ts';
+import type { RegisteredVersion, RolloutOptions, StepDecision, StepEvidence } from '../contracts/pipeline.ts';
+import type { Verdict } from '../contracts/stages.ts';
+import type { Dependencies } from './dependencies.ts';
+import { askForecasts } from './endpoint.ts';
+import { canAnswer, collectEvidence, parityDifference, readEvidence, readManifest } from './evidence.ts';
+import { currentRunKey } from './run-job.ts';
+import { decideStep, PARITY_TOLERANCE } from './step-decision.ts';
+import { VERSION_TAGS } from './tracking.ts';
+
+const READY_WITHIN_MS = 5 * 60_000;
+const READY_POLL_MS = 500;
+const PARITY_ROWS = 200;
+
+export interface RolloutParties {
+  candidate: RegisteredVersion;
+  /** Who has the traffic until now, whatever its data set; null before the first model. */
+  champion: RegisteredVersion | null;
+}
+
+export interface StepRequest extends RolloutParties {
+  evidenceUri: string;
+  weightPercent: number;
+  options: RolloutOptions;
+}
+
+interface AuditRow {
+  modelName: string;
+  version: number;
+  /** Names the row within its run: a repeated activity writes it once. */
+  step: string;
+  action: 'traffic' | 'promoted' | 'rolled-back';
+  /** Percent by version that are in force. */
+  weights: Record<string, number>;
+  reason: string;
+  evidence?: StepEvidence;
+}
+
+export interface RolloutActivities {
+  /** Makes both versions served and waits until they are ready. Moves no traffic. */
+  deploy: (parties: RolloutParties) => Promise<void>;
+  /** Asks the candidate, pinned, for evaluated weeks; fails as `CandidateFailed` when it answers otherwise. */
+  checkParity: (request: { candidate: RegisteredVersion; evidenceUri: string }) => Promise<string>;
+  /** Gives the candidate this percent and the champion the rest. */
+  setTraffic: (request: RolloutParties & { candidatePercent: number }) => Promise<Record<string, number>>;
+  /** Gathers the evidence of one try of a step and decides on it. */
+  judgeStep: (request: StepRequest) => Promise<{ evidence: StepEvidence; decision: StepDecision }>;
+  /** Moves `champion` to the candidate and `previous` to the old champion. */
+  moveAliases: (parties: RolloutParties) => Promise<void>;
+  /** Gives `champion` back to the old champion. */
+  restoreAliases: (parties: RolloutParties) => Promise<void>;
+  /** Tags the version with how its run ended. */
+  tagVerdict: (request: { candidate: RegisteredVersion; verdict: Verdict; reason: string }) => Promise<void>;
+  audit: (row: AuditRow) => Promise<void>;
+  /** Ends the predictors of all versions without traffic but these. */
+  removeAllBut: (request: { modelName: string; keep: number[] }) => Promise<void>;
+  removeVersion: (request: { modelName: string; version: number }) => Promise<void>;
+}
+
+export function createRolloutActivities(deps: Dependencies): RolloutActivities {
+  const { serving } = deps;
+  return {
+    ...createAliasActivities(deps),
+    deploy: (parties) => deploy(deps, parties),
+    checkParity: (request) => checkParity(deps, request),
+    judgeStep: (request) => judgeStep(deps, request),
+
+    setTraffic: (request) => setTraffic(deps, request),
+    audit: (row) => audit(deps, row),
+
+    async removeAllBut({ modelName, keep }) {
+      for (const { version, weightPercent } of await serving.observe(modelName)) {
+        if (!keep.includes(version) && weightPercent === 0) await serving.removeVersion(modelName, version);
+      }
+    },
+
+    removeVersion: ({ modelName, version }) => serving.removeVersion(modelName, version),
+  };
+}
+
+async function setTraffic(
+  { serving }: Dependencies,
+  {
+    candidate: { modelName, version },
+    champion,
+    candidatePercent,
+  }: RolloutParties & { candidatePercent: number },
+): Promise<Record<string, number>> {
+  const states = await serving.observe(modelName);
+  const candidateNow = states.find((state) => state.version === version)?.weightPercent ?? 0;
+  // A rollout that failed before the candidate, or even the champion, was served has nothing to take back.
+  if (candidatePercent === 0 && candidateNow === 0) {
+    return Object.fromEntries(states.map((state) => [state.version, state.weightPercent]));
+  }
+  const weights = trafficWeights(version, champion?.version ?? null, candidatePercent);
+  await serving.setTraffic(modelName, weights);
+  return Object.fromEntries(weights);
+}
+
+/** Without a champion there is nobody to take the rest: a candidate has all of the traffic or none. */
+function trafficWeights(
+  candidate: number,
+  champion: number | null,
+  candidatePercent: number,
+): Map<number, number> {
+  if (champion === null) return new Map(candidatePercent === 100 ? [[candidate, 100]] : []);
+  return new Map([
+    [candidate, candidatePercent],
+    [champion, 100 - candidatePercent],
+  ]);
+}
+
+async function deploy({ serving }: Dependencies, { candidate, champion }: RolloutParties): Promise<void> {
+  const context = Context.current();
+  const wanted = champion === null ? [candidate] : [champion, candidate];
+  for (const { modelName, version, modelUri } of wanted) {
+    await serving.ensureVersion({ modelName, version, modelUri }, context.cancellationSignal);
+  }
+  const deadline = Date.now() + READY_WITHIN_MS;
+  for (;;) {
+    const states = await serving.observe(candidate.modelName);
+    const missing = wanted.filter(({ version }) => states.find((s) => s.version === version)?.ready !== true);
+    if (missing.length === 0) return;
+    const versions = missing.map(({ version }) => version).join(' and ');
+    if (Date.now() > deadline) {
+      throw ApplicationFailure.nonRetryable(
+        `version ${versions} of ${candidate.modelName} was not ready to serve within ` +
+          `${READY_WITHIN_MS / 60_000} minutes; its predictor's log says why`,
+        ERROR_TYPES.candidateFailed,
+      );
+    }
+    context.heartbeat(`waiting for version ${versions}`);
+    await context.sleep(READY_POLL_MS);
+  }
+}
+
+async function checkParity(
+  { serving }: Dependencies,
+  { candidate, evidenceUri }: { candidate: RegisteredVersion; evidenceUri: string },
+): Promise<string> {
+  const { cancellationSignal } = Context.current();
+  const manifest = await readManifest(candidate.modelUri);
+  const all = await readEvidence(evidenceUri);
+  // Evenly over the file, so that stores, departments and horizons are all there.
+  const stride = Math.max(1, Math.floor(all.length / PARITY_ROWS));
+  const rows = all.filter((_, i) => i % stride === 0).slice(0, PARITY_ROWS);
+  const instances = rows.map(({ store, dept, horizon, features }) => ({ store, dept, horizon, features }));
+  const endpoint = { url: serving.url, modelName: candidate.modelName };
+  const answer = await askForecasts(endpoint, instances, cancellationSignal, candidate.version);
+  if (answer.predictions === null) {
+    const message = `asked version ${candidate.version} for ${rows.length} evaluated weeks: ${answer.status} ${answer.message}`;
+    // 502 and above: the predictor is away for the moment; below: it refuses what it was evaluated on.
+    throw ApplicationFailure.create({
+      message,
+      type: answer.status >= 502 ? ERROR_TYPES.serviceUnavailable : ERROR_TYPES.candidateFailed,
+      nonRetryable: answer.status < 502,
+    });
+  }
+  const difference = parityDifference(manifest, rows, answer.predictions);
+  const numbers = `${rows.length} deployed forecasts differ from the evaluated ones by at most ${difference.toExponential(1)}`;
+  if (difference > PARITY_TOLERANCE) {
+    throw ApplicationFailure.nonRetryable(
+      `${numbers} relative, ${PARITY_TOLERANCE} is allowed: what is served is not what was evaluated`,
+      ERROR_TYPES.candidateFailed,
+    );
+  }
+  return numbers;
+}
+
+async function judgeStep(
+  { serving }: Dependencies,
+  { candidate, champion, evidenceUri, weightPercent, options }: StepRequest,
+): Promise<{ evidence: StepEvidence; decision: StepDecision }> {
+  const context = Context.current();
+  const rows = await readEvidence(evidenceUri);
+  const isComparable =
+    champion !== null &&
+    champion.dataset === candidate.dataset &&
+    canAnswer(await readManifest(champion.modelUri), rows);
+  const parties = { candidate: candidate.version, champion: isComparable ? champion.version : null };
+  const evidence = await collectEvidence(
+    {
+      endpoint: { url: serving.url, modelName: candidate.modelName },
+      parties,
+      weightPercent,
+      rows,
+      manifest: await readManifest(candidate.modelUri),
+      options,
+    },
+    context.cancellationSignal,
+    () => {
+      context.heartbeat();
+    },
+  );
+  return { evidence, decision: decideStep(evidence, options, parties) };
+}
+
+async function audit({ database }: Dependencies, row: AuditRow): Promise<void> {
+  await database.query(
+    `insert into ops.rollout_audit (run_key, step, model_name, version, action, weights, reason, evidence)
+     values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (run_key, step) do nothing`,
+    [
+      currentRunKey(),
+      row.step,
+      row.modelName,
+      row.version,
+      row.action,
+      JSON.stringify(row.weights),
+      row.reason,
+      row.evidence === undefined ? null : JSON.stringify(row.evidence),
+    ],
+  );
+}
+
+function createAliasActivities({
+  mlflow,
+}: Dependencies): Pick<RolloutActivities, 'moveAliases' | 'restoreAliases' | 'tagVerdict'> {
+  return {
+    async moveAliases({ candidate: { modelName, version }, champion }) {
+      if (champion !== null && champion.version !== version) {
+        await mlflow.setAlias(modelName, 'previous', champion.version);
+      }
+      await mlflow.setAlias(modelName, 'champion', version);
+      await mlflow.deleteAlias(modelName, 'candidate');
+    },
+
+    async restoreAliases({ candidate: { modelName, version }, champion }) {
+      const holder = await mlflow.versionByAlias(modelName, 'champion');
+      // Someone else's choice, made meanwhile, stands.
+      if (holder?.version === version) {
+        if (champion === null) await mlflow.deleteAlias(modelName, 'champion');
+        else await mlflow.setAlias(modelName, 'champion', champion.version);
+      }
+      await mlflow.deleteAlias(modelName, 'candidate');
+    },
+
+    async tagVerdict({ candidate, verdict, reason }) {
+      await mlflow.tagVersion(candidate.modelName, candidate.version, {
+        [VERSION_TAGS.verdict]: verdict,
+        [VERSION_TAGS.reason]: reason.slice(0, 1_000),
+      });
+      if (verdict === 'rejected') await mlflow.deleteAlias(candidate.modelName, 'candidate');
+    },
+  };
+}

@@ -1,0 +1,187 @@
+/** Runs a stage's job to its end; an activity that is tried again goes on with the job of the earlier attempt. */
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import type { z } from 'zod';
+import { ERROR_TYPES } from '../contracts/errors.ts';
+import type { JobProgress } from '../contracts/jobs.ts';
+import { jobName, runKey } from '../contracts/names.ts';
+import type { Stage } from '../contracts/stages.ts';
+import type { JobObservation, JobPlatform, JobSpec } from '../infra/platform.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { JobFolder } from './job-folder.ts';
+import { createProgressReader, openJobFolder, readOutcome } from './job-folder.ts';
+
+/** A stage starts at most this many jobs; the failure of the last one ends the run. */
+const MAX_JOBS = 3;
+// result.json is looked for at first often (small jobs end in seconds), later each second.
+const FIRST_POLL_MS = 200;
+const LAST_POLL_MS = 1_000;
+const OBSERVE_EVERY_MS = 1_000;
+const STOP_HEARTBEAT_MS = 5_000;
+
+export interface JobRequest<T> {
+  stage: Stage;
+  spec: object;
+  resultSchema: z.ZodType<T>;
+  /** Processes of a distributed training; absent for a plain program. */
+  trainingProcesses?: number;
+  /** Called with lines that the job has reported since the last call, all of them after a retry. */
+  onProgress?: (lines: JobProgress[]) => void;
+}
+
+/** What `runJob` needs from the activity that it runs in. */
+export interface JobContext {
+  runKey: string;
+  signal: AbortSignal;
+  heartbeat: (details: { job: string; progress: string | null }) => void;
+  sleep: (ms: number) => Promise<void>;
+  /** After `signal` fired: whether the job is to end too. It is not when only this worker shuts down. */
+  mustStopJob: () => boolean;
+}
+
+/** The context of the activity that is running. */
+export function activityJobContext(): JobContext {
+  const context = Context.current();
+  return {
+    runKey: currentRunKey(),
+    signal: context.cancellationSignal,
+    heartbeat: (details) => {
+      context.heartbeat(details);
+    },
+    sleep: (ms) => context.sleep(ms),
+    // notFound: the workflow was terminated, so nobody else will stop the job.
+    mustStopJob: () =>
+      context.cancellationDetails?.cancelRequested === true || context.cancellationDetails?.notFound === true,
+  };
+}
+
+export function currentRunKey(): string {
+  const { workflowExecution } = Context.current().info;
+  if (workflowExecution === undefined) throw new Error('this activity runs only inside a workflow');
+  return runKey(workflowExecution.workflowId, workflowExecution.runId);
+}
+
+/**
+ * @throws ApplicationFailure of the type that the job wrote to error.json (non-retryable); `JobFailed` when it
+ * failed otherwise, retryable until the stage has used up its jobs.
+ */
+export async function runJob<T>(
+  deps: Pick<Dependencies, 'jobs' | 'artifactsUrl'>,
+  request: JobRequest<T>,
+  context: JobContext,
+): Promise<T> {
+  const folder = await openJobFolder(deps.artifactsUrl, context.runKey, request.stage, request.spec);
+  const finished = await readOutcome(folder, request.resultSchema);
+  if (finished !== null) return finished;
+
+  const n = await nextJobNumber(deps.jobs, context, request.stage);
+  const job: JobSpec = {
+    name: jobName(context.runKey, request.stage, n),
+    module: `shelfcast.${request.stage}`,
+    args: ['--dir', folder.url],
+    ...(request.trainingProcesses === undefined ? {} : { trainingProcesses: request.trainingProcesses }),
+  };
+  try {
+    context.heartbeat({ job: job.name, progress: null });
+    await deps.jobs.ensure(job, context.signal);
+    return await watch(deps.jobs, request, context, folder, job, n);
+  } catch (error) {
+    if (context.signal.aborted && context.mustStopJob()) await stopJob(deps.jobs, context, job.name);
+    throw error;
+  }
+}
+
+/** Stops whatever job a stage of this run still has. For a workflow whose activity cannot do so itself any more. */
+export async function stopStageJob(
+  jobs: JobPlatform,
+  context: Pick<JobContext, 'runKey' | 'signal'>,
+  stage: Stage,
+): Promise<void> {
+  for (const { name, status } of await stageJobs(jobs, context, stage)) {
+    if (status === 'pending' || status === 'running') await jobs.stop(name);
+  }
+}
+
+async function stageJobs(jobs: JobPlatform, context: Pick<JobContext, 'runKey' | 'signal'>, stage: Stage) {
+  const found: { name: string; status: JobObservation['status'] }[] = [];
+  for (;;) {
+    const name = jobName(context.runKey, stage, found.length + 1);
+    const { status } = await jobs.observe(name, context.signal);
+    if (status === 'unknown') return found;
+    found.push({ name, status });
+  }
+}
+
+/** The number of the job to adopt or start. A job that ended without an outcome is followed by the next number. */
+async function nextJobNumber(jobs: JobPlatform, context: JobContext, stage: Stage): Promise<number> {
+  const found = await stageJobs(jobs, context, stage);
+  const last = found.at(-1);
+  if (last === undefined) return 1;
+  if (last.status === 'pending' || last.status === 'running') return found.length;
+  if (found.length >= MAX_JOBS) throw await jobFailure(jobs, stage, last.name, found.length, last.status);
+  return found.length + 1;
+}
+
+async function watch<T>(
+  jobs: JobPlatform,
+  request: JobRequest<T>,
+  context: JobContext,
+  folder: JobFolder,
+  job: JobSpec,
+  n: number,
+): Promise<T> {
+  const readProgress = createProgressReader(folder);
+  let progress: string | null = null;
+  let pollMs = FIRST_POLL_MS;
+  let observedAt = Date.now();
+  for (;;) {
+    const lines = await readProgress();
+    if (lines.length > 0) request.onProgress?.(lines);
+    progress = lines.at(-1)?.message ?? progress;
+    context.heartbeat({ job: job.name, progress });
+
+    const outcome = await readOutcome(folder, request.resultSchema);
+    if (outcome !== null) return outcome;
+    if (Date.now() - observedAt >= OBSERVE_EVERY_MS) {
+      const { status } = await jobs.observe(job.name, context.signal);
+      observedAt = Date.now();
+      // The cluster came back without its memory: the job is gone, its folder is not.
+      if (status === 'unknown') await jobs.ensure(job, context.signal);
+      else if (status !== 'pending' && status !== 'running') {
+        // The outcome may have been written between the two looks.
+        const late = await readOutcome(folder, request.resultSchema);
+        if (late !== null) return late;
+        throw await jobFailure(jobs, request.stage, job.name, n, status);
+      }
+    }
+    await context.sleep(pollMs);
+    pollMs = Math.min(pollMs * 1.5, LAST_POLL_MS);
+  }
+}
+
+async function jobFailure(
+  jobs: JobPlatform,
+  stage: Stage,
+  name: string,
+  n: number,
+  status: JobObservation['status'],
+): Promise<ApplicationFailure> {
+  const ended = status === 'succeeded' ? 'ended without writing result.json' : `ended as ${status}`;
+  const logs = (await jobs.logs(name)).trimEnd().split('\n').slice(-20).join('\n');
+  return ApplicationFailure.create({
+    type: ERROR_TYPES.jobFailed,
+    message: `the ${stage} job ${name} (${n} of at most ${MAX_JOBS}) ${ended}. It last printed:\n${logs}`,
+    nonRetryable: n >= MAX_JOBS,
+  });
+}
+
+async function stopJob(jobs: JobPlatform, context: JobContext, name: string): Promise<void> {
+  // A training takes its time to end; without heartbeats the server would take this attempt for dead.
+  const timer = setInterval(() => {
+    context.heartbeat({ job: name, progress: 'stopping' });
+  }, STOP_HEARTBEAT_MS);
+  try {
+    await jobs.stop(name);
+  } finally {
+    clearInterval(timer);
+  }
+}

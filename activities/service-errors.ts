@@ -1,0 +1,65 @@
+/** Tells a service that is away for a while from everything else that can go wrong. */
+import { ApplicationFailure } from '@temporalio/common';
+import { ERROR_TYPES } from '../contracts/errors.ts';
+import { MlflowError } from '../infra/mlflow.ts';
+
+const CONNECTION_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'EAI_AGAIN',
+  'UND_ERR_SOCKET',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  // PostgreSQL: shut down by an administrator, crashed, starting up, connection failures.
+  '57P01',
+  '57P02',
+  '57P03',
+  '08000',
+  '08003',
+  '08006',
+]);
+
+/** True when the error, or one that caused it, says that a service could not be reached or is starting up. */
+export function isServiceDown(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code !== undefined && CONNECTION_CODES.has(code)) return true;
+  if (error.name === 'TimeoutError') return true;
+  // pg drops its error code when the server closes the connection between two messages.
+  if (/^Connection terminated/.test(error.message)) return true;
+  if (error instanceof MlflowError && error.status >= 502 && error.status <= 504) return true;
+  if (error instanceof AggregateError && error.errors.some(isServiceDown)) return true;
+  return isServiceDown(error.cause);
+}
+
+/**
+ * Makes connection errors of every activity a retryable `ServiceUnavailable`, so that the Temporal UI and the CLI
+ * show what a run waits for. Everything else passes unchanged.
+ */
+export function namingServiceErrors<T extends object>(activities: T): T {
+  const wrapped = Object.entries(activities).map(([name, activity]) => [
+    name,
+    async (...args: unknown[]): Promise<unknown> => {
+      try {
+        return await (activity as (...args: unknown[]) => Promise<unknown>)(...args);
+      } catch (error) {
+        if (error instanceof ApplicationFailure || !isServiceDown(error)) throw error;
+        throw ApplicationFailure.create({
+          type: ERROR_TYPES.serviceUnavailable,
+          message: `${name}: a service does not answer: ${describe(error)}; trying again`,
+          ...(error instanceof Error ? { cause: error } : {}),
+        });
+      }
+    },
+  ]);
+  return Object.fromEntries(wrapped) as T;
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const inner = error instanceof AggregateError ? (error.errors[0] as unknown) : error.cause;
+  return inner instanceof Error ? `${error.message || error.name} (${inner.message})` : error.message;
+}

@@ -1,0 +1,117 @@
+/** What a pipeline run leaves in MLflow: one run, found by its key, with parameters, metrics, plots and the model. */
+import { fileURLToPath } from 'node:url';
+import { activityInfo } from '@temporalio/activity';
+import type { EpochMetrics, EvaluateResult, TrainResult } from '../contracts/jobs.ts';
+import type { GateDecision, RegisteredVersion, ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import type { Mlflow, MlflowMetric, MlflowRun } from '../infra/mlflow.ts';
+import type { Dependencies } from './dependencies.ts';
+import { currentRunKey } from './run-job.ts';
+import type { TrainRequest } from './train.ts';
+
+/** Tags of a model version that later runs and the serving read. */
+export const VERSION_TAGS = {
+  modelUri: 'shelfcast.model_uri',
+  modelHash: 'shelfcast.model_hash',
+  dataset: 'shelfcast.dataset',
+  snapshot: 'shelfcast.snapshot',
+  verdict: 'shelfcast.verdict',
+  reason: 'shelfcast.reason',
+} as const;
+
+export const openMlflowRun = (mlflow: Mlflow, modelName: string, runKey: string): Promise<MlflowRun> =>
+  mlflow.ensureRun(modelName, runKey, runKey);
+
+/** Epochs get timestamps that depend on nothing but the run, so logging them again stores nothing new. */
+export async function logEpochs(mlflow: Mlflow, run: MlflowRun, epochs: EpochMetrics[]): Promise<void> {
+  const metrics = epochs.flatMap((epoch): MlflowMetric[] => {
+    const at = { timestamp: run.startTime + epoch.epoch, step: epoch.epoch };
+    return [
+      { key: 'train/loss', value: epoch.trainLoss, ...at },
+      { key: 'validation/loss', value: epoch.validationLoss, ...at },
+      { key: 'epoch_seconds', value: epoch.seconds, ...at },
+    ];
+  });
+  await mlflow.logBatch(run.runId, { metrics });
+}
+
+export async function recordTraining(
+  { mlflow }: Dependencies,
+  { input, snapshot, features, trained }: TrainRequest & { trained: TrainResult },
+): Promise<void> {
+  const run = await openMlflowRun(mlflow, input.modelName, currentRunKey());
+  await mlflow.logBatch(run.runId, {
+    params: trainingParams(input, trained),
+    tags: {
+      'shelfcast.workflow_id': activityInfo().workflowExecution?.workflowId ?? '',
+      [VERSION_TAGS.snapshot]: snapshot.id,
+      'shelfcast.snapshot_hash': snapshot.contentHash,
+      'shelfcast.feature_set_version': features.featureSetVersion,
+      [VERSION_TAGS.modelHash]: trained.modelHash,
+      [VERSION_TAGS.dataset]: input.dataset,
+    },
+  });
+  await logEpochs(mlflow, run, trained.epochs);
+  await mlflow.uploadFolder(run.artifactUri, 'train', fileURLToPath(trained.reportUri));
+  await mlflow.uploadFolder(run.artifactUri, 'model', fileURLToPath(trained.modelUri));
+}
+
+function trainingParams(input: ResolvedPipelineInput, trained: TrainResult): Record<string, string> {
+  const { train, horizonWeeks, testWeeks, validationWeeks } = input;
+  const params = { ...train, horizonWeeks, testWeeks, validationWeeks, ...trainedParams(trained) };
+  return Object.fromEntries(Object.entries(params).map(([key, value]) => [key, String(value)]));
+}
+
+const trainedParams = ({ parameterCount, bestEpoch }: TrainResult) => ({ parameterCount, bestEpoch });
+
+/** Logs the backtest and the gate's decision, and ends the run. */
+export async function recordEvaluation(
+  { mlflow }: Dependencies,
+  run: MlflowRun,
+  evaluated: EvaluateResult,
+  gate: GateDecision,
+): Promise<void> {
+  await mlflow.logBatch(run.runId, {
+    metrics: backtestMetrics(run, evaluated),
+    tags: {
+      'shelfcast.gate': gate.verdict,
+      ...Object.fromEntries(gate.checks.map((check) => [`shelfcast.gate.${check.name}`, check.reason])),
+    },
+  });
+  await mlflow.uploadFolder(run.artifactUri, 'evaluate', fileURLToPath(evaluated.reportUri));
+  await mlflow.endRun(run.runId, 'FINISHED');
+}
+
+function backtestMetrics(run: MlflowRun, { overall, oneWeekAhead }: EvaluateResult): MlflowMetric[] {
+  return Object.entries({ test: overall, test_one_week_ahead: oneWeekAhead }).flatMap(
+    ([group, byForecaster]) =>
+      Object.entries(byForecaster).flatMap(([forecaster, metrics]) =>
+        Object.entries(metrics).flatMap(([name, value]): MlflowMetric[] =>
+          value === null
+            ? []
+            : [{ key: `${group}/${forecaster}/${name}`, value, timestamp: run.startTime, step: 0 }],
+        ),
+      ),
+  );
+}
+
+/** Registers the run's model; a second call finds the same version. It holds the alias `candidate` from then on. */
+export async function registerModel(
+  { mlflow }: Dependencies,
+  run: MlflowRun,
+  model: Omit<RegisteredVersion, 'version' | 'runId'> & { snapshotId: string },
+): Promise<RegisteredVersion> {
+  const { version } = await mlflow.ensureVersion({
+    name: model.modelName,
+    runId: run.runId,
+    source: `${run.artifactUri}/model`,
+    tags: {
+      [VERSION_TAGS.modelUri]: model.modelUri,
+      [VERSION_TAGS.modelHash]: model.modelHash,
+      [VERSION_TAGS.dataset]: model.dataset,
+      [VERSION_TAGS.snapshot]: model.snapshotId,
+    },
+  });
+  await mlflow.setAlias(model.modelName, 'candidate', version);
+  const { modelName, modelUri, modelHash, dataset } = model;
+  return { modelName, version, runId: run.runId, modelUri, modelHash, dataset };
+}

@@ -1,0 +1,184 @@
+/** What people do to a running pipeline: approve, abort, cancel, terminate, start a second one. */
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { ERROR_TYPES } from '../../contracts/errors.ts';
+import { modelLockWorkflowId } from '../../contracts/names.ts';
+import { abortUpdate, approveUpdate, progressQuery } from '../../workflows/messages.ts';
+import type { PipelineHandle, TestEnvironment } from './environment.ts';
+import { failureOf, startTestEnvironment } from './environment.ts';
+import { fakeActivities, judgement, untilCancelled, version } from './fake-activities.ts';
+
+describe('messages', { timeout: 90_000 }, () => {
+  let environment: TestEnvironment;
+  beforeAll(async () => {
+    environment = await startTestEnvironment();
+  }, 120_000);
+  afterAll(() => environment.stop());
+
+  const statusOf = async (workflowId: string) =>
+    (await environment.client.workflow.getHandle(workflowId).describe()).status.name;
+
+  const runs = (handle: PipelineHandle, stage: string) =>
+    vi.waitFor(async () => {
+      expect((await handle.query(progressQuery)).stage).toBe(stage);
+    }, 20_000);
+
+  test('an approval is waited for, refused before and after, and kept', async () => {
+    const fake = fakeActivities({}, version('any', 1));
+    await environment.withWorker(fake, async ({ start }) => {
+      const handle = await start({ rollout: { approval: 'required' } });
+      await vi.waitFor(async () => {
+        expect((await handle.query(progressQuery)).waitingFor).toBe('approval');
+      }, 20_000);
+      expect(fake.calls).toContain('checkParity');
+      expect(fake.calls).not.toContain('setTraffic:10');
+      await handle.executeUpdate(approveUpdate, { args: [{ by: 'Ada' }] });
+      const result = await handle.result();
+      expect(result.reason).toContain('approved by Ada');
+    });
+  });
+
+  test('validators refuse an approval that nobody waits for and an abort without a reason', async () => {
+    const fake = fakeActivities({ train: () => untilCancelled() });
+    await environment.withWorker(fake, async ({ start }) => {
+      const handle = await start();
+      await runs(handle, 'train');
+      await expect(handle.executeUpdate(approveUpdate, { args: [undefined] })).rejects.toThrow(
+        WorkflowUpdateFailedError,
+      );
+      for (const args of [[{ reason: ' ' }], [undefined as unknown as { reason: string }]] as const) {
+        await expect(handle.executeUpdate(abortUpdate, { args: [...args] })).rejects.toThrow(
+          WorkflowUpdateFailedError,
+        );
+      }
+      await handle.cancel();
+      await expect(handle.result()).rejects.toThrow(WorkflowFailedError);
+    });
+  });
+
+  test('abort stops the job and fails the run with its reason', async () => {
+    let ended = false;
+    const fake = fakeActivities({
+      train: () =>
+        untilCancelled(() => {
+          ended = true;
+        }),
+    });
+    await environment.withWorker(fake, async ({ start, modelName }) => {
+      const handle = await start();
+      // An activity that is cancelled before it began never begins.
+      await vi.waitFor(() => {
+        expect(fake.calls).toContain('train');
+      }, 20_000);
+      await handle.executeUpdate(abortUpdate, { args: [{ reason: 'wrong data' }] });
+      expect(await failureOf(handle.result())).toMatchObject({
+        type: ERROR_TYPES.aborted,
+        message: 'aborted: wrong data',
+      });
+      expect(await statusOf(modelLockWorkflowId(modelName))).toBe('COMPLETED');
+    });
+    expect(ended).toBe(true);
+    expect(fake.calls.slice(-2)).toEqual(['stopJob:train', 'endTracking']);
+  });
+
+  test('cancel in a stage stops its job, releases the lock and ends as cancelled', async () => {
+    const fake = fakeActivities({ ingest: () => untilCancelled() });
+    await environment.withWorker(fake, async ({ start, modelName }) => {
+      const handle = await start();
+      await vi.waitFor(() => {
+        expect(fake.calls).toContain('ingest');
+      }, 20_000);
+      await handle.cancel();
+      const error: unknown = await handle.result().catch((reason: unknown) => reason);
+      expect((error as WorkflowFailedError).cause).toBeInstanceOf(CancelledFailure);
+      expect(await statusOf(handle.workflowId)).toBe('CANCELLED');
+      expect(await statusOf(modelLockWorkflowId(modelName))).toBe('COMPLETED');
+    });
+    expect(fake.calls).toEqual(['resolveInput', 'ingest', 'stopJob:ingest']);
+  });
+
+  test('cancel under canary gives the candidate weight 0 and removes it; aliases stay with the champion', async () => {
+    const fake = fakeActivities({ judgeStep: () => untilCancelled() }, version('any', 1));
+    await environment.withWorker(fake, async ({ start }) => {
+      const handle = await start();
+      await vi.waitFor(() => {
+        expect(fake.calls).toContain('judgeStep:10');
+      }, 20_000);
+      await handle.cancel();
+      await expect(handle.result()).rejects.toThrow(WorkflowFailedError);
+      expect(await statusOf(handle.workflowId)).toBe('CANCELLED');
+    });
+    expect(fake.calls.slice(fake.calls.indexOf('judgeStep:10') + 1)).toEqual([
+      'setTraffic:0',
+      'restoreAliases',
+      'audit:rolled-back',
+      'tagVerdict:rolled-back',
+      'removeVersion',
+    ]);
+  });
+
+  test('five inconclusive tries of a step roll back', async () => {
+    const fake = fakeActivities(
+      {
+        judgeStep: ({ weightPercent }) =>
+          Promise.resolve(judgement(weightPercent, 'inconclusive', '3 of 40 requests')),
+      },
+      version('any', 1),
+    );
+    const result = await environment.withWorker(fake, async ({ start }) => (await start()).result());
+    expect(result.verdict).toBe('rolled-back');
+    expect(result.reason).toContain('too little evidence in 5 tries, at last: 3 of 40 requests');
+    expect(result.rollout?.steps).toHaveLength(5);
+  });
+
+  test('a candidate that answers otherwise than evaluated gets no traffic', async () => {
+    const fake = fakeActivities(
+      {
+        checkParity: () =>
+          Promise.reject(ApplicationFailure.nonRetryable('differs by 0.2', ERROR_TYPES.candidateFailed)),
+      },
+      version('any', 1),
+    );
+    const result = await environment.withWorker(fake, async ({ start }) => (await start()).result());
+    expect(result).toMatchObject({
+      verdict: 'rolled-back',
+      reason: 'version 2 rolled back: differs by 0.2',
+    });
+    expect(fake.calls).not.toContain('setTraffic:10');
+  });
+
+  test('a promotion that cannot be completed is taken back, and the run fails', async () => {
+    const fake = fakeActivities(
+      { moveAliases: () => Promise.reject(ApplicationFailure.nonRetryable('no such model', 'NotFound')) },
+      version('any', 1),
+    );
+    const failure = await environment.withWorker(fake, async ({ start }) =>
+      failureOf((await start()).result()),
+    );
+    expect(failure.message).toBe('no such model');
+    const after = fake.calls.slice(fake.calls.indexOf('moveAliases') + 1);
+    expect(after.slice(0, 2)).toEqual(['setTraffic:0', 'restoreAliases']);
+  });
+
+  test('a second run of the model fails at once as ModelBusy, under any id', async () => {
+    const fake = fakeActivities({ train: () => untilCancelled() });
+    await environment.withWorker(fake, async ({ start, modelName }) => {
+      const first = await start();
+      await runs(first, 'train');
+      const failure = await failureOf((await start({}, `by-hand-${modelName}`)).result());
+      expect(failure.type).toBe(ERROR_TYPES.modelBusy);
+      expect(failure.message).toContain(modelLockWorkflowId(modelName));
+
+      // A terminated run runs no code of its own, yet leaves no lock.
+      await first.terminate();
+      await vi.waitFor(async () => {
+        expect(await statusOf(modelLockWorkflowId(modelName))).toBe('TERMINATED');
+      }, 20_000);
+      const next = await start({}, `after-${modelName}`);
+      await runs(next, 'train');
+      await next.cancel();
+      await expect(next.result()).rejects.toThrow(WorkflowFailedError);
+    });
+  });
+});

@@ -1,0 +1,183 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ERROR_TYPES } from '../../contracts/errors.ts';
+import { SEARCH_ATTRIBUTES } from '../../contracts/names.ts';
+import { progressQuery } from '../../workflows/messages.ts';
+import type { TestEnvironment } from './environment.ts';
+import { failureOf, startTestEnvironment } from './environment.ts';
+import { fakeActivities, judgement, version } from './fake-activities.ts';
+
+// With a cache of 0 every workflow task replays the whole history, as after a worker's restart.
+describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
+  'forecastPipeline, $maxCachedWorkflows cached workflows',
+  { timeout: 60_000 },
+  (options) => {
+    let environment: TestEnvironment;
+    beforeAll(async () => {
+      environment = await startTestEnvironment(options);
+    }, 120_000);
+    afterAll(() => environment.stop());
+
+    test('a first model takes the short path and is promoted', async () => {
+      const fake = fakeActivities();
+      const result = await environment.withWorker(fake, async ({ start }) => (await start()).result());
+      expect(result).toMatchObject({
+        verdict: 'promoted',
+        dataset: 'generated',
+        rollout: { path: 'first-model', version: 2, previousVersion: null, steps: [] },
+        monitor: { modelVersion: 2, forecastsRecorded: 80 },
+      });
+      expect(result.reason).toContain('first model of the data set generated');
+      expect(Object.keys(result.stageSeconds)).toEqual([
+        'ingest',
+        'features',
+        'train',
+        'evaluate',
+        'rollout',
+        'monitor',
+      ]);
+      expect(fake.calls.filter((call) => call.startsWith('setTraffic'))).toEqual(['setTraffic:100']);
+    });
+
+    test('a later model is given 10, 50, 100 % on evidence, then the alias', async () => {
+      const { fake, result } = await runWithChampion(environment);
+      expect(result).toMatchObject({
+        verdict: 'promoted',
+        rollout: {
+          path: 'canary',
+          previousVersion: 1,
+          steps: [10, 50, 100].map((w) => ({ weightPercent: w })),
+        },
+      });
+      expect(fromDeploy(fake.calls)).toEqual([
+        'deploy',
+        'checkParity',
+        ...[10, 50, 100].flatMap((w) => [`setTraffic:${w}`, `judgeStep:${w}`, `audit:traffic-${w}`]),
+        'setTraffic:100',
+        'moveAliases',
+        'audit:promoted',
+        'tagVerdict:promoted',
+        'removeAllBut',
+        'compareWithActuals',
+        'recordForecasts',
+      ]);
+    });
+
+    test('a failing canary has weight 0 before anything else is done', async () => {
+      const { fake, result } = await runWithChampion(environment, {
+        judgeStep: ({ weightPercent }) =>
+          Promise.resolve(
+            judgement(weightPercent, weightPercent === 50 ? 'fail' : 'pass', 'WAPE 20 % against 10 %'),
+          ),
+      });
+      expect(result.verdict).toBe('rolled-back');
+      expect(result.reason).toContain('at 50 %: WAPE 20 % against 10 %');
+      // The model in use is the champion of before.
+      expect(result.monitor?.modelVersion).toBe(1);
+      const calls = fromDeploy(fake.calls);
+      expect(calls.slice(calls.indexOf('judgeStep:50') + 1)).toEqual([
+        'setTraffic:0',
+        'restoreAliases',
+        'audit:rolled-back',
+        'tagVerdict:rolled-back',
+        'removeVersion',
+        'compareWithActuals',
+        'recordForecasts',
+      ]);
+    });
+
+    test('an inconclusive step is repeated and may pass', async () => {
+      let tries = 0;
+      const { fake, result } = await runWithChampion(environment, {
+        judgeStep: ({ weightPercent }) =>
+          Promise.resolve(
+            judgement(weightPercent, weightPercent === 10 && tries++ === 0 ? 'inconclusive' : 'pass'),
+          ),
+      });
+      expect(result.verdict).toBe('promoted');
+      expect(fake.calls.filter((call) => call === 'judgeStep:10')).toHaveLength(2);
+      expect(fake.calls.filter((call) => call === 'setTraffic:10')).toHaveLength(1);
+    });
+
+    test('the gate rejects: no traffic, the champion is monitored', async () => {
+      const { fake, result } = await runWithChampion(environment, {
+        decide: () =>
+          Promise.resolve({
+            verdict: 'fail',
+            checks: [
+              { name: 'last_week', passed: true, reason: 'is fine' },
+              { name: 'champion', passed: false, reason: 'is worse' },
+            ],
+          }),
+      });
+      expect(result).toMatchObject({ verdict: 'rejected', rollout: null, monitor: { modelVersion: 1 } });
+      expect(result.reason).toBe('the gate rejects version 2: is worse');
+      expect(fake.calls).toContain('tagVerdict:rejected');
+      expect(fake.calls).not.toContain('deploy');
+    });
+
+    test('no input at all and {} both work', async () => {
+      const fake = fakeActivities();
+      const result = await environment.withWorker(fake, async ({ start }) => (await start(null)).result());
+      expect(result.modelName).toBe('sales-forecast');
+      await environment.withWorker(fake, async ({ start }) => {
+        const second = await (await start({})).result();
+        expect(second.verdict).toBe('promoted');
+      });
+    });
+
+    test('wrong input fails at once, a sentence for each value', async () => {
+      const fake = fakeActivities();
+      await environment.withWorker(fake, async ({ start }) => {
+        const failure = await failureOf(
+          (await start({ horizonWeeks: 0, train: { maxEpochs: 'many' as unknown as number } })).result(),
+        );
+        expect(failure.type).toBe(ERROR_TYPES.invalidInput);
+        expect(failure.message).toContain('horizonWeeks: ');
+        expect(failure.message).toContain('train.maxEpochs: ');
+        expect(failure.message.split('\n')).toHaveLength(1);
+      });
+      expect(fake.calls).toEqual(['resolveInput']);
+    });
+
+    test('a stage that fails ends its job and the run, with the sentence of the job', async () => {
+      const fake = fakeActivities({
+        ingest: () =>
+          Promise.reject(ApplicationFailure.nonRetryable('12 % of the rows are bad', ERROR_TYPES.badData)),
+      });
+      const failure = await environment.withWorker(fake, async ({ start }) =>
+        failureOf((await start()).result()),
+      );
+      expect(failure).toMatchObject({ type: ERROR_TYPES.badData, message: '12 % of the rows are bad' });
+      expect(fake.calls).toEqual(['resolveInput', 'ingest', 'stopJob:ingest']);
+    });
+
+    test('search attributes and details say where the run is', async () => {
+      await environment.withWorker(fakeActivities(), async ({ start, modelName }) => {
+        const handle = await start();
+        await handle.result();
+        const { typedSearchAttributes } = await handle.describe();
+        const found = typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value]);
+        expect(Object.fromEntries(found)).toMatchObject({
+          [SEARCH_ATTRIBUTES.model]: modelName,
+          [SEARCH_ATTRIBUTES.snapshot]: 'generated-1-0123456789ab',
+          [SEARCH_ATTRIBUTES.stage]: 'monitor',
+          [SEARCH_ATTRIBUTES.verdict]: 'promoted',
+        });
+        const progress = await handle.query(progressQuery);
+        expect(Object.values(progress.stages).map(({ status }) => status)).toEqual(Array(6).fill('done'));
+      });
+    });
+  },
+);
+
+async function runWithChampion(
+  environment: TestEnvironment,
+  overrides: Parameters<typeof fakeActivities>[0] = {},
+) {
+  const fake = fakeActivities(overrides, version('any', 1));
+  const result = await environment.withWorker(fake, async ({ start }) => (await start()).result());
+  return { fake, result };
+}
+
+const fromDeploy = (calls: string[]): string[] => calls.slice(calls.indexOf('deploy'));

@@ -1,0 +1,57 @@
+/** A real Temporal dev server on free ports, for one test file. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Connection } from '@temporalio/client';
+import { execa } from 'execa';
+import { SEARCH_ATTRIBUTES } from '../../contracts/names.ts';
+import { freePort } from '../../infra/local/ports.ts';
+import { ensureTemporal } from '../../infra/local/toolchain.ts';
+
+export interface TemporalServer {
+  address: string;
+  stop: () => Promise<void>;
+}
+
+export async function startTemporalServer(): Promise<TemporalServer> {
+  const binary = await ensureTemporal({ projectDir: resolve(import.meta.dirname, '../..') }, () => undefined);
+  const folder = await mkdtemp(join(tmpdir(), 'shelfcast-temporal-'));
+  const port = await freePort();
+  const attributes = Object.values(SEARCH_ATTRIBUTES).flatMap((name) => [
+    '--search-attribute',
+    `${name}=Keyword`,
+  ]);
+  const server = execa(
+    binary,
+    ['server', 'start-dev', '--headless', '--ip', '127.0.0.1', '--port', String(port)].concat(
+      ['--db-filename', join(folder, 'temporal.sqlite'), '--log-level', 'error'],
+      attributes,
+    ),
+    { reject: false, all: true },
+  );
+  const address = `127.0.0.1:${port}`;
+  await waitUntilItAnswers(address);
+  return {
+    address,
+    stop: async () => {
+      server.kill('SIGTERM', undefined);
+      await server;
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function waitUntilItAnswers(address: string): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    try {
+      const connection = await Connection.connect({ address, connectTimeout: '1 second' });
+      await connection.workflowService.describeNamespace({ namespace: 'default' });
+      await connection.close();
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolveSoon) => setTimeout(resolveSoon, 200));
+    }
+  }
+}

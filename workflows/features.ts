@@ -1,0 +1,25 @@
+import { proxyActivities } from '@temporalio/workflow';
+import type { FeaturesActivities } from '../activities/features.ts';
+import type { FeaturesResult, IngestResult } from '../contracts/jobs.ts';
+import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import { endingItsJob, JOB } from './job-stage.ts';
+import type { Say } from './run.ts';
+
+const { buildFeatures } = proxyActivities<FeaturesActivities>({
+  ...JOB,
+  summary: 'Computes, registers and materializes features',
+});
+
+/** Leak-free features of the snapshot, for training and online. */
+export async function features(
+  say: Say,
+  input: ResolvedPipelineInput,
+  { snapshot }: IngestResult,
+): Promise<FeaturesResult> {
+  const built = await endingItsJob('features', () => buildFeatures({ input, snapshot }));
+  say(
+    `${built.offlineRows} rows offline, ${built.onlineEntities} entities online ` +
+      `(${built.windowStart} to ${built.windowEnd})`,
+  );
+  return built;
+}

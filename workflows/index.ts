@@ -1,0 +1,3 @@
+/** The workflows that the worker runs. */
+export { modelLock } from './model-lock.ts';
+export { forecastPipeline } from './pipeline.ts';

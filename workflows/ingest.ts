@@ -1,0 +1,27 @@
+import { proxyActivities } from '@temporalio/workflow';
+import type { IngestActivities } from '../activities/ingest.ts';
+import type { IngestResult } from '../contracts/jobs.ts';
+import type { PipelineInput, ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import { endingItsJob, JOB } from './job-stage.ts';
+import type { Say } from './run.ts';
+
+// Touches nothing outside the worker, so an attempt that takes seconds is lost.
+const checks = proxyActivities<Pick<IngestActivities, 'resolveInput'>>({
+  startToCloseTimeout: '10 seconds',
+  summary: 'Checks the input',
+});
+const jobs = proxyActivities<Pick<IngestActivities, 'ingest'>>({ ...JOB, summary: 'Loads the sales' });
+
+export const resolveInput = (raw: PipelineInput | undefined): Promise<ResolvedPipelineInput> =>
+  checks.resolveInput(raw ?? {});
+
+/** Sales data in: validated, loaded, named by a snapshot. */
+export async function ingest(say: Say, input: ResolvedPipelineInput): Promise<IngestResult> {
+  const ingested = await endingItsJob('ingest', () => jobs.ingest(input));
+  const { snapshot, insertedRows, unchangedRows, badRows } = ingested;
+  say(
+    `${snapshot.id}: ${snapshot.rowCount} rows of ${snapshot.seriesCount} series to ${snapshot.lastWeek} ` +
+      `(${insertedRows} new, ${unchangedRows} unchanged, ${badRows} bad)`,
+  );
+  return ingested;
+}

@@ -1,0 +1,65 @@
+/** One run a model at a time (decision 4). */
+import {
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  ParentClosePolicy,
+  setHandler,
+  startChild,
+  TemporalFailure,
+} from '@temporalio/workflow';
+import { ERROR_TYPES } from '../contracts/errors.ts';
+import { modelLockWorkflowId } from '../contracts/names.ts';
+import { releaseSignal } from './messages.ts';
+
+/** Does nothing but exist while a pipeline holds the model. */
+export async function modelLock(): Promise<void> {
+  let isReleased = false;
+  setHandler(releaseSignal, () => {
+    isReleased = true;
+  });
+  await condition(() => isReleased);
+}
+
+/**
+ * Runs `work` while no other pipeline can hold the model.
+ * @throws ApplicationFailure `ModelBusy` at once when another one does.
+ */
+export async function holdingModel<T>(modelName: string, work: () => Promise<T>): Promise<T> {
+  // Outside the run's own scope: a cancelled run cleans up under the lock.
+  const lock = await CancellationScope.nonCancellable(() => startLock(modelName));
+  try {
+    return await work();
+  } finally {
+    await CancellationScope.nonCancellable(async () => {
+      try {
+        await lock.signal(releaseSignal);
+        // Waited for, so that whoever starts the next run after this one ended finds the lock gone.
+        await lock.result();
+      } catch {
+        // Somebody terminated or cancelled the lock: it is as gone as it can be.
+      }
+    });
+  }
+}
+
+async function startLock(modelName: string) {
+  const workflowId = modelLockWorkflowId(modelName);
+  try {
+    return await startChild(modelLock, {
+      workflowId,
+      // Ends the lock when this run is terminated or times out, so that none is ever stale.
+      parentClosePolicy: ParentClosePolicy.TERMINATE,
+      staticSummary: `Held by the pipeline run of ${modelName}; ends with it`,
+    });
+  } catch (error) {
+    // The SDK's class of this name is not exported to workflows.
+    if (!(error instanceof TemporalFailure && error.name === 'WorkflowExecutionAlreadyStartedError'))
+      throw error;
+    throw ApplicationFailure.nonRetryable(
+      `another run holds the model ${modelName} (its lock is the workflow ${workflowId}): ` +
+        'wait until it ends, or abort or cancel it, then start again',
+      ERROR_TYPES.modelBusy,
+    );
+  }
+}

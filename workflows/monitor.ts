@@ -1,0 +1,43 @@
+import { proxyActivities } from '@temporalio/workflow';
+import type { MonitorActivities } from '../activities/monitor.ts';
+import type { IngestResult } from '../contracts/jobs.ts';
+import type { MonitorResult, ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import type { Verdict } from '../contracts/stages.ts';
+import type { Evaluated } from './evaluate.ts';
+import type { Say } from './run.ts';
+import { SERVICE_CALL } from './service-call.ts';
+
+const { recordForecasts, compareWithActuals } = proxyActivities<MonitorActivities>({
+  ...SERVICE_CALL,
+  // Tens of thousands of series are many requests of seconds each ...
+  startToCloseTimeout: '20 minutes',
+  // ... with a heartbeat after each, which itself may take the endpoint's full 90 seconds.
+  heartbeatTimeout: '2 minutes',
+});
+
+/** Records what the model in use says about the weeks to come, and how it did in those that came. */
+export async function monitor(
+  say: Say,
+  input: ResolvedPipelineInput,
+  { snapshot }: IngestResult,
+  { candidate, champion: before }: Evaluated,
+  verdict: Verdict,
+): Promise<MonitorResult | null> {
+  const champion = verdict === 'promoted' ? candidate : before;
+  if (champion?.dataset !== input.dataset) {
+    say(`no champion of the data set ${input.dataset} is deployed: nothing to record`);
+    return null;
+  }
+  const request = { champion, snapshot, horizonWeeks: input.horizonWeeks };
+  const compared = await compareWithActuals(request);
+  const recorded = await recordForecasts(request);
+  say(
+    `version ${champion.version}: ${recorded.forecastsRecorded} forecasts of ${recorded.seriesForecast} series recorded` +
+      (recorded.seriesLeftOut > 0
+        ? ` (${recorded.seriesLeftOut} series have no sales in the last week)`
+        : '') +
+      `, ${compared.actualsCompared} earlier ones compared` +
+      (compared.wape === null ? '' : `, WAPE ${(compared.wape * 100).toFixed(1)} %`),
+  );
+  return { ...recorded, ...compared };
+}

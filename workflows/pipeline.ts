@@ -1,0 +1,52 @@
+import type { PipelineInput, PipelineResult } from '../contracts/pipeline.ts';
+import { evaluate } from './evaluate.ts';
+import { features } from './features.ts';
+import { ingest, resolveInput } from './ingest.ts';
+import { holdingModel } from './model-lock.ts';
+import { monitor } from './monitor.ts';
+import { rollout } from './rollout.ts';
+import { beginRun } from './run.ts';
+import { train } from './train.ts';
+
+/** From sales data to a model in use and its forecasts. Each stage has a file beside this one. */
+export async function forecastPipeline(rawInput?: PipelineInput): Promise<PipelineResult> {
+  const run = beginRun();
+  return await run.toItsEnd(async () => {
+    const input = await resolveInput(rawInput);
+    run.describe({ model: input.modelName });
+
+    return await holdingModel(input.modelName, async () => {
+      const ingested = await run.stage('ingest', (say) => ingest(say, input));
+      run.describe({ snapshot: ingested.snapshot.id });
+      const featured = await run.stage('features', (say) => features(say, input, ingested));
+      const trained = await run.stage('train', (say) => train(say, input, ingested, featured));
+      const evaluated = await run.stage('evaluate', (say) =>
+        evaluate(say, input, ingested, featured, trained),
+      );
+      const rolledOut = evaluated.isRejected
+        ? run.skip('rollout', 'the gate decided against the candidate')
+        : await run.stage('rollout', (say) => rollout(say, run, input, evaluated));
+      const verdict = rolledOut?.verdict ?? 'rejected';
+      const monitored = await run.stage('monitor', (say) =>
+        monitor(say, input, ingested, evaluated, verdict),
+      );
+
+      run.describe({ verdict });
+      return {
+        modelName: input.modelName,
+        dataset: input.dataset,
+        verdict,
+        reason: rolledOut?.reason ?? evaluated.reason,
+        ingest: ingested,
+        features: featured,
+        train: trained,
+        evaluate: evaluated.backtest,
+        gate: evaluated.gate,
+        registered: evaluated.candidate,
+        rollout: rolledOut,
+        monitor: monitored,
+        stageSeconds: run.stageSeconds(),
+      };
+    });
+  });
+}

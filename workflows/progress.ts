@@ -1,0 +1,39 @@
+/** The progress of a run, as the query answers it and as the Temporal UI shows it. */
+import type { PipelineProgress, StageProgress } from '../contracts/progress.ts';
+import type { Stage } from '../contracts/stages.ts';
+import { STAGES } from '../contracts/stages.ts';
+
+const waiting = (): StageProgress => ({ status: 'waiting', startedAt: null, endedAt: null, summary: null });
+
+export const newProgress = (): PipelineProgress => ({
+  stage: null,
+  stages: Object.fromEntries(STAGES.map((stage) => [stage, waiting()])) as Record<Stage, StageProgress>,
+  waitingFor: null,
+  verdict: null,
+});
+
+const seconds = ({ startedAt, endedAt }: StageProgress): number | null =>
+  startedAt === null || endedAt === null ? null : (Date.parse(endedAt) - Date.parse(startedAt)) / 1_000;
+
+/** Seconds of each stage that has ended. */
+export function stageSeconds(progress: PipelineProgress): Partial<Record<Stage, number>> {
+  return Object.fromEntries(
+    STAGES.flatMap((stage) => {
+      const value = seconds(progress.stages[stage]);
+      return value === null ? [] : [[stage, value]];
+    }),
+  );
+}
+
+/** Current details for the Temporal UI. */
+export function asMarkdown(progress: PipelineProgress): string {
+  const rows = STAGES.map((stage) => {
+    const entry = progress.stages[stage];
+    return `| ${stage} | ${entry.status} | ${seconds(entry)?.toFixed(1) ?? ''} | ${entry.summary ?? ''} |`;
+  });
+  const notes = [
+    ...(progress.waitingFor === 'approval' ? ['**Waits for the update `approve` or `abort`.**', ''] : []),
+    ...(progress.verdict === null ? [] : [`**${progress.verdict}**`, '']),
+  ];
+  return [...notes, '| stage | status | seconds | |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}

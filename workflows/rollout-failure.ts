@@ -1,0 +1,19 @@
+/** Tells a candidate that failed from a rollout that could not be carried out. */
+import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
+import { ERROR_TYPES } from '../contracts/errors.ts';
+
+const cause = (error: unknown): unknown => (error instanceof ActivityFailure ? error.cause : error);
+
+/** The candidate is to blame, so the run ends with a verdict; everything else fails the run. */
+export function isCandidatesFault(error: unknown): boolean {
+  const failure = cause(error);
+  return (
+    failure instanceof ApplicationFailure &&
+    (failure.type === ERROR_TYPES.candidateFailed || failure.type === ERROR_TYPES.tooLittleEvidence)
+  );
+}
+
+export function failureReason(error: unknown): string {
+  const failure = cause(error);
+  return failure instanceof Error ? failure.message : String(failure);
+}

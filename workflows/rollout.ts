@@ -1,0 +1,91 @@
+import { CancellationScope, isCancellation, proxyActivities } from '@temporalio/workflow';
+import type { RolloutActivities, RolloutParties } from '../activities/rollout.ts';
+import type { ResolvedPipelineInput, RolloutResult, StepEvidence } from '../contracts/pipeline.ts';
+import { runCanary } from './canary.ts';
+import type { Evaluated } from './evaluate.ts';
+import { failureReason, isCandidatesFault } from './rollout-failure.ts';
+import type { PipelineRun, Say } from './run.ts';
+import { SERVICE_CALL } from './service-call.ts';
+
+const calls = proxyActivities<RolloutActivities>(SERVICE_CALL);
+const { deploy, checkParity } = proxyActivities<RolloutActivities>({
+  ...SERVICE_CALL,
+  // The activity itself gives a predictor 5 minutes to load its model.
+  startToCloseTimeout: '6 minutes',
+  heartbeatTimeout: '30 seconds',
+});
+// Taking traffic from a failing candidate is the one thing that must not be given up early.
+const { setTraffic: takeTrafficBack } = proxyActivities<RolloutActivities>({
+  ...SERVICE_CALL,
+  scheduleToCloseTimeout: '24 hours',
+  retry: { initialInterval: '200 milliseconds', backoffCoefficient: 2, maximumInterval: '5 seconds' },
+  summary: 'Weight 0 for the candidate',
+});
+
+/** The candidate beside the champion, then in its place; or back to weight 0. */
+export async function rollout(
+  say: Say,
+  run: PipelineRun,
+  input: ResolvedPipelineInput,
+  { candidate, champion, backtest }: Evaluated,
+): Promise<RolloutResult> {
+  const parties = { candidate, champion };
+  const isFirst = champion?.dataset !== input.dataset;
+  const evidenceUri = backtest.evidenceUri;
+  const steps: StepEvidence[] = [];
+  const result = (verdict: RolloutResult['verdict'], reason: string): RolloutResult => ({
+    verdict,
+    reason,
+    path: isFirst ? 'first-model' : 'canary',
+    version: candidate.version,
+    previousVersion: champion?.version ?? null,
+    steps,
+  });
+
+  try {
+    await deploy(parties);
+    const parity = await checkParity({ candidate, evidenceUri });
+    say(`version ${candidate.version} is deployed at 0 %: ${parity}`);
+    const approval = input.rollout.approval === 'required' ? `, approved by ${await run.approved()}` : '';
+    const grounds = isFirst
+      ? `first model of the data set ${input.dataset}: takes the short path, 100 % at once; ${parity}`
+      : await runCanary(say, { ...parties, evidenceUri, options: input.rollout }, steps);
+    const reason = `version ${candidate.version} promoted${approval}; ${grounds}`;
+    // From here on there is no half way: traffic, alias and audit move together or all go back.
+    await CancellationScope.nonCancellable(() => promote(parties, reason));
+    say(reason);
+    return result('promoted', reason);
+  } catch (error) {
+    const why = isCancellation(error) ? run.stopReason() : failureReason(error);
+    const reason = `version ${candidate.version} rolled back: ${why}`;
+    await CancellationScope.nonCancellable(() => rollBack(parties, reason, steps.at(-1)));
+    say(reason);
+    if (!isCandidatesFault(error)) throw error;
+    return result('rolled-back', reason);
+  }
+}
+
+async function promote({ candidate, champion }: RolloutParties, reason: string): Promise<void> {
+  const { modelName, version } = candidate;
+  const weights = await calls.setTraffic({ candidate, champion, candidatePercent: 100 });
+  await calls.moveAliases({ candidate, champion });
+  await calls.audit({ modelName, version, step: 'promoted', action: 'promoted', weights, reason });
+  await calls.tagVerdict({ candidate, verdict: 'promoted', reason });
+  // The previous champion stays warm for a quick way back; older ones end.
+  await calls.removeAllBut({ modelName, keep: champion === null ? [version] : [version, champion.version] });
+}
+
+/** Weight 0 first, explanations afterwards. */
+async function rollBack(
+  { candidate, champion }: RolloutParties,
+  reason: string,
+  evidence: StepEvidence | undefined,
+): Promise<void> {
+  const { modelName, version } = candidate;
+  const weights = await takeTrafficBack({ candidate, champion, candidatePercent: 0 });
+  await calls.restoreAliases({ candidate, champion });
+  const row = { modelName, version, step: 'rolled-back', action: 'rolled-back', weights, reason } as const;
+  await calls.audit(evidence === undefined ? row : { ...row, evidence });
+  await calls.tagVerdict({ candidate, verdict: 'rolled-back', reason });
+  await calls.removeVersion({ modelName, version });
+}
