@@ -1,0 +1,111 @@
+/** The API that programs use, the CLI included. */
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { ERROR_TYPES } from '../../contracts/errors.ts';
+import type { Shelfcast } from '../../workers/client.ts';
+import { connect } from '../../workers/client.ts';
+import type { TestEnvironment, TestRun } from '../workflows/environment.ts';
+import { startTestEnvironment } from '../workflows/environment.ts';
+import type { FakeActivities } from '../workflows/fake-activities.ts';
+import { fakeActivities, untilCancelled, version } from '../workflows/fake-activities.ts';
+
+describe('client', { timeout: 60_000 }, () => {
+  let environment: TestEnvironment;
+  beforeAll(async () => {
+    environment = await startTestEnvironment();
+  }, 120_000);
+  afterAll(() => environment.stop());
+
+  const withClient = (fake: FakeActivities, work: (shelfcast: Shelfcast, run: TestRun) => Promise<void>) =>
+    environment.withWorker(fake, async (run) => {
+      const shelfcast = await connect({
+        address: environment.address,
+        namespace: 'default',
+        taskQueue: run.taskQueue,
+      });
+      try {
+        await work(shelfcast, run);
+      } finally {
+        await shelfcast.close();
+      }
+    });
+
+  test('starts a run, follows it, tells its result', async () => {
+    await withClient(fakeActivities(), async (shelfcast, { modelName }) => {
+      const run = await shelfcast.startPipeline({ modelName });
+      expect((await run.result()).verdict).toBe('promoted');
+      expect((await shelfcast.pipeline(run.workflowId).progress()).verdict).toBe('promoted');
+      expect(await shelfcast.runningPipeline(modelName)).toBeNull();
+    });
+  });
+
+  test('a second start says that the model is busy; the run is found, whatever its id', async () => {
+    const fake = fakeActivities({ train: () => untilCancelled() });
+    await withClient(fake, async (shelfcast, { modelName }) => {
+      const run = await shelfcast.startPipeline({ modelName }, { workflowId: `mine-${modelName}` });
+      await vi.waitFor(async () => {
+        expect((await run.pendingWork()).map(({ activity }) => activity)).toEqual(['train']);
+      }, 20_000);
+      await expect(
+        shelfcast.startPipeline({ modelName }, { workflowId: `mine-${modelName}` }),
+      ).rejects.toMatchObject({ type: ERROR_TYPES.modelBusy });
+      expect((await shelfcast.runningPipeline(modelName))?.workflowId).toBe(run.workflowId);
+
+      await expect(run.approve()).rejects.toMatchObject({ type: 'Refused' });
+      await run.abort('enough');
+      await expect(run.result()).rejects.toMatchObject({
+        type: ERROR_TYPES.aborted,
+        message: 'aborted: enough',
+      });
+    });
+  });
+
+  test('approves and cancels', async () => {
+    await withClient(fakeActivities({}, version('any', 1)), async (shelfcast, { modelName }) => {
+      const run = await shelfcast.startPipeline({ modelName, rollout: { approval: 'required' } });
+      await vi.waitFor(async () => {
+        expect(await run.approve('Grace')).toBe('approved by Grace');
+      }, 20_000);
+      await run.result();
+    });
+    await withClient(fakeActivities({ train: () => untilCancelled() }), async (shelfcast, { modelName }) => {
+      const run = await shelfcast.startPipeline({ modelName });
+      await run.cancel();
+      await expect(run.result()).rejects.toMatchObject({ type: 'Cancelled' });
+    });
+  });
+
+  test('a run that does not exist and a server that does not answer are sentences', async () => {
+    await withClient(fakeActivities(), async (shelfcast) => {
+      await expect(shelfcast.pipeline('nothing').progress()).rejects.toMatchObject({ type: 'NotFound' });
+    });
+    await expect(
+      connect({ address: '127.0.0.1:1', namespace: 'default', taskQueue: 'none' }),
+    ).rejects.toMatchObject({ type: ERROR_TYPES.serviceUnavailable });
+  });
+
+  test('a schedule is made, changed, run, paused and deleted', async () => {
+    await withClient(fakeActivities(), async (shelfcast, { modelName }) => {
+      const { schedules } = shelfcast;
+      const made = await schedules.create({ modelName }, '0 5 * * 1');
+      expect(made).toMatchObject({ id: `schedule:${modelName}`, paused: false });
+      expect(made.nextRuns).toHaveLength(3);
+      const description = await environment.client.schedule.getHandle(made.id).describe();
+      expect(description.policies).toMatchObject({ overlap: 'SKIP', catchupWindow: 24 * 3_600 * 1_000 });
+
+      await schedules.trigger(modelName);
+      await vi.waitFor(async () => {
+        expect((await schedules.show(modelName)).recentRuns).toHaveLength(1);
+      }, 20_000);
+      const [recent] = (await schedules.show(modelName)).recentRuns;
+      expect((await shelfcast.pipeline(recent?.workflowId ?? '').result()).verdict).toBe('promoted');
+
+      await schedules.pause(modelName);
+      expect((await schedules.create({ modelName }, '0 7 * * 2')).paused).toBe(true);
+      await expect(schedules.create({ modelName: `${modelName}-x` }, 'whenever')).rejects.toMatchObject({
+        type: ERROR_TYPES.invalidInput,
+      });
+      await schedules.delete(modelName);
+      await expect(schedules.show(modelName)).rejects.toMatchObject({ type: 'NotFound' });
+    });
+  });
+});

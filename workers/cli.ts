@@ -1,0 +1,232 @@
+/** The command line, `npx shelfcast`; `npm start` and `npm stop` are its `start` and `stop`. */
+import { Command, InvalidArgumentError } from 'commander';
+import { DEFAULT_MODEL_NAME, pipelineWorkflowId } from '../contracts/names.ts';
+import type { PipelineInput } from '../contracts/pipeline.ts';
+import { down, refreshEndpoints, up } from '../infra/local/services.ts';
+import type { PipelineHandle, Shelfcast } from './client.ts';
+import { connect, PipelineError } from './client.ts';
+import { readLocalConfig } from './config.ts';
+import { follow } from './follow.ts';
+import { report } from './report.ts';
+import type { InputOptions } from './run-input.ts';
+import { inputOf } from './run-input.ts';
+import { DEFAULT_CRON } from './schedules.ts';
+
+/** Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 the candidate was not promoted. */
+const NOT_PROMOTED = 3;
+
+const began = Date.now();
+const tell = (line: string): void => {
+  const seconds = ((Date.now() - began) / 1_000).toFixed(1).padStart(6);
+  process.stderr.write(`${seconds} s  ${line}\n`);
+};
+const print = (text: string): void => {
+  process.stdout.write(`${text}\n`);
+};
+
+const program = new Command('shelfcast')
+  .description('Weekly demand forecasts: ingest, features, train, evaluate, rollout, monitor')
+  .showHelpAfterError();
+
+const withInput = (command: Command): Command =>
+  command
+    .option(
+      '--data <folder>',
+      'sales in the Walmart layout: train.csv, features.csv, stores.csv (default: generated)',
+    )
+    .option('--dataset <name>', "name of the data set (default: the folder's name)")
+    .option('--model <name>', `name of the model (default: ${DEFAULT_MODEL_NAME})`)
+    .option('--approval', 'wait for `shelfcast approve` before the candidate gets traffic')
+    .option('--input <json|file>', 'any other part of the input, as JSON');
+const withModel = (command: Command): Command =>
+  command.option('--model <name>', 'name of the model', DEFAULT_MODEL_NAME);
+
+withInput(program.command('start'))
+  .description('start all services, run the pipeline once, leave the services up')
+  .option('--services-only', 'run no pipeline')
+  .action(async (options: InputOptions & { servicesOnly?: boolean }) => {
+    const input = inputOf(options);
+    await up(readLocalConfig(), tell);
+    if (options.servicesOnly !== true) await withClient((shelfcast) => runOnce(shelfcast, input));
+  });
+
+program
+  .command('stop')
+  .description('end all services; nothing is lost')
+  .action(async () => {
+    await down(readLocalConfig());
+    print('all services have ended');
+  });
+
+withInput(program.command('run'))
+  .description('run the pipeline; a run that is going on is followed')
+  .option('--detach', 'print the id of the run and return')
+  .action(async (options: InputOptions & { detach?: boolean }) => {
+    const input = inputOf(options);
+    await withClient(async (shelfcast) => {
+      const run = await shelfcast.startPipeline(input);
+      if (options.detach === true) print(run.workflowId);
+      else await followAndReport(run);
+    });
+  });
+
+program
+  .command('status')
+  .description('services and their addresses')
+  .option('--json', 'as JSON, the content of endpoints.json')
+  .action(async ({ json }: { json?: boolean }) => {
+    const endpoints = await refreshEndpoints(readLocalConfig());
+    if (endpoints === null)
+      throw new PipelineError('NotFound', 'nothing was started here yet: type `npm start`');
+    if (json === true) {
+      print(JSON.stringify(endpoints, null, 2));
+      return;
+    }
+    const { pids, ...addresses } = endpoints;
+    const services = Object.entries(pids).map(([name, pid]) => `${name} (process ${pid})`);
+    print(
+      Object.entries(addresses)
+        .map(([name, address]) => `${name.padEnd(12)}${address}`)
+        .join('\n'),
+    );
+    print(
+      services.length === 0 ? 'no service is running: type `npm start`' : `running: ${services.join(', ')}`,
+    );
+    if (services.length > 0) await withClient(printRun);
+  });
+
+withModel(program.command('watch'))
+  .description('follow the run that is going on')
+  .action(({ model }: { model: string }) => onRunning(model, followAndReport));
+withModel(program.command('approve'))
+  .description('let the candidate that waits have traffic')
+  .option('--by <name>', 'who approves; kept in the audit')
+  .action(({ model, by }: { model: string; by?: string }) =>
+    onRunning(model, async (run) => {
+      print(await run.approve(by));
+    }),
+  );
+withModel(program.command('abort'))
+  .description('end the run as failed, after cleaning up')
+  .requiredOption('--reason <sentence>', 'why')
+  .action(({ model, reason }: { model: string; reason: string }) =>
+    onRunning(model, async (run) => {
+      print(await run.abort(reason));
+    }),
+  );
+withModel(program.command('cancel'))
+  .description('cancel the run, after cleaning up')
+  .action(({ model }: { model: string }) =>
+    onRunning(model, async (run) => {
+      await run.cancel();
+      print(`cancelling ${run.workflowId}`);
+    }),
+  );
+
+const schedule = program.command('schedule').description('run the pipeline every week');
+withInput(schedule.command('create'))
+  .description('make or change the schedule')
+  .option('--cron <expression>', 'when, in UTC', DEFAULT_CRON)
+  .action(({ cron, ...options }: InputOptions & { cron: string }) => {
+    const input = inputOf(options);
+    return withClient(async ({ schedules }) => {
+      printJson(await schedules.create(input, cron));
+    });
+  });
+for (const [name, description] of [
+  ['show', 'when it ran and will run'],
+  ['trigger', 'run it now'],
+  ['pause', 'run it no more until `resume`'],
+  ['resume', 'run it again'],
+  ['delete', 'remove it'],
+] as const) {
+  withModel(schedule.command(name))
+    .description(description)
+    .action(({ model }: { model: string }) =>
+      withClient(async ({ schedules }) => {
+        const state = await schedules[name](model);
+        if (state === undefined) print(`schedule of ${model}: ${name} done`);
+        else printJson(state);
+      }),
+    );
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof Error) || error instanceof InvalidArgumentError) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = error instanceof PipelineError && error.type === 'InvalidInput' ? 2 : 1;
+}
+
+function printJson(value: unknown): void {
+  print(JSON.stringify(value, null, 2));
+}
+
+async function withClient(work: (shelfcast: Shelfcast) => Promise<void>): Promise<void> {
+  const shelfcast = await connect();
+  try {
+    await work(shelfcast);
+  } finally {
+    await shelfcast.close();
+  }
+}
+
+function onRunning(model: string, work: (run: PipelineHandle) => Promise<void>): Promise<void> {
+  return withClient(async (shelfcast) => {
+    const run = await shelfcast.runningPipeline(model);
+    if (run === null) throw new PipelineError('NotFound', `no run of ${model} is going on`);
+    await work(run);
+  });
+}
+
+/** Goes on with a run that is under way, shows one that ended well with the same input, or starts one. */
+async function runOnce(shelfcast: Shelfcast, input: PipelineInput): Promise<void> {
+  const model = input.modelName ?? DEFAULT_MODEL_NAME;
+  const running = await shelfcast.runningPipeline(model);
+  if (running !== null) {
+    tell(`going on with the run ${running.workflowId}`);
+    const isOurs = isSame((await running.describe()).input, input);
+    await followAndReport(running);
+    if (isOurs) return;
+    tell('that run had another input; starting one with yours');
+  }
+  const last = await lastRun(shelfcast, model);
+  // Files may hold new weeks; generated data are the same each time.
+  if (input.source?.kind !== 'walmart-csv' && last?.status === 'COMPLETED' && isSame(last.input, input)) {
+    tell(`the pipeline ran at ${last.endedAt?.toISOString() ?? ''}; \`npx shelfcast run\` runs it again`);
+    print(report(await last.run.result(), await refreshEndpoints(readLocalConfig())));
+    return;
+  }
+  await followAndReport(await shelfcast.startPipeline(input));
+}
+
+async function lastRun(shelfcast: Shelfcast, model: string) {
+  const run = shelfcast.pipeline(pipelineWorkflowId(model));
+  try {
+    return { run, ...(await run.describe()) };
+  } catch (error) {
+    if (error instanceof PipelineError && error.type === 'NotFound') return null;
+    throw error;
+  }
+}
+
+const isSame = (a: PipelineInput | null, b: PipelineInput): boolean =>
+  JSON.stringify(a) === JSON.stringify(b);
+
+async function followAndReport(run: PipelineHandle): Promise<void> {
+  process.once('SIGINT', () => {
+    process.stderr.write(`\nthe run ${run.workflowId} goes on; \`npx shelfcast watch\` follows it\n`);
+    process.exit(130);
+  });
+  const result = await follow(run, tell);
+  print(`\n${report(result, await refreshEndpoints(readLocalConfig()))}`);
+  if (result.verdict !== 'promoted') process.exitCode = NOT_PROMOTED;
+}
+
+async function printRun(shelfcast: Shelfcast): Promise<void> {
+  const run = await shelfcast.runningPipeline();
+  if (run === null) return;
+  const { stage } = await run.progress();
+  print(`the run ${run.workflowId} is in ${stage ?? 'its beginning'}`);
+}

@@ -1,0 +1,185 @@
+/**
+ * The public API for programs: start a pipeline, follow it, tell it something.
+ *
+ *     const shelfcast = await connect();
+ *     const run = await shelfcast.startPipeline({ horizonWeeks: 4 });
+ *     console.log((await run.result()).verdict);
+ */
+import type { WorkflowHandle } from '@temporalio/client';
+import {
+  Client,
+  Connection,
+  defaultPayloadConverter,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+} from '@temporalio/client';
+import { ERROR_TYPES } from '../contracts/errors.ts';
+import { DEFAULT_MODEL_NAME, modelLockWorkflowId, pipelineWorkflowId } from '../contracts/names.ts';
+import type { PipelineInput, PipelineResult } from '../contracts/pipeline.ts';
+import type { PipelineProgress } from '../contracts/progress.ts';
+import { abortUpdate, approveUpdate, progressQuery } from '../workflows/messages.ts';
+import type { forecastPipeline } from '../workflows/pipeline.ts';
+import type { TemporalConfig } from './config.ts';
+import { readTemporalConfig } from './config.ts';
+import { PipelineError, toPipelineError } from './pipeline-error.ts';
+import type { Schedules } from './schedules.ts';
+import { createSchedules } from './schedules.ts';
+
+export type { PipelineInput, PipelineProgress, PipelineResult };
+export { PipelineError };
+
+export interface PipelineHandle {
+  workflowId: string;
+  /** How it stands, and the input it was started with; null when it was not started by this client. */
+  describe: () => Promise<{ status: string; endedAt: Date | null; input: PipelineInput | null }>;
+  /** Waits for the end. @throws PipelineError when the run failed, was aborted or cancelled. */
+  result: () => Promise<PipelineResult>;
+  progress: () => Promise<PipelineProgress>;
+  /** What the activities that are under way report: job and newest line, or why they are tried again. */
+  pendingWork: () => Promise<PendingWork[]>;
+  /** Lets the candidate have traffic. @throws PipelineError when the run does not wait for that. */
+  approve: (by?: string) => Promise<string>;
+  /** Ends the run as failed with this reason, after cleaning up. */
+  abort: (reason: string) => Promise<string>;
+  /** Ends the run as cancelled, after cleaning up. Returns at once; `result()` waits. */
+  cancel: () => Promise<void>;
+}
+
+export interface PendingWork {
+  activity: string;
+  attempt: number;
+  /** Newest line of the job that the activity follows. */
+  progress: string | null;
+  lastFailure: string | null;
+}
+
+export interface Shelfcast {
+  /**
+   * Starts a pipeline; everything in the input has a default.
+   * @throws PipelineError `ModelBusy` when a run of this id is going on. (A run of another id that holds the model
+   * shows when `result()` fails as `ModelBusy`.)
+   */
+  startPipeline: (input?: PipelineInput, options?: { workflowId?: string }) => Promise<PipelineHandle>;
+  /** A run by its id; the newest of that id. */
+  pipeline: (workflowId: string) => PipelineHandle;
+  /** The run that holds the model now, whoever started it. */
+  runningPipeline: (modelName?: string) => Promise<PipelineHandle | null>;
+  schedules: Schedules;
+  close: () => Promise<void>;
+}
+
+/** @param config default: TEMPORAL_ADDRESS, else the local services that `npm start` brought up. */
+export async function connect(config: TemporalConfig = readTemporalConfig()): Promise<Shelfcast> {
+  const { address, namespace, taskQueue } = config;
+  const connection = await Connection.connect({ address, connectTimeout: '5 seconds' }).catch(
+    (cause: unknown) => {
+      throw new PipelineError(
+        ERROR_TYPES.serviceUnavailable,
+        `Temporal does not answer at ${address}: start it (\`npm start\`) or mend TEMPORAL_ADDRESS`,
+        { cause },
+      );
+    },
+  );
+  const client = new Client({ connection, namespace });
+  return {
+    startPipeline: (input = {}, options = {}) => startPipeline(client, taskQueue, input, options),
+    pipeline: (workflowId) => handleOf(client.workflow.getHandle(workflowId)),
+    runningPipeline: (modelName = DEFAULT_MODEL_NAME) => runningPipeline(client, modelName),
+    schedules: createSchedules(client, taskQueue),
+    close: () => connection.close(),
+  };
+}
+
+async function startPipeline(
+  client: Client,
+  taskQueue: string,
+  input: PipelineInput,
+  options: { workflowId?: string },
+): Promise<PipelineHandle> {
+  const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
+  const workflowId = options.workflowId ?? pipelineWorkflowId(modelName);
+  try {
+    const handle = await client.workflow.start<typeof forecastPipeline>('forecastPipeline', {
+      args: [input],
+      workflowId,
+      taskQueue,
+      staticSummary: `Forecasts of ${modelName}`,
+      memo: { input },
+    });
+    return handleOf(handle);
+  } catch (cause) {
+    if (!(cause instanceof WorkflowExecutionAlreadyStartedError)) throw cause;
+    throw new PipelineError(
+      ERROR_TYPES.modelBusy,
+      `the pipeline ${workflowId} is running already: wait until it ends, or abort or cancel it, then start again`,
+      { cause },
+    );
+  }
+}
+
+/** By the lock's parent; in the moments before the lock is taken, by the id that `startPipeline` gives. */
+async function runningPipeline(client: Client, modelName: string): Promise<PipelineHandle | null> {
+  const lock = await describeRunning(client, modelLockWorkflowId(modelName));
+  const holder = lock?.parentExecution?.workflowId;
+  const workflowId = holder ?? pipelineWorkflowId(modelName);
+  const running = await describeRunning(client, workflowId);
+  return running === null ? null : handleOf(client.workflow.getHandle(workflowId));
+}
+
+async function describeRunning(client: Client, workflowId: string) {
+  try {
+    const description = await client.workflow.getHandle(workflowId).describe();
+    return description.status.name === 'RUNNING' ? description : null;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
+  }
+}
+
+function handleOf(handle: WorkflowHandle<typeof forecastPipeline>): PipelineHandle {
+  const { workflowId } = handle;
+  const asPipelineError = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (error) {
+      throw toPipelineError(error, workflowId);
+    }
+  };
+  return {
+    workflowId,
+    describe: () => asPipelineError(describe(handle)),
+    result: () => asPipelineError(handle.result()),
+    progress: () => asPipelineError(handle.query(progressQuery)),
+    pendingWork: () => asPipelineError(pendingWork(handle)),
+    approve: (by) =>
+      asPipelineError(handle.executeUpdate(approveUpdate, { args: [by === undefined ? undefined : { by }] })),
+    abort: (reason) => asPipelineError(handle.executeUpdate(abortUpdate, { args: [{ reason }] })),
+    cancel: async () => {
+      await asPipelineError(handle.cancel());
+    },
+  };
+}
+
+async function describe(handle: WorkflowHandle<typeof forecastPipeline>) {
+  const { status, closeTime, memo } = await handle.describe();
+  return {
+    status: status.name,
+    endedAt: closeTime ?? null,
+    input: (memo?.['input'] as PipelineInput | undefined) ?? null,
+  };
+}
+
+async function pendingWork(handle: WorkflowHandle<typeof forecastPipeline>): Promise<PendingWork[]> {
+  const { raw } = await handle.describe();
+  return (raw.pendingActivities ?? []).map((activity) => {
+    const payload = activity.heartbeatDetails?.payloads?.[0];
+    const details =
+      payload == null ? null : defaultPayloadConverter.fromPayload<{ progress?: unknown }>(payload);
+    return {
+      activity: activity.activityType?.name ?? '',
+      attempt: activity.attempt ?? 1,
+      progress: typeof details?.progress === 'string' ? details.progress : null,
+      lastFailure: activity.lastFailure?.message ?? null,
+    };
+  });
+}

@@ -1,0 +1,90 @@
+/** What the command line prints about a run that ended: tables and addresses, as text. */
+import Table from 'cli-table3';
+import type { Endpoints } from '../contracts/endpoints.ts';
+import type { Forecaster, Metrics } from '../contracts/jobs.ts';
+import { FORECASTERS } from '../contracts/jobs.ts';
+import type { PipelineResult, SampleForecast } from '../contracts/pipeline.ts';
+import { STAGES } from '../contracts/stages.ts';
+
+const NAMES: Record<Forecaster, string> = {
+  candidate: 'model',
+  champion: 'champion before',
+  last_week: 'last week',
+  same_week_last_year: 'same week last year',
+  oracle: 'best reachable',
+};
+
+export function report(result: PipelineResult, endpoints: Endpoints | null): string {
+  const { evaluate, ingest, monitor, registered } = result;
+  const { snapshot } = ingest;
+  return [
+    `${snapshot.rowCount} rows of ${snapshot.seriesCount} series, ${snapshot.firstWeek} to ${snapshot.lastWeek}, snapshot ${snapshot.id}`,
+    '',
+    `Accuracy on ${evaluate.testFirstWeek} to ${evaluate.testLastWeek}, weeks that the model never saw:`,
+    accuracyTable(result),
+    '',
+    `${result.modelName} version ${registered.version} is ${result.verdict}: ${result.reason}`,
+    ...(monitor === null
+      ? []
+      : ['', `Next week, by version ${monitor.modelVersion}:`, samplesTable(monitor.samples)]),
+    ...(endpoints === null ? [] : ['', addresses(result, endpoints)]),
+    '',
+    stageTimes(result),
+  ].join('\n');
+}
+
+function accuracyTable({ evaluate: { overall, oneWeekAhead }, train }: PipelineResult): string {
+  const table = newTable(['', 'WMAE', 'one week ahead', 'WAPE', 'RMSE', 'bias', 'in 80 % interval']);
+  for (const forecaster of FORECASTERS) {
+    const metrics = overall[forecaster];
+    if (metrics === undefined) continue;
+    const next = oneWeekAhead[forecaster];
+    table.push([
+      NAMES[forecaster],
+      usd(metrics.wmae),
+      next === undefined ? '' : usd(next.wmae),
+      ...rest(metrics),
+    ]);
+  }
+  return `${table.toString()}\n${overall.candidate?.rows ?? 0} forecasts, holiday weeks weigh 5 in WMAE; the model has ${train.parameterCount} parameters`;
+}
+
+const rest = ({ wape, rmse, bias, coverage80 }: Metrics): string[] => [
+  percent(wape),
+  usd(rmse),
+  usd(bias),
+  coverage80 === null ? '' : percent(coverage80),
+];
+
+function samplesTable(samples: readonly SampleForecast[]): string {
+  const table = newTable(['store', 'dept', 'week', 'forecast', '80 % interval']);
+  for (const { store, dept, targetWeek, p10, p50, p90 } of samples) {
+    table.push([store, dept, targetWeek, usd(p50), `${usd(p10)} to ${usd(p90)}`]);
+  }
+  return table.toString();
+}
+
+function addresses({ modelName, monitor }: PipelineResult, endpoints: Endpoints): string {
+  const [sample] = monitor?.samples ?? [];
+  const body = `{"instances":[{"store":${sample?.store ?? 1},"dept":${sample?.dept ?? 1},"horizon":1}]}`;
+  return [
+    `Temporal UI  ${endpoints.temporalUi}`,
+    `MLflow       ${endpoints.mlflow}`,
+    `predictor    ${endpoints.predictor}`,
+    '',
+    'Ask for a forecast:',
+    `  curl -s -H 'content-type: application/json' ${endpoints.predictor}/v1/models/${modelName}:predict -d '${body}'`,
+  ].join('\n');
+}
+
+function stageTimes({ stageSeconds }: PipelineResult): string {
+  const table = newTable([...STAGES, 'all']);
+  const seconds = STAGES.map((stage) => stageSeconds[stage]);
+  const all = seconds.reduce<number>((sum, value) => sum + (value ?? 0), 0);
+  table.push([...seconds, all].map((value) => (value === undefined ? 'skipped' : `${value.toFixed(1)} s`)));
+  return table.toString();
+}
+
+const newTable = (head: string[]) => new Table({ head, style: { head: [], border: [], compact: true } });
+const usd = (value: number): string => `${value < 0 ? '-' : ''}$${Math.abs(value).toFixed(0)}`;
+const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;

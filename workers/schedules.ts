@@ -1,0 +1,106 @@
+/** The weekly pipeline: one schedule a model. */
+import type { Client, ScheduleDescription } from '@temporalio/client';
+import { ScheduleAlreadyRunning, ScheduleNotFoundError, ScheduleOverlapPolicy } from '@temporalio/client';
+import { ERROR_TYPES } from '../contracts/errors.ts';
+import { DEFAULT_MODEL_NAME, pipelineWorkflowId, scheduleId } from '../contracts/names.ts';
+import type { PipelineInput } from '../contracts/pipeline.ts';
+import type { forecastPipeline } from '../workflows/pipeline.ts';
+import { PipelineError } from './pipeline-error.ts';
+
+/** Mondays, when the week that ended on Friday or Sunday has been booked. */
+export const DEFAULT_CRON = '0 6 * * 1';
+
+export interface ScheduleState {
+  id: string;
+  paused: boolean;
+  note: string | null;
+  nextRuns: string[];
+  recentRuns: { at: string; workflowId: string }[];
+}
+
+export type Schedules = ReturnType<typeof createSchedules>;
+
+export function createSchedules(client: Client, taskQueue: string) {
+  async function on<T>(modelName: string, work: (id: string) => Promise<T>): Promise<T> {
+    const id = scheduleId(modelName);
+    try {
+      return await work(id);
+    } catch (cause) {
+      if (!(cause instanceof ScheduleNotFoundError)) throw cause;
+      throw new PipelineError('NotFound', `there is no ${id}; make one with \`shelfcast schedule create\``, {
+        cause,
+      });
+    }
+  }
+  const handle = (id: string) => client.schedule.getHandle(id);
+
+  return {
+    /** Runs the pipeline at these times (UTC). A schedule that exists is changed to them. */
+    async create(input: PipelineInput = {}, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
+      const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
+      const id = scheduleId(modelName);
+      const options = scheduleOptions(modelName, input, cron, taskQueue);
+      try {
+        await client.schedule.create({ scheduleId: id, ...options });
+      } catch (error) {
+        if (!(error instanceof ScheduleAlreadyRunning)) throw asInputError(error, cron);
+        await handle(id).update((previous) => ({ ...options, state: previous.state }));
+      }
+      return stateOf(await handle(id).describe());
+    },
+    show: (modelName = DEFAULT_MODEL_NAME) =>
+      on(modelName, async (id) => stateOf(await handle(id).describe())),
+    /** Runs it once, now. */
+    trigger: (modelName = DEFAULT_MODEL_NAME) =>
+      on(modelName, (id) => handle(id).trigger(ScheduleOverlapPolicy.SKIP)),
+    pause: (modelName = DEFAULT_MODEL_NAME, note?: string) => on(modelName, (id) => handle(id).pause(note)),
+    resume: (modelName = DEFAULT_MODEL_NAME) => on(modelName, (id) => handle(id).unpause()),
+    delete: (modelName = DEFAULT_MODEL_NAME) => on(modelName, (id) => handle(id).delete()),
+  };
+}
+
+function scheduleOptions(modelName: string, input: PipelineInput, cron: string, taskQueue: string) {
+  return {
+    spec: {
+      cronExpressions: [cron],
+      // Many models on one platform should not all begin in the same second.
+      jitter: '1 minute' as const,
+    },
+    action: {
+      type: 'startWorkflow' as const,
+      workflowType: 'forecastPipeline' as const,
+      args: [input] as Parameters<typeof forecastPipeline>,
+      // Temporal appends the time, so that each run has its own id; the model's lock keeps them apart.
+      workflowId: pipelineWorkflowId(modelName),
+      taskQueue,
+    },
+    policies: {
+      overlap: ScheduleOverlapPolicy.SKIP,
+      // The default, a year, would run every week missed by a machine that was off.
+      catchupWindow: '1 day' as const,
+    },
+  };
+}
+
+function asInputError(error: unknown, cron: string): unknown {
+  // How the SDK passes on that the server found an argument invalid.
+  if (!(error instanceof TypeError)) return error;
+  return new PipelineError(
+    ERROR_TYPES.invalidInput,
+    `cron "${cron}" is not understood: ${error.message}; an example is "${DEFAULT_CRON}"`,
+    { cause: error },
+  );
+}
+
+function stateOf({ scheduleId: id, state, info }: ScheduleDescription): ScheduleState {
+  return {
+    id,
+    paused: state.paused,
+    note: state.note ?? null,
+    nextRuns: info.nextActionTimes.slice(0, 3).map((time) => time.toISOString()),
+    recentRuns: info.recentActions.map(({ takenAt, action }) => ({
+      at: takenAt.toISOString(),
+      workflowId: action.workflow.workflowId,
+    })),
+  };
+}

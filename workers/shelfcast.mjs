@@ -1,0 +1,6 @@
+#!/usr/bin/env node
+// The `shelfcast` command: TypeScript without a build step.
+import { register } from 'tsx/esm/api';
+
+register();
+await import('./cli.ts');
