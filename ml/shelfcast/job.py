@@ -1,7 +1,7 @@
 """What every job shares: its folder with spec, progress, result and error.
 
-A job runs as ``python -m shelfcast.<stage> --dir DIR``. DIR holds ``spec.json``; the job writes its outputs there
-and, last, ``result.json``. The other side of this contract is ``contracts/jobs.ts``.
+A job runs as ``python -m shelfcast.<stage> --dir DIR``. DIR holds ``spec.json``; the job writes its outputs
+there and, last, ``result.json``. The other side of this contract is ``contracts/jobs.ts``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def database_url() -> str:
     try:
         return os.environ["DATABASE_URL"]
     except KeyError:
-        raise UserError("InvalidInput", "DATABASE_URL is not set; it must name the PostgreSQL database") from None
+        raise UserError(
+            "InvalidInput", "DATABASE_URL is not set; it must name the PostgreSQL database"
+        ) from None
 
 
 def main(run: Callable[[dict[str, Any], Path], Mapping[str, Any]]) -> None:

@@ -1,0 +1,47 @@
+"""PostgreSQL: connections, and COPY of Arrow tables."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+from pyarrow import csv
+
+#: Rows that are turned into text at a time; bounds memory, not speed.
+_COPY_ROWS = 65_536
+
+
+@contextmanager
+def connect(url: str) -> Iterator[psycopg.Connection]:
+    """Opens a connection in UTC; commits when the block ends well, rolls back when it raises.
+
+    Raises:
+        ConnectionError: The server did not let us in; worth another try.
+    """
+    try:
+        connection = psycopg.connect(url, connect_timeout=10, options="-c timezone=UTC")
+    except psycopg.OperationalError as error:
+        raise ConnectionError(f"cannot connect to PostgreSQL (DATABASE_URL): {error}") from error
+    with connection:
+        yield connection
+
+
+def lock(connection: psycopg.Connection, name: str) -> None:
+    """Waits until no other transaction holds the lock of that name; holds it until this transaction ends."""
+    connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+
+def copy_table(connection: psycopg.Connection, table: sql.Composable, rows: pa.Table) -> None:
+    """Copies an Arrow table into columns of the same names. An Arrow null becomes NULL."""
+    columns = sql.SQL(", ").join(map(sql.Identifier, rows.column_names))
+    statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(table, columns)
+    options = csv.WriteOptions(include_header=False)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for batch in rows.to_batches(max_chunksize=_COPY_ROWS):
+            text = io.BytesIO()
+            csv.write_csv(batch, text, options)
+            copy.write(text.getbuffer())

@@ -1,0 +1,153 @@
+"""Adds a batch to a data set, and names the snapshot that it makes.
+
+All happens in the caller's transaction: a load that dies leaves nothing. Rows that equal the newest known
+value of their key are not stored again. A key that the batch does not have keeps its value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+
+from shelfcast.database import copy_table, lock
+from shelfcast.job import UserError
+from shelfcast.snapshot import (
+    RAW_TABLES,
+    SALES,
+    RawTable,
+    content_hash,
+    newest_rows,
+    read_table,
+)
+
+#: What ``IngestResult`` says of the source: badRows, badRowsUri, oracleUri.
+SourceReport = Mapping[str, Any]
+
+
+def lock_dataset(connection: psycopg.Connection, dataset: str) -> None:
+    """Makes other loads of the data set wait for the end of this transaction: batches follow each other."""
+    lock(connection, f"shelfcast ingest {dataset}")
+
+
+def known_result(connection: psycopg.Connection, spec: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the ``IngestResult`` of the batch with the spec's requestId; None when there is no such batch.
+
+    Raises:
+        UserError: ``InvalidInput`` when that batch has another data set or source.
+    """
+    row = connection.execute(
+        "select batch_id, dataset, source from raw.batch where request_id = %s", [spec["requestId"]]
+    ).fetchone()
+    if row is None:
+        return None
+    batch_id, dataset, source = row
+    if (dataset, source["spec"]) != (spec["dataset"], spec["source"]):
+        raise UserError(
+            "InvalidInput",
+            f"requestId {spec['requestId']} belongs to batch {batch_id} of data set {dataset} from "
+            f"{json.dumps(source['spec'])}; give another load a requestId of its own",
+        )
+    result: dict[str, Any] = source["result"]
+    return result
+
+
+def load(
+    connection: psycopg.Connection,
+    spec: Mapping[str, Any],
+    tables: Mapping[str, pa.Table],
+    source_report: SourceReport,
+) -> dict[str, Any]:
+    """Adds the tables as a batch and returns its ``IngestResult``; the data set must be locked.
+
+    ``tables`` are by name, with the columns of ``shelfcast.snapshot``. ``insertedRows`` and ``unchangedRows``
+    count rows of sales.
+
+    Raises:
+        UserError: ``BadData`` when there are no sales, or the data set's weeks would not end on one weekday.
+    """
+    dataset = spec["dataset"]
+    if len(tables[SALES.name]) == 0:
+        raise UserError("BadData", f"the source has no good row of sales for data set {dataset}")
+    batch_id = _add_batch(connection, spec)
+    inserted = {
+        raw.name: _add_rows(connection, raw, tables[raw.name], dataset, batch_id) for raw in RAW_TABLES
+    }
+    rows = {raw.name: read_table(connection, raw, dataset, batch_id) for raw in RAW_TABLES}
+    sales = rows[SALES.name]
+    _check_weeks(sales, dataset)
+    digest = content_hash(rows)
+    weeks = pc.min_max(sales.column("week")).as_py()
+    result = {
+        "snapshot": {
+            "id": f"{dataset}-{batch_id}-{digest[:12]}",
+            "dataset": dataset,
+            "batchId": batch_id,
+            "contentHash": digest,
+            "rowCount": len(sales),
+            "seriesCount": len(sales.group_by(["store", "dept"]).aggregate([])),
+            "firstWeek": weeks["min"].isoformat(),
+            "lastWeek": weeks["max"].isoformat(),
+        },
+        "insertedRows": inserted[SALES.name],
+        "unchangedRows": len(tables[SALES.name]) - inserted[SALES.name],
+        **source_report,
+    }
+    connection.execute(
+        "update raw.batch set content_hash = %s, row_count = %s, source = %s where batch_id = %s",
+        [digest, len(sales), json.dumps({"spec": spec["source"], "result": result}), batch_id],
+    )
+    return result
+
+
+def _add_batch(connection: psycopg.Connection, spec: Mapping[str, Any]) -> int:
+    """Adds the batch that the rows refer to; what it holds is known only when they are there."""
+    row = connection.execute(
+        "insert into raw.batch (dataset, request_id, source, content_hash, row_count) "
+        "values (%s, %s, '{}', '', 0) returning batch_id",
+        [spec["dataset"], spec["requestId"]],
+    ).fetchone()
+    assert row is not None
+    batch_id: int = row[0]
+    return batch_id
+
+
+def _add_rows(
+    connection: psycopg.Connection, raw: RawTable, rows: pa.Table, dataset: str, batch_id: int
+) -> int:
+    """Adds the rows that differ from the newest value of their key, or have a new key; returns how many."""
+    incoming = sql.Identifier("pg_temp", raw.name)
+    connection.execute(
+        sql.SQL(
+            "create temporary table {name} on commit drop as select {columns} from {table} limit 0"
+        ).format(name=incoming, columns=raw.columns, table=raw.identifier)
+    )
+    copy_table(connection, incoming, rows)
+    statement = sql.SQL(
+        "insert into {table} (dataset, batch_id, {columns}) select {dataset}, {batch_id}, {columns} "
+        "from (select {columns} from {incoming} except ({newest})) as changed order by {columns}"
+    ).format(
+        table=raw.identifier,
+        columns=raw.columns,
+        dataset=sql.Literal(dataset),
+        batch_id=sql.Literal(batch_id),
+        incoming=incoming,
+        newest=newest_rows(raw, dataset, batch_id),
+    )
+    return connection.execute(statement).rowcount
+
+
+def _check_weeks(sales: pa.Table, dataset: str) -> None:
+    weeks = np.unique(sales.column("week").cast(pa.int32()).to_numpy())
+    if len(np.unique(weeks % 7)) > 1:
+        raise UserError(
+            "BadData",
+            f"the weeks of data set {dataset} would end on different weekdays; load this source into a data "
+            "set of its own, or shift its dates to the weekday that is there",
+        )

@@ -1,0 +1,101 @@
+"""Rules that the cells and keys of source rows must keep, checked a column at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+#: Cells that stand for "unknown" where a column allows it.
+MISSING = ("NA", "")
+_NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+
+
+@dataclass(frozen=True)
+class CellRule:
+    """What a column's cells must be.
+
+    Attributes:
+        rule: The rule in words, after the column's name.
+        parse: Cells as strings to typed values of the same length, null where a cell breaks the rule.
+        may_be_missing: Whether ``MISSING`` cells keep the rule, as nulls.
+    """
+
+    rule: str
+    parse: Callable[[pa.Array], pa.Array]
+    may_be_missing: bool = False
+
+    def check(self, cells: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+        """Returns the typed values, and which cells break the rule."""
+        values = self.parse(cells)
+        broken = values.is_null()
+        if self.may_be_missing:
+            broken = pc.and_(broken, pc.invert(pc.is_in(cells, pa.array(MISSING))))
+        return values, broken.to_numpy(zero_copy_only=False)
+
+
+def _cast(cells: pa.Array, good: pa.Array, type_: pa.DataType) -> pa.Array:
+    return pc.if_else(good, cells, pa.scalar(None, pa.string())).cast(type_)
+
+
+def _whole_number(cells: pa.Array) -> pa.Array:
+    return _cast(cells, pc.match_substring_regex(cells, r"^0*[1-9][0-9]{0,8}$"), pa.int64())
+
+
+def _number(cells: pa.Array) -> pa.Array:
+    numbers = _cast(cells, pc.match_substring_regex(cells, _NUMBER), pa.float64())
+    return pc.if_else(pc.is_finite(numbers), numbers, None)
+
+
+def _number_above_zero(cells: pa.Array) -> pa.Array:
+    numbers = _number(cells)
+    return pc.if_else(pc.greater(numbers, 0), numbers, None)
+
+
+def _flag(cells: pa.Array) -> pa.Array:
+    words = pc.utf8_upper(cells)
+    return pc.if_else(pc.is_in(words, pa.array(["TRUE", "FALSE"])), pc.equal(words, "TRUE"), None)
+
+
+def _letter(cells: pa.Array) -> pa.Array:
+    return _cast(cells, pc.match_substring_regex(cells, "^[A-Z]$"), pa.string())
+
+
+def _iso_date(cells: pa.Array) -> pa.Array:
+    # A file has few dates and many rows.
+    codes = cells.dictionary_encode()
+    dates = pa.array([_date_or_none(text) for text in codes.dictionary.to_pylist()], pa.date32())
+    return dates.take(codes.indices)
+
+
+def _date_or_none(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    # Python also knows 20120127 and 2012-W04-5.
+    return day if day.isoformat() == text else None
+
+
+WHOLE_NUMBER = CellRule("must be a whole number from 1 to 999999999", _whole_number)
+NUMBER = CellRule("must be a finite number", _number)
+NUMBER_OR_MISSING = CellRule("must be a finite number, or NA", _number, may_be_missing=True)
+NUMBER_ABOVE_ZERO = CellRule("must be a number above 0", _number_above_zero)
+FLAG = CellRule("must be TRUE or FALSE", _flag)
+LETTER = CellRule("must be one letter from A to Z", _letter)
+ISO_DATE = CellRule("must be a real date, written like 2012-01-27", _iso_date)
+
+
+def duplicated(*key: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Returns which rows share their key with another one; all of them, for nothing tells which is right."""
+    order = np.lexsort(key)
+    same = np.all([column[order][1:] == column[order][:-1] for column in key], axis=0)
+    mask = np.zeros(len(order), dtype=bool)
+    mask[order[1:]] |= same
+    mask[order[:-1]] |= same
+    return mask

@@ -1,0 +1,85 @@
+"""A source file while its rows are checked: the good ones, and what was found wrong with the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shelfcast.ingest.bad_rows import FINDING
+from shelfcast.ingest.csv_file import read_csv
+from shelfcast.ingest.rules import CellRule
+
+#: Column in the file -> its name in ``Sheet.values``, and its rule.
+Layout = Mapping[str, tuple[str, CellRule]]
+
+
+class Sheet:
+    """A file whose cells were checked; ``reject`` checks what takes more than a cell.
+
+    Rules that compare rows or files see only rows that kept all rules so far, so a row is found wrong for its
+    cells, or for one other rule.
+
+    Attributes:
+        values: Typed columns of the good rows.
+        findings: What broke rules, with the columns of ``FINDING``.
+        row_count: Rows of the file, good and bad.
+    """
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        """Reads the file and checks every cell.
+
+        Raises:
+            UserError: ``BadData`` when it cannot be read at all.
+        """
+        file = read_csv(path, tuple(layout))
+        self.row_count = file.row_count
+        self._file_name = file.name
+        self._lines = file.lines
+        self._cells = pa.table(file.columns)
+        lines, rows = zip(*file.malformed, strict=True) if file.malformed else ((), ())
+        self.findings = [
+            self._finding(np.array(lines), pa.array(rows), "", "must have as many cells as the header")
+        ]
+        bad = np.zeros(len(file.lines), dtype=bool)
+        values: dict[str, pa.Array] = {}
+        for column, (name, cell) in layout.items():
+            values[name], broken = cell.check(file.columns[column])
+            self._report(broken, (column,), f"{column} {cell.rule}")
+            bad |= broken
+        self.values = pa.table(values)
+        self._remove(bad)
+
+    def reject(self, bad: npt.NDArray[np.bool_], columns: tuple[str, ...], rule: str) -> None:
+        """Reports the masked rows of ``values`` with their cells in the columns, and takes them out."""
+        self._report(bad, columns, rule)
+        self._remove(bad)
+
+    def column(self, name: str) -> npt.NDArray[np.int64]:
+        """Returns a column of ``values`` without nulls; weeks as days since 1970-01-01, flags as 0 and 1."""
+        values = self.values.column(name)
+        if values.type == pa.date32():
+            values = values.cast(pa.int32())
+        return values.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+
+    def _report(self, bad: npt.NDArray[np.bool_], columns: tuple[str, ...], rule: str) -> None:
+        if not bad.any():
+            return
+        cells = self._cells.filter(pa.array(bad))
+        text = pc.binary_join_element_wise(*(cells.column(name) for name in columns), ",")
+        self.findings.append(self._finding(self._lines[bad], text, ",".join(columns), rule))
+
+    def _finding(self, lines: npt.NDArray[np.int64], text: pa.Array, column: str, rule: str) -> pa.Table:
+        same = {"file": self._file_name, "column": column, "rule": rule}
+        columns = {name: pa.repeat(value, len(lines)) for name, value in same.items()}
+        return pa.table({**columns, "line": lines, "value": text}).select(FINDING.names).cast(FINDING)
+
+    def _remove(self, bad: npt.NDArray[np.bool_]) -> None:
+        if not bad.any():
+            return
+        self.values, self._cells = (table.filter(pa.array(~bad)) for table in (self.values, self._cells))
+        self._lines = self._lines[~bad]

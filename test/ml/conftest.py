@@ -1,0 +1,39 @@
+"""What tests of several stages share: a real PostgreSQL, and real data where it is at hand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Iterator[str]:
+    """Address of an empty PostgreSQL with infra/schema.sql, for the whole session."""
+    with tempfile.TemporaryDirectory(prefix="shelfcast-pytest-") as folder:
+        # PostgreSQL runs as another user when we are root.
+        Path(folder).chmod(0o755)
+        command = ["node", "--import", "tsx", "test/ml/postgres-main.ts", f"{folder}/state"]
+        with subprocess.Popen(
+            command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sys.stderr, text=True
+        ) as process:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert url, "PostgreSQL did not start; see above"
+            yield url
+            process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def walmart() -> Path:
+    """Folder with the public Walmart data, which may not be passed on with this project."""
+    folder = PROJECT.parent / "shared" / "data" / "walmart"
+    if not (folder / "train.csv").exists():
+        pytest.skip("the Walmart data are not at ../shared/data/walmart")
+    return folder

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow.parquet as pq
+import source_folders
+
+from shelfcast.snapshot import read_sales
+
+
+def start(directory: Path, database_url: str, dataset: str, source: dict[str, Any]) -> subprocess.Popen[str]:
+    directory.mkdir()
+    spec = {"dataset": dataset, "requestId": dataset, "source": source, "maxBadRowShare": 0.05}
+    (directory / "spec.json").write_text(json.dumps(spec))
+    return subprocess.Popen(
+        [sys.executable, "-m", "shelfcast.ingest", "--dir", directory.as_uri()],
+        env={**os.environ, "DATABASE_URL": database_url},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def test_generated_source(connection: psycopg.Connection, database_url: str, tmp_path: Path) -> None:
+    source = {"kind": "generated", "stores": 3, "departments": 4, "weeks": 60, "seed": 5}
+    job = start(tmp_path / "job", database_url, "job_generated", source)
+    assert (job.communicate(timeout=60)[1], job.returncode) == ("", 0)
+    result = read_json(tmp_path / "job" / "result.json")
+    assert (result["insertedRows"], result["snapshot"]["seriesCount"], result["badRows"]) == (720, 12, 0)
+    assert result["oracleUri"] == (tmp_path / "job" / "oracle.parquet").as_uri()
+    oracle = pq.read_table(tmp_path / "job" / "oracle.parquet")
+    sales = read_sales(connection, "job_generated", result["snapshot"]["batchId"])
+    key = ["store", "dept", "week"]
+    assert oracle.column_names == [*key, "expected_sales"]
+    assert oracle.select(key) == sales.select(key)
+    progress = [json.loads(line) for line in (tmp_path / "job" / "progress.jsonl").read_text().splitlines()]
+    assert [line["fraction"] for line in progress] == [0, 0.3, 1]
+
+
+def test_bad_rows_within_the_limit(database_url: str, tmp_path: Path) -> None:
+    lines = source_folders.rows()
+    lines["train.csv"][4] = lines["train.csv"][4].replace("2020", "20")
+    folder = source_folders.write(tmp_path / "folder", lines)
+    job = start(tmp_path / "job", database_url, "job_bad", {"kind": "walmart-csv", "path": str(folder)})
+    assert (job.communicate(timeout=60)[1], job.returncode) == ("", 0)
+    result = read_json(tmp_path / "job" / "result.json")
+    assert (result["insertedRows"], result["badRows"]) == (23, 1)
+    assert result["badRowsUri"] == (tmp_path / "job" / "bad-rows.csv").as_uri()
+    assert (tmp_path / "job" / "bad-rows.csv").read_text() == (
+        '"file","line","column","value","rule"\n'
+        '"train.csv",5,"Date","20-01-24","Date must be a real date, written like 2012-01-27"\n'
+    )
+
+
+def test_too_many_bad_rows(database_url: str, tmp_path: Path) -> None:
+    lines = source_folders.rows()
+    lines["train.csv"][1:] = ["bad"] * 24
+    folder = source_folders.write(tmp_path / "folder", lines)
+    job = start(tmp_path / "job", database_url, "job_too_bad", {"kind": "walmart-csv", "path": str(folder)})
+    job.communicate(timeout=60)
+    assert job.returncode == 2
+    error = read_json(tmp_path / "job" / "error.json")
+    assert error["type"] == "BadData"
+    assert "maxBadRowShare" in error["message"]
+    assert len((tmp_path / "job" / "bad-rows.csv").read_text().splitlines()) == 25
+    assert not (tmp_path / "job" / "result.json").exists()
+
+
+def test_killed_in_the_middle_of_the_load(
+    connection: psycopg.Connection, database_url: str, tmp_path: Path
+) -> None:
+    folder = source_folders.write(tmp_path / "folder", source_folders.rows())
+    source = {"kind": "walmart-csv", "path": str(folder)}
+    # Sales are added before stores: the job will have written rows, and wait.
+    with psycopg.connect(database_url) as other:
+        other.execute("lock table raw.store in access exclusive mode")
+        job = start(tmp_path / "killed", database_url, "job_killed", source)
+        server_process = _wait_for_lock(connection, "raw.store")
+        assert _has_written(connection, server_process, "raw.sales")
+        os.kill(job.pid, signal.SIGKILL)
+        job.communicate(timeout=30)
+        other.rollback()
+    while connection.execute("select 1 from pg_stat_activity where pid = %s", [server_process]).fetchone():
+        time.sleep(0.05)
+    for table in ("batch", "sales", "store_week", "store"):
+        row = connection.execute(f"select count(*) from raw.{table} where dataset = 'job_killed'").fetchone()
+        assert row == (0,)
+    assert not (tmp_path / "killed" / "result.json").exists()
+
+    job = start(tmp_path / "next", database_url, "job_killed", source)
+    job.communicate(timeout=60)
+    assert read_json(tmp_path / "next" / "result.json")["insertedRows"] == 24
+
+
+def _wait_for_lock(connection: psycopg.Connection, table: str) -> int:
+    """Returns the server process that waits for the table."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        row = connection.execute(
+            "select pid from pg_locks where relation = to_regclass(%s) and not granted", [table]
+        ).fetchone()
+        if row is not None:
+            return int(row[0])
+        time.sleep(0.02)
+    raise AssertionError(f"no process came to wait for {table}")
+
+
+def _has_written(connection: psycopg.Connection, server_process: int, table: str) -> bool:
+    row = connection.execute(
+        "select 1 from pg_locks where pid = %s and relation = to_regclass(%s) and mode = 'RowExclusiveLock'",
+        [server_process, table],
+    ).fetchone()
+    return row is not None
