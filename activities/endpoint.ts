@@ -23,7 +23,7 @@ export interface Instance {
 }
 
 export interface Answer {
-  /** Null when the request was refused; `message` says why. */
+  /** Null when the request was refused, or answered by what are no forecasts of it; `message` holds the answer. */
   predictions: Prediction[] | null;
   message: string;
   status: number;
@@ -60,19 +60,24 @@ export async function askForecasts(
     const value = response.headers.get(name);
     return value === null ? null : Number(value);
   };
+  const predictions = response.ok ? readPredictions(text, instances.length) : null;
   return {
     status: response.status,
     version: header('x-shelfcast-version'),
     unreachableVersion: header('x-shelfcast-failed-version'),
-    message: response.ok ? '' : text.slice(0, 500),
-    predictions: response.ok ? readPredictions(text, instances.length) : null,
+    message: predictions === null ? text.slice(0, 500) : '',
+    predictions,
   };
 }
 
-function readPredictions(text: string, expected: number): Prediction[] {
-  const { predictions } = answerSchema.parse(JSON.parse(text));
-  if (predictions.length !== expected) {
-    throw new Error(`asked the endpoint for ${expected} forecasts, got ${predictions.length}`);
+/** Null when the text is no answer to this many instances. */
+function readPredictions(text: string, expected: number): Prediction[] | null {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return null;
   }
-  return predictions;
+  const answer = answerSchema.safeParse(json);
+  return answer.success && answer.data.predictions.length === expected ? answer.data.predictions : null;
 }

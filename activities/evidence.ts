@@ -2,6 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ApplicationFailure } from '@temporalio/common';
+import type { z } from 'zod';
+import { ERROR_TYPES } from '../contracts/errors.ts';
 import type { EvidenceRow } from '../contracts/jobs.ts';
 import { evidenceRowSchema } from '../contracts/jobs.ts';
 import type { ModelManifest } from '../contracts/model.ts';
@@ -17,13 +20,24 @@ const REQUESTS_IN_FLIGHT = 4;
 
 export async function readEvidence(uri: string): Promise<EvidenceRow[]> {
   const lines = (await readFile(fileURLToPath(uri), 'utf8')).split('\n').filter((line) => line !== '');
-  return lines.map((line) => evidenceRowSchema.parse(JSON.parse(line)));
+  return lines.map((line, i) => parseOrFail(`${uri}:${i + 1}`, evidenceRowSchema, line));
 }
 
 export async function readManifest(modelUri: string): Promise<ModelManifest> {
-  return modelManifestSchema.parse(
-    JSON.parse(await readFile(join(fileURLToPath(modelUri), 'model.json'), 'utf8')),
-  );
+  const path = join(fileURLToPath(modelUri), 'model.json');
+  return parseOrFail(path, modelManifestSchema, await readFile(path, 'utf8'));
+}
+
+/** What an earlier stage wrote does not get better by reading it again. */
+function parseOrFail<T>(where: string, schema: z.ZodType<T>, text: string): T {
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (error) {
+    throw ApplicationFailure.nonRetryable(
+      `${where} is not what this version of shelfcast reads: ${(error as Error).message}`,
+      ERROR_TYPES.candidateFailed,
+    );
+  }
 }
 
 /** Whether the model can answer these rows: it knows the horizons and its raw features are among the rows'. */
@@ -73,31 +87,34 @@ export async function collectEvidence(
 ): Promise<StepEvidence> {
   const { candidate } = plan.parties;
   const tally = createTally(plan);
-  let waiting = batches(plan.rows);
-  let answered: EvidenceRow[][] = [];
+  const all = batches(plan.rows);
+  const unanswered = new Set(all);
   const maxRequests = requestLimit(plan);
+  const ending = new AbortController();
+  const untilEnd = AbortSignal.any([signal, ending.signal]);
   let sent = 0;
 
   const work = async (): Promise<void> => {
     while (sent < maxRequests && !tally.isComplete()) {
-      // Weeks that the candidate has not answered yet go first; after the last of them all may repeat.
-      if (waiting.length === 0) [waiting, answered] = [answered, []];
-      const batch = waiting.shift();
-      // More workers than batches: the others hold them all.
+      // As long as there are weeks that the candidate has not answered yet, none of its turns goes to another.
+      const pool = unanswered.size > 0 ? [...unanswered] : all;
+      const batch = pool[sent % pool.length];
       if (batch === undefined) return;
       sent += 1;
-      const answer = await askForecasts(plan.endpoint, batch.map(asInstance), signal);
+      const answer = await askForecasts(plan.endpoint, batch.map(asInstance), untilEnd);
       onRequest();
       tally.count(answer);
-      if (answer.version !== candidate || answer.predictions === null) {
-        waiting.push(batch);
-        continue;
-      }
-      await tally.compare(batch, answer.predictions, () => askChampion(plan, batch, signal));
-      answered.push(batch);
+      if (answer.version !== candidate || answer.predictions === null) continue;
+      unanswered.delete(batch);
+      await tally.compare(batch, answer.predictions, () => askChampion(plan, batch, untilEnd));
     }
   };
-  await Promise.all(Array.from({ length: REQUESTS_IN_FLIGHT }, work));
+  try {
+    await Promise.all(Array.from({ length: REQUESTS_IN_FLIGHT }, work));
+  } finally {
+    // After the failure of one, the others would go on beside the next attempt.
+    ending.abort();
+  }
   return tally.evidence();
 }
 

@@ -112,10 +112,12 @@ async function insertForecasts(
   );
 }
 
-/** Evenly over the series, so that samples are not all of one store. */
+/** Steps of the golden ratio: spread over stores and departments alike, whatever their numbers. */
+const SAMPLE_STEP = (Math.sqrt(5) - 1) / 2;
+
 function sample(nextWeek: Prediction[]): SampleForecast[] {
-  const count = Math.min(SAMPLES, nextWeek.length);
-  return Array.from({ length: count }, (_, i) => nextWeek[Math.floor((i * nextWeek.length) / count)])
+  const n = nextWeek.length;
+  return Array.from({ length: Math.min(SAMPLES, n) }, (_, i) => nextWeek[Math.floor(i * n * SAMPLE_STEP) % n])
     .filter((prediction) => prediction !== undefined)
     .map(({ store, dept, targetWeek, p10, p50, p90 }) => ({
       store,

@@ -101,24 +101,24 @@ export async function stopStageJob(
   }
 }
 
+/** The stage's jobs that the cluster knows. A cluster that lost its memory may know the second and not the first. */
 async function stageJobs(jobs: JobPlatform, context: Pick<JobContext, 'runKey' | 'signal'>, stage: Stage) {
-  const found: { name: string; status: JobObservation['status'] }[] = [];
-  for (;;) {
-    const name = jobName(context.runKey, stage, found.length + 1);
-    const { status } = await jobs.observe(name, context.signal);
-    if (status === 'unknown') return found;
-    found.push({ name, status });
-  }
+  const observed = await Promise.all(
+    Array.from({ length: MAX_JOBS }, async (_, i) => {
+      const name = jobName(context.runKey, stage, i + 1);
+      return { n: i + 1, name, status: (await jobs.observe(name, context.signal)).status };
+    }),
+  );
+  return observed.filter(({ status }) => status !== 'unknown');
 }
 
 /** The number of the job to adopt or start. A job that ended without an outcome is followed by the next number. */
 async function nextJobNumber(jobs: JobPlatform, context: JobContext, stage: Stage): Promise<number> {
-  const found = await stageJobs(jobs, context, stage);
-  const last = found.at(-1);
+  const last = (await stageJobs(jobs, context, stage)).at(-1);
   if (last === undefined) return 1;
-  if (last.status === 'pending' || last.status === 'running') return found.length;
-  if (found.length >= MAX_JOBS) throw await jobFailure(jobs, stage, last.name, found.length, last.status);
-  return found.length + 1;
+  if (last.status === 'pending' || last.status === 'running') return last.n;
+  if (last.n >= MAX_JOBS) throw await jobFailure(jobs, stage, last.name, last.n, last.status);
+  return last.n + 1;
 }
 
 async function watch<T>(

@@ -28,8 +28,8 @@ export function isServiceDown(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code;
   if (code !== undefined && CONNECTION_CODES.has(code)) return true;
   if (error.name === 'TimeoutError') return true;
-  // pg drops its error code when the server closes the connection between two messages.
-  if (/^Connection terminated/.test(error.message)) return true;
+  // pg has no code for a connection that the server closed between two messages, nor for one that did not come in time.
+  if (/^(Connection terminated|timeout exceeded when trying to connect)/.test(error.message)) return true;
   if (error instanceof MlflowError && error.status >= 502 && error.status <= 504) return true;
   if (error instanceof AggregateError && error.errors.some(isServiceDown)) return true;
   return isServiceDown(error.cause);
@@ -61,5 +61,6 @@ export function namingServiceErrors<T extends object>(activities: T): T {
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const inner = error instanceof AggregateError ? (error.errors[0] as unknown) : error.cause;
-  return inner instanceof Error ? `${error.message || error.name} (${inner.message})` : error.message;
+  const own = error.message || error.name;
+  return inner instanceof Error ? `${own} (${describe(inner)})` : own;
 }

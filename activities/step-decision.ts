@@ -63,7 +63,8 @@ export function hasTooManyFailures(
   candidate: number,
 ): boolean {
   const requests = Math.max(evidence.requests[candidate] ?? 0, options.minRequestsPerStep);
-  return (evidence.failedRequests[candidate] ?? 0) > options.maxErrorRate * requests;
+  // Not `failed > rate * requests`: 0.29 * 100 is a little less than 29.
+  return (evidence.failedRequests[candidate] ?? 0) / requests > options.maxErrorRate;
 }
 
 function decideError(evidence: StepEvidence, maxRegression: number, parties: StepParties): StepDecision {

@@ -60,10 +60,13 @@ const pipelineInputSchema = z.strictObject({
     .string()
     .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be lower-case letters, digits and dashes')
     .default(DEFAULT_MODEL_NAME),
-  /** Name of the data set; snapshots and feature tables of different data sets never mix. */
+  /**
+   * Name of the data set; snapshots and feature tables of different data sets never mix. It is part of table names,
+   * of which PostgreSQL keeps 63 letters.
+   */
   dataset: z
     .string()
-    .regex(/^[a-z][a-z0-9_]{0,39}$/, 'must be lower-case letters, digits and underscores')
+    .regex(/^[a-z][a-z0-9_]{0,31}$/, 'must be at most 32 lower-case letters, digits and underscores')
     .optional(),
   source: z
     .discriminatedUnion('kind', [generatedSource, walmartSource])
@@ -109,7 +112,7 @@ function defaultDataset(source: z.output<typeof pipelineInputSchema>['source']):
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '_')
     .replace(/^[^a-z]+|_+$/g, '')
-    .slice(0, 40);
+    .slice(0, 32);
 }
 
 /** What a person or program writes: everything has a default. */

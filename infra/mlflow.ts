@@ -1,6 +1,6 @@
 /** A client of MLflow's tracking server and model registry over REST. Every method may be repeated. */
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 /** MLflow answered with an error. */
 export class MlflowError extends Error {
@@ -122,34 +122,49 @@ function runMethods({ post, json }: Request) {
     }
   }
 
+  async function findOrCreateRun(experiment: string, runKey: string, runName: string): Promise<MlflowRun> {
+    const experimentId = await ensureExperiment(experiment);
+    const found = await json<{ runs?: { info: RunInfo }[] }>(
+      `looking for the run ${runKey} in "${experiment}"`,
+      'POST',
+      'runs/search',
+      { experiment_ids: [experimentId], filter: `tags."${RUN_KEY_TAG}" = '${runKey}'`, max_results: 1 },
+    );
+    const run =
+      found.runs?.[0] ??
+      (
+        await json<{ run: { info: RunInfo } }>(`creating the run ${runKey}`, 'POST', 'runs/create', {
+          experiment_id: experimentId,
+          run_name: runName,
+          start_time: Date.now(),
+          tags: [{ key: RUN_KEY_TAG, value: runKey }],
+        })
+      ).run;
+    return {
+      runId: run.info.run_id,
+      experimentId: run.info.experiment_id,
+      artifactUri: run.info.artifact_uri,
+      startTime: Number(run.info.start_time),
+    };
+  }
+
+  const opening = new Map<string, Promise<MlflowRun>>();
   return {
     ensureExperiment,
 
-    /** Finds the run with this key in the experiment, or makes it. */
-    async ensureRun(experiment: string, runKey: string, runName: string): Promise<MlflowRun> {
-      const experimentId = await ensureExperiment(experiment);
-      const found = await json<{ runs?: { info: RunInfo }[] }>(
-        `looking for the run ${runKey} in "${experiment}"`,
-        'POST',
-        'runs/search',
-        { experiment_ids: [experimentId], filter: `tags."${RUN_KEY_TAG}" = '${runKey}'`, max_results: 1 },
-      );
+    /**
+     * Finds the run with this key in the experiment, or makes it. MLflow would make two runs of one key: calls at the
+     * same time, as of a training whose epochs come faster than MLflow answers, share one search.
+     */
+    ensureRun(experiment: string, runKey: string, runName: string): Promise<MlflowRun> {
+      const key = JSON.stringify([experiment, runKey]);
       const run =
-        found.runs?.[0] ??
-        (
-          await json<{ run: { info: RunInfo } }>(`creating the run ${runKey}`, 'POST', 'runs/create', {
-            experiment_id: experimentId,
-            run_name: runName,
-            start_time: Date.now(),
-            tags: [{ key: RUN_KEY_TAG, value: runKey }],
-          })
-        ).run;
-      return {
-        runId: run.info.run_id,
-        experimentId: run.info.experiment_id,
-        artifactUri: run.info.artifact_uri,
-        startTime: Number(run.info.start_time),
-      };
+        opening.get(key) ??
+        findOrCreateRun(experiment, runKey, runName).finally(() => {
+          opening.delete(key);
+        });
+      opening.set(key, run);
+      return run;
     },
 
     /** Logs in batches below MLflow's limits. The same metric (key, step, timestamp, value) is stored once. */
@@ -193,12 +208,8 @@ function artifactMethods({ send }: Request) {
       const files = entries.filter((entry) => entry.isFile());
       for (const file of files) {
         const absolute = join(file.parentPath, file.name);
-        const relative = absolute.slice(folder.length).replace(/^\/+/, '');
-        await uploadFile(
-          artifactUri,
-          prefix === '' ? relative : `${prefix}/${relative}`,
-          await readFile(absolute),
-        );
+        const path = relative(folder, absolute);
+        await uploadFile(artifactUri, prefix === '' ? path : `${prefix}/${path}`, await readFile(absolute));
       }
       return files.length;
     },

@@ -20,6 +20,7 @@ const commonSchema = z.object({
   DATABASE_URL: optional,
   MLFLOW_TRACKING_URI: optional,
   RAY_ADDRESS: optional,
+  RAY_AUTH_TOKEN: z.string().optional(),
   XDG_CACHE_HOME: optional,
 });
 
@@ -39,6 +40,8 @@ export interface WorkerConfig {
   databaseUrl: string;
   mlflowUrl: string;
   rayUrl: string;
+  /** Undefined where Ray asks for none. */
+  rayToken: string | undefined;
   routerUrl: string;
   routerAdminToken: string;
   artifactsUrl: string;
@@ -71,6 +74,7 @@ export function readWorkerConfig(env: Environment = process.env): WorkerConfig {
     databaseUrl: values.DATABASE_URL,
     mlflowUrl: values.MLFLOW_TRACKING_URI,
     rayUrl: values.RAY_ADDRESS,
+    rayToken: values.RAY_AUTH_TOKEN === '' ? undefined : values.RAY_AUTH_TOKEN,
     routerUrl: values.ROUTER_URL,
     routerAdminToken: values.ROUTER_ADMIN_TOKEN,
     artifactsUrl: values.SHELFCAST_ARTIFACTS ?? pathToFileURL(join(values.SHELFCAST_HOME, 'artifacts')).href,
@@ -90,6 +94,7 @@ export function readLocalConfig(env: Environment = process.env): LocalConfig {
       mlflow: values.MLFLOW_TRACKING_URI,
       ray: values.RAY_ADDRESS,
     },
+    rayToken: values.RAY_AUTH_TOKEN,
     cacheDir: values.XDG_CACHE_HOME,
   };
 }

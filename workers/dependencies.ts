@@ -21,7 +21,11 @@ export function createDependencies(config: WorkerConfig): Dependencies & { close
   // An idle connection that breaks is replaced when it is next needed; unheard, its error would end the process.
   database.on('error', () => undefined);
   return {
-    jobs: new RayJobs({ address: config.rayUrl, python: join(state.venvDir, 'bin', 'python') }),
+    jobs: new RayJobs({
+      address: config.rayUrl,
+      token: config.rayToken,
+      python: join(state.venvDir, 'bin', 'python'),
+    }),
     serving: createLocalServing({
       state,
       routerUrl: config.routerUrl,

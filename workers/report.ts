@@ -15,7 +15,7 @@ const NAMES: Record<Forecaster, string> = {
 };
 
 export function report(result: PipelineResult, endpoints: Endpoints | null): string {
-  const { evaluate, ingest, monitor, registered } = result;
+  const { evaluate, ingest, monitor } = result;
   const { snapshot } = ingest;
   return [
     `${snapshot.rowCount} rows of ${snapshot.seriesCount} series, ${snapshot.firstWeek} to ${snapshot.lastWeek}, snapshot ${snapshot.id}`,
@@ -23,7 +23,7 @@ export function report(result: PipelineResult, endpoints: Endpoints | null): str
     `Accuracy on ${evaluate.testFirstWeek} to ${evaluate.testLastWeek}, weeks that the model never saw:`,
     accuracyTable(result),
     '',
-    `${result.modelName} version ${registered.version} is ${result.verdict}: ${result.reason}`,
+    `${result.modelName}: ${result.reason}`,
     ...(monitor === null
       ? []
       : ['', `Next week, by version ${monitor.modelVersion}:`, samplesTable(monitor.samples)]),

@@ -1,5 +1,5 @@
 /** From command line options to the pipeline's input. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import type { PipelineInput } from '../contracts/pipeline.ts';
 import { resolvePipelineInput } from '../contracts/pipeline.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';
@@ -57,6 +57,6 @@ function readInput(input: string): Record<string, unknown> {
 
 function existingFolder(data: string): string {
   const path = userPath(data);
-  if (existsSync(path)) return path;
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return path;
   throw new PipelineError(ERROR_TYPES.invalidInput, `--data ${data}: there is no folder ${path}`);
 }

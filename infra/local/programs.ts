@@ -38,6 +38,7 @@ export function temporalProgram(state: LocalState, ports: Ports, binary: string)
 export function rayProgram(
   state: LocalState,
   ports: Ports,
+  token: string,
   jobEnvironment: Record<string, string>,
 ): ServiceProgram {
   const folder = join(state.runDir, 'ray');
@@ -66,6 +67,9 @@ export function rayProgram(
     environment: {
       ...jobEnvironment,
       PATH: searchPath(state),
+      // Said aloud: Ray's own default depends on a file in the user's home. Jobs inherit both.
+      RAY_AUTH_MODE: 'token',
+      RAY_AUTH_TOKEN: token,
       // Idle workers made ahead take 100 MB each and processor time when it is dearest.
       RAY_num_prestart_python_workers: '0',
       RAY_prestart_worker_first_driver: '0',

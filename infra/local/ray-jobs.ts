@@ -8,6 +8,8 @@ import { endProcesses, processesWithVariable } from './processes.ts';
 export interface RayJobsOptions {
   /** Base URL of Ray's dashboard. */
   address: string;
+  /** Ray's authentication token, where it asks for one. */
+  token?: string | undefined;
   /** Interpreter that has the jobs' modules, as Ray's machine knows it. */
   python: string;
   /** Environment of every job, beside that of the Ray head. */
@@ -115,12 +117,17 @@ export class RayJobs implements JobPlatform {
     body?: string,
   ): Promise<RayAnswer> {
     const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+    const { token } = this.#options;
     try {
       // Not `fetch`: Ray refuses what has a browser's headers, and those of fetch cannot be switched off.
       const response = await request(`${this.#address}${path}`, {
         method,
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
-        ...(body === undefined ? {} : { body, headers: { 'content-type': 'application/json' } }),
+        headers: {
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        },
+        ...(body === undefined ? {} : { body }),
       });
       const { statusCode: status } = response;
       return { ok: status >= 200 && status < 300, status, text: await response.body.text() };

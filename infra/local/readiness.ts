@@ -19,8 +19,11 @@ export const answersHttp =
     await getText(url, timeoutMs);
   };
 
-async function getText(url: string, timeoutMs: number): Promise<string> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
+async function getText(url: string, timeoutMs: number, token?: string): Promise<string> {
+  const response = await fetch(url, {
+    signal: AbortSignal.timeout(timeoutMs),
+    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+  });
   const text = await response.text();
   if (!response.ok) throw new Error(`GET ${url} answered ${response.status}: ${text.slice(0, 300)}`);
   return text;
@@ -28,10 +31,10 @@ async function getText(url: string, timeoutMs: number): Promise<string> {
 
 /** Ray's dashboard answers before there is a node that could run a job. */
 export const hasRayNode =
-  (address: string): Probe =>
+  (address: string, token: string | undefined): Probe =>
   async () => {
     const url = `${address}/api/v0/nodes?filter_keys=state&filter_predicates=%3D&filter_values=ALIVE`;
-    const text = await getText(url, 5_000);
+    const text = await getText(url, 5_000, token);
     const nodes = rayNodes.parse(JSON.parse(text)).data.result.total;
     if (nodes === 0) throw new Error(`Ray at ${address} has no node yet`);
   };

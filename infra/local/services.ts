@@ -43,6 +43,8 @@ export interface LocalConfig {
     /** http://host:port of Ray's dashboard (Jobs API). */
     ray?: string | undefined;
   };
+  /** For a Ray that runs elsewhere and asks for one. */
+  rayToken?: string | undefined;
   /** Folder of the user's caches (XDG_CACHE_HOME); `~/.cache` when absent. */
   cacheDir?: string | undefined;
 }
@@ -90,7 +92,7 @@ export function readEndpoints(stateDir: string): Endpoints | null {
 
 /**
  * The environment of the worker and the router: TEMPORAL_ADDRESS, DATABASE_URL, MLFLOW_TRACKING_URI, RAY_ADDRESS
- * (http URL of the dashboard), SHELFCAST_HOME, SHELFCAST_PROJECT, SHELFCAST_ARTIFACTS, ROUTER_URL,
+ * (http URL of the dashboard), RAY_AUTH_TOKEN, SHELFCAST_HOME, SHELFCAST_PROJECT, SHELFCAST_ARTIFACTS, ROUTER_URL,
  * ROUTER_ADMIN_TOKEN, ROUTER_PORT, ROUTER_STATE (a file). Throws when `up` never ran.
  */
 export function localEnvironment(config: LocalConfig): Record<string, string> {
@@ -110,6 +112,7 @@ function environmentOf(
     DATABASE_URL: database ?? localDatabaseUrl(secrets, ports.postgres, 'shelfcast'),
     MLFLOW_TRACKING_URI: mlflow ?? `http://127.0.0.1:${ports.mlflow}`,
     RAY_ADDRESS: ray ?? `http://127.0.0.1:${ports.rayDashboard}`,
+    RAY_AUTH_TOKEN: (ray === undefined ? secrets.rayToken : config.rayToken) ?? '',
     SHELFCAST_HOME: state.dir,
     SHELFCAST_PROJECT: state.projectDir,
     SHELFCAST_ARTIFACTS: pathToFileURL(state.artifactsDir).href,
@@ -156,7 +159,7 @@ async function startAll(context: Context, temporalBinary: Promise<string> | null
   const { config, state, ports } = context;
   const environment = environmentOf(config, state, context.secrets, ports);
   const programs = {
-    ray: rayProgram(state, ports, { DATABASE_URL: environment.DATABASE_URL }),
+    ray: rayProgram(state, ports, context.secrets.rayToken, { DATABASE_URL: environment.DATABASE_URL }),
     router: nodeProgram(state, 'router', 'predictor/router-main.ts', environment),
     mlflow: mlflowProgram(state, ports, mlflowDatabaseUrl(context)),
   };
@@ -200,13 +203,16 @@ async function startDatabase(context: Context, runner: ProgramRunner, databaseUr
 }
 
 async function startRay(
-  { config, ports }: Context,
+  { config, secrets, ports }: Context,
   runner: ProgramRunner,
   program: ServiceProgram,
 ): Promise<void> {
   const { ray } = config.addresses;
-  if (ray !== undefined) await checkReachable('Ray', ray, hasRayNode(ray));
-  else await runner.start(program, hasRayNode(`http://127.0.0.1:${ports.rayDashboard}`), PYTHON_TIMEOUT_MS);
+  if (ray !== undefined) await checkReachable('Ray', ray, hasRayNode(ray, config.rayToken));
+  else {
+    const probe = hasRayNode(`http://127.0.0.1:${ports.rayDashboard}`, secrets.rayToken);
+    await runner.start(program, probe, PYTHON_TIMEOUT_MS);
+  }
 }
 
 async function startMlflow(

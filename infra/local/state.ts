@@ -6,7 +6,11 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { freePort, isPortFree } from './ports.ts';
 
-const secretsSchema = z.object({ postgresPassword: z.string(), routerAdminToken: z.string() });
+const secretsSchema = z.object({
+  postgresPassword: z.string(),
+  rayToken: z.string(),
+  routerAdminToken: z.string(),
+});
 export type Secrets = z.infer<typeof secretsSchema>;
 
 const PORT_NAMES = [
@@ -67,6 +71,7 @@ export function prepareState(state: LocalState): void {
   if (existsSync(path)) return;
   const secrets: Secrets = {
     postgresPassword: randomBytes(24).toString('hex'),
+    rayToken: randomBytes(24).toString('hex'),
     routerAdminToken: randomBytes(24).toString('hex'),
   };
   writeJsonAtomically(path, secrets, 0o600);

@@ -8,7 +8,7 @@ import { processStartTicks } from '../../infra/local/processes.ts';
 import { rayProgram } from '../../infra/local/programs.ts';
 import { RayJobs } from '../../infra/local/ray-jobs.ts';
 import { hasRayNode, waitUntilReady } from '../../infra/local/readiness.ts';
-import { choosePorts, localState, prepareState } from '../../infra/local/state.ts';
+import { choosePorts, localState, prepareState, readSecrets } from '../../infra/local/state.ts';
 import { ensureProgram, ensureSupervisor, stopSupervisor } from '../../infra/local/supervisor.ts';
 import { PROJECT_DIR } from '../platform.ts';
 import { jobPlatformContract } from './jobs.ts';
@@ -42,16 +42,17 @@ jobPlatformContract('Ray Jobs', async () => {
   const state = localState(PROJECT_DIR, join(dir, 'state'));
   prepareState(state);
   const ports = await choosePorts(state, true);
+  const token = readSecrets(state).rayToken;
   const modulesDir = join(dir, 'modules');
   mkdirSync(modulesDir);
   for (const [name, source] of Object.entries(MODULES))
     writeFileSync(join(modulesDir, `job_${name}.py`), source);
   await ensureSupervisor(state);
-  await ensureProgram(state, rayProgram(state, ports, { PYTHONPATH: modulesDir }));
+  await ensureProgram(state, rayProgram(state, ports, token, { PYTHONPATH: modulesDir }));
   const address = `http://127.0.0.1:${ports.rayDashboard}`;
-  await waitUntilReady(state, 'ray', hasRayNode(address), 120_000);
+  await waitUntilReady(state, 'ray', hasRayNode(address, token), 120_000);
   return {
-    connect: () => new RayJobs({ address, python: join(state.venvDir, 'bin', 'python') }),
+    connect: () => new RayJobs({ address, token, python: join(state.venvDir, 'bin', 'python') }),
     modules: { writes: 'job_writes', fails: 'job_fails', sleeps: 'job_sleeps' },
     newFile: () => join(dir, `file-${randomUUID()}`),
     readLines: (path) => (existsSync(path) ? readFileSync(path, 'utf8').split('\n').slice(0, -1) : []),

@@ -1,0 +1,326 @@
+/** Canary steps before the real router: what is asked, of whom, how often, and what is tallied. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, test } from 'vitest';
+import { askForecasts } from '../../activities/endpoint.ts';
+import type { EvidencePlan } from '../../activities/evidence.ts';
+import { collectEvidence } from '../../activities/evidence.ts';
+import { isServiceDown } from '../../activities/service-errors.ts';
+import { decideStep } from '../../activities/step-decision.ts';
+import type { StepEvidence } from '../../contracts/pipeline.ts';
+import { CANDIDATE_FACTOR, evidenceRows, forecastsBy, manifest } from './evidence-rows.ts';
+import type { SmallEndpoint, SmallVersion } from './small-endpoint.ts';
+import { startEndpoint } from './small-endpoint.ts';
+
+const CHAMPION = 1;
+const CANDIDATE = 2;
+const parties = { candidate: CANDIDATE, champion: CHAMPION };
+const options = { minRequestsPerStep: 8, minComparedPerStep: 60, maxErrorRate: 0.25, maxRegression: 0.1 };
+/** 1.5 times the requests that half of the traffic needs, and 20. */
+const LIMIT_AT_HALF = 8 * 2 * 1.5 + 20;
+const IN_FLIGHT = 4;
+
+let endpoint: SmallEndpoint;
+afterEach(() => endpoint.stop());
+
+const forever = new AbortController().signal;
+const forecasting = (factor: number): SmallVersion['answer'] => {
+  const forecasts = forecastsBy(factor);
+  return (instances) => ({ status: 200, body: { predictions: forecasts(instances) } });
+};
+const refusing =
+  (status: number): SmallVersion['answer'] =>
+  () => ({ status, body: { error: 'no' } });
+const late =
+  (answer: SmallVersion['answer']): SmallVersion['answer'] =>
+  (instances, n) => {
+    const reply = answer(instances, n);
+    return reply === null ? null : { ...reply, delayMs: 30 };
+  };
+const good = forecasting(CANDIDATE_FACTOR);
+/** 30 % too much: worse than the candidate. */
+const older = forecasting(1.3);
+
+async function start(candidate: SmallVersion['answer'], champion = older, weightPercent = 50): Promise<void> {
+  endpoint = await startEndpoint({
+    [CHAMPION]: { weightPercent: 100 - weightPercent, answer: champion },
+    [CANDIDATE]: { weightPercent, answer: candidate },
+  });
+}
+
+const collect = (
+  changed: Partial<EvidencePlan> = {},
+  signal = forever,
+  onRequest: () => void = () => undefined,
+): Promise<StepEvidence> =>
+  collectEvidence(
+    { endpoint, parties, weightPercent: 50, rows: evidenceRows(300), manifest, options, ...changed },
+    signal,
+    onRequest,
+  );
+
+const decide = (evidence: StepEvidence, champion: number | null = CHAMPION) =>
+  decideStep(evidence, options, { candidate: CANDIDATE, champion });
+
+const turns = () => endpoint.asked.filter(({ pinned }) => !pinned);
+const pinnedTo = (version: number) =>
+  endpoint.asked.filter((request) => request.pinned && request.version === version);
+const weeks = (asked: SmallEndpoint['asked']) =>
+  asked.flatMap(({ instances }) => instances.map(({ dept }) => dept));
+const sorted = (numbers: number[]) => numbers.toSorted((a, b) => a - b);
+
+/** Those that were on their way may still arrive. */
+async function expectNoMoreRequests(): Promise<void> {
+  await sleep(100);
+  const { length } = endpoint.asked;
+  await sleep(150);
+  expect(endpoint.asked).toHaveLength(length);
+}
+
+test('the candidate answers by its weight, then the champion the same weeks, pinned, once', async () => {
+  await start(good);
+  let heard = 0;
+  const evidence = await collect({}, forever, () => {
+    heard += 1;
+  });
+
+  expect(evidence.weightPercent).toBe(50);
+  expect(evidence.requests[CANDIDATE]).toBeGreaterThanOrEqual(options.minRequestsPerStep);
+  expect(evidence.requests[CHAMPION]).toBeGreaterThanOrEqual(options.minRequestsPerStep - 1);
+  expect(evidence).toMatchObject({ failedRequests: {}, unreachable: {}, maxParityDifference: 0 });
+  expect(evidence.compared[CANDIDATE]).toBeGreaterThanOrEqual(options.minComparedPerStep);
+  expect(evidence.compared[CHAMPION]).toBe(evidence.compared[CANDIDATE]);
+  expect(evidence.wape[CANDIDATE]).toBeCloseTo(0.1);
+  expect(evidence.wape[CHAMPION]).toBeCloseTo(0.3);
+  expect(decide(evidence).outcome).toBe('pass');
+
+  expect(heard).toBe(turns().length);
+  expect(pinnedTo(CANDIDATE)).toEqual([]);
+  const byCandidate = turns().filter(({ version }) => version === CANDIDATE);
+  expect(sorted(weeks(pinnedTo(CHAMPION)))).toEqual(sorted(weeks(byCandidate)));
+  expect(new Set(weeks(byCandidate)).size).toBe(evidence.compared[CANDIDATE]);
+});
+
+test('a request carries ten weeks with their raw features', async () => {
+  await start(good);
+  await collect();
+  const [first] = turns();
+  expect(first?.instances).toHaveLength(10);
+  expect(first?.instances[3]).toEqual({
+    store: 4,
+    dept: 3,
+    horizon: 4,
+    features: { sales_0: 103, temperature: null },
+  });
+  expect(Math.max(...endpoint.asked.map(({ instances }) => instances.length))).toBe(10);
+});
+
+test('few weeks are asked again until there are requests enough, and are compared once', async () => {
+  await start(good);
+  const plan = {
+    rows: evidenceRows(20),
+    options: { ...options, minRequestsPerStep: 30, minComparedPerStep: 20 },
+  };
+  const evidence = await collect(plan);
+  expect(evidence.requests[CANDIDATE]).toBeGreaterThanOrEqual(30);
+  expect(evidence.compared).toEqual({ [CHAMPION]: 20, [CANDIDATE]: 20 });
+  expect(evidence.wape[CANDIDATE]).toBeCloseTo(0.1);
+  expect(new Set(weeks(pinnedTo(CHAMPION))).size).toBe(20);
+  // Two requests carry them all; those that were asked at the same time may be asked for twice.
+  expect(pinnedTo(CHAMPION).length).toBeLessThan(2 + 2 * IN_FLIGHT);
+});
+
+test('weeks that are answered twice at the same time weigh once', async () => {
+  await start(late(good), late(older), 100);
+  // The first ten sold twice what was forecast, so that their error is another than that of the rest.
+  const rows = evidenceRows(30).map((row, i) => (i < 10 ? { ...row, actual: 2 * row.actual } : row));
+  const evidence = await collect({
+    rows,
+    weightPercent: 100,
+    options: { ...options, minRequestsPerStep: 4, minComparedPerStep: 30 },
+  });
+  expect(weeks(turns()).length).toBeGreaterThan(30);
+  const sum = (numbers: number[]) => numbers.reduce((total, n) => total + n, 0);
+  const errors = rows.map(({ expected, actual }) => Math.abs((expected[2] ?? NaN) - actual));
+  expect(evidence.wape[CANDIDATE]).toBeCloseTo(sum(errors) / sum(rows.map(({ actual }) => actual)));
+});
+
+test('fewer weeks than are needed end at the limit, undecided', async () => {
+  await start(good);
+  const evidence = await collect({ rows: evidenceRows(50) });
+  expect(evidence.compared[CANDIDATE]).toBe(50);
+  expect(turns()).toHaveLength(LIMIT_AT_HALF);
+  expect(decide(evidence).outcome).toBe('inconclusive');
+});
+
+test('no weeks at all are no evidence', async () => {
+  await start(good);
+  expect(decide(await collect({ rows: [] })).outcome).toBe('inconclusive');
+  expect(endpoint.asked).toEqual([]);
+});
+
+test('without a comparable champion nobody is asked beside the candidate', async () => {
+  await start(good);
+  const evidence = await collect({ parties: { candidate: CANDIDATE, champion: null } });
+  expect(pinnedTo(CHAMPION)).toEqual([]);
+  expect(Object.keys(evidence.wape)).toEqual([String(CANDIDATE)]);
+  expect(Object.keys(evidence.compared)).toEqual([String(CANDIDATE)]);
+  expect(decide(evidence, null).outcome).toBe('pass');
+});
+
+test.each([500, 400])('a candidate that answers %i fails as soon as that is certain', async (status) => {
+  await start(refusing(status));
+  const evidence = await collect();
+  // A quarter of 8 may fail.
+  expect(evidence.failedRequests[CANDIDATE]).toBeGreaterThanOrEqual(3);
+  expect(evidence.failedRequests[CANDIDATE]).toBeLessThan(3 + IN_FLIGHT);
+  expect(evidence.requests[CANDIDATE]).toBe(evidence.failedRequests[CANDIDATE]);
+  expect(evidence.compared[CANDIDATE]).toBe(0);
+  expect(decide(evidence).outcome).toBe('fail');
+});
+
+test('a few failures are counted and go on', async () => {
+  await start((instances, n) => (n <= 2 ? { status: 500, body: {} } : good(instances, n)));
+  const evidence = await collect();
+  expect(evidence.failedRequests).toEqual({ [CANDIDATE]: 2 });
+  expect(decide(evidence).outcome).toBe('pass');
+});
+
+test('a candidate that cannot be reached ends the step undecided; the champion answers its requests', async () => {
+  await start(() => null);
+  const evidence = await collect();
+  expect(evidence.unreachable[CANDIDATE]).toBeGreaterThanOrEqual(1);
+  expect(evidence.unreachable[CANDIDATE]).toBeLessThanOrEqual(IN_FLIGHT);
+  expect(evidence.requests[CANDIDATE]).toBeUndefined();
+  expect(evidence.requests[CHAMPION]).toBeGreaterThanOrEqual(1);
+  expect(decide(evidence)).toEqual({
+    outcome: 'inconclusive',
+    reason: `version ${CANDIDATE} could not be reached for ${evidence.unreachable[CANDIDATE] ?? 0} requests`,
+  });
+});
+
+test('with all the traffic, too, a candidate that cannot be reached is undecided', async () => {
+  await start(() => null, older, 100);
+  const evidence = await collect({ weightPercent: 100 });
+  expect(evidence.requests).toEqual({});
+  expect(evidence.unreachable[CANDIDATE]).toBeGreaterThanOrEqual(1);
+  expect(decide(evidence).outcome).toBe('inconclusive');
+});
+
+test('a router that never gives the candidate its share is asked no more than the limit', async () => {
+  await start(good, older, 0);
+  const evidence = await collect();
+  expect(turns()).toHaveLength(LIMIT_AT_HALF);
+  expect(evidence.requests).toEqual({ [CHAMPION]: LIMIT_AT_HALF });
+  expect(pinnedTo(CHAMPION)).toEqual([]);
+  expect(decide(evidence).outcome).toBe('inconclusive');
+});
+
+test('a small weight needs more requests, and gets them', async () => {
+  await start(good, older, 10);
+  const evidence = await collect({ weightPercent: 10 });
+  expect(evidence.requests[CHAMPION]).toBeGreaterThan(LIMIT_AT_HALF);
+  expect(decide(evidence).outcome).toBe('pass');
+});
+
+test('a router without traffic for anybody is asked no more than the limit', async () => {
+  endpoint = await startEndpoint({ [CANDIDATE]: { weightPercent: 0, answer: good } });
+  let heard = 0;
+  const evidence = await collect({}, forever, () => {
+    heard += 1;
+  });
+  expect(heard).toBe(LIMIT_AT_HALF);
+  expect(evidence).toMatchObject({ requests: {}, unreachable: {} });
+  expect(decide(evidence).outcome).toBe('inconclusive');
+});
+
+test('weeks that the champion does not answer are not compared, and its share of them is bounded', async () => {
+  await start(good, refusing(500));
+  const evidence = await collect();
+  expect(evidence.compared).toEqual({ [CHAMPION]: 0, [CANDIDATE]: 0 });
+  expect(turns()).toHaveLength(LIMIT_AT_HALF);
+  expect(pinnedTo(CHAMPION)).toHaveLength(evidence.requests[CANDIDATE] ?? 0);
+  expect(evidence.failedRequests[CANDIDATE]).toBeUndefined();
+  expect(decide(evidence).outcome).toBe('inconclusive');
+});
+
+test('a candidate that answers other than it was evaluated fails', async () => {
+  await start(forecasting(CANDIDATE_FACTOR * 1.001));
+  const evidence = await collect();
+  expect(evidence.maxParityDifference).toBeCloseTo(0.001);
+  expect(decide(evidence).outcome).toBe('fail');
+});
+
+test('sales of zero have no relative error; returns count by their size', async () => {
+  await start(good);
+  const sold = (actual: number) => evidenceRows(100).map((row) => ({ ...row, actual }));
+  const zero = await collect({ rows: sold(0) });
+  expect(zero.wape).toEqual({});
+  expect(decide(zero).outcome).toBe('inconclusive');
+  expect((await collect({ rows: sold(-1_000) })).wape[CANDIDATE]).toBeGreaterThan(1);
+});
+
+test.each([{ predictions: [] }, { forecasts: 'none' }, 'not JSON'])(
+  'the answer %j is none: a failed request of the version',
+  async (body) => {
+    await start(() => ({ status: 200, body }));
+    const evidence = await collect();
+    expect(evidence.failedRequests[CANDIDATE]).toBe(evidence.requests[CANDIDATE]);
+    expect(evidence.compared[CANDIDATE]).toBe(0);
+    expect(decide(evidence).outcome).toBe('fail');
+  },
+);
+
+test('an attempt that fails ends its other requests', async () => {
+  await start(late(good), late(older));
+  const failing = () => {
+    throw new Error('no heartbeat');
+  };
+  await expect(collect({}, forever, failing)).rejects.toThrow('no heartbeat');
+  await expectNoMoreRequests();
+});
+
+test('a cancelled step asks no more', async () => {
+  const cancelling = new AbortController();
+  await start(late(good), late(older));
+  const cancelled = new Error('cancelled');
+  const step = collect({}, cancelling.signal, () => {
+    cancelling.abort(cancelled);
+  });
+  await expect(step).rejects.toBe(cancelled);
+  await expectNoMoreRequests();
+});
+
+test('a router that is away is a service that is down, not evidence', async () => {
+  await start(good);
+  const { url, modelName } = endpoint;
+  await endpoint.stop();
+  await start(good);
+  const error: unknown = await collect({ endpoint: { url, modelName } }).catch((reason: unknown) => reason);
+  expect(isServiceDown(error)).toBe(true);
+});
+
+test('an answer tells its version, or the sentence of a refusal', async () => {
+  await start(good, refusing(422));
+  const [row] = evidenceRows(1);
+  const instances = row === undefined ? [] : [row];
+  expect(await askForecasts(endpoint, instances, forever, CANDIDATE)).toMatchObject({
+    status: 200,
+    version: CANDIDATE,
+    unreachableVersion: null,
+    message: '',
+    predictions: [{ dept: 0, p50: 100 * CANDIDATE_FACTOR }],
+  });
+  expect(await askForecasts(endpoint, instances, forever, CHAMPION)).toEqual({
+    status: 422,
+    version: CHAMPION,
+    unreachableVersion: null,
+    message: '{"error":"no"}',
+    predictions: null,
+  });
+  expect(await askForecasts(endpoint, instances, forever, 3)).toMatchObject({
+    status: 404,
+    version: null,
+    message: expect.stringContaining('VERSION_NOT_FOUND') as string,
+    predictions: null,
+  });
+});

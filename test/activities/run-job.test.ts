@@ -1,0 +1,315 @@
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { z } from 'zod';
+import { openJobFolder } from '../../activities/job-folder.ts';
+import type { JobContext, JobRequest } from '../../activities/run-job.ts';
+import { runJob, stopStageJob } from '../../activities/run-job.ts';
+import { ERROR_TYPES } from '../../contracts/errors.ts';
+import type { JobProgress } from '../../contracts/jobs.ts';
+import { jobName } from '../../contracts/names.ts';
+import type { JobStatus } from '../../infra/platform.ts';
+import { MemoryJobs } from './memory-jobs.ts';
+
+const RUN = 'pipeline-m-0123abcd';
+const name = (n: number): string => jobName(RUN, 'train', n);
+const result = { epochs: 3 };
+const request: JobRequest<typeof result> = {
+  stage: 'train',
+  spec: { seed: 7 },
+  resultSchema: z.object({ epochs: z.int() }),
+};
+
+let home: string;
+let folder: string;
+let jobs: MemoryJobs;
+let activity: AbortController;
+let heartbeats: { job: string; progress: string | null }[];
+/** What happens in the world while runJob sleeps; `seconds` since it began. */
+let meanwhile: (seconds: number) => Promise<void> | void;
+let mustStopJob: boolean;
+
+beforeEach(async () => {
+  // Time passes only while runJob sleeps.
+  vi.useFakeTimers({ toFake: ['Date', 'setInterval', 'clearInterval'] });
+  home = await mkdtemp(join(tmpdir(), 'shelfcast-run-job-'));
+  folder = (await openJobFolder(pathToFileURL(home).href, RUN, 'train', request.spec)).path;
+  jobs = new MemoryJobs();
+  activity = new AbortController();
+  heartbeats = [];
+  meanwhile = () => undefined;
+  mustStopJob = false;
+});
+afterEach(async () => {
+  vi.useRealTimers();
+  await rm(home, { recursive: true, force: true });
+});
+
+function run(changed: Partial<JobRequest<typeof result>> = {}): Promise<typeof result> {
+  const begin = Date.now();
+  const context: JobContext = {
+    runKey: RUN,
+    signal: activity.signal,
+    heartbeat: (details) => heartbeats.push(details),
+    async sleep(ms) {
+      vi.setSystemTime(Date.now() + ms);
+      const seconds = (Date.now() - begin) / 1_000;
+      if (seconds > 60) throw new Error('runJob still waits after a minute');
+      await meanwhile(seconds);
+      activity.signal.throwIfAborted();
+    },
+    mustStopJob: () => mustStopJob,
+  };
+  return runJob({ jobs, artifactsUrl: pathToFileURL(home).href }, { ...request, ...changed }, context);
+}
+
+const write = (file: string, value: unknown) => writeFile(join(folder, file), JSON.stringify(value));
+const finish = () => write('result.json', result);
+const startedNames = () => jobs.started.map((job) => job.name);
+const settled = async (work: Promise<unknown>): Promise<unknown> => work.catch((error: unknown) => error);
+
+describe('starting', () => {
+  beforeEach(() => {
+    meanwhile = finish;
+  });
+
+  test('the first job of a stage runs its module on the folder with the spec', async () => {
+    await rm(folder, { recursive: true });
+    meanwhile = async () => {
+      expect(JSON.parse(await readFile(join(folder, 'spec.json'), 'utf8'))).toEqual(request.spec);
+      await finish();
+    };
+    expect(await run()).toEqual(result);
+    expect(jobs.started).toEqual([
+      { name: name(1), module: 'shelfcast.train', args: ['--dir', pathToFileURL(folder).href] },
+    ]);
+  });
+
+  test('a distributed training tells its number of processes', async () => {
+    await run({ trainingProcesses: 2 });
+    expect(jobs.started).toMatchObject([{ trainingProcesses: 2 }]);
+  });
+
+  test.each<JobStatus>(['pending', 'running'])('a %s job is adopted', async (status) => {
+    jobs.set(name(1), 'failed');
+    jobs.set(name(2), status);
+    expect(await run()).toEqual(result);
+    expect(jobs.started).toEqual([]);
+    expect(heartbeats.at(-1)?.job).toBe(name(2));
+  });
+
+  test.each<JobStatus>(['failed', 'stopped', 'succeeded'])(
+    'a job that %s without an outcome is followed by the next number',
+    async (status) => {
+      jobs.set(name(1), status);
+      expect(await run()).toEqual(result);
+      expect(startedNames()).toEqual([name(2)]);
+    },
+  );
+
+  test('a job whose forerunners the cluster forgot is adopted', async () => {
+    jobs.set(name(2), 'running');
+    expect(await run()).toEqual(result);
+    expect(jobs.started).toEqual([]);
+  });
+
+  test('after three jobs none is started', async () => {
+    for (const n of [1, 2, 3]) jobs.set(name(n), 'failed', `the end of ${n}`);
+    await expect(run()).rejects.toMatchObject({
+      type: ERROR_TYPES.jobFailed,
+      nonRetryable: true,
+      message: `the train job ${name(3)} (3 of at most 3) ended as failed. It last printed:\nthe end of 3`,
+    });
+    expect(jobs.started).toEqual([]);
+  });
+});
+
+describe('an outcome in the folder', () => {
+  beforeEach(() => {
+    jobs.onObserve = () => Promise.reject(new Error('the cluster is away'));
+  });
+
+  test('is the result without any job, even when the cluster is away', async () => {
+    await finish();
+    expect(await run()).toEqual(result);
+    expect(jobs.started).toEqual([]);
+  });
+
+  test('is the error that the job wrote, with its type', async () => {
+    await write('error.json', { type: ERROR_TYPES.badData, message: '3 of 10 rows are bad' });
+    await expect(run()).rejects.toMatchObject({ type: ERROR_TYPES.badData, nonRetryable: true });
+    expect(jobs.started).toEqual([]);
+  });
+});
+
+describe('watching', () => {
+  test('reports lines as they come; the newest is in the heartbeat', async () => {
+    const seen: JobProgress[][] = [];
+    const epoch = { epoch: 2, trainLoss: 0.5, validationLoss: 0.6, seconds: 3 };
+    let ticks = 0;
+    meanwhile = async () => {
+      ticks += 1;
+      if (ticks === 1) await appendLines({ message: 'reading' }, { message: 'epoch 1' });
+      if (ticks === 2) await appendLines({ message: 'epoch 2', epoch });
+      if (ticks === 4) await finish();
+    };
+    await run({ onProgress: (lines) => seen.push(lines) });
+    expect(seen).toEqual([[{ message: 'reading' }, { message: 'epoch 1' }], [{ message: 'epoch 2', epoch }]]);
+    expect(heartbeats.map(({ progress }) => progress)).toEqual([
+      null,
+      null,
+      'epoch 1',
+      'epoch 2',
+      'epoch 2',
+      'epoch 2',
+    ]);
+  });
+
+  const appendLines = (...lines: JobProgress[]) =>
+    appendFile(join(folder, 'progress.jsonl'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+
+  test('a job that the cluster lost is started again under its name', async () => {
+    jobs.set(name(1), 'failed');
+    meanwhile = async (seconds) => {
+      if (startedNames().length === 1) jobs.forget();
+      else if (seconds > 5) await finish();
+    };
+    expect(await run()).toEqual(result);
+    expect(startedNames()).toEqual([name(2), name(2)]);
+  });
+
+  test.each([1, 2])('job %i that fails is worth another', async (n) => {
+    for (let before = 1; before < n; before++) jobs.set(name(before), 'failed');
+    meanwhile = () => {
+      jobs.set(name(n), 'failed', 'Traceback\nMemoryError\n');
+    };
+    await expect(run()).rejects.toMatchObject({
+      type: ERROR_TYPES.jobFailed,
+      nonRetryable: false,
+      message: `the train job ${name(n)} (${n} of at most 3) ended as failed. It last printed:\nTraceback\nMemoryError`,
+    });
+  });
+
+  test('the third that fails ends the stage', async () => {
+    for (const n of [1, 2]) jobs.set(name(n), 'failed');
+    meanwhile = () => {
+      jobs.set(name(3), 'failed');
+    };
+    await expect(run()).rejects.toMatchObject({ type: ERROR_TYPES.jobFailed, nonRetryable: true });
+    expect(startedNames()).toEqual([name(3)]);
+  });
+
+  test('a job that succeeds without a result failed; the last 20 lines that it printed say more', async () => {
+    const printed = Array.from({ length: 30 }, (_, i) => `line ${i + 1}`);
+    meanwhile = () => {
+      jobs.set(name(1), 'succeeded', printed.join('\n'));
+    };
+    const error = (await settled(run())) as Error;
+    expect(error).toMatchObject({ type: ERROR_TYPES.jobFailed, nonRetryable: false });
+    const [head, ...lines] = error.message.split('\n');
+    expect(head).toBe(
+      `the train job ${name(1)} (1 of at most 3) ended without writing result.json. It last printed:`,
+    );
+    expect(lines).toEqual(printed.slice(10));
+  });
+
+  test('an outcome that comes between the two looks counts', async () => {
+    meanwhile = () => {
+      jobs.set(name(1), 'succeeded');
+    };
+    jobs.onObserve = () => (jobs.started.length === 0 ? Promise.resolve() : finish());
+    expect(await run()).toEqual(result);
+  });
+
+  test("the job's own error counts more than its status", async () => {
+    meanwhile = () => {
+      jobs.set(name(1), 'failed');
+    };
+    jobs.onObserve = () =>
+      jobs.started.length === 0
+        ? Promise.resolve()
+        : write('error.json', { type: 'BadData', message: 'bad rows' });
+    await expect(run()).rejects.toMatchObject({ type: ERROR_TYPES.badData, message: 'bad rows' });
+  });
+
+  test('a cluster that is away fails this attempt and leaves the job alone', async () => {
+    mustStopJob = true;
+    jobs.onObserve = () =>
+      jobs.started.length === 0 ? Promise.resolve() : Promise.reject(new Error('the cluster is away'));
+    await expect(run()).rejects.toThrow('the cluster is away');
+    expect(jobs.stopped).toEqual([]);
+  });
+});
+
+describe('ending early', () => {
+  const cancelled = new Error('cancelled');
+  beforeEach(() => {
+    meanwhile = () => {
+      activity.abort(cancelled);
+    };
+  });
+
+  test('a cancelled activity stops its job, and lives on meanwhile', async () => {
+    mustStopJob = true;
+    jobs.onStop = () => {
+      vi.advanceTimersByTime(21_000);
+    };
+    await expect(run()).rejects.toBe(cancelled);
+    expect(jobs.stopped).toEqual([name(1)]);
+    expect(heartbeats.filter(({ progress }) => progress === 'stopping')).toHaveLength(4);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('an activity whose worker shuts down leaves its job to the next attempt', async () => {
+    await expect(run()).rejects.toBe(cancelled);
+    expect(jobs.stopped).toEqual([]);
+
+    activity = new AbortController();
+    meanwhile = finish;
+    expect(await run()).toEqual(result);
+    expect(startedNames()).toEqual([name(1)]);
+  });
+
+  test('a job that was perhaps started when the cancellation came is stopped too', async () => {
+    mustStopJob = true;
+    activity.abort(cancelled);
+    await expect(run()).rejects.toBe(cancelled);
+    expect(jobs.stopped).toEqual([name(1)]);
+  });
+
+  test('a job that fails by itself is not stopped', async () => {
+    mustStopJob = true;
+    meanwhile = () => {
+      jobs.set(name(1), 'failed');
+    };
+    await expect(run()).rejects.toMatchObject({ type: ERROR_TYPES.jobFailed });
+    expect(jobs.stopped).toEqual([]);
+  });
+});
+
+describe('stopping the job of a stage', () => {
+  const stop = () => stopStageJob(jobs, { runKey: RUN, signal: activity.signal }, 'train');
+
+  test.each<JobStatus>(['pending', 'running'])('ends the one that is %s, and no other', async (status) => {
+    jobs.set(name(1), 'failed');
+    jobs.set(name(2), status);
+    jobs.set(jobName(RUN, 'evaluate', 1), 'running');
+    jobs.set(jobName('another-run', 'train', 1), 'running');
+    await stop();
+    expect(jobs.stopped).toEqual([name(2)]);
+  });
+
+  test('finds one whose forerunners the cluster forgot', async () => {
+    jobs.set(name(3), 'running');
+    await stop();
+    expect(jobs.stopped).toEqual([name(3)]);
+  });
+
+  test('does nothing when there is none', async () => {
+    jobs.set(name(1), 'succeeded');
+    await stop();
+    expect(jobs.stopped).toEqual([]);
+  });
+});

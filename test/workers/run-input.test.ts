@@ -1,0 +1,220 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ERROR_TYPES } from '../../contracts/errors.ts';
+import { DEFAULT_MODEL_NAME } from '../../contracts/names.ts';
+import type { PipelineInput, ResolvedPipelineInput } from '../../contracts/pipeline.ts';
+import { resolvePipelineInput } from '../../contracts/pipeline.ts';
+import { inputOf } from '../../workers/run-input.ts';
+
+function resolved(raw: unknown): ResolvedPipelineInput {
+  const answer = resolvePipelineInput(raw);
+  if ('input' in answer) return answer.input;
+  throw new Error(answer.issues.join('; '));
+}
+const issuesOf = (raw: unknown): string[] => {
+  const answer = resolvePipelineInput(raw);
+  return 'issues' in answer ? answer.issues : [];
+};
+
+describe('defaults', () => {
+  test.each([[undefined], [null], [{}]])('%o is a whole pipeline of generated sales', (raw) => {
+    expect(resolved(raw)).toEqual({
+      modelName: DEFAULT_MODEL_NAME,
+      dataset: 'generated',
+      source: { kind: 'generated', stores: 45, departments: 14, weeks: 104, seed: 7 },
+      maxBadRowShare: 0.01,
+      horizonWeeks: 8,
+      testWeeks: 8,
+      validationWeeks: 8,
+      train: { preset: 'global', processes: 2, maxEpochs: 8, batchSize: 1_024, learningRate: 0.002, seed: 7 },
+      gate: { minImprovementOverBaselines: 0, maxRegressionAgainstChampion: 0.02, coverage80: [0.65, 0.95] },
+      rollout: {
+        stepsPercent: [10, 50, 100],
+        minRequestsPerStep: 40,
+        minComparedPerStep: 200,
+        maxErrorRate: 0.01,
+        maxRegression: 0.1,
+        approval: 'automatic',
+      },
+    });
+  });
+
+  test('one value given leaves its neighbours at their defaults', () => {
+    const input = resolved({ train: { maxEpochs: 2 }, source: { kind: 'generated', stores: 3 } });
+    expect(input.train).toEqual({ ...resolved({}).train, maxEpochs: 2 });
+    expect(input.source).toEqual({ kind: 'generated', stores: 3, departments: 14, weeks: 104, seed: 7 });
+  });
+
+  test('what is resolved resolves to itself', () => {
+    const input = resolved({ horizonWeeks: 4, source: { kind: 'walmart-csv', path: '/data/walmart' } });
+    expect(resolved(input)).toEqual(input);
+  });
+});
+
+describe('a wrong value', () => {
+  test.each<[unknown, RegExp]>([
+    [{ horizonWeeks: 40 }, /^horizonWeeks: .*39/],
+    [{ horizonWeeks: 0 }, /^horizonWeeks: .*1/],
+    [{ horizonWeeks: 1.5 }, /^horizonWeeks: .*int/],
+    [{ horizonWeeks: '8' }, /^horizonWeeks: .*number/],
+    [{ train: { processes: 0 } }, /^train\.processes: /],
+    [{ gate: { coverage80: [0.5] } }, /^gate\.coverage80: /],
+    [{ gate: { coverage80: [0.5, 1.5] } }, /^gate\.coverage80\.1: /],
+    [{ rollout: { stepsPercent: [50, 10, 100] } }, /^rollout\.stepsPercent: must grow$/],
+    [{ rollout: { stepsPercent: [10, 50] } }, /^rollout\.stepsPercent: must end with 100$/],
+    [{ rollout: { stepsPercent: [0, 100] } }, /^rollout\.stepsPercent\.0: /],
+    [{ modelName: 'My Model' }, /^modelName: must be lower-case letters, digits and dashes$/],
+    [{ dataset: 'My-Data' }, /^dataset: must be at most 32 lower-case letters, digits and underscores$/],
+    [{ dataset: 'a'.repeat(41) }, /^dataset: must be/],
+    [{ source: { kind: 'generated', weeks: 59 } }, /^source\.weeks: .*60/],
+    [{ source: { kind: 'walmart-csv', path: 'walmart' } }, /^source\.path: must be an absolute path$/],
+    [{ source: { kind: 'excel' } }, /^source\.kind: /],
+    [{ horizonWeek: 8 }, /^the input: .*horizonWeek/],
+    [{ train: { epochs: 8 } }, /^train: .*epochs/],
+    [7, /^the input: /],
+    [[], /^the input: /],
+  ])('%j is a sentence that begins with its path', (raw, sentence) => {
+    const issues = issuesOf(raw);
+    expect(issues).toHaveLength(1);
+    expect(issues[0]).toMatch(sentence);
+  });
+
+  test('each has a sentence of its own', () => {
+    const issues = issuesOf({ horizonWeeks: 0, train: { seed: -1 }, maxBadRowShare: 2 });
+    expect(issues.map((issue) => issue.split(':')[0])).toEqual([
+      'maxBadRowShare',
+      'horizonWeeks',
+      'train.seed',
+    ]);
+  });
+});
+
+describe('the data set', () => {
+  const datasetOf = (path: string) => resolved({ source: { kind: 'walmart-csv', path } }).dataset;
+
+  test.each([
+    ['/data/walmart', 'walmart'],
+    ['/data/walmart/', 'walmart'],
+    ['/data/Our Sales (2025)', 'our_sales_2025'],
+    ['/data/2025-sales', 'sales'],
+    ['/data/__x__', 'x'],
+    [`/data/${'long'.repeat(20)}`, 'long'.repeat(8)],
+  ])('of %s is %s', (path, dataset) => {
+    expect(datasetOf(path)).toBe(dataset);
+    // A name made from a folder is one that a person may write.
+    expect(resolved({ dataset, source: { kind: 'walmart-csv', path } }).dataset).toBe(dataset);
+  });
+
+  test.each(['/', '/data/2025', '/data/売上'])('cannot be made from %s', (path) => {
+    expect(issuesOf({ source: { kind: 'walmart-csv', path } })).toEqual([
+      'dataset: cannot be made from the name of the folder in source.path; name it',
+    ]);
+    expect(resolved({ dataset: 'ours', source: { kind: 'walmart-csv', path } }).dataset).toBe('ours');
+  });
+
+  test('"generated" is the generator\'s alone, named or by folder', () => {
+    const refusal = ['dataset: "generated" is the generator\'s; name another for your own data'];
+    const source = { kind: 'walmart-csv', path: '/data/walmart' };
+    expect(issuesOf({ dataset: 'generated', source })).toEqual(refusal);
+    expect(issuesOf({ source: { ...source, path: '/data/Generated' } })).toEqual(refusal);
+    expect(resolved({ dataset: 'generated' }).dataset).toBe('generated');
+    expect(resolved({ dataset: 'trial' })).toMatchObject({ dataset: 'trial', source: { kind: 'generated' } });
+  });
+});
+
+describe('options of the command line', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'shelfcast-input-'));
+    mkdirSync(join(folder, 'Own Sales'));
+    writeFileSync(
+      join(folder, 'input.json'),
+      JSON.stringify({ modelName: 'from-file', horizonWeeks: 4, rollout: { maxRegression: 0.5 } }),
+    );
+  });
+  afterAll(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  const file = () => join(folder, 'input.json');
+  const own = () => join(folder, 'Own Sales');
+  const refusal = (options: Parameters<typeof inputOf>[0]): unknown => {
+    try {
+      return inputOf(options);
+    } catch (error) {
+      return error;
+    }
+  };
+
+  test('none are no input: everything keeps its default', () => {
+    expect(inputOf({})).toEqual({});
+    expect(inputOf({ approval: false })).toEqual({});
+  });
+
+  test("--data is a folder of CSV files, whose name is the data set's", () => {
+    const input = inputOf({ data: own() });
+    expect(input).toEqual({ source: { kind: 'walmart-csv', path: own() } });
+    expect(resolved(input).dataset).toBe('own_sales');
+    expect(resolved(inputOf({ data: own(), dataset: 'mine' })).dataset).toBe('mine');
+  });
+
+  test('--input is JSON or a file with it', () => {
+    const expected: PipelineInput = {
+      modelName: 'from-file',
+      horizonWeeks: 4,
+      rollout: { maxRegression: 0.5 },
+    };
+    expect(inputOf({ input: file() })).toEqual(expected);
+    expect(inputOf({ input: `  ${JSON.stringify(expected)}` })).toEqual(expected);
+  });
+
+  test('the other options win over --input and leave the rest of it', () => {
+    expect(inputOf({ input: file(), model: 'mine', approval: true, data: own() })).toEqual({
+      modelName: 'mine',
+      horizonWeeks: 4,
+      rollout: { maxRegression: 0.5, approval: 'required' },
+      source: { kind: 'walmart-csv', path: own() },
+    });
+  });
+
+  test.each<[string, () => Parameters<typeof inputOf>[0], RegExp]>([
+    [
+      'a folder that is not there',
+      () => ({ data: join(folder, 'none') }),
+      /^--data .*none: there is no folder .*none$/,
+    ],
+    [
+      'a file that is not there',
+      () => ({ input: join(folder, 'none') }),
+      /^--input is neither JSON nor a file.*ENOENT/,
+    ],
+    [
+      'torn JSON',
+      () => ({ input: '{"horizonWeeks": ' }),
+      /^--input is neither JSON nor a file with it: .*JSON/,
+    ],
+    ['a wrong value', () => ({ input: '{"horizonWeeks": 0}' }), /^wrong input: horizonWeeks: /],
+    ['two', () => ({ input: '{"testWeeks": 0, "x": 1}' }), /^wrong input: testWeeks: .*; the input: .*x/],
+    ['a wrong name', () => ({ model: 'My Model' }), /^wrong input: modelName: must be lower-case/],
+    [
+      "the generator's name for own data",
+      () => ({ data: own(), dataset: 'generated' }),
+      /^wrong input: dataset: "gen/,
+    ],
+  ])('%s is one sentence', (_name, options, sentence) => {
+    const error = refusal(options());
+    expect(error).toMatchObject({ name: 'PipelineError', type: ERROR_TYPES.invalidInput });
+    expect((error as Error).message).toMatch(sentence);
+  });
+
+  test('a file that holds no object is refused', () => {
+    const list = join(folder, 'list.json');
+    writeFileSync(list, '[]');
+    expect(refusal({ input: list })).toMatchObject({
+      type: ERROR_TYPES.invalidInput,
+      message: '--input must be a JSON object, for example {"horizonWeeks": 4}',
+    });
+  });
+});
