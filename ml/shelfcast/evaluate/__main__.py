@@ -1,0 +1,128 @@
+"""``python -m shelfcast.evaluate --dir DIR``: EvaluateSpec to EvaluateResult of ``contracts/jobs.ts``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from shelfcast.evaluate.backtest import Backtest, run_backtest
+from shelfcast.evaluate.evidence import write_evidence
+from shelfcast.evaluate.metrics import score, score_slices
+from shelfcast.evaluate.model import Model, Role, load_model
+from shelfcast.evaluate.report import plot_errors_by_horizon, plot_residuals
+from shelfcast.features.samples import OriginTable, read_origin_table
+from shelfcast.job import UserError, main, path_of, report_progress, write_json
+
+#: Enough for a canary step to compare 200 forecasts and for each store and department to be among them.
+EVIDENCE_ROWS = 600
+
+_WEEK = np.timedelta64(7, "D")
+
+
+def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Scores the models and writes evidence and report; returns the EvaluateResult."""
+    last = np.datetime64(spec["snapshot"]["lastWeek"])
+    first = last - (spec["testWeeks"] - 1) * _WEEK
+    report_progress(directory, f"reading features for the test weeks {first} to {last}", fraction=0.0)
+    table = _read_table(spec, first)
+    models = _load_models(spec, table)
+    rows, horizons = table.samples(first, last)
+    asked = horizons <= spec["horizonWeeks"]
+    if not asked.any():
+        raise UserError(
+            "BadData",
+            f"no sales of the test weeks {first} to {last} can be forecast: the training data have no origin "
+            "before them of a series with sales in them; load more weeks or lower testWeeks",
+        )
+    message = f"forecasting {asked.sum():,} rows of the test weeks"
+    backtest = run_backtest(
+        table,
+        (rows[asked], horizons[asked]),
+        models,
+        pq.read_table(path_of(spec["oracleUri"])) if spec["oracleUri"] is not None else None,
+        lambda share: report_progress(directory, message, fraction=0.1 + 0.7 * share),
+    )
+    _report_left_out(directory, backtest)
+    scores, without_sales = _scores(backtest)
+    scores |= {"testFirstWeek": str(first), "testLastWeek": str(last)}
+    evidence, report = directory / "evidence.jsonl", directory / "report"
+    count = write_evidence(evidence, table, backtest, models["candidate"], EVIDENCE_ROWS)
+    report_progress(directory, f"{count} rows chosen as evidence for the rollout", fraction=0.9)
+    report.mkdir(exist_ok=True)
+    plot_residuals(report / "residuals.png", backtest)
+    plot_errors_by_horizon(report / "errors-by-horizon.png", scores["slices"])
+    write_json(report / "metrics.json", {**scores, **_about(spec, models, backtest, without_sales)})
+    report_progress(directory, _summary(scores), fraction=1.0)
+    return {**scores, "evidenceUri": evidence.as_uri(), "reportUri": report.as_uri()}
+
+
+def _read_table(spec: Mapping[str, Any], first_target: np.datetime64) -> OriginTable:
+    folder, horizon_weeks = path_of(spec["trainingDataUri"]), spec["horizonWeeks"]
+    table = read_origin_table(folder, first_origin=first_target - horizon_weeks * _WEEK)
+    if table.horizon_weeks < horizon_weeks:
+        raise UserError(
+            "InvalidInput",
+            f"the backtest is asked for {horizon_weeks} weeks ahead, the training data in {folder} hold "
+            f"{table.horizon_weeks}: run the features stage with the same horizonWeeks",
+        )
+    return table
+
+
+def _load_models(spec: Mapping[str, Any], table: OriginTable) -> dict[Role, Model]:
+    dataset = spec["snapshot"]["dataset"]
+    candidate = load_model(spec["candidateUri"], "candidate", dataset, table.features)
+    if candidate.horizon_weeks < spec["horizonWeeks"]:
+        raise UserError(
+            "CandidateFailed",
+            f"the candidate answers {candidate.horizon_weeks} weeks ahead, the run asks for "
+            f"{spec['horizonWeeks']}: train it with the run's horizonWeeks",
+        )
+    models: dict[Role, Model] = {"candidate": candidate}
+    if spec["championUri"] is not None:
+        models["champion"] = load_model(spec["championUri"], "champion", dataset, table.features)
+    return models
+
+
+def _report_left_out(directory: Path, backtest: Backtest) -> None:
+    for entry in backtest.left_out:
+        report_progress(
+            directory,
+            f"{entry['rows']:,} of {backtest.found:,} rows left out for all forecasters; "
+            f"{entry['forecaster']}: {entry['reason']}",
+        )
+
+
+def _scores(backtest: Backtest) -> tuple[dict[str, Any], list[str]]:
+    by_slice, without_sales = score_slices(backtest)
+    scores = {
+        "overall": score(backtest, np.full(len(backtest.row), True), "the backtest"),
+        "oneWeekAhead": score(backtest, backtest.horizon == 1, "one week ahead"),
+        "slices": by_slice,
+    }
+    return scores, without_sales
+
+
+def _about(
+    spec: Mapping[str, Any], models: Mapping[Role, Model], backtest: Backtest, without_sales: list[str]
+) -> dict[str, Any]:
+    """Returns what metrics.json tells beyond the result."""
+    keys = ("onnxSha256", "snapshotId", "featureSetVersion", "horizonWeeks")
+    return {
+        "snapshotId": spec["snapshot"]["id"],
+        "models": {role: {key: model.manifest[key] for key in keys} for role, model in models.items()},
+        "rows": {"found": backtest.found, "scored": len(backtest.row), "leftOut": backtest.left_out},
+        "slicesWithoutSales": without_sales,
+    }
+
+
+def _summary(scores: Mapping[str, Any]) -> str:
+    errors = ", ".join(f"{name} ${by['wmae']:,.0f}" for name, by in scores["overall"].items())
+    return f"WMAE over {scores['overall']['candidate']['rows']:,} rows: {errors}"
+
+
+if __name__ == "__main__":
+    main(run)

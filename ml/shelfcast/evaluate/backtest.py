@@ -1,0 +1,218 @@
+"""The backtest: every series, origin and number of weeks ahead whose target is a test week.
+
+The origin rolls: a test week is forecast from each of the H weeks before it, always with what was known then.
+All forecasters are scored on the same rows, those that each of them can answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shelfcast.evaluate.model import Model, Quantiles, Role
+from shelfcast.features.samples import Floats, Integers, OriginTable, Weeks
+from shelfcast.job import UserError
+
+Forecaster = Literal["candidate", "champion", "last_week", "same_week_last_year", "oracle"]
+Booleans = NDArray[np.bool_]
+
+#: Rows whose features are in memory at a time.
+BATCH_ROWS = 16_384
+
+#: Point forecasts that are features themselves.
+_BASELINES: dict[Forecaster, str] = {"last_week": "sales_0", "same_week_last_year": "last_year"}
+_HOLIDAY, _STORE_TYPE, _MEAN_SALES = "is_holiday", "type_code", "rolling_mean_52"
+
+_REASONS: dict[Forecaster, str] = {
+    "champion": "it has no finite forecast, or the target is more weeks ahead than it answers",
+    "last_week": "no sales are known in the origin week",
+    "same_week_last_year": "no sales are known 52 weeks before the target week",
+    "oracle": "the generator's means lack the target week",
+}
+
+
+class LeftOut(TypedDict):
+    """Rows that a forecaster could not answer; a row may be counted for several forecasters."""
+
+    forecaster: Forecaster
+    reason: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """N scored rows, in the order of the origin table and, within an origin, of weeks ahead.
+
+    Attributes:
+        row: Where the row's origin lies in the origin table, [N].
+        store: [N].
+        dept: [N].
+        horizon: Weeks ahead, [N].
+        target_week: Days, [N].
+        actual: What was sold, US dollars, [N].
+        holiday: Whether the target week is a holiday week, [N].
+        store_type: 1 for A, 2 for B, ..., [N].
+        mean_sales: Mean weekly sales of the series over the year that ends at the origin, US dollars, [N].
+        forecasts: Point forecast of each forecaster (a model's median), US dollars, [N].
+        intervals: 10 % and 90 % quantile of each model, US dollars, [N, 2].
+        quantiles: The candidate's answers, [N, Q].
+        left_out: Why rows are missing from these.
+        found: Rows before any was left out.
+    """
+
+    row: Integers
+    store: Integers
+    dept: Integers
+    horizon: Integers
+    target_week: Weeks
+    actual: Floats
+    holiday: Booleans
+    store_type: Floats
+    mean_sales: Floats
+    forecasts: dict[Forecaster, Floats]
+    intervals: dict[Forecaster, Floats]
+    quantiles: Quantiles
+    left_out: list[LeftOut]
+    found: int
+
+
+def run_backtest(
+    table: OriginTable,
+    samples: tuple[Integers, Integers],
+    models: Mapping[Role, Model],
+    oracle: pa.Table | None,
+    on_batch: Callable[[float], None],
+) -> Backtest:
+    """Forecasts the samples: rows of the table [N] and weeks ahead [N].
+
+    Args:
+        table: The training data.
+        samples: What to forecast; all targets are known.
+        models: The candidate, and the champion when there is one.
+        oracle: Columns store, dept, week, expected_sales, or None.
+        on_batch: Is told the share of samples that are done.
+
+    Raises:
+        UserError: ``CandidateFailed`` if the candidate has no finite forecast for a sample; ``BadData`` if
+            there is no sample that every forecaster can answer.
+    """
+    rows, horizons = samples
+    columns, quantiles = _answers(table, rows, horizons, models, on_batch)
+    store, dept, target_week = table.store[rows], table.dept[rows], table.target_week(rows, horizons)
+    _require_finite(quantiles["candidate"], store, dept, target_week)
+    intervals: dict[Forecaster, Floats] = {}
+    forecasts: dict[Forecaster, Floats] = {}
+    for role, model in models.items():
+        answers = quantiles[role].astype(np.float64)
+        forecasts[role] = answers[:, model.column_of(0.5)]
+        intervals[role] = answers[:, [model.column_of(0.1), model.column_of(0.9)]]
+    forecasts |= {name: columns[feature] for name, feature in _BASELINES.items()}
+    if oracle is not None:
+        forecasts["oracle"] = join_oracle(oracle, store, dept, target_week)
+    kept, left_out = _same_rows(forecasts, intervals)
+    return Backtest(
+        row=rows[kept],
+        store=store[kept],
+        dept=dept[kept],
+        horizon=horizons[kept],
+        target_week=target_week[kept],
+        actual=table.targets[rows, horizons - 1][kept],
+        holiday=columns[_HOLIDAY][kept] == 1,
+        store_type=columns[_STORE_TYPE][kept],
+        mean_sales=columns[_MEAN_SALES][kept],
+        forecasts={name: values[kept] for name, values in forecasts.items()},
+        intervals={name: values[kept] for name, values in intervals.items()},
+        quantiles=quantiles["candidate"][kept],
+        left_out=left_out,
+        found=len(rows),
+    )
+
+
+def _answers(
+    table: OriginTable,
+    rows: Integers,
+    horizons: Integers,
+    models: Mapping[Role, Model],
+    on_batch: Callable[[float], None],
+) -> tuple[dict[str, Floats], dict[Role, Quantiles]]:
+    """Returns the features that the backtest needs, and each model's quantiles (NaN beyond its horizon)."""
+    names = [feature["name"] for feature in table.features]
+    needed = [*_BASELINES.values(), _HOLIDAY, _STORE_TYPE, _MEAN_SALES]
+    columns = {name: np.empty(len(rows)) for name in needed}
+    quantiles = {
+        role: np.full((len(rows), len(model.manifest["quantiles"])), np.nan, np.float32)
+        for role, model in models.items()
+    }
+    for start in range(0, len(rows), BATCH_ROWS):
+        batch = slice(start, start + BATCH_ROWS)
+        row, horizon = rows[batch], horizons[batch]
+        matrix = table.matrix(row, horizon)
+        for name, values in columns.items():
+            values[batch] = matrix[:, names.index(name)]
+        for role, model in models.items():
+            known = horizon <= model.horizon_weeks
+            if known.any():
+                quantiles[role][batch][known] = model.predict(
+                    matrix[known], table.store[row[known]], table.dept[row[known]], horizon[known]
+                )
+        on_batch(min(1.0, (start + BATCH_ROWS) / len(rows)))
+    return columns, quantiles
+
+
+def _require_finite(quantiles: Quantiles, store: Integers, dept: Integers, target_week: Weeks) -> None:
+    broken = np.flatnonzero(~np.isfinite(quantiles).all(axis=1))
+    if len(broken) > 0:
+        i = broken[0]
+        raise UserError(
+            "CandidateFailed",
+            f"the candidate has no finite forecast for {len(broken)} of {len(quantiles)} rows, the first "
+            f"being store {store[i]}, dept {dept[i]}, week {target_week[i]}: look at its training",
+        )
+
+
+def join_oracle(oracle: pa.Table, store: Integers, dept: Integers, target_week: Weeks) -> Floats:
+    """Returns the generator's mean of N targets, US dollars [N]; NaN where it has none.
+
+    Raises:
+        ValueError: The oracle has two means for a target.
+    """
+    targets = pa.table({"store": store, "dept": dept, "week": target_week, "row": np.arange(len(store))})
+    keys = ["store", "dept", "week"]
+    means = oracle.select([*keys, "expected_sales"]).cast(
+        pa.schema([*(targets.schema.field(key) for key in keys), pa.field("expected_sales", pa.float64())])
+    )
+    joined = targets.join(means, keys, join_type="left outer").sort_by("row")
+    if len(joined) != len(targets):
+        raise ValueError("the oracle has more than one row for a store, dept and week")
+    expected: Floats = joined["expected_sales"].to_numpy()
+    return expected
+
+
+def _same_rows(
+    forecasts: Mapping[Forecaster, Floats], intervals: Mapping[Forecaster, Floats]
+) -> tuple[Booleans, list[LeftOut]]:
+    """Returns which rows every forecaster answered, [N], and how many each did not."""
+    missing = {name: ~np.isfinite(values) for name, values in forecasts.items()}
+    for name, interval in intervals.items():
+        missing[name] |= ~np.isfinite(interval).all(axis=1)
+    left_out = [
+        LeftOut(forecaster=name, reason=_REASONS[name], rows=int(rows.sum()))
+        for name, rows in missing.items()
+        if rows.any()
+    ]
+    kept = ~np.any(list(missing.values()), axis=0)
+    if not kept.any():
+        reasons = "; ".join(
+            f"{entry['forecaster']} for {entry['rows']}: {entry['reason']}" for entry in left_out
+        )
+        raise UserError(
+            "BadData",
+            f"none of the {len(kept)} rows of the backtest can be answered by every forecaster ({reasons}): "
+            "load a longer history",
+        )
+    return kept, left_out

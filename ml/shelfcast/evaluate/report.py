@@ -1,0 +1,73 @@
+"""Plots of the backtest, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+# A figure made without pyplot draws to PNG on Agg, whatever the machine's display.
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from shelfcast.evaluate.backtest import Backtest, Forecaster
+from shelfcast.evaluate.metrics import ByForecaster
+from shelfcast.features.samples import Floats
+
+_LABELS: dict[Forecaster, str] = {
+    "candidate": "candidate",
+    "champion": "champion",
+    "last_week": "last week",
+    "same_week_last_year": "same week last year",
+    "oracle": "best reachable",
+}
+#: Axes are near linear below this and logarithmic above: sales span orders of magnitude and may be negative.
+_LINEAR_USD = 100.0
+_BINS = 80
+
+
+def plot_residuals(path: Path, backtest: Backtest) -> None:
+    """Draws the candidate's residuals, actual - forecast, against its forecast and as a histogram."""
+    forecast = backtest.forecasts["candidate"]
+    residual = backtest.actual - forecast
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    against, histogram = figure.subplots(1, 2)
+    *_, density = against.hist2d(
+        forecast, residual, bins=[_edges(forecast), _edges(residual)], norm=LogNorm()
+    )
+    figure.colorbar(density, label="rows")
+    against.axhline(0, color="black", linewidth=0.8)
+    against.set_xscale("asinh", linear_width=_LINEAR_USD)
+    against.set_yscale("asinh", linear_width=_LINEAR_USD)
+    against.set(title="Residuals of the candidate", xlabel="forecast, USD", ylabel="actual - forecast, USD")
+    # The tails would squeeze the rest into one bar; the last bars hold them.
+    low, high = np.quantile(residual, [0.01, 0.99])
+    histogram.hist(np.clip(residual, low, high), bins=_BINS)
+    histogram.axvline(0, color="black", linewidth=0.8)
+    histogram.set(title="1 % on either side in the last bars", xlabel="actual - forecast, USD", ylabel="rows")
+    figure.savefig(path, dpi=110)
+
+
+def _edges(values: Floats) -> Floats:
+    """Returns edges of bins that are equally wide on the plot's axis."""
+    first, last = np.arcsinh((values.min() - 1) / _LINEAR_USD), np.arcsinh((values.max() + 1) / _LINEAR_USD)
+    edges: Floats = _LINEAR_USD * np.sinh(np.linspace(first, last, _BINS + 1))
+    return edges
+
+
+def plot_errors_by_horizon(path: Path, slices: Mapping[str, ByForecaster]) -> None:
+    """Draws each forecaster's WMAE against the number of weeks ahead."""
+    horizons = {
+        int(name.removeprefix("horizon=")): by for name, by in slices.items() if name.startswith("horizon=")
+    }
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, label in _LABELS.items():
+        points = [(horizon, by[name]["wmae"]) for horizon, by in horizons.items() if name in by]
+        if points:
+            axes.plot(*zip(*points, strict=True), marker="o", label=label)
+    axes.set(title="Error by weeks ahead", xlabel="weeks ahead", ylabel="WMAE, USD", xticks=list(horizons))
+    axes.set_ylim(bottom=0)
+    figure.legend(loc="outside right upper")
+    figure.savefig(path, dpi=110)

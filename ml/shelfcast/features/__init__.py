@@ -1,0 +1,1 @@
+"""Computes leak-free features of a snapshot, registers them with Feast and materializes the newest online."""

@@ -1,0 +1,129 @@
+"""The features job: from a snapshot to training data, offline tables and online features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shelfcast import job, snapshot
+from shelfcast.database import connect, lock
+from shelfcast.features import cluster, materialization, offline_tables, training_data
+from shelfcast.features.definitions import View
+from shelfcast.features.materialization import Window
+from shelfcast.features.sales_history import check_horizon
+from shelfcast.features.training_data import Inputs
+
+
+def build_features(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Runs the job in a process that is connected to Ray; may be repeated, and goes on after a kill.
+
+    Args:
+        spec: ``FeaturesSpec`` of ``contracts/jobs.ts``.
+        directory: Gets the training data.
+
+    Returns:
+        ``FeaturesResult``.
+
+    Raises:
+        UserError: The snapshot, the horizon or the database's setting is at fault.
+        RuntimeError: Feast did not bring everything online.
+    """
+    check_horizon(spec["horizonWeeks"])
+    url, project = job.database_url(), spec["feastProject"]
+    with connect(url) as guard:
+        # Another job of the project, or the rest of a killed one, would replace tables that are being read.
+        lock(guard, f"features:{project}")
+        job.report_progress(directory, "reading the snapshot", fraction=0.02)
+        with connect(url) as connection:
+            inputs = read_inputs(connection, spec["snapshot"]["dataset"], spec["snapshot"]["batchId"])
+        job.report_progress(directory, f"computing features of {len(inputs.grid.store)} series", fraction=0.1)
+        files = cluster.start_series(inputs, directory, spec["horizonWeeks"])
+        version = training_data.write_shared(directory, inputs, spec["horizonWeeks"])
+        tables = offline_rows(inputs, directory, files)
+        served = serve(url, spec, directory, Window(*inputs.weeks), version, tables)
+    series = served.entities["sales_history"]
+    job.report_progress(directory, f"{series} series came online, as of {served.window.end}", fraction=1)
+    return {
+        "featureSetVersion": version,
+        "trainingDataUri": directory.as_uri(),
+        "offlineRows": served.offline_rows["sales_history"],
+        "onlineEntities": series,
+        "windowStart": served.window.start.isoformat(),
+        "windowEnd": served.window.end.isoformat(),
+    }
+
+
+@dataclass(frozen=True)
+class Served:
+    """What Feast has now.
+
+    Attributes:
+        offline_rows: By view.
+        entities: Entities that came online, by view.
+        window: Origin weeks that they were taken from.
+    """
+
+    offline_rows: dict[View, int]
+    entities: dict[View, int]
+    window: Window
+
+
+def serve(
+    url: str,
+    spec: dict[str, Any],
+    directory: Path,
+    weeks: Window,
+    version: str,
+    tables: dict[View, Iterable[pa.Table]],
+) -> Served:
+    """Registers the features with Feast, writes its offline tables and materializes what changed online."""
+    # Takes seconds to import: here, while Ray computes.
+    from shelfcast.features import feast_repository
+
+    project, horizon_weeks, batch = spec["feastProject"], spec["horizonWeeks"], spec["snapshot"]
+    store = feast_repository.open_store(project, url)
+    changed = feast_repository.register_views(store, horizon_weeks, version)
+    report = partial(job.report_progress, directory)
+    report("writing the offline tables", fraction=0.4)
+    created = datetime.now(UTC)
+    with connect(url) as connection:
+        offline = offline_tables.replace(connection, project, horizon_weeks, tables, created)
+        window = materialization.choose_window(
+            connection, project, batch["dataset"], batch["batchId"], weeks, everything=changed
+        )
+    report(f"materializing the newest features of {window.start} to {window.end} online", fraction=0.6)
+    materialization.materialize(store, window)
+    with connect(url) as connection:
+        entities = materialization.check_online(connection, project, horizon_weeks, created, window)
+        materialization.move_watermark(connection, project, weeks.end, batch["id"])
+    feast_repository.register_service(store, horizon_weeks, version)
+    return Served(offline, entities, window)
+
+
+def read_inputs(connection: psycopg.Connection, dataset: str, batch_id: int) -> Inputs:
+    """Returns what the snapshot's features are made of."""
+    return training_data.prepare(
+        snapshot.read_sales(connection, dataset, batch_id),
+        snapshot.read_store_weeks(connection, dataset, batch_id),
+        snapshot.read_stores(connection, dataset, batch_id),
+    )
+
+
+def offline_rows(inputs: Inputs, directory: Path, files: Iterable[Path]) -> dict[View, Iterable[pa.Table]]:
+    """Returns the rows of each view's offline table; those of series come as their files are written."""
+    _, last = inputs.weeks
+    calendar = pq.read_table(directory / "calendar.parquet")
+    return {
+        "sales_history": (offline_tables.sales_history_rows(pq.read_table(path)) for path in files),
+        "store_externals": [offline_tables.store_external_rows(inputs)],
+        "store_attributes": [offline_tables.store_attribute_rows(inputs, last)],
+        "calendar": [offline_tables.calendar_store_rows(calendar, last)],
+    }

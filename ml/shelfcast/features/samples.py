@@ -1,0 +1,131 @@
+"""Reads the training data folder: what the model sees for a series, an origin and a number of weeks ahead.
+
+Training and evaluation both read through here, so a feature's place in the matrix is decided once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from shelfcast.features.definitions import ModelFeature
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Weeks = NDArray[np.datetime64]
+
+_WEEK = np.timedelta64(7, "D")
+_HORIZON = "{horizon}"
+
+
+@dataclass(frozen=True)
+class OriginTable:
+    """R rows, one a series and origin week, in the order of the files.
+
+    Attributes:
+        features: What the model may use, in the order of the matrix.
+        store: [R].
+        dept: [R].
+        origin: Newest week that the features know, days [R].
+        targets: Sales in the week origin + 7h days, US dollars [R, H]; NaN where there is no row.
+    """
+
+    features: tuple[ModelFeature, ...]
+    store: Integers
+    dept: Integers
+    origin: Weeks
+    targets: Floats
+    _fixed: Floats
+    _ahead: Floats
+    _calendar: Floats
+    _first_week: np.datetime64
+
+    @property
+    def horizon_weeks(self) -> int:
+        """Largest number of weeks ahead, H."""
+        return int(self.targets.shape[1])
+
+    def target_week(self, rows: Integers, horizons: Integers) -> Weeks:
+        """Returns the target weeks of N rows, each so many weeks ahead, days [N]."""
+        return self.origin[rows] + horizons * _WEEK
+
+    def matrix(self, rows: Integers, horizons: Integers) -> Floats:
+        """Returns the features of N rows, each so many weeks ahead, [N, F]; NaN where a value is missing."""
+        columns = [feature["column"] for feature in self.features]
+        calendar = np.array([feature["view"] == "calendar" for feature in self.features])
+        ahead = np.array([_HORIZON in column for column in columns])
+        result = np.empty((len(rows), len(columns)))
+        result[:, ~calendar & ~ahead] = self._fixed[rows]
+        result[:, ahead] = self._ahead[rows, horizons - 1]
+        weeks = (self.target_week(rows, horizons) - self._first_week) // _WEEK
+        result[:, calendar] = self._calendar[weeks]
+        return result
+
+    def samples(self, first_target: np.datetime64, last_target: np.datetime64) -> tuple[Integers, Integers]:
+        """Returns row [N] and weeks ahead [N] of all known targets from first to last week, both included."""
+        horizons = np.arange(1, self.horizon_weeks + 1)
+        weeks = self.origin[:, None] + horizons * _WEEK
+        wanted = (weeks >= first_target) & (weeks <= last_target) & ~np.isnan(self.targets)
+        rows, columns = np.nonzero(wanted)
+        return rows, columns + 1
+
+
+def series_files(folder: Path) -> list[Path]:
+    """Returns the files of the folder that hold series, in order; each series is wholly in one."""
+    files = sorted(folder.glob("series-*.parquet"))
+    if not files:
+        raise FileNotFoundError(
+            f"{folder} holds no series-*.parquet: it is not the features job's training data"
+        )
+    return files
+
+
+def read_origin_table(
+    folder: Path, files: Sequence[Path] | None = None, first_origin: np.datetime64 | None = None
+) -> OriginTable:
+    """Reads these files of the folder, or all of them; from the origin ``first_origin`` on, or all origins.
+
+    Raises:
+        FileNotFoundError: The folder is not a training data folder.
+        ValueError: The calendar lacks a week.
+    """
+    description = json.loads((folder / "features.json").read_text(encoding="utf-8"))
+    features: list[ModelFeature] = description["features"]
+    horizons = range(1, description["horizonWeeks"] + 1)
+    wanted = None if first_origin is None else pc.field("origin") >= first_origin.astype("O")
+    # An empty list is not "all": a reader that was dealt no file must not see every series.
+    paths = series_files(folder) if files is None else files
+    table = pa.concat_tables(pq.read_table(path, filters=wanted) for path in paths)
+    calendar = pq.read_table(folder / "calendar.parquet")
+    weeks = calendar["week"].to_numpy().astype("datetime64[D]")
+    if np.any(np.diff(weeks) != _WEEK):
+        raise ValueError(f"{folder / 'calendar.parquet'} does not hold every week once, in order")
+    own = [feature["column"] for feature in features if feature["view"] != "calendar"]
+    ahead = [column for column in own if _HORIZON in column]
+    return OriginTable(
+        features=tuple(features),
+        store=table["store"].to_numpy(),
+        dept=table["dept"].to_numpy(),
+        origin=table["origin"].to_numpy().astype("datetime64[D]"),
+        targets=_matrix(table, [f"target_h{h}" for h in horizons]),
+        _fixed=_matrix(table, [column for column in own if _HORIZON not in column]),
+        _ahead=np.stack(
+            [_matrix(table, [column.replace(_HORIZON, str(h)) for column in ahead]) for h in horizons], axis=1
+        ),
+        _calendar=_matrix(calendar, [f["column"] for f in features if f["view"] == "calendar"]),
+        _first_week=weeks[0],
+    )
+
+
+def _matrix(table: pa.Table, columns: list[str]) -> Floats:
+    """Returns columns side by side, [rows, columns]; null becomes NaN."""
+    arrays = [table[column].to_numpy().astype(np.float64, copy=False) for column in columns]
+    return np.stack(arrays, axis=1) if arrays else np.empty((len(table), 0))

@@ -1,0 +1,249 @@
+"""The job as Ray starts it: a process, a folder, and what the TypeScript side reads of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evaluate_folders import (
+    DATASET,
+    HORIZONS,
+    WEEK,
+    WEEKS,
+    YEAR,
+    Sales,
+    toy_sales,
+    write_model,
+    write_oracle,
+    write_training_data,
+)
+
+from shelfcast.calendar import is_holiday
+from shelfcast.evaluate.__main__ import run
+from shelfcast.job import UserError
+
+PROJECT = Path(__file__).resolve().parents[3]
+TEST_WEEKS = 4
+CANDIDATE = {"last_year": 1.0, "is_holiday": 500.0}
+CHAMPION = {"week_of_year": 1.0, "sales_0": 1.0}
+
+
+def write_inputs(root: Path) -> dict[str, Any]:
+    """Returns the spec of a whole run: candidate, champion and oracle."""
+    return {
+        "snapshot": {
+            "id": "toy-1-0123456789ab",
+            "dataset": DATASET,
+            "lastWeek": WEEKS[-1].isoformat(),
+        },
+        "trainingDataUri": write_training_data(root / "data", toy_sales()).as_uri(),
+        "oracleUri": write_oracle(root / "oracle.parquet", toy_sales()).as_uri(),
+        "horizonWeeks": HORIZONS,
+        "testWeeks": TEST_WEEKS,
+        "candidateUri": write_model(root / "candidate", CANDIDATE).as_uri(),
+        "championUri": write_model(root / "champion", CHAMPION).as_uri(),
+    }
+
+
+def run_job(folder: Path, spec: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    folder.mkdir()
+    (folder / "spec.json").write_text(json.dumps(spec))
+    command = [sys.executable, "-m", "shelfcast.evaluate", "--dir", folder.as_uri()]
+    return subprocess.run(command, cwd=PROJECT / "ml", capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return write_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture(scope="module")
+def job(inputs: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("jobs") / "evaluate with a space"
+    done = run_job(folder, inputs)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def by_hand(horizons: range) -> dict[str, dict[str, float]]:
+    """Returns wmae, wape, bias and rows of each forecaster, row by row from the sales."""
+    sales = toy_sales()
+    rows: list[tuple[float, float, dict[str, float]]] = []
+    for (store, dept, week), actual in sales.items():
+        for h in horizons:
+            origin, year_before = week - h * WEEK, week - YEAR
+            known = (store, dept, origin) in sales and (store, dept, year_before) in sales
+            if week < WEEKS[-TEST_WEEKS] or not known:
+                continue
+            keys = 7 * store + 3 * dept + h
+            last_year, last_week = sales[store, dept, year_before], sales[store, dept, origin]
+            forecasts = {
+                "candidate": last_year + 500 * is_holiday(week) + keys,
+                "champion": week.isocalendar().week + last_week + keys,
+                "last_week": last_week,
+                "same_week_last_year": last_year,
+                "oracle": actual,
+            }
+            rows.append((actual, 5.0 if is_holiday(week) else 1.0, forecasts))
+    return {
+        name: {
+            "wmae": sum(w * abs(f[name] - a) for a, w, f in rows) / sum(w for _, w, _ in rows),
+            "wape": sum(abs(f[name] - a) for a, _, f in rows) / sum(abs(a) for a, _, _ in rows),
+            "bias": sum(f[name] - a for a, _, f in rows) / len(rows),
+            "rows": len(rows),
+        }
+        for name in rows[0][2]
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "horizons"), [("overall", range(1, HORIZONS + 1)), ("oneWeekAhead", range(1, 2))]
+)
+def test_result_is_what_a_loop_over_the_sales_gives(job: Path, part: str, horizons: range) -> None:
+    found = read(job / "result.json")[part]
+    wanted = by_hand(horizons)
+    assert found.keys() == wanted.keys()
+    for name, metrics in wanted.items():
+        assert {key: found[name][key] for key in metrics} == pytest.approx(metrics, rel=1e-6), name
+        assert (found[name]["coverage80"] is None) == (name not in ("candidate", "champion"))
+    assert found["oracle"]["wmae"] == 0
+
+
+def test_test_weeks_are_the_last_of_the_snapshot(job: Path) -> None:
+    result = read(job / "result.json")
+    assert result["testFirstWeek"] == WEEKS[-TEST_WEEKS].isoformat()
+    assert result["testLastWeek"] == WEEKS[-1].isoformat()
+    weeks = {json.loads(line)["targetWeek"] for line in (job / "evidence.jsonl").read_text().splitlines()}
+    assert weeks == {week.isoformat() for week in WEEKS[-TEST_WEEKS:]}
+
+
+def test_slices_divide_the_rows(job: Path) -> None:
+    result = read(job / "result.json")
+    rows = {name: {by["rows"] for by in scores.values()} for name, scores in result["slices"].items()}
+    total = result["overall"]["candidate"]["rows"]
+    assert all(len(counts) == 1 for counts in rows.values()), "forecasters are scored on different rows"
+    for kind, values in {
+        "store_type": "ABC",
+        "holiday": ("true", "false"),
+        "volume": ("low", "medium", "high"),
+        "horizon": "123",
+    }.items():
+        assert sum(rows[f"{kind}={value}"].copy().pop() for value in values) == total
+    assert len(rows) == 3 + 2 + 3 + HORIZONS
+
+
+def test_rows_left_out_are_in_report_and_progress(job: Path) -> None:
+    metrics = read(job / "report" / "metrics.json")
+    reason = "no sales are known 52 weeks before the target week"
+    assert metrics["rows"] == {
+        "found": metrics["rows"]["scored"] + HORIZONS,
+        "scored": metrics["overall"]["candidate"]["rows"],
+        "leftOut": [{"forecaster": "same_week_last_year", "reason": reason, "rows": HORIZONS}],
+    }
+    progress = [json.loads(line) for line in (job / "progress.jsonl").read_text().splitlines()]
+    assert any(reason in line["message"] and line["message"].startswith("3 of 72 rows") for line in progress)
+    assert progress[-1]["fraction"] == 1.0
+    assert "candidate $" in progress[-1]["message"]
+
+
+def test_report_holds_the_plots(job: Path) -> None:
+    report = read(job / "result.json")["reportUri"]
+    assert report == (job / "report").as_uri()
+    for name in ("residuals.png", "errors-by-horizon.png"):
+        assert (job / "report" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_typescript_reads_all_of_it(job: Path) -> None:
+    script = f"""
+        import {{ readFileSync }} from 'node:fs';
+        import {{ evaluateResultSchema, evidenceRowSchema, jobProgressSchema }} from './contracts/jobs.ts';
+        const read = (name) => readFileSync({json.dumps(str(job))} + '/' + name, 'utf8');
+        const lines = (name) => read(name).trim().split('\\n').map((line) => JSON.parse(line));
+        evaluateResultSchema.parse(JSON.parse(read('result.json')));
+        lines('progress.jsonl').forEach((line) => jobProgressSchema.parse(line));
+        console.log(lines('evidence.jsonl').map((line) => evidenceRowSchema.parse(line)).length);
+    """
+    command = ["node", "--import", "tsx", "--input-type=module", "--eval", script]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == read(job / "result.json")["overall"]["candidate"]["rows"]
+
+
+def test_two_runs_give_the_same_bytes(job: Path, inputs: dict[str, Any], tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    assert run_job(again, inputs).returncode == 0
+    for name in ("evidence.jsonl", "report/metrics.json"):
+        assert (again / name).read_bytes() == (job / name).read_bytes()
+
+
+def test_a_damaged_champion_is_the_users_to_mend(tmp_path: Path) -> None:
+    spec = write_inputs(tmp_path)
+    with (tmp_path / "champion" / "model.onnx").open("ab") as file:
+        file.write(b"\0")
+    done = run_job(tmp_path / "job", spec)
+    assert done.returncode == 2, done.stderr
+    assert not (tmp_path / "job" / "result.json").exists()
+    error = read(tmp_path / "job" / "error.json")
+    assert error["type"] == "InvalidInput"
+    assert error["message"].startswith(f"the champion in {tmp_path / 'champion'} is damaged")
+
+
+def refused(spec: dict[str, Any], folder: Path) -> UserError:
+    with pytest.raises(UserError) as caught:
+        run(spec, folder)
+    return caught.value
+
+
+def test_test_weeks_without_sales_are_bad_data(inputs: dict[str, Any], tmp_path: Path) -> None:
+    last_week = (WEEKS[-1] + 60 * WEEK).isoformat()
+    error = refused({**inputs, "snapshot": {**inputs["snapshot"], "lastWeek": last_week}}, tmp_path)
+    assert error.type == "BadData"
+    assert f"to {last_week} can be forecast" in str(error)
+
+
+def test_more_weeks_ahead_than_there_are_features_for(inputs: dict[str, Any], tmp_path: Path) -> None:
+    error = refused({**inputs, "horizonWeeks": HORIZONS + 1}, tmp_path)
+    assert error.type == "InvalidInput"
+    assert "asked for 4 weeks ahead" in str(error)
+
+
+def test_fewer_weeks_ahead_are_scored_alone(inputs: dict[str, Any], tmp_path: Path) -> None:
+    result = run({**inputs, "horizonWeeks": 1}, tmp_path)
+    assert result["overall"] == result["oneWeekAhead"]
+
+
+def test_a_candidate_that_answers_too_few_weeks_ahead(inputs: dict[str, Any], tmp_path: Path) -> None:
+    short = write_model(tmp_path / "short", CANDIDATE, horizon_weeks=2)
+    error = refused({**inputs, "candidateUri": short.as_uri()}, tmp_path)
+    assert error.type == "CandidateFailed"
+    assert "answers 2 weeks ahead, the run asks for 3" in str(error)
+
+
+def test_a_first_model_has_no_champion_and_real_data_no_oracle(
+    inputs: dict[str, Any], tmp_path: Path
+) -> None:
+    result = run({**inputs, "championUri": None, "oracleUri": None}, tmp_path)
+    assert set(result["overall"]) == {"candidate", "last_week", "same_week_last_year"}
+
+
+def test_sales_of_a_target_week_change_no_forecast_of_it(inputs: dict[str, Any], tmp_path: Path) -> None:
+    changed: Sales = {key: value * (9 if key[2] == WEEKS[-1] else 1) for key, value in toy_sales().items()}
+    data = write_training_data(tmp_path / "data", changed)
+    (tmp_path / "job").mkdir()
+    run({**inputs, "trainingDataUri": data.as_uri()}, tmp_path / "job")
+    rows = [json.loads(line) for line in (tmp_path / "job" / "evidence.jsonl").read_text().splitlines()]
+    last = [row for row in rows if row["targetWeek"] == WEEKS[-1].isoformat()]
+    assert last
+    for row in last:
+        year_before = toy_sales()[row["store"], row["dept"], WEEKS[-1] - YEAR]
+        middle = year_before + 500 + 7 * row["store"] + 3 * row["dept"] + row["horizon"]
+        assert row["expected"][1] == pytest.approx(middle)
+        assert row["actual"] == changed[row["store"], row["dept"], WEEKS[-1]]

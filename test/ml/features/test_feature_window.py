@@ -1,0 +1,96 @@
+import pytest
+from feature_samples import Externals, Sales, tables_of, week
+from raw_batches import add_batch
+
+from shelfcast.database import connect
+from shelfcast.features.materialization import Window, choose_window, move_watermark
+
+ALL = Window(week(0), week(10))
+SALES: Sales = {(1, 1, number): 1.0 for number in range(11)}
+EXTERNALS: Externals = {(1, number): [1.0] * 9 for number in range(11)}
+
+
+def window_after(
+    url: str, dataset: str, sales: Sales, externals: Externals, weeks: Window = ALL, everything: bool = False
+) -> Window:
+    """Returns the window of a second batch after the watermark of the first."""
+    project = f"shelfcast_{dataset}"
+    first = add_batch(url, dataset, tables_of(SALES, EXTERNALS))
+    with connect(url) as connection:
+        move_watermark(connection, project, week(10), first["id"])
+        second = first
+        if sales or externals:
+            second = add_batch(url, dataset, tables_of(sales or {(9, 9, 99): 1.0}, externals))
+        return choose_window(connection, project, dataset, second["batchId"], weeks, everything)
+
+
+def test_a_first_run_takes_all_weeks(database_url: str) -> None:
+    batch = add_batch(database_url, "window_first", tables_of(SALES, EXTERNALS))
+    with connect(database_url) as connection:
+        found = choose_window(connection, "shelfcast_none", "window_first", batch["batchId"], ALL, False)
+    assert found == ALL
+
+
+def test_the_same_snapshot_takes_its_last_week(database_url: str) -> None:
+    assert window_after(database_url, "window_same", {}, {}) == Window(week(10), week(10))
+
+
+def test_new_weeks_are_all_that_is_taken(database_url: str) -> None:
+    sales = {(1, 1, 11): 2.0, (1, 1, 12): 2.0}
+    weeks = Window(week(0), week(12))
+    assert window_after(database_url, "window_new", sales, {}, weeks) == Window(week(11), week(12))
+
+
+def test_batches_after_the_snapshot_do_not_count(database_url: str) -> None:
+    first = add_batch(database_url, "window_later", tables_of(SALES, EXTERNALS))
+    second = add_batch(database_url, "window_later", tables_of({(1, 1, 11): 2.0}, {}))
+    add_batch(database_url, "window_later", tables_of({(1, 1, 2): 2.0}, {(1, 2): [3.0] * 9}))
+    with connect(database_url) as connection:
+        move_watermark(connection, "shelfcast_window_later", week(10), first["id"])
+        weeks = Window(week(0), week(11))
+        found = choose_window(
+            connection, "shelfcast_window_later", "window_later", second["batchId"], weeks, False
+        )
+    assert found == Window(week(11), week(11))
+
+
+@pytest.mark.parametrize("late", [10, 4])
+def test_a_late_correction_takes_the_weeks_from_it_on(database_url: str, late: int) -> None:
+    dataset = f"window_late_{late}"
+    assert window_after(database_url, dataset, {(1, 1, late): 9.0}, {}) == Window(week(late), week(10))
+
+
+def test_a_correction_of_externals_counts_too(database_url: str) -> None:
+    found = window_after(database_url, "window_externals", {}, {(1, 7): [2.0] * 9})
+    assert found == Window(week(7), week(10))
+
+
+def test_weeks_outside_the_snapshot_do_not_widen_the_window(database_url: str) -> None:
+    found = window_after(database_url, "window_outside", {}, {(1, 70): [2.0] * 9})
+    assert found == Window(week(10), week(10))
+
+
+def test_changed_definitions_take_all_weeks(database_url: str) -> None:
+    assert window_after(database_url, "window_definitions", {}, {}, everything=True) == ALL
+
+
+def test_an_older_snapshot_takes_all_weeks(database_url: str) -> None:
+    older = add_batch(database_url, "window_older", tables_of(SALES, EXTERNALS))
+    newer = add_batch(database_url, "window_older", tables_of({(1, 1, 10): 7.0}, {}))
+    with connect(database_url) as connection:
+        move_watermark(connection, "shelfcast_window_older", week(10), newer["id"])
+        assert (
+            choose_window(connection, "shelfcast_window_older", "window_older", older["batchId"], ALL, False)
+            == ALL
+        )
+
+
+def test_other_data_sets_do_not_count(database_url: str) -> None:
+    first = add_batch(database_url, "window_mine", tables_of(SALES, EXTERNALS))
+    other = add_batch(database_url, "window_other", tables_of({(1, 1, 3): 7.0}, {}))
+    with connect(database_url) as connection:
+        move_watermark(connection, "shelfcast_window_mine", week(10), first["id"])
+        found = choose_window(
+            connection, "shelfcast_window_mine", "window_mine", other["batchId"], ALL, False
+        )
+    assert found == Window(week(10), week(10))

@@ -1,0 +1,291 @@
+"""The features job on a real Ray, a real PostgreSQL and Feast itself."""
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import ray
+from feature_samples import Externals, Sales, random_externals, tables_of, week
+from psycopg import sql
+from raw_batches import add_batch
+
+from shelfcast.database import connect
+from shelfcast.features import cluster, feast_repository, materialization
+from shelfcast.features.build import build_features
+from shelfcast.features.definitions import feature_set_version, view_columns
+from shelfcast.features.offline_tables import JOIN_KEYS, table_name
+from shelfcast.job import UserError
+
+HORIZON = 2
+WEEKS = 60
+#: The series (3, 2) ends before the others.
+ENDED = (3, 2, 40)
+
+
+@pytest.fixture(scope="module")
+def ray_address() -> Iterator[str]:
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # stay on loopback
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=100_000_000,
+        log_to_driver=False,
+        _node_ip_address="127.0.0.1",
+    )
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
+
+
+@pytest.fixture
+def url(database_url: str, ray_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("RAY_ADDRESS", ray_address)
+    return database_url
+
+
+def small_snapshot() -> tuple[Sales, Externals]:
+    rng = np.random.default_rng(2)
+    keys = [(s, d, n) for s in (1, 2, 3) for d in (1, 2) for n in range(WEEKS)]
+    kept = [key for key in keys if key <= ENDED or key[:2] != ENDED[:2]]
+    return {key: round(float(rng.gamma(2, 300)), 2) for key in kept}, random_externals(rng, WEEKS)
+
+
+def run(snapshot: dict[str, Any], folder: Path, horizon_weeks: int = HORIZON) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    return build_features(spec_of(snapshot, horizon_weeks), folder)
+
+
+def spec_of(snapshot: dict[str, Any], horizon_weeks: int = HORIZON) -> dict[str, Any]:
+    project = f"shelfcast_{snapshot['dataset']}"
+    return {"snapshot": snapshot, "feastProject": project, "horizonWeeks": horizon_weeks}
+
+
+def query(url: str, statement: str, schema: str, project: str, view: str) -> list[tuple[Any, ...]]:
+    with connect(url) as connection:
+        table = sql.Identifier(schema, table_name(project, view))
+        keys = sql.SQL(", ").join(map(sql.Identifier, JOIN_KEYS[view]))
+        return connection.execute(sql.SQL(statement).format(table=table, keys=keys)).fetchall()
+
+
+def online_rows(url: str, project: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Returns all that is online, but for when it was written."""
+    statement = "select entity_key, feature_name, value, event_ts from {table} order by 1, 2"
+    return {view: query(url, statement, "feast_online", project, view) for view in view_columns(HORIZON)}
+
+
+def offline_counts(url: str, project: str) -> list[Any]:
+    statement = "select count(*) from {table}"
+    return [query(url, statement, "feast_offline", project, view) for view in view_columns(HORIZON)]
+
+
+def watermark(url: str, project: str) -> tuple[date, str] | None:
+    with connect(url) as connection:
+        return connection.execute(
+            "select watermark, snapshot_id from ops.feature_watermark where feast_project = %s", [project]
+        ).fetchone()
+
+
+def newest_offline(url: str, project: str, view: str) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Returns the newest row of each entity, by its join keys."""
+    statement = "select distinct on ({keys}) * from {table} order by {keys}, event_timestamp desc"
+    width = len(JOIN_KEYS[view])
+    names = [*JOIN_KEYS[view], "event_timestamp", "created", *view_columns(HORIZON)[view]]
+    rows = query(url, statement, "feast_offline", project, view)
+    return {row[:width]: dict(zip(names, row, strict=True)) for row in rows}
+
+
+def entity_key(entity: dict[str, int | str]) -> bytes:
+    """Returns Feast's entity key, version 3, as the predictor encodes it: int64 is 4, a string 2."""
+
+    def field(type_: int, value: bytes) -> bytes:
+        return struct.pack("<II", type_, len(value)) + value
+
+    values = [
+        field(2, value.encode()) if isinstance(value, str) else field(4, struct.pack("<q", value))
+        for _, value in sorted(entity.items())
+    ]
+    names = [field(2, name.encode()) for name in sorted(entity)]
+    return struct.pack("<I", len(entity)) + b"".join(names + values)
+
+
+def assert_online_is_the_newest_offline(url: str, project: str, version: str) -> None:
+    """Reads every series through Feast's SDK, and compares each value and event time."""
+    newest = {view: newest_offline(url, project, view) for view in view_columns(HORIZON)}
+    store = feast_repository.open_store(project, url)
+    service = store.get_feature_service(feast_repository.service_name(version))
+    some_week = next(iter(newest["calendar"]))[0]
+    keys = [{"store": s, "dept": d, "week": some_week} for s, d in newest["sales_history"]]
+    keys += [{**keys[0], "week": w} for (w,) in newest["calendar"]]
+    answer = store.get_online_features(features=service, entity_rows=keys).to_dict()
+    for place, key in enumerate(keys):
+        for view, columns in view_columns(HORIZON).items():
+            row = newest[view][tuple(key[name] for name in JOIN_KEYS[view])]
+            assert {c: answer[c][place] for c in columns} == {c: row[c] for c in columns}, (view, key)
+    for view, columns in view_columns(HORIZON).items():
+        stored = query(url, "select distinct entity_key from {table}", "feast_online", project, view)
+        entities = [dict(zip(JOIN_KEYS[view], key, strict=True)) for key in newest[view]]
+        assert {row[0] for row in stored} == {entity_key(entity) for entity in entities}
+        offline = Counter(row["event_timestamp"] for row in newest[view].values())
+        online = query(url, "select event_ts from {table}", "feast_online", project, view)
+        assert Counter(row[0] for row in online) == Counter({t: n * len(columns) for t, n in offline.items()})
+
+
+def assert_offline_is_the_training_data(url: str, project: str, folder: Path) -> None:
+    """Compares all rows of ``sales_history``, exactly."""
+    columns = view_columns(HORIZON)["sales_history"]
+    statement = "select * from {table} order by {keys}, event_timestamp"
+    offline = query(url, statement, "feast_offline", project, "sales_history")
+    assert len({row[3] for row in offline}) == 1, "all rows are of one replacement"
+    files = pa.concat_tables(pq.read_table(path) for path in sorted(folder.glob("series-*.parquet")))
+    rows = files.sort_by([("store", "ascending"), ("dept", "ascending"), ("origin", "ascending")])
+    assert [(*row[:2], row[2].date(), *row[4:]) for row in offline] == [
+        tuple(row.values()) for row in rows.select(["store", "dept", "origin", *columns]).to_pylist()
+    ]
+
+
+def test_what_is_online_is_the_newest_offline_row(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "CELLS_PER_TASK", 200)
+    snapshot = add_batch(url, "job_first", tables_of(*small_snapshot()))
+    project = "shelfcast_job_first"
+    result = run(snapshot, tmp_path / "first")
+    assert result == {
+        "featureSetVersion": feature_set_version(HORIZON),
+        "trainingDataUri": (tmp_path / "first").as_uri(),
+        "offlineRows": len(small_snapshot()[0]),
+        "onlineEntities": 6,
+        "windowStart": week(0).isoformat(),
+        "windowEnd": week(WEEKS - 1).isoformat(),
+    }
+    assert_online_is_the_newest_offline(url, project, result["featureSetVersion"])
+    assert_offline_is_the_training_data(url, project, tmp_path / "first")
+    assert watermark(url, project) == (week(WEEKS - 1), snapshot["id"])
+    times = query(url, "select distinct event_ts from {table}", "feast_online", project, "sales_history")
+    assert {row[0].date() for row in times} == {week(WEEKS - 1), week(ENDED[2])}
+
+
+def test_a_repeated_run_adds_nothing(url: str, tmp_path: Path) -> None:
+    snapshot = add_batch(url, "job_again", tables_of(*small_snapshot()))
+    project = "shelfcast_job_again"
+    first = run(snapshot, tmp_path / "first")
+    online, offline = online_rows(url, project), offline_counts(url, project)
+    again = run(snapshot, tmp_path / "again")
+    assert again["windowStart"] == again["windowEnd"] == week(WEEKS - 1).isoformat()
+    assert again["offlineRows"] == first["offlineRows"]
+    assert online_rows(url, project) == online
+    assert offline_counts(url, project) == offline
+
+
+def test_new_weeks_and_late_corrections_come_online_and_an_ended_series_stays(
+    url: str, tmp_path: Path
+) -> None:
+    sales, externals = small_snapshot()
+    first = add_batch(url, "job_week", tables_of(sales, externals))
+    run(first, tmp_path / "first")
+    new = {(s, d, WEEKS): 77.0 for s, d, n in sales if n == WEEKS - 1 and (s, d) != (2, 2)}
+    second = add_batch(url, "job_week", tables_of(new | {(1, 1, WEEKS - 1): 4444.0}, {}))
+    result = run(second, tmp_path / "second")
+    project = "shelfcast_job_week"
+    assert result["windowStart"] == week(WEEKS - 1).isoformat()
+    assert result["windowEnd"] == week(WEEKS).isoformat()
+    assert result["onlineEntities"] == 5
+    assert_online_is_the_newest_offline(url, project, result["featureSetVersion"])
+    newest = newest_offline(url, project, "sales_history")
+    assert newest[1, 1]["lag_1"] == 4444
+    assert newest[2, 2]["event_timestamp"].date() == week(WEEKS - 1)
+    assert newest[3, 2]["event_timestamp"].date() == week(ENDED[2])
+    assert watermark(url, project) == (week(WEEKS), second["id"])
+
+
+def test_other_definitions_are_registered_and_all_rows_materialized(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = add_batch(url, "job_change", tables_of(*small_snapshot()))
+    project = "shelfcast_job_change"
+    run(snapshot, tmp_path / "one", horizon_weeks=1)
+    store = feast_repository.open_store(project, url)
+    columns = {field.name for field in store.get_feature_view("sales_history").features}
+    assert "last_year_h1" in columns
+    assert "last_year_h2" not in columns
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(
+            materialization, "materialize", lambda *_: (_ for _ in ()).throw(InterruptedError)
+        )
+        with pytest.raises(InterruptedError):
+            run(snapshot, tmp_path / "two", horizon_weeks=2)
+    result = run(snapshot, tmp_path / "two", horizon_weeks=2)
+    assert result["windowStart"] == week(0).isoformat()
+    assert [s.name for s in store.list_feature_services()] == [f"features_{result['featureSetVersion']}"]
+    assert_online_is_the_newest_offline(url, project, result["featureSetVersion"])
+
+
+def test_a_killed_job_keeps_the_watermark_and_the_next_one_puts_all_right(url: str, tmp_path: Path) -> None:
+    sales, externals = small_snapshot()
+    first = add_batch(url, "job_kill", tables_of(sales, externals))
+    project = "shelfcast_job_kill"
+    run(first, tmp_path / "first")
+    changed = {(s, d, n): v + 1 for (s, d, n), v in sales.items() if n >= 30}
+    second = add_batch(url, "job_kill", tables_of(changed, externals))
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    (folder / "spec.json").write_text(json.dumps(spec_of(second)))
+    before = online_rows(url, project)
+    command = [sys.executable, "-m", "shelfcast.features", "--dir", folder.as_uri()]
+    with subprocess.Popen(command) as process:
+        while online_rows(url, project)["sales_history"] == before["sales_history"]:
+            assert process.poll() is None, "the job ended before it was killed"
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not (folder / "result.json").exists()
+    assert watermark(url, project) == (week(WEEKS - 1), first["id"])
+
+    result = run(second, tmp_path / "second")
+    assert_online_is_the_newest_offline(url, project, result["featureSetVersion"])
+    assert watermark(url, project) == (week(WEEKS - 1), second["id"])
+    # As if there had been one run of all rows.
+    run(add_batch(url, "job_whole", tables_of(sales | changed, externals)), tmp_path / "whole")
+    assert online_rows(url, project) == online_rows(url, "shelfcast_job_whole")
+
+
+def test_a_write_that_feast_only_logs_fails_the_job(url: str, tmp_path: Path) -> None:
+    sales, externals = small_snapshot()
+    first = add_batch(url, "job_fail", tables_of(sales, externals))
+    run(first, tmp_path / "first")
+    with connect(url) as connection:
+        connection.execute(
+            "alter table feast_online.shelfcast_job_fail_store_externals add check (event_ts < '2025-02-27')"
+        )
+    second = add_batch(url, "job_fail", tables_of({(s, 1, WEEKS): 3.0 for s in (1, 2, 3)}, {}))
+    with pytest.raises(
+        RuntimeError, match=r"0 values of store_externals .* but 3 entities have 9 features each"
+    ):
+        run(second, tmp_path / "second")
+    assert watermark(url, "shelfcast_job_fail") == (week(WEEKS - 1), first["id"])
+
+
+def test_a_horizon_that_needs_the_future_is_refused(url: str, tmp_path: Path) -> None:
+    snapshot = add_batch(url, "job_horizon", tables_of(*small_snapshot()))
+    with pytest.raises(UserError, match=r"horizonWeeks is 52; it must be 1 to 51") as refused:
+        run(snapshot, tmp_path / "far", horizon_weeks=52)
+    assert refused.value.type == "InvalidInput"
+
+
+def test_a_database_in_another_time_zone_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGTZ", "Europe/Berlin")
+    with pytest.raises(UserError, match=r"is Europe/Berlin; set it with: alter database"):
+        feast_repository.open_store("shelfcast_zone", url)

@@ -1,0 +1,160 @@
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from feature_samples import FIRST_WEEK, Tables, random_tables, tables_of, week
+
+from shelfcast import calendar
+from shelfcast.features import definitions, training_data
+from shelfcast.features.definitions import (
+    CALENDAR,
+    STORE_ATTRIBUTES,
+    STORE_EXTERNALS,
+    feature_set_version,
+    model_features,
+    sales_history_columns,
+    view_columns,
+)
+from shelfcast.job import UserError
+
+HORIZON = 3
+WEEKS = 70
+
+
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    return random_tables(seed=1, series=50, weeks=WEEKS)
+
+
+@pytest.fixture(scope="module")
+def folder(tables: Tables, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("training-data")
+    training_data.write(directory, tables.sales, tables.store_weeks, tables.stores, HORIZON)
+    return directory
+
+
+def rows_of(folder: Path) -> pd.DataFrame:
+    return pd.concat([pq.read_table(path).to_pandas() for path in sorted(folder.glob("series-*.parquet"))])
+
+
+def test_there_are_sixteen_files_with_the_contract_s_columns(folder: Path) -> None:
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["calendar.parquet", "features.json", *(f"series-{n:02}.parquet" for n in range(16))]
+    doubles = [*sales_history_columns(HORIZON), *STORE_EXTERNALS, *STORE_ATTRIBUTES]
+    expected = pa.schema(
+        [("store", pa.int64()), ("dept", pa.int64()), ("origin", pa.date32())]
+        + [(name, pa.float64()) for name in [*doubles, "target_h1", "target_h2", "target_h3"]]
+    )
+    for path in folder.glob("series-*.parquet"):
+        assert pq.read_schema(path).equals(expected), path.name
+
+
+def test_every_row_of_sales_is_one_origin_in_order_and_a_series_is_in_one_file(
+    folder: Path, tables: Tables
+) -> None:
+    seen: dict[tuple[int, int], Path] = {}
+    for path in folder.glob("series-*.parquet"):
+        rows = pq.read_table(path).to_pandas()
+        assert rows[["store", "dept", "origin"]].apply(tuple, axis=1).is_monotonic_increasing
+        for series in set(zip(rows["store"], rows["dept"], strict=True)):
+            assert seen.setdefault(series, path) == path
+    assert len(seen) > 2 * training_data.SERIES_FILES
+    keys = rows_of(folder)[["store", "dept", "origin"]].apply(tuple, axis=1)
+    sales = tables.sales.to_pandas()[["store", "dept", "week"]].apply(tuple, axis=1)
+    assert sorted(keys) == sorted(sales)
+
+
+def test_missing_values_are_null_and_never_nan_in_the_file(folder: Path) -> None:
+    for path in folder.glob("series-*.parquet"):
+        table = pq.read_table(path)
+        for name in table.column_names[3:]:
+            assert not pc.any(pc.is_nan(table[name])).as_py(), name
+
+
+def test_targets_are_the_sales_of_the_weeks_after_the_origin(folder: Path, tables: Tables) -> None:
+    sales = {
+        (row["store"], row["dept"], row["week"]): row["weekly_sales"] for row in tables.sales.to_pylist()
+    }
+    unknown = 0
+    for row in rows_of(folder).itertuples():
+        for h in range(1, HORIZON + 1):
+            expected = sales.get((row.store, row.dept, row.origin + timedelta(weeks=h)))
+            unknown += expected is None
+            # + 0.0: of the two zeros there is only the positive one.
+            value = np.nan if expected is None else expected + 0.0
+            np.testing.assert_equal(getattr(row, f"target_h{h}"), value)
+    assert unknown > 0
+
+
+def test_store_columns_are_those_of_the_store_and_origin(folder: Path, tables: Tables) -> None:
+    known = {(row["store"], row["week"]): row for row in tables.store_weeks.to_pylist()}
+    absent = 0
+    for row in rows_of(folder).itertuples():
+        expected = known.get((row.store, row.origin), dict.fromkeys(STORE_EXTERNALS))
+        absent += (row.store, row.origin) not in known
+        for name in STORE_EXTERNALS:
+            value = expected[name]
+            np.testing.assert_equal(getattr(row, name), np.nan if value is None else value)
+        assert (row.type_code, row.size) == {1: (1, 1e5), 2: (2, 2e5), 3: (3, 3e5), 4: (1, 4e5)}[row.store]
+    assert absent > 0
+
+
+def test_the_calendar_reaches_sixty_weeks_beyond_the_snapshot(folder: Path) -> None:
+    table = pq.read_table(folder / "calendar.parquet")
+    assert table.schema.equals(pa.schema([("week", pa.date32()), *((name, pa.int64()) for name in CALENDAR)]))
+    weeks = table["week"].to_pylist()
+    assert weeks == [week(n) for n in range(WEEKS + 60)]
+    assert table.to_pylist()[50] == {"week": week(50), **calendar.calendar_features(week(50))}
+
+
+def test_features_json_says_what_a_model_may_use(folder: Path) -> None:
+    description = json.loads((folder / "features.json").read_text())
+    assert description == {
+        "featureSetVersion": feature_set_version(HORIZON),
+        "horizonWeeks": HORIZON,
+        "features": model_features(),
+    }
+    views = view_columns(HORIZON)
+    for feature in description["features"]:
+        for h in range(1, HORIZON + 1):
+            assert feature["column"].replace("{horizon}", str(h)) in views[feature["view"]]
+
+
+def test_fewer_series_than_files_leave_files_without_rows(tmp_path: Path) -> None:
+    tables = tables_of({(1, 1, 0): 5.0, (1, 1, 1): 6.0}, {})
+    training_data.write(tmp_path, tables.sales, tables.store_weeks, tables.stores, 1)
+    counts = [pq.read_metadata(tmp_path / f"series-{n:02}.parquet").num_rows for n in range(16)]
+    assert counts == [2, *[0] * 15]
+    assert rows_of(tmp_path)["temperature"].isna().all()
+
+
+def test_the_version_changes_with_a_formula_and_not_with_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = feature_set_version(HORIZON)
+    assert version != feature_set_version(HORIZON + 1)
+    assert len(version) == 12
+    plain = definitions.inspect.getsource
+    monkeypatch.setattr(
+        definitions.inspect, "getsource", lambda m: "# a remark\n" + plain(m).replace("Returns", "Gives")
+    )
+    assert feature_set_version(HORIZON) == version
+    monkeypatch.setattr(definitions.inspect, "getsource", lambda m: plain(m).replace("count - 1", "count"))
+    assert feature_set_version(HORIZON) != version
+
+
+def test_stores_that_break_a_rule_are_refused() -> None:
+    tables = tables_of({(1, 1, 0): 5.0, (2, 1, 0): 6.0}, {(1, 0): [1.0] * 9})
+    sales, store_weeks, stores = tables.sales, tables.store_weeks, tables.stores
+    with pytest.raises(UserError, match="stores 1, 2 have sales but no type and size"):
+        training_data.prepare(sales, store_weeks, stores.slice(2))
+    wrong = stores.set_column(1, "type", pa.array(["A", "b", "C", "A"]))
+    with pytest.raises(UserError, match="store 2 has the type 'b'; it must be a letter A to Z"):
+        training_data.prepare(sales, store_weeks, wrong)
+    odd = store_weeks.set_column(1, "week", pa.array([FIRST_WEEK + timedelta(days=2)]))
+    with pytest.raises(UserError, match="store week 2024-01-07 is not whole weeks from the first sales week"):
+        training_data.prepare(sales, odd, stores)
