@@ -1,28 +1,18 @@
-/** The command line, `npx shelfcast`; `npm start` and `npm stop` are its `start` and `stop`. */
-import { Command, InvalidArgumentError } from 'commander';
-import { DEFAULT_MODEL_NAME, pipelineWorkflowId } from '../contracts/names.ts';
-import type { PipelineInput } from '../contracts/pipeline.ts';
+/**
+ * The command line, `npx shelfcast`; `npm start` and `npm stop` are its `start` and `stop`.
+ * Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 the candidate was not promoted.
+ */
+import { Command } from 'commander';
+import { DEFAULT_MODEL_NAME } from '../contracts/names.ts';
 import { down, refreshEndpoints, up } from '../infra/local/services.ts';
 import type { PipelineHandle, Shelfcast } from './client.ts';
 import { connect, PipelineError } from './client.ts';
 import { readLocalConfig } from './config.ts';
-import { follow } from './follow.ts';
-import { report } from './report.ts';
+import { print, tell } from './output.ts';
 import type { InputOptions } from './run-input.ts';
 import { inputOf } from './run-input.ts';
+import { followAndReport, printRun, runOnce } from './run-once.ts';
 import { DEFAULT_CRON } from './schedules.ts';
-
-/** Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 the candidate was not promoted. */
-const NOT_PROMOTED = 3;
-
-const began = Date.now();
-const tell = (line: string): void => {
-  const seconds = ((Date.now() - began) / 1_000).toFixed(1).padStart(6);
-  process.stderr.write(`${seconds} s  ${line}\n`);
-};
-const print = (text: string): void => {
-  process.stdout.write(`${text}\n`);
-};
 
 const program = new Command('shelfcast')
   .description('Weekly demand forecasts: ingest, features, train, evaluate, rollout, monitor')
@@ -154,8 +144,7 @@ for (const [name, description] of [
 try {
   await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof Error) || error instanceof InvalidArgumentError) throw error;
-  process.stderr.write(`${error.message}\n`);
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = error instanceof PipelineError && error.type === 'InvalidInput' ? 2 : 1;
 }
 
@@ -178,55 +167,4 @@ function onRunning(model: string, work: (run: PipelineHandle) => Promise<void>):
     if (run === null) throw new PipelineError('NotFound', `no run of ${model} is going on`);
     await work(run);
   });
-}
-
-/** Goes on with a run that is under way, shows one that ended well with the same input, or starts one. */
-async function runOnce(shelfcast: Shelfcast, input: PipelineInput): Promise<void> {
-  const model = input.modelName ?? DEFAULT_MODEL_NAME;
-  const running = await shelfcast.runningPipeline(model);
-  if (running !== null) {
-    tell(`going on with the run ${running.workflowId}`);
-    const isOurs = isSame((await running.describe()).input, input);
-    await followAndReport(running);
-    if (isOurs) return;
-    tell('that run had another input; starting one with yours');
-  }
-  const last = await lastRun(shelfcast, model);
-  // Files may hold new weeks; generated data are the same each time.
-  if (input.source?.kind !== 'walmart-csv' && last?.status === 'COMPLETED' && isSame(last.input, input)) {
-    tell(`the pipeline ran at ${last.endedAt?.toISOString() ?? ''}; \`npx shelfcast run\` runs it again`);
-    print(report(await last.run.result(), await refreshEndpoints(readLocalConfig())));
-    return;
-  }
-  await followAndReport(await shelfcast.startPipeline(input));
-}
-
-async function lastRun(shelfcast: Shelfcast, model: string) {
-  const run = shelfcast.pipeline(pipelineWorkflowId(model));
-  try {
-    return { run, ...(await run.describe()) };
-  } catch (error) {
-    if (error instanceof PipelineError && error.type === 'NotFound') return null;
-    throw error;
-  }
-}
-
-const isSame = (a: PipelineInput | null, b: PipelineInput): boolean =>
-  JSON.stringify(a) === JSON.stringify(b);
-
-async function followAndReport(run: PipelineHandle): Promise<void> {
-  process.once('SIGINT', () => {
-    process.stderr.write(`\nthe run ${run.workflowId} goes on; \`npx shelfcast watch\` follows it\n`);
-    process.exit(130);
-  });
-  const result = await follow(run, tell);
-  print(`\n${report(result, await refreshEndpoints(readLocalConfig()))}`);
-  if (result.verdict !== 'promoted') process.exitCode = NOT_PROMOTED;
-}
-
-async function printRun(shelfcast: Shelfcast): Promise<void> {
-  const run = await shelfcast.runningPipeline();
-  if (run === null) return;
-  const { stage } = await run.progress();
-  print(`the run ${run.workflowId} is in ${stage ?? 'its beginning'}`);
 }

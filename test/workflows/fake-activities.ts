@@ -6,7 +6,7 @@ import type { Dependencies } from '../../activities/dependencies.ts';
 import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from '../../contracts/jobs.ts';
 import type { RegisteredVersion, StepDecision, StepEvidence } from '../../contracts/pipeline.ts';
 
-export const ingested: IngestResult = {
+const ingested: IngestResult = {
   snapshot: {
     id: 'generated-1-0123456789ab',
     dataset: 'generated',
@@ -24,7 +24,7 @@ export const ingested: IngestResult = {
   oracleUri: 'file:///a/oracle.parquet',
 };
 
-export const featured: FeaturesResult = {
+const featured: FeaturesResult = {
   featureSetVersion: 'f1',
   trainingDataUri: 'file:///a/features',
   offlineRows: 900,
@@ -33,7 +33,7 @@ export const featured: FeaturesResult = {
   windowEnd: '2025-11-28',
 };
 
-export const trained: TrainResult = {
+const trained: TrainResult = {
   modelUri: 'file:///a/model',
   modelHash: 'ab',
   parameterCount: 1_234,
@@ -51,7 +51,7 @@ const metrics = (wmae: number) => ({
   coverage80: 0.8,
   rows: 100,
 });
-export const backtest: EvaluateResult = {
+const backtest: EvaluateResult = {
   overall: { candidate: metrics(100), last_week: metrics(200), same_week_last_year: metrics(150) },
   oneWeekAhead: {},
   slices: {},
@@ -70,7 +70,7 @@ export const version = (modelName: string, number: number, dataset = 'generated'
   dataset,
 });
 
-export const evidence = (weightPercent: number): StepEvidence => ({
+const evidence = (weightPercent: number): StepEvidence => ({
   weightPercent,
   requests: { 1: 400, 2: 40 },
   failedRequests: {},

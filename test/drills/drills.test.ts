@@ -1,0 +1,235 @@
+/** Real pipelines, from generated sales to forecasts, each with something killed on the way. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { PipelineResult } from '../../contracts/pipeline.ts';
+import type { Lab } from './pipeline-lab.ts';
+import {
+  DEPARTMENTS,
+  expectNothingTwice,
+  MODEL,
+  openLab,
+  SMALL,
+  STORES,
+  trainingRanks,
+  WEEKS,
+} from './pipeline-lab.ts';
+
+const PIPELINE_MS = 300_000;
+
+/** One row in ten has a text where sales should be. */
+function writeBadFolder(folder: string): void {
+  mkdirSync(folder);
+  const weeks = Array.from({ length: 20 }, (_, i) =>
+    new Date(Date.UTC(2024, 0, 5 + 7 * i)).toISOString().slice(0, 10),
+  );
+  const sales = weeks.map((week, i) => `1,1,${week},${i % 10 === 0 ? 'many' : 100 + i},FALSE`);
+  const features = weeks.map((week) => `1,${week},50,3,NA,NA,NA,NA,NA,200,7,FALSE`);
+  const write = (name: string, header: string, lines: string[]) => {
+    writeFileSync(join(folder, name), [header, ...lines, ''].join('\n'));
+  };
+  write('train.csv', 'Store,Dept,Date,Weekly_Sales,IsHoliday', sales);
+  write(
+    'features.csv',
+    'Store,Date,Temperature,Fuel_Price,MarkDown1,MarkDown2,MarkDown3,MarkDown4,MarkDown5,CPI,Unemployment,IsHoliday',
+    features,
+  );
+  write('stores.csv', 'Store,Type,Size', ['1,A,100000']);
+}
+
+describe('a pipeline', { timeout: PIPELINE_MS }, () => {
+  let lab: Lab;
+  /** The undisturbed run, which all later ones on the same data must agree with to the byte. */
+  let undisturbed: PipelineResult;
+
+  beforeAll(async () => {
+    lab = await openLab('drills');
+  }, 240_000);
+  afterAll(() => lab.close());
+
+  const ask = (instances: object[]) =>
+    fetch(`${lab.platform.endpoints.predictor}/v1/models/${MODEL}:predict`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ instances }),
+    });
+
+  test('goes from generated sales to forecasts of weeks that have not happened', async () => {
+    const run = await lab.start('plain');
+    undisturbed = await run.result();
+    const { ingest, evaluate, gate, rollout, monitor, registered } = undisturbed;
+
+    expect(ingest).toMatchObject({ insertedRows: STORES * DEPARTMENTS * WEEKS, badRows: 0 });
+    expect(ingest.snapshot).toMatchObject({
+      rowCount: STORES * DEPARTMENTS * WEEKS,
+      seriesCount: STORES * DEPARTMENTS,
+    });
+    expect(gate.verdict).toBe('pass');
+    const { candidate, last_week, same_week_last_year, oracle } = evaluate.overall;
+    const rows = new Set([candidate?.rows, last_week?.rows, same_week_last_year?.rows, oracle?.rows]);
+    expect(rows.size).toBe(1);
+    expect(oracle?.wmae).toBeLessThan(candidate?.wmae ?? 0);
+    expect(rollout).toMatchObject({ path: 'first-model', previousVersion: null, steps: [] });
+    expect(monitor).toMatchObject({ forecastsRecorded: STORES * DEPARTMENTS * SMALL.horizonWeeks });
+    await expectNothingTwice(lab, run, undisturbed);
+    expect(await lab.alias('champion')).toBe(registered.version);
+    expect(await lab.alias('candidate')).toBeNull();
+
+    const sample = monitor?.samples[0];
+    if (sample === undefined) throw new Error('no sample forecast');
+    expect(Date.parse(sample.targetWeek) - Date.parse(ingest.snapshot.lastWeek)).toBe(7 * 86_400_000);
+    const answer = await ask([{ store: sample.store, dept: sample.dept, horizon: 1 }]);
+    const { predictions, modelVersion } = (await answer.json()) as {
+      predictions: { p50: number; targetWeek: string }[];
+      modelVersion: string;
+    };
+    expect(predictions[0]).toMatchObject({ p50: sample.p50, targetWeek: sample.targetWeek });
+    expect(modelVersion).toBe(String(registered.version));
+    expect((await ask([{ store: 999, dept: 1, horizon: 1 }])).status).toBe(404);
+  });
+
+  /** The same data give the same model, whatever happened on the way. */
+  function expectSameModel(result: PipelineResult): void {
+    expect(result.ingest).toMatchObject({ insertedRows: 0, badRows: 0 });
+    expect(result.ingest.snapshot.contentHash).toBe(undisturbed.ingest.snapshot.contentHash);
+    expect(result.train.modelHash).toBe(undisturbed.train.modelHash);
+    expect(result.evaluate.overall.candidate).toEqual(undisturbed.evaluate.overall.candidate);
+    expect(result.verdict).toBe('promoted');
+  }
+
+  test('survives the worker, killed in train', async () => {
+    const run = await lab.start('worker-killed');
+    await run.whenJobSays('train', (line) => line.epoch !== undefined);
+    await lab.platform.kill('worker');
+    const result = await run.result();
+    expectSameModel(result);
+    expect(result.train.startedFromEpochs).toEqual([0]);
+    const jobs = (await lab.rayJobs()).filter((job) => job.submission_id.startsWith(run.key()));
+    expect(jobs).toHaveLength(4);
+    await expectNothingTwice(lab, run, result);
+    expect(await lab.alias('champion')).toBe(result.registered.version);
+    expect(await lab.alias('previous')).toBe(undisturbed.registered.version);
+  });
+
+  test('resumes the training after the death of a rank, from its newest complete checkpoint', async () => {
+    const run = await lab.start('rank-killed');
+    await run.whenJobSays('train', ({ epoch }) => (epoch?.epoch ?? 0) >= 2);
+    const rank = trainingRanks().find((one) => one.rank === '1');
+    if (rank === undefined) throw new Error('no rank 1 is running');
+    process.kill(rank.pid, 'SIGKILL');
+    const result = await run.result();
+    expectSameModel(result);
+    const [first, second] = result.train.startedFromEpochs;
+    expect(first).toBe(0);
+    expect(second).toBeGreaterThanOrEqual(2);
+    expect(result.train.startedFromEpochs).toHaveLength(2);
+    expect(result.train.epochs.map(({ epoch }) => epoch)).toEqual(
+      undisturbed.train.epochs.map(({ epoch }) => epoch),
+    );
+    await expectNothingTwice(lab, run, result);
+  });
+
+  test('survives PostgreSQL, killed in features', async () => {
+    const run = await lab.start('postgres-killed');
+    await run.whenJobSays('features', () => true);
+    await lab.platform.kill('postgres');
+    const result = await run.result();
+    expectSameModel(result);
+    await expectNothingTwice(lab, run, result);
+  });
+
+  test('survives the Ray head, killed in train', async () => {
+    const run = await lab.start('ray-killed');
+    await run.whenJobSays('train', (line) => line.epoch !== undefined);
+    await lab.platform.kill('ray');
+    const result = await run.result();
+    expectSameModel(result);
+    expect(result.train.startedFromEpochs.length).toBeGreaterThan(1);
+    await expectNothingTwice(lab, run, result);
+  });
+
+  test('survives Temporal, killed in evaluate', async () => {
+    const run = await lab.start('temporal-killed');
+    await run.whenStage('evaluate');
+    await lab.platform.kill('temporal');
+    await lab.platform.waitUntilUp();
+    const result = await lab.shelfcast.pipeline(run.handle.workflowId).result();
+    expectSameModel(result);
+    await expectNothingTwice(lab, run, result);
+  });
+
+  test('survives the predictor of the candidate, killed under canary', async () => {
+    const run = await lab.start('predictor-killed', { rollout: { minRequestsPerStep: 400 } });
+    await run.whenStage('rollout');
+    const program = `predictor-${MODEL}-${await versionOf(run.key())}`;
+    await vi.waitFor(
+      async () => {
+        const routes = await lab.query(
+          "select 1 from ops.rollout_audit where run_key = $1 and step = 'traffic-10'",
+          [run.key()],
+        );
+        expect(routes).toHaveLength(1);
+      },
+      { timeout: 120_000, interval: 20 },
+    );
+    await lab.platform.kill(program);
+    const result = await run.result();
+    expectSameModel(result);
+    const steps = result.rollout?.steps ?? [];
+    const candidate = String(result.registered.version);
+    expect(steps.some((step) => (step.unreachable[candidate] ?? 0) > 0)).toBe(true);
+    expect(steps.length).toBeGreaterThan(3);
+    await expectNothingTwice(lab, run, result);
+  });
+
+  const versionOf = (key: string): Promise<number> =>
+    vi.waitFor(
+      async () => {
+        const [mlflowRun] = await lab.mlflowRuns(key);
+        const [version] = await lab.versions(mlflowRun?.id ?? '');
+        if (version === undefined) throw new Error(`no version of ${key} yet`);
+        return version;
+      },
+      { timeout: 60_000 },
+    );
+
+  test('compares forecasts with the week that came', async () => {
+    const run = await lab.start('next-week', { source: { ...SMALL.source, weeks: WEEKS + 1 } });
+    const result = await run.result();
+    expect(result.ingest).toMatchObject({
+      insertedRows: STORES * DEPARTMENTS,
+      unchangedRows: STORES * DEPARTMENTS * WEEKS,
+    });
+    // One week ahead from the last origin; every earlier champion has forecast it.
+    expect(result.monitor?.actualsCompared).toBeGreaterThanOrEqual(STORES * DEPARTMENTS);
+    expect(result.monitor?.wape).toBeGreaterThan(0);
+    expect(result.monitor?.wape).toBeLessThan(0.5);
+    await expectNothingTwice(lab, run, result);
+  });
+
+  test('cancelled in train, leaves no process and no open run behind', async () => {
+    const run = await lab.start('cancelled');
+    await run.whenJobSays('train', (line) => line.epoch !== undefined);
+    await run.handle.cancel();
+    await expect(run.result()).rejects.toMatchObject({ type: 'Cancelled' });
+    expect(trainingRanks()).toEqual([]);
+    const jobs = (await lab.rayJobs()).filter((job) => job.submission_id.startsWith(run.key()));
+    expect(jobs.filter(({ status }) => status === 'RUNNING' || status === 'PENDING')).toEqual([]);
+    expect((await lab.mlflowRuns(run.key())).map(({ status }) => status)).toEqual(['KILLED']);
+    expect(await lab.shelfcast.runningPipeline()).toBeNull();
+  });
+
+  test('rejects a folder with too many bad rows, names them, and loads nothing', async () => {
+    const folder = join(lab.platform.state.dir, 'bad');
+    writeBadFolder(folder);
+    const run = await lab.start('bad-data', { source: { kind: 'walmart-csv', path: folder } });
+    const failure: unknown = await run.result().catch((error: unknown) => error);
+    expect(failure).toMatchObject({ type: 'BadData' });
+    expect((failure as Error).message).toMatch(/train\.csv:\d+/);
+    const report = join(lab.platform.state.artifactsDir, 'runs', run.key(), 'ingest', 'bad-rows.csv');
+    expect(existsSync(report)).toBe(true);
+    expect(readFileSync(report, 'utf8')).toContain('train.csv');
+    expect(await lab.query("select 1 from raw.sales where dataset = 'bad'")).toEqual([]);
+    expect(await lab.query("select 1 from raw.batch where dataset = 'bad'")).toEqual([]);
+  });
+});

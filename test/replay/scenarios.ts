@@ -1,0 +1,103 @@
+/** Runs whose histories are kept: between them they take every path through the workflows. */
+import { ApplicationFailure } from '@temporalio/client';
+import { vi } from 'vitest';
+import { ERROR_TYPES } from '../../contracts/errors.ts';
+import { abortUpdate, approveUpdate, progressQuery } from '../../workflows/messages.ts';
+import type { PipelineHandle, TestRun } from '../workflows/environment.ts';
+import type { FakeActivities } from '../workflows/fake-activities.ts';
+import { fakeActivities, judgement, untilCancelled, version } from '../workflows/fake-activities.ts';
+
+export interface Scenario {
+  fake: () => FakeActivities;
+  /** Starts the run and brings it to its end. */
+  run: (test: TestRun, calls: string[]) => Promise<PipelineHandle>;
+}
+
+const champion = version('any', 1);
+const plain: Scenario['run'] = ({ start }) => start();
+
+async function whenCalled(calls: string[], name: string): Promise<void> {
+  await vi.waitFor(() => {
+    if (!calls.includes(name)) throw new Error(`${name} was not called yet`);
+  }, 30_000);
+}
+
+export const SCENARIOS: Record<string, Scenario> = {
+  'first-model': { fake: () => fakeActivities(), run: plain },
+  canary: { fake: () => fakeActivities({}, champion), run: plain },
+  'gate-rejects': {
+    fake: () =>
+      fakeActivities({
+        decide: () =>
+          Promise.resolve({
+            verdict: 'fail',
+            checks: [{ name: 'last_week', passed: false, reason: 'worse than last week' }],
+          }),
+      }),
+    run: plain,
+  },
+  'rolled-back': {
+    fake: () =>
+      fakeActivities(
+        {
+          judgeStep: ({ weightPercent }) =>
+            Promise.resolve(judgement(weightPercent, weightPercent === 50 ? 'fail' : 'pass')),
+        },
+        champion,
+      ),
+    run: plain,
+  },
+  'inconclusive-then-passes': {
+    fake: () => {
+      let tries = 0;
+      return fakeActivities(
+        {
+          judgeStep: ({ weightPercent }) => {
+            tries += 1;
+            return Promise.resolve(judgement(weightPercent, tries === 1 ? 'inconclusive' : 'pass'));
+          },
+        },
+        champion,
+      );
+    },
+    run: plain,
+  },
+  approved: {
+    fake: () => fakeActivities({}, champion),
+    async run({ start }) {
+      const handle = await start({ rollout: { approval: 'required' } });
+      await vi.waitFor(async () => {
+        const { waitingFor } = await handle.query(progressQuery);
+        if (waitingFor !== 'approval') throw new Error('it does not wait for an approval yet');
+      }, 30_000);
+      await handle.executeUpdate(approveUpdate, { args: [{ by: 'Ada' }] });
+      return handle;
+    },
+  },
+  aborted: {
+    fake: () => fakeActivities({ train: () => untilCancelled() }),
+    async run({ start }, calls) {
+      const handle = await start();
+      await whenCalled(calls, 'train');
+      await handle.executeUpdate(abortUpdate, { args: [{ reason: 'wrong data' }] });
+      return handle;
+    },
+  },
+  'cancelled-under-canary': {
+    fake: () => fakeActivities({ judgeStep: () => untilCancelled() }, champion),
+    async run({ start }, calls) {
+      const handle = await start();
+      await whenCalled(calls, 'judgeStep:10');
+      await handle.cancel();
+      return handle;
+    },
+  },
+  'stage-fails': {
+    fake: () =>
+      fakeActivities({
+        buildFeatures: () =>
+          Promise.reject(ApplicationFailure.nonRetryable('3 jobs failed', ERROR_TYPES.jobFailed)),
+      }),
+    run: plain,
+  },
+};

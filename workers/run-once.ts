@@ -1,0 +1,63 @@
+/** How the command line starts, goes on with and shows runs. */
+import { DEFAULT_MODEL_NAME, pipelineWorkflowId } from '../contracts/names.ts';
+import type { PipelineInput } from '../contracts/pipeline.ts';
+import { refreshEndpoints } from '../infra/local/services.ts';
+import type { PipelineHandle, Shelfcast } from './client.ts';
+import { PipelineError } from './client.ts';
+import { readLocalConfig } from './config.ts';
+import { follow } from './follow.ts';
+import { print, tell } from './output.ts';
+import { report } from './report.ts';
+
+const NOT_PROMOTED = 3;
+
+/** Goes on with a run that is under way, shows one that ended well with the same input, or starts one. */
+export async function runOnce(shelfcast: Shelfcast, input: PipelineInput): Promise<void> {
+  const model = input.modelName ?? DEFAULT_MODEL_NAME;
+  const running = await shelfcast.runningPipeline(model);
+  if (running !== null) {
+    tell(`going on with the run ${running.workflowId}`);
+    const isOurs = isSame((await running.describe()).input, input);
+    await followAndReport(running);
+    if (isOurs) return;
+    tell('that run had another input; starting one with yours');
+  }
+  const last = await lastRun(shelfcast, model);
+  // Files may hold new weeks; generated data are the same each time.
+  if (input.source?.kind !== 'walmart-csv' && last?.status === 'COMPLETED' && isSame(last.input, input)) {
+    tell(`the pipeline ran at ${last.endedAt?.toISOString() ?? ''}; \`npx shelfcast run\` runs it again`);
+    print(report(await last.run.result(), await refreshEndpoints(readLocalConfig())));
+    return;
+  }
+  await followAndReport(await shelfcast.startPipeline(input));
+}
+
+async function lastRun(shelfcast: Shelfcast, model: string) {
+  const run = shelfcast.pipeline(pipelineWorkflowId(model));
+  try {
+    return { run, ...(await run.describe()) };
+  } catch (error) {
+    if (error instanceof PipelineError && error.type === 'NotFound') return null;
+    throw error;
+  }
+}
+
+const isSame = (a: PipelineInput | null, b: PipelineInput): boolean =>
+  JSON.stringify(a) === JSON.stringify(b);
+
+export async function followAndReport(run: PipelineHandle): Promise<void> {
+  process.once('SIGINT', () => {
+    process.stderr.write(`\nthe run ${run.workflowId} goes on; \`npx shelfcast watch\` follows it\n`);
+    process.exit(130);
+  });
+  const result = await follow(run, tell);
+  print(`\n${report(result, await refreshEndpoints(readLocalConfig()))}`);
+  if (result.verdict !== 'promoted') process.exitCode = NOT_PROMOTED;
+}
+
+export async function printRun(shelfcast: Shelfcast): Promise<void> {
+  const run = await shelfcast.runningPipeline();
+  if (run === null) return;
+  const { stage } = await run.progress();
+  print(`the run ${run.workflowId} is in ${stage ?? 'its beginning'}`);
+}
