@@ -1,19 +1,10 @@
 /** Real pipelines, from generated sales to forecasts, each with something killed on the way. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { PipelineResult } from '../../contracts/pipeline.ts';
 import type { Lab } from './pipeline-lab.ts';
-import {
-  DEPARTMENTS,
-  expectNothingTwice,
-  MODEL,
-  openLab,
-  SMALL,
-  STORES,
-  trainingRanks,
-  WEEKS,
-} from './pipeline-lab.ts';
+import { DEPARTMENTS, expectNothingTwice, MODEL, openLab, SMALL, STORES, WEEKS } from './pipeline-lab.ts';
 
 const PIPELINE_MS = 300_000;
 
@@ -45,6 +36,7 @@ describe('a pipeline', { timeout: PIPELINE_MS }, () => {
   beforeAll(async () => {
     lab = await openLab('drills');
   }, 240_000);
+  afterEach(() => lab.endRuns());
   afterAll(() => lab.close());
 
   const ask = (instances: object[]) =>
@@ -114,7 +106,7 @@ describe('a pipeline', { timeout: PIPELINE_MS }, () => {
   test('resumes the training after the death of a rank, from its newest complete checkpoint', async () => {
     const run = await lab.start('rank-killed');
     await run.whenJobSays('train', ({ epoch }) => (epoch?.epoch ?? 0) >= 2);
-    const rank = trainingRanks().find((one) => one.rank === '1');
+    const rank = lab.trainingRanks().find((one) => one.rank === '1');
     if (rank === undefined) throw new Error('no rank 1 is running');
     process.kill(rank.pid, 'SIGKILL');
     const result = await run.result();
@@ -212,7 +204,7 @@ describe('a pipeline', { timeout: PIPELINE_MS }, () => {
     await run.whenJobSays('train', (line) => line.epoch !== undefined);
     await run.handle.cancel();
     await expect(run.result()).rejects.toMatchObject({ type: 'Cancelled' });
-    expect(trainingRanks()).toEqual([]);
+    expect(lab.trainingRanks()).toEqual([]);
     const jobs = (await lab.rayJobs()).filter((job) => job.submission_id.startsWith(run.key()));
     expect(jobs.filter(({ status }) => status === 'RUNNING' || status === 'PENDING')).toEqual([]);
     expect((await lab.mlflowRuns(run.key())).map(({ status }) => status)).toEqual(['KILLED']);

@@ -1,5 +1,6 @@
 /** Small real pipelines on a real platform, and looks into everything that they leave. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -8,7 +9,8 @@ import { TASK_QUEUE } from '../../contracts/names.ts';
 import type { JobProgress } from '../../contracts/jobs.ts';
 import type { PipelineInput, PipelineResult } from '../../contracts/pipeline.ts';
 import type { Stage } from '../../contracts/stages.ts';
-import { processesWithVariable } from '../../infra/local/processes.ts';
+import { ownProcesses } from '../../infra/local/processes.ts';
+import type { LocalState } from '../../infra/local/state.ts';
 import type { PipelineHandle, Shelfcast } from '../../workers/client.ts';
 import { connect } from '../../workers/client.ts';
 import type { TestPlatform } from '../platform.ts';
@@ -43,6 +45,9 @@ export interface Lab {
   /** Version that holds the alias. */
   alias: (name: string) => Promise<number | null>;
   rayJobs: () => Promise<{ submission_id: string; status: string }[]>;
+  trainingRanks: () => { pid: number; rank: string }[];
+  /** Ends the runs that a failed test left. */
+  endRuns: () => Promise<void>;
   close: () => Promise<void>;
 }
 
@@ -65,6 +70,7 @@ export async function openLab(name: string): Promise<Lab> {
     taskQueue: TASK_QUEUE,
   });
   const runsFolder = join(state.artifactsDir, 'runs');
+  const started: PipelineHandle[] = [];
   const query: Lab['query'] = async <T extends pg.QueryResultRow>(text: string, values: unknown[] = []) => {
     const client = new pg.Client({ connectionString: environment['DATABASE_URL'] });
     await client.connect();
@@ -80,6 +86,7 @@ export async function openLab(name: string): Promise<Lab> {
     query,
     async start(workflowId, input = {}) {
       const handle = await shelfcast.startPipeline({ ...SMALL, ...input }, { workflowId });
+      started.push(handle);
       return labRun(runsFolder, handle);
     },
     ...mlflowLooks(endpoints.mlflow),
@@ -88,6 +95,13 @@ export async function openLab(name: string): Promise<Lab> {
         headers: { authorization: `Bearer ${platform.secrets.rayToken}` },
       });
       return (await response.json()) as { submission_id: string; status: string }[];
+    },
+    trainingRanks: () => trainingRanks(state),
+    async endRuns() {
+      for (const handle of started.splice(0)) {
+        if ((await handle.describe()).status === 'RUNNING') await handle.cancel();
+        await handle.result().catch(() => undefined);
+      }
     },
     async close() {
       await shelfcast.close();
@@ -155,10 +169,10 @@ function labRun(runsFolder: string, handle: PipelineHandle): LabRun {
         return stages[stage].status === status || null;
       }).then(() => undefined),
     whenJobSays: (stage, matches) =>
-      eventually(`the job of ${stage} says so`, handle, () => {
+      eventually(`the job of ${stage} says so`, handle, async () => {
         const path = join(runsFolder, key(), stage, 'progress.jsonl');
-        const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1);
-        return Promise.resolve(lines.map((line) => JSON.parse(line) as JobProgress).find(matches) ?? null);
+        const lines = (await readFile(path, 'utf8')).split('\n').slice(0, -1);
+        return lines.map((line) => JSON.parse(line) as JobProgress).find(matches) ?? null;
       }),
   };
 }
@@ -183,18 +197,20 @@ async function eventually<T>(
   }
 }
 
-/** Process ids of the training's ranks (their launcher, torchrun, has no RANK). */
-export function trainingRanks(): { pid: number; rank: string }[] {
-  return ['0', '1'].flatMap((rank) =>
-    processesWithVariable('RANK', rank).flatMap((pid) => (isTraining(pid) ? [{ pid, rank }] : [])),
-  );
+/** The platform's processes that are ranks of a training (their launcher, torchrun, has no RANK). */
+function trainingRanks(state: LocalState): { pid: number; rank: string }[] {
+  return ownProcesses(state).flatMap((pid) => {
+    const rank = /(?:^|\0)RANK=(\d+)/.exec(procFile(pid, 'environ'))?.[1];
+    return rank === undefined || !procFile(pid, 'cmdline').includes('shelfcast.train') ? [] : [{ pid, rank }];
+  });
 }
 
-function isTraining(pid: number): boolean {
+/** Empty when the process has ended. */
+function procFile(pid: number, name: 'environ' | 'cmdline'): string {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('shelfcast.train');
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
   } catch {
-    return false;
+    return '';
   }
 }
 
@@ -219,7 +235,7 @@ export async function expectNothingTwice(lab: Lab, run: LabRun, result: Pipeline
   const succeeded = jobs.filter(({ status }) => status === 'SUCCEEDED').map((job) => job.submission_id);
   const stages = succeeded.map((id) => id.slice(key.length + 1).replace(/-\d+$/, ''));
   expect(new Set(stages).size).toBe(stages.length);
-  expect(trainingRanks()).toEqual([]);
+  expect(lab.trainingRanks()).toEqual([]);
 
   expect(await lab.mlflowRuns(key)).toEqual([{ id: registered.runId, status: 'FINISHED' }]);
   expect(await lab.versions(registered.runId)).toEqual([registered.version]);

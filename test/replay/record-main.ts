@@ -4,7 +4,9 @@
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { execa } from 'execa';
+import { ensureTemporal } from '../../infra/local/toolchain.ts';
+import { PROJECT_DIR } from '../platform.ts';
 import { startTestEnvironment } from '../workflows/environment.ts';
 import { SCENARIOS } from './scenarios.ts';
 
@@ -13,6 +15,7 @@ if (release === undefined) throw new Error('usage: record-main.ts RELEASE');
 const folder = join(import.meta.dirname, 'histories', release);
 mkdirSync(folder, { recursive: true });
 
+const temporal = await ensureTemporal({ projectDir: PROJECT_DIR }, () => undefined);
 const environment = await startTestEnvironment();
 try {
   for (const [name, scenario] of Object.entries(SCENARIOS)) {
@@ -27,7 +30,13 @@ try {
       await run.result().catch(() => undefined);
       return run;
     });
-    writeFileSync(path, JSON.stringify(historyToJSON(await handle.fetchHistory())));
+    const { stdout } = await execa(temporal, [
+      ...['workflow', 'show', '--output', 'json', '--address', environment.address],
+      ...['--workflow-id', handle.workflowId, '--run-id', handle.firstExecutionRunId],
+    ]);
+    // Stack traces name the folder; no replay looks at them.
+    const history = stdout.replaceAll(PROJECT_DIR, '');
+    writeFileSync(path, `${JSON.stringify(JSON.parse(history))}\n`);
     process.stdout.write(`recorded ${path}\n`);
   }
 } finally {

@@ -1,8 +1,8 @@
 /** Runs whose histories are kept: between them they take every path through the workflows. */
 import { ApplicationFailure } from '@temporalio/client';
-import { vi } from 'vitest';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 import { abortUpdate, approveUpdate, progressQuery } from '../../workflows/messages.ts';
+import { eventually } from '../predictor/processes.ts';
 import type { PipelineHandle, TestRun } from '../workflows/environment.ts';
 import type { FakeActivities } from '../workflows/fake-activities.ts';
 import { fakeActivities, judgement, untilCancelled, version } from '../workflows/fake-activities.ts';
@@ -16,11 +16,8 @@ export interface Scenario {
 const champion = version('any', 1);
 const plain: Scenario['run'] = ({ start }) => start();
 
-async function whenCalled(calls: string[], name: string): Promise<void> {
-  await vi.waitFor(() => {
-    if (!calls.includes(name)) throw new Error(`${name} was not called yet`);
-  }, 30_000);
-}
+const whenCalled = (calls: string[], name: string): Promise<true> =>
+  eventually(`the call of ${name}`, () => Promise.resolve(calls.includes(name) || undefined));
 
 export const SCENARIOS: Record<string, Scenario> = {
   'first-model': { fake: () => fakeActivities(), run: plain },
@@ -66,10 +63,10 @@ export const SCENARIOS: Record<string, Scenario> = {
     fake: () => fakeActivities({}, champion),
     async run({ start }) {
       const handle = await start({ rollout: { approval: 'required' } });
-      await vi.waitFor(async () => {
+      await eventually('a run that waits for an approval', async () => {
         const { waitingFor } = await handle.query(progressQuery);
-        if (waitingFor !== 'approval') throw new Error('it does not wait for an approval yet');
-      }, 30_000);
+        return waitingFor === 'approval' || undefined;
+      });
       await handle.executeUpdate(approveUpdate, { args: [{ by: 'Ada' }] });
       return handle;
     },
