@@ -20,7 +20,8 @@ const walmartSource = z.strictObject({
 
 const trainOptions = z.strictObject({
   preset: z.enum(['global']).default('global'),
-  processes: z.int().min(1).max(64).default(2),
+  /** At most as many as the training data has files: each process reads its own. */
+  processes: z.int().min(1).max(16).default(2),
   maxEpochs: z.int().min(1).max(1_000).default(8),
   batchSize: z.int().min(16).max(65_536).default(1_024),
   learningRate: z.number().positive().max(1).default(0.002),

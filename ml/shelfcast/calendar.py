@@ -55,7 +55,9 @@ def christmas(year: int) -> date:
     return date(year, 12, 25)
 
 
-#: Those whose week counts as a holiday week (and five times in WMAE).
+#: How much an error in a holiday week counts in WMAE (Walmart Recruiting - Store Sales Forecasting, 2014).
+HOLIDAY_WEIGHT = 5.0
+#: Those whose week counts as a holiday week.
 HOLIDAYS: dict[str, Callable[[int], date]] = {
     "super_bowl": super_bowl,
     "labor_day": labor_day,

@@ -9,11 +9,10 @@ from typing import TypedDict
 
 import numpy as np
 
+from shelfcast.calendar import HOLIDAY_WEIGHT
 from shelfcast.evaluate.backtest import Backtest, Booleans, Forecaster
 from shelfcast.features.samples import Floats
 from shelfcast.job import UserError
-
-HOLIDAY_WEIGHT = 5.0
 
 
 class Metrics(TypedDict):

@@ -1,0 +1,1 @@
+"""Trains one network for all series with DistributedDataParallel and exports it to ONNX."""

@@ -1,0 +1,215 @@
+"""The training loop. It cannot tell a resumed training from one never interrupted."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
+
+from shelfcast.job import UserError
+from shelfcast.train.batch import chunks, read_batch
+from shelfcast.train.data import EpochSampler, Samples, Shard
+from shelfcast.train.model import QUANTILES, GlobalModel
+from shelfcast.train.processes import Processes
+
+#: Training stops when the validation loss has not fallen for so many epochs.
+PATIENCE_EPOCHS = 4
+_GRADIENT_NORM = 1.0
+#: Strong, since weeks are few however many series there are: the network must not learn these weeks by heart.
+_WEIGHT_DECAY = 1.0
+#: Of the average of the weights over steps, which is what is validated and exported.
+_AVERAGE_DECAY = 0.99
+#: Share of all steps in which the learning rate rises; then it falls to 0 as a cosine.
+_WARM_UP = 0.05
+
+
+class Epoch(TypedDict):
+    """See contracts/jobs.ts. Losses are weighted means of ``pinball_usd``; epochs count from 1."""
+
+    epoch: int
+    trainLoss: float
+    validationLoss: float
+    seconds: float
+
+
+def pinball_usd(quantiles: Tensor, actual: Tensor) -> Tensor:
+    """Returns twice the mean pinball loss over ``QUANTILES``, US dollars [N]; of a median it is |f - a|.
+
+    Source: Koenker and Bassett, "Regression Quantiles", Econometrica 46 (1978).
+
+    Args:
+        quantiles: US dollars [N, 3].
+        actual: US dollars [N].
+    """
+    tau = torch.tensor(QUANTILES, device=quantiles.device)
+    error = actual[:, None] - quantiles
+    return 2 * torch.maximum(tau * error, (tau - 1) * error).mean(dim=1)
+
+
+def moving_average(average: Tensor, weights: Tensor, updates: Tensor | int) -> Tensor:
+    """Returns the average after one more step; over fewer steps as long as there were few.
+
+    Args:
+        average: So far.
+        weights: After the step, of the same shape.
+        updates: Number of steps in the average so far.
+    """
+    decay = min(_AVERAGE_DECAY, (1 + int(updates)) / (10 + int(updates)))
+    return average.lerp(weights, 1 - decay)
+
+
+class Trainer:
+    """One process's part of a training.
+
+    Attributes:
+        epochs: What is done so far.
+    """
+
+    def __init__(
+        self,
+        model: GlobalModel,
+        shard: Shard,
+        sampler: EpochSampler,
+        processes: Processes,
+        spec: dict[str, Any],
+    ) -> None:
+        """Sets up; ``fit_constants`` comes before.
+
+        Args:
+            model: On the process's device.
+            shard: What this process reads.
+            sampler: The same in each process.
+            processes: All of them.
+            spec: The TrainSpec.
+        """
+        self.epochs: list[Epoch] = []
+        self._model = model
+        self._shard = shard
+        self._sampler = sampler
+        self._processes = processes
+        self._max_epochs = int(spec["maxEpochs"])
+        # DDP takes the mean over processes, which hold different numbers of samples; wanted is their sum, by
+        # sample of a batch and in units of a mean level, so that the norm of the gradients has a usual size.
+        self._gradient_scale = processes.world_size / (spec["batchSize"] * float(model.mean_level_usd))
+        self._parallel = DistributedDataParallel(model, forward_sync_buffers=False)
+        self._settle_gradient_order()
+        self._average = AveragedModel(model, avg_fn=moving_average)
+        self._optimizer = AdamW(model.parameters(), lr=spec["learningRate"], weight_decay=_WEIGHT_DECAY)
+        self._scheduler = LambdaLR(self._optimizer, self._learning_rate_factor)
+        self._best: dict[str, Tensor] = {}
+
+    def run(self, after_epoch: Callable[[Epoch], None]) -> None:
+        """Trains until the last epoch or an early end; the model is then the best one.
+
+        Raises:
+            UserError: A loss is not finite.
+        """
+        while len(self.epochs) < self._max_epochs and not self._ended_early():
+            self.epochs.append(self._epoch(len(self.epochs)))
+            if self.best_epoch == len(self.epochs):
+                self._best = copy.deepcopy(self._average.module.state_dict())
+            after_epoch(self.epochs[-1])
+        self._model.load_state_dict(self._best)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the lowest validation loss."""
+        return min(self.epochs, key=lambda epoch: epoch["validationLoss"])["epoch"]
+
+    def state(self) -> dict[str, Any]:
+        """Returns all that ``restore`` needs. Each process must call it."""
+        return {
+            "model": self._model.state_dict(),
+            "average": self._average.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scheduler": self._scheduler.state_dict(),
+            "randomStates": self._processes.gather(torch.get_rng_state()),
+            "best": self._best,
+            # Their number is the sampler's position: a checkpoint lies between two epochs.
+            "epochs": self.epochs,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes back to a state."""
+        self._model.load_state_dict(state["model"])
+        self._average.load_state_dict(state["average"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scheduler.load_state_dict(state["scheduler"])
+        torch.set_rng_state(state["randomStates"][self._processes.rank])
+        self._best = state["best"]
+        self.epochs = state["epochs"]
+
+    def _settle_gradient_order(self) -> None:
+        """Has DDP order its buckets, which it does after the first step of a start, before any that counts.
+
+        In another order, sums over three or more processes differ in the last bits.
+        """
+        nothing = Samples(np.empty(0, np.int64), np.empty(0, np.int64))
+        batch = read_batch(self._shard.table, nothing, self._processes.device)
+        self._parallel(*batch.inputs).sum().backward()
+
+    def _learning_rate_factor(self, step: int) -> float:
+        total = self._max_epochs * self._sampler.steps
+        warm_up = max(1, int(total * _WARM_UP))
+        if step < warm_up:
+            return (step + 1) / warm_up
+        return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
+
+    def _ended_early(self) -> bool:
+        # Losses are sums over all processes, so all come to the same answer.
+        return bool(self.epochs) and len(self.epochs) - self.best_epoch >= PATIENCE_EPOCHS
+
+    def _epoch(self, epoch: int) -> Epoch:
+        begin = time.monotonic()
+        sums = torch.zeros(2, dtype=torch.float64, device=self._processes.device)
+        for samples in self._sampler.batches(self._shard, epoch):
+            sums += self._step(samples)
+        train_loss = self._mean_loss(sums, "training", epoch)
+        validation_loss = self._mean_loss(self._validate(), "validation", epoch)
+        return {
+            "epoch": epoch + 1,
+            "trainLoss": train_loss,
+            "validationLoss": validation_loss,
+            "seconds": round(time.monotonic() - begin, 3),
+        }
+
+    def _step(self, samples: Samples) -> Tensor:
+        """Takes one step; returns the sums of weighted loss and weight of this process's samples, [2]."""
+        batch = read_batch(self._shard.table, samples, self._processes.device)
+        loss = (pinball_usd(self._parallel(*batch.inputs), batch.actual) * batch.weight).sum()
+        self._optimizer.zero_grad()
+        (loss * self._gradient_scale).backward()
+        clip_grad_norm_(self._model.parameters(), _GRADIENT_NORM)
+        self._optimizer.step()
+        self._scheduler.step()
+        self._average.update_parameters(self._model)
+        return torch.stack([loss.detach(), batch.weight.sum()]).double()
+
+    @torch.no_grad()
+    def _validate(self) -> Tensor:
+        sums = torch.zeros(2, dtype=torch.float64, device=self._processes.device)
+        for samples in chunks(self._shard.validation):
+            batch = read_batch(self._shard.table, samples, self._processes.device)
+            loss = (pinball_usd(self._average(*batch.inputs), batch.actual) * batch.weight).sum()
+            sums += torch.stack([loss, batch.weight.sum()]).double()
+        return sums
+
+    def _mean_loss(self, sums: Tensor, what: str, epoch: int) -> float:
+        loss, weight = self._processes.total(sums.cpu().numpy())
+        if not np.isfinite(loss):
+            raise UserError(
+                "InvalidInput",
+                f"the {what} loss became {loss} in epoch {epoch + 1}; lower learningRate",
+            )
+        return float(loss / weight)

@@ -1,0 +1,18 @@
+"""Run by torchrun: one of two processes finds bad data; both print what they heard of it."""
+
+from __future__ import annotations
+
+from shelfcast.job import UserError
+from shelfcast.train.processes import joined
+
+with joined() as processes:
+
+    def work() -> None:
+        """Checks what this process read."""
+        if processes.rank == 1:
+            raise UserError("BadData", "process 1 refuses")
+
+    try:
+        processes.agree(work)
+    except UserError as error:
+        print(f"{processes.rank}: {error.type}: {error}\n", end="", flush=True)

@@ -1,0 +1,116 @@
+"""The model's folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from train_example import Example
+
+from shelfcast.train.batch import read_batch
+from shelfcast.train.data import Shard, read_shard
+from shelfcast.train.export import INPUTS, check_graph, to_onnx, write_model
+from shelfcast.train.model import GlobalModel
+
+
+@pytest.fixture(scope="module")
+def shard(example: Example) -> Shard:
+    return read_shard(example.spec, 0, 1)
+
+
+@pytest.fixture(scope="module")
+def model(shard: Shard) -> GlobalModel:
+    torch.manual_seed(3)
+    model = GlobalModel(shard.table.features, [1, 2, 3], [1, 2], 4)
+    with torch.no_grad():
+        model.head.weight.normal_(std=0.2)
+    model.widening.copy_(torch.tensor([1.0, 1.2, 1.5, 2.0]))
+    return model
+
+
+@pytest.fixture(scope="module")
+def folder(
+    tmp_path_factory: pytest.TempPathFactory, example: Example, model: GlobalModel, shard: Shard
+) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "model"
+    write_model(folder, model, shard.table, shard.validation, example.spec)
+    return folder
+
+
+def inputs(shard: Shard, rows: int) -> dict[str, np.ndarray]:
+    batch = read_batch(shard.table, shard.validation.take(slice(0, rows)), torch.device("cpu"))
+    return dict(zip(INPUTS, (array.numpy() for array in batch.inputs), strict=True))
+
+
+def expected(model: GlobalModel, fed: dict[str, np.ndarray]) -> np.ndarray:
+    with torch.no_grad():
+        return model(*(torch.from_numpy(array) for array in fed.values())).numpy()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 257])
+def test_onnxruntime_answers_as_torch(folder: Path, model: GlobalModel, shard: Shard, rows: int) -> None:
+    fed = inputs(shard, rows)
+    fed["features"][0, :40] = np.nan
+    fed["store"][0] = 12_345
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    found = session.run(["quantiles"], fed)[0]
+    assert found.shape == (rows, 3)
+    np.testing.assert_allclose(found, expected(model, fed), rtol=1e-4, atol=0.01)
+
+
+def test_the_same_model_gives_the_same_bytes(model: GlobalModel) -> None:
+    assert to_onnx(model) == to_onnx(model)
+
+
+def test_a_graph_that_answers_differently_is_refused(model: GlobalModel, shard: Shard) -> None:
+    graph = to_onnx(model)
+    check_graph(graph, model, shard.table, shard.validation)
+    with torch.no_grad():
+        model.head.bias += 0.01
+    try:
+        with pytest.raises(RuntimeError, match="differs from the model"):
+            check_graph(graph, model, shard.table, shard.validation)
+    finally:
+        with torch.no_grad():
+            model.head.bias -= 0.01
+
+
+def test_model_json_follows_the_contract(folder: Path, example: Example) -> None:
+    manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    assert manifest == {
+        "formatVersion": 1,
+        "preset": "global",
+        "dataset": "example",
+        "feastProject": "example",
+        "snapshotId": "example-1-000000000000",
+        "featureSetVersion": example.spec["featureSetVersion"],
+        "horizonWeeks": 4,
+        "quantiles": [0.1, 0.5, 0.9],
+        "features": json.loads((example.folder / "features.json").read_text(encoding="utf-8"))["features"],
+        "onnxSha256": hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(),
+    }
+
+
+def test_mlflow_loads_the_folder(folder: Path, model: GlobalModel, shard: Shard) -> None:
+    fed = inputs(shard, 5)
+    assert mlflow.onnx.load_model(str(folder)).graph.output[0].name == "quantiles"
+    loaded = mlflow.pyfunc.load_model(str(folder))
+    np.testing.assert_allclose(loaded.predict(fed)["quantiles"], expected(model, fed), rtol=1e-4, atol=0.01)
+    names = [column.name for column in loaded.metadata.get_input_schema()]
+    assert names == ["features", "store", "dept", "horizon"]
+
+
+def test_a_folder_of_an_earlier_attempt_is_replaced(
+    folder: Path, example: Example, model: GlobalModel, shard: Shard
+) -> None:
+    before = (folder / "model.onnx").read_bytes()
+    (folder / "left-over").touch()
+    write_model(folder, model, shard.table, shard.validation, example.spec)
+    assert (folder / "model.onnx").read_bytes() == before
+    assert not (folder / "left-over").exists()

@@ -1,0 +1,132 @@
+"""The job as the platform runs it: real processes, some of them killed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from train_example import Example, torchrun
+
+#: Small batches make epochs long enough to be killed in.
+OPTIONS = {"maxEpochs": 4, "batchSize": 64}
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+def result(directory: Path) -> dict[str, Any]:
+    return json.loads((directory / "result.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def epochs_reported(directory: Path) -> int:
+    progress = directory / "progress.jsonl"
+    return len(progress.read_text(encoding="utf-8").splitlines()) if progress.exists() else 0
+
+
+def ranks(launcher: subprocess.Popen[str]) -> list[int]:
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text(encoding="utf-8")
+    return [int(pid) for pid in children.split()]
+
+
+@pytest.fixture(scope="module")
+def whole(example: Example, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training by two processes that nothing interrupted."""
+    directory = example.job(tmp_path_factory.mktemp("train") / "whole", **OPTIONS)
+    code, output = finish(torchrun(directory))
+    assert code == 0, output
+    return directory
+
+
+def test_a_training_killed_and_started_again_ends_with_the_same_bytes(
+    example: Example, whole: Path, tmp_path: Path
+) -> None:
+    killed = example.job(tmp_path / "killed", **OPTIONS)
+    generator = random.Random()
+    kill_after, victim = generator.randint(1, 3), generator.randint(0, 1)
+    launcher = torchrun(killed)
+    while epochs_reported(killed) < kill_after and launcher.poll() is None:
+        time.sleep(0.01)
+    os.kill(ranks(launcher)[victim], signal.SIGKILL)
+    code, output = finish(launcher)
+    assert code != 0, output
+    assert not (killed / "result.json").exists()
+    # What a process leaves that dies while it writes.
+    (killed / "checkpoints" / "epoch-0099.pt").write_bytes(b"torn")
+
+    code, output = finish(torchrun(killed))
+    assert code == 0, output
+    one, other = result(whole), result(killed)
+    assert other["startedFromEpochs"][0] == 0
+    assert kill_after <= other["startedFromEpochs"][1] < 4
+    assert one["startedFromEpochs"] == [0]
+    assert other["modelHash"] == one["modelHash"]
+    graphs = [(directory / "model" / "model.onnx").read_bytes() for directory in (whole, killed)]
+    assert graphs[0] == graphs[1]
+    assert hashlib.sha256(graphs[0]).hexdigest() == one["modelHash"]
+    losses = [[(e["trainLoss"], e["validationLoss"]) for e in r["epochs"]] for r in (one, other)]
+    assert losses[0] == losses[1]
+    assert epochs_reported(killed) == 4
+
+
+def test_one_process_without_torchrun_trains_the_same_model_but_for_rounding(
+    example: Example, whole: Path, tmp_path: Path
+) -> None:
+    alone = example.job(tmp_path / "alone", **OPTIONS)
+    command = [sys.executable, "-m", "shelfcast.train", "--dir", alone.as_uri()]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    for one, other in zip(result(alone)["epochs"], result(whole)["epochs"], strict=True):
+        assert one["trainLoss"] == pytest.approx(other["trainLoss"], rel=1e-3)
+        assert one["validationLoss"] == pytest.approx(other["validationLoss"], rel=1e-3)
+    trained = result(alone)
+    assert trained["epochs"][-1]["trainLoss"] < trained["epochs"][0]["trainLoss"]
+    sample = (alone / "report" / "data-sample.csv").read_text(encoding="utf-8").splitlines()
+    assert len(sample) == 101
+    assert (alone / "report" / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_bad_input_ends_all_processes_with_one_sentence(example: Example, tmp_path: Path) -> None:
+    directory = example.job(tmp_path / "job", testWeeks=60, validationWeeks=40)
+    code, output = finish(torchrun(directory))
+    assert code != 0
+    error = json.loads((directory / "error.json").read_text(encoding="utf-8"))
+    assert error["type"] == "InvalidInput"
+    assert "none is left for training" in error["message"]
+    assert output.count("InvalidInput: ") == 1
+    # torchrun tells how its first process ended.
+    assert "exitcode  : 2" in output
+    assert not (directory / "result.json").exists()
+
+
+def test_what_one_process_finds_wrong_ends_all() -> None:
+    program = Path(__file__).with_name("second_process_refuses.py")
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [sys.executable, *launcher, str(program)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.split("\n")[:2]) == [
+        "0: BadData: process 1 refuses",
+        "1: BadData: process 1 refuses",
+    ]
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(example: Example, tmp_path: Path) -> None:
+    directory = example.job(tmp_path / "job", learningRate=1e30)
+    command = [sys.executable, "-m", "shelfcast.train", "--dir", directory.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    error = json.loads((directory / "error.json").read_text(encoding="utf-8"))
+    assert error["type"] == "InvalidInput"
+    assert "lower learningRate" in error["message"]
+    assert not (directory / "checkpoints").exists()

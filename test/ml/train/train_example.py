@@ -1,0 +1,77 @@
+"""A small generated data set, as the features job leaves it, and a training on it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shelfcast.features import training_data
+from shelfcast.ingest.generator import generate
+
+STORES, DEPARTMENTS, WEEKS, HORIZON_WEEKS = 5, 4, 90, 4
+
+
+@dataclass(frozen=True)
+class Example:
+    """A training data folder and the spec of a training on it."""
+
+    folder: Path
+    spec: dict[str, Any]
+
+    def job(self, directory: Path, **changed: Any) -> Path:
+        """Makes a job's folder with the spec, some values changed."""
+        directory.mkdir()
+        (directory / "spec.json").write_text(json.dumps({**self.spec, **changed}), encoding="utf-8")
+        return directory
+
+
+def write_example(folder: Path, add_usd_from_week: int = WEEKS, add_usd: float = 0.0) -> Example:
+    """Writes the data set; from that week on, all sales may be higher."""
+    folder.mkdir()
+    tables = generate(STORES, DEPARTMENTS, WEEKS, seed=3).tables
+    sales = tables["sales"]
+    weeks = sales["week"].to_numpy().astype("datetime64[D]")
+    first = weeks.min()
+    later = weeks >= first + 7 * add_usd_from_week
+    changed = sales["weekly_sales"].to_numpy() + np.where(later, add_usd, 0.0)
+    sales = sales.set_column(sales.schema.get_field_index("weekly_sales"), "weekly_sales", pa.array(changed))
+    version = training_data.write(folder, sales, tables["store_week"], tables["store"], HORIZON_WEEKS)
+    spec = {
+        "preset": "global",
+        "snapshot": {
+            "id": "example-1-000000000000",
+            "dataset": "example",
+            "firstWeek": str(first),
+            "lastWeek": str(weeks.max()),
+        },
+        "feastProject": "example",
+        "featureSetVersion": version,
+        "trainingDataUri": folder.as_uri(),
+        "horizonWeeks": HORIZON_WEEKS,
+        "testWeeks": 6,
+        "validationWeeks": 6,
+        "processes": 2,
+        "maxEpochs": 2,
+        "batchSize": 256,
+        "learningRate": 0.002,
+        "seed": 7,
+    }
+    return Example(folder, spec)
+
+
+def torchrun(directory: Path, processes: int = 2) -> subprocess.Popen[str]:
+    """Starts a training as the platform does."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return subprocess.Popen(
+        [sys.executable, *launcher, "-m", "shelfcast.train", "--dir", directory.as_uri()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
