@@ -12,9 +12,8 @@ import { createProgressReader, openJobFolder, readOutcome } from './job-folder.t
 
 /** A stage starts at most this many jobs; the failure of the last one ends the run. */
 const MAX_JOBS = 3;
-// result.json is looked for at first often (small jobs end in seconds), later each second.
-const FIRST_POLL_MS = 200;
-const LAST_POLL_MS = 1_000;
+/** A look at the job's folder; many jobs end in seconds, and each look late is a wait of the whole run. */
+const POLL_MS = 200;
 const OBSERVE_EVERY_MS = 1_000;
 const STOP_HEARTBEAT_MS = 5_000;
 
@@ -131,7 +130,6 @@ async function watch<T>(
 ): Promise<T> {
   const readProgress = createProgressReader(folder);
   let progress: string | null = null;
-  let pollMs = FIRST_POLL_MS;
   let observedAt = Date.now();
   for (;;) {
     const lines = await readProgress();
@@ -153,8 +151,7 @@ async function watch<T>(
         throw await jobFailure(jobs, request.stage, job.name, n, status);
       }
     }
-    await context.sleep(pollMs);
-    pollMs = Math.min(pollMs * 1.5, LAST_POLL_MS);
+    await context.sleep(POLL_MS);
   }
 }
 

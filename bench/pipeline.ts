@@ -2,8 +2,9 @@
  * What orchestration costs: a pipeline run of the generator's 65,520 rows, beside the same stages' commands run one
  * after the other by hand on the same services. `npm run bench -- pipeline`
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import Table from 'cli-table3';
 import { execa } from 'execa';
@@ -12,8 +13,8 @@ import { STAGES } from '../contracts/stages.ts';
 import { feastProject, TASK_QUEUE } from '../contracts/names.ts';
 import type { PipelineResult } from '../contracts/pipeline.ts';
 import type { LocalConfig } from '../infra/local/services.ts';
+import { RayJobs } from '../infra/local/ray-jobs.ts';
 import { down, localEnvironment, up } from '../infra/local/services.ts';
-import type { LocalState } from '../infra/local/state.ts';
 import { localState, readPorts } from '../infra/local/state.ts';
 import { connect } from '../workers/client.ts';
 import { watchMemory } from './measure/memory.ts';
@@ -30,9 +31,10 @@ try {
     await up(config, () => undefined);
   });
   const { result, seconds: totalSeconds } = await runPipeline();
-  const bare = await runByHand(state, result);
+  const bare = await runByHand('commands', result, asCommand);
+  const rayJobs = await runByHand('ray_jobs', result, asRayJob);
   const peakMemoryMiB = memory.stop();
-  print(result, bare, { servicesSeconds, totalSeconds, peakMemoryMiB });
+  print(result, { bare, rayJobs }, { servicesSeconds, totalSeconds, peakMemoryMiB });
 } finally {
   await down(config);
 }
@@ -53,54 +55,86 @@ async function runPipeline(): Promise<{ result: PipelineResult; seconds: number 
   }
 }
 
+type Launch = (stage: Stage, args: string[], processes: number | undefined, folder: string) => Promise<void>;
+
 /** The jobs' commands with the run's own specs, on a data set of their own. */
 async function runByHand(
-  { artifactsDir, venvDir }: LocalState,
+  name: string,
   { train }: PipelineResult,
+  launch: Launch,
 ): Promise<Partial<Record<Stage, number>>> {
   const runFolder = fileURLToPath(new URL('..', train.modelUri));
-  const bareFolder = join(artifactsDir, 'bare');
-  const environment = {
-    ...localEnvironment(config),
-    RAY_ADDRESS: `127.0.0.1:${readPorts(state).ray}`,
-    RAY_AUTH_MODE: 'token',
-    RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER: '0',
-  };
-  const python = join(venvDir, 'bin', 'python');
   const seconds: Partial<Record<Stage, number>> = {};
   let results: Record<string, unknown> = {};
   for (const stage of ['ingest', 'features', 'train', 'evaluate'] as const) {
-    const folder = join(bareFolder, stage);
+    const folder = join(state.artifactsDir, name, stage);
     mkdirSync(folder, { recursive: true });
-    const spec = JSON.parse(readFileSync(join(runFolder, stage, 'spec.json'), 'utf8')) as Record<
-      string,
-      unknown
-    >;
-    writeFileSync(join(folder, 'spec.json'), JSON.stringify(bareSpec(spec, results)));
-    const launcher =
-      stage === 'train'
-        ? ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', String(spec['processes'])]
-        : [];
-    seconds[stage] = await secondsOf(async () => {
-      await execa(python, [...launcher, '-m', `shelfcast.${stage}`, '--dir', pathToFileURL(folder).href], {
-        env: { ...environment, OMP_NUM_THREADS: '1', OPENBLAS_NUM_THREADS: '1', MKL_NUM_THREADS: '1' },
-        stdin: 'ignore',
-      });
-    });
-    const result = JSON.parse(readFileSync(join(folder, 'result.json'), 'utf8')) as Record<string, unknown>;
-    results = { ...results, ...result };
+    const spec = readJson(join(runFolder, stage, 'spec.json'));
+    writeFileSync(join(folder, 'spec.json'), JSON.stringify(ownSpec(name, spec, results)));
+    const processes = stage === 'train' ? Number(spec['processes']) : undefined;
+    seconds[stage] = await secondsOf(() =>
+      launch(stage, ['--dir', pathToFileURL(folder).href], processes, folder),
+    );
+    results = { ...results, ...readJson(join(folder, 'result.json')) };
   }
   return seconds;
 }
 
+/** As a person types it. */
+async function asCommand(stage: Stage, args: string[], processes: number | undefined): Promise<void> {
+  const launcher =
+    processes === undefined
+      ? []
+      : ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', String(processes)];
+  await execa(join(state.venvDir, 'bin', 'python'), [...launcher, '-m', `shelfcast.${stage}`, ...args], {
+    env: {
+      ...localEnvironment(config),
+      RAY_ADDRESS: `127.0.0.1:${readPorts(state).ray}`,
+      RAY_AUTH_MODE: 'token',
+      RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER: '0',
+      OMP_NUM_THREADS: '1',
+      OPENBLAS_NUM_THREADS: '1',
+      MKL_NUM_THREADS: '1',
+    },
+    stdin: 'ignore',
+  });
+}
+
+/** Through Ray's Jobs API, looking for the result without a pause. */
+async function asRayJob(
+  stage: Stage,
+  args: string[],
+  trainingProcesses: number | undefined,
+  folder: string,
+): Promise<void> {
+  const { RAY_ADDRESS: address = '', RAY_AUTH_TOKEN: token } = localEnvironment(config);
+  const jobs = new RayJobs({ address, token, python: join(state.venvDir, 'bin', 'python') });
+  const job = { name: `by-hand-${stage}`, module: `shelfcast.${stage}`, args };
+  const signal = AbortSignal.timeout(600_000);
+  await jobs.ensure(trainingProcesses === undefined ? job : { ...job, trainingProcesses }, signal);
+  while (!existsSync(join(folder, 'result.json'))) {
+    const { status } = await jobs.observe(job.name, signal);
+    if (status === 'failed') throw new Error(await jobs.logs(job.name));
+    await sleep(20);
+  }
+}
+
+function readJson(path: string): Record<string, unknown> {
+  return JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+}
+
 /** The spec with what the stages before gave by hand, so that nothing is found done. */
-function bareSpec(spec: Record<string, unknown>, results: Record<string, unknown>): Record<string, unknown> {
+function ownSpec(
+  name: string,
+  spec: Record<string, unknown>,
+  results: Record<string, unknown>,
+): Record<string, unknown> {
   const replaced = Object.keys(spec).filter((key) => Object.hasOwn(results, key));
   return {
     ...spec,
     ...Object.fromEntries(replaced.map((key) => [key, results[key]])),
-    ...('dataset' in spec ? { dataset: 'bare', requestId: 'bare' } : {}),
-    ...('feastProject' in spec ? { feastProject: feastProject('bare') } : {}),
+    ...('dataset' in spec ? { dataset: name, requestId: name } : {}),
+    ...('feastProject' in spec ? { feastProject: feastProject(name) } : {}),
     ...('candidateUri' in spec ? { candidateUri: results['modelUri'] } : {}),
   };
 }
@@ -113,20 +147,25 @@ async function secondsOf(work: () => Promise<void>): Promise<number> {
 
 function print(
   result: PipelineResult,
-  bare: Partial<Record<Stage, number>>,
+  { bare, rayJobs }: Record<'bare' | 'rayJobs', Partial<Record<Stage, number>>>,
   measured: { servicesSeconds: number; totalSeconds: number; peakMemoryMiB: number },
 ): void {
   const { servicesSeconds, totalSeconds, peakMemoryMiB } = measured;
-  const bareSeconds = Object.values(bare).reduce((sum, value) => sum + value, 0);
+  const bareSeconds = sum(bare);
   const overheadRatio = (totalSeconds - bareSeconds) / totalSeconds;
-  const table = new Table({ head: ['', 'in the run', 'by hand'], style: { head: [], border: [] } });
+  const table = new Table({
+    head: ['', 'in the run', 'as Ray jobs, by hand', 'as commands, by hand'],
+    style: { head: [], border: [], compact: true },
+  });
   for (const stage of STAGES) {
-    table.push([stage, seconds(result.stageSeconds[stage]), seconds(bare[stage])]);
+    table.push([stage, ...[result.stageSeconds, rayJobs, bare].map((column) => seconds(column[stage]))]);
   }
-  table.push(['all', seconds(totalSeconds), seconds(bareSeconds)]);
+  table.push(['all', ...[totalSeconds, sum(rayJobs), bareSeconds].map(seconds)]);
   process.stdout.write(
     `${result.ingest.snapshot.rowCount} rows, ${result.verdict}; services start in ${seconds(servicesSeconds)}\n${table.toString()}\n` +
-      `overhead ${(overheadRatio * 100).toFixed(1)} % of the run; all processes together at most ${peakMemoryMiB} MiB\n`,
+      `${percent(overheadRatio)} of the run is not the stages' commands, ` +
+      `${percent((totalSeconds - sum(rayJobs)) / totalSeconds)} not their Ray jobs; ` +
+      `all processes together take at most ${peakMemoryMiB} MiB\n`,
   );
   const line = {
     bench: 'pipeline',
@@ -138,5 +177,18 @@ function print(
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-const seconds = (value: number | undefined): string => (value === undefined ? '' : `${value.toFixed(1)} s`);
-const round = (value: number): number => Number(value.toFixed(3));
+function sum(column: Partial<Record<Stage, number>>): number {
+  return Object.values(column).reduce((total, value) => total + value, 0);
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}
+
+function seconds(value: number | undefined): string {
+  return value === undefined ? '' : `${value.toFixed(1)} s`;
+}
+
+function round(value: number): number {
+  return Number(value.toFixed(3));
+}
