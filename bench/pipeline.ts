@@ -2,7 +2,7 @@
  * What orchestration costs: a pipeline run of the generator's 65,520 rows, beside the same stages' commands run one
  * after the other by hand on the same services. `npm run bench -- pipeline`
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -10,50 +10,22 @@ import Table from 'cli-table3';
 import { execa } from 'execa';
 import type { Stage } from '../contracts/stages.ts';
 import { STAGES } from '../contracts/stages.ts';
-import { feastProject, TASK_QUEUE } from '../contracts/names.ts';
+import { feastProject } from '../contracts/names.ts';
 import type { PipelineResult } from '../contracts/pipeline.ts';
-import type { LocalConfig } from '../infra/local/services.ts';
 import { RayJobs } from '../infra/local/ray-jobs.ts';
-import { down, localEnvironment, up } from '../infra/local/services.ts';
-import { localState, readPorts } from '../infra/local/state.ts';
-import { connect } from '../workers/client.ts';
+import { localEnvironment } from '../infra/local/services.ts';
+import { readPorts } from '../infra/local/state.ts';
 import { watchMemory } from './measure/memory.ts';
+import { config, onFreshPlatform, runPipeline, secondsOf, state } from './measure/platform.ts';
 
-const projectDir = fileURLToPath(new URL('..', import.meta.url));
-const config: LocalConfig = { projectDir, stateDir: join(projectDir, '.shelfcast', 'bench'), addresses: {} };
-const state = localState(projectDir, config.stateDir);
-
-await down(config);
-rmSync(state.dir, { recursive: true, force: true });
-try {
+await onFreshPlatform(async (servicesSeconds) => {
   const memory = watchMemory(state);
-  const servicesSeconds = await secondsOf(async () => {
-    await up(config, () => undefined);
-  });
   const { result, seconds: totalSeconds } = await runPipeline();
   const bare = await runByHand('commands', result, asCommand);
   const rayJobs = await runByHand('ray_jobs', result, asRayJob);
   const peakMemoryMiB = memory.stop();
   print(result, { bare, rayJobs }, { servicesSeconds, totalSeconds, peakMemoryMiB });
-} finally {
-  await down(config);
-}
-
-async function runPipeline(): Promise<{ result: PipelineResult; seconds: number }> {
-  const environment = localEnvironment(config);
-  const shelfcast = await connect({
-    address: environment['TEMPORAL_ADDRESS'] ?? '',
-    namespace: 'default',
-    taskQueue: TASK_QUEUE,
-  });
-  try {
-    const begin = performance.now();
-    const run = await shelfcast.startPipeline();
-    return { result: await run.result(), seconds: (performance.now() - begin) / 1_000 };
-  } finally {
-    await shelfcast.close();
-  }
-}
+});
 
 type Launch = (stage: Stage, args: string[], processes: number | undefined, folder: string) => Promise<void>;
 
@@ -137,12 +109,6 @@ function ownSpec(
     ...('feastProject' in spec ? { feastProject: feastProject(name) } : {}),
     ...('candidateUri' in spec ? { candidateUri: results['modelUri'] } : {}),
   };
-}
-
-async function secondsOf(work: () => Promise<void>): Promise<number> {
-  const begin = performance.now();
-  await work();
-  return (performance.now() - begin) / 1_000;
 }
 
 function print(

@@ -34,10 +34,11 @@ const withModel = (command: Command): Command =>
 withInput(program.command('start'))
   .description('start all services, run the pipeline once, leave the services up')
   .option('--services-only', 'run no pipeline')
-  .action(async (options: InputOptions & { servicesOnly?: boolean }) => {
+  .action(async ({ servicesOnly, ...options }: InputOptions & { servicesOnly?: boolean }) => {
     const input = inputOf(options);
     await up(readLocalConfig(), tell);
-    if (options.servicesOnly !== true) await withClient((shelfcast) => runOnce(shelfcast, input));
+    const isAsked = Object.keys(options).length > 0;
+    if (servicesOnly !== true) await withClient((shelfcast) => runOnce(shelfcast, input, isAsked));
   });
 
 program

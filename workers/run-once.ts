@@ -2,6 +2,7 @@
 import { DEFAULT_MODEL_NAME, pipelineWorkflowId } from '../contracts/names.ts';
 import type { PipelineInput } from '../contracts/pipeline.ts';
 import { refreshEndpoints } from '../infra/local/services.ts';
+import { createMlflow } from '../infra/mlflow.ts';
 import type { PipelineHandle, Shelfcast } from './client.ts';
 import { PipelineError } from './client.ts';
 import { readLocalConfig } from './config.ts';
@@ -11,25 +12,42 @@ import { report } from './report.ts';
 
 const NOT_PROMOTED = 3;
 
-/** Goes on with a run that is under way, shows one that ended well with the same input, or starts one. */
-export async function runOnce(shelfcast: Shelfcast, input: PipelineInput): Promise<void> {
+/**
+ * Goes on with a run that is under way, shows one that ended well, or starts one.
+ *
+ * @param isAsked whether a person said what to run; otherwise any earlier run will do
+ */
+export async function runOnce(shelfcast: Shelfcast, input: PipelineInput, isAsked: boolean): Promise<void> {
   const model = input.modelName ?? DEFAULT_MODEL_NAME;
   const running = await shelfcast.runningPipeline(model);
   if (running !== null) {
     tell(`going on with the run ${running.workflowId}`);
     const isOurs = isSame((await running.describe()).input, input);
     await followAndReport(running);
-    if (isOurs) return;
+    if (isOurs || !isAsked) return;
     tell('that run had another input; starting one with yours');
   }
   const last = await lastRun(shelfcast, model);
   // Files may hold new weeks; generated data are the same each time.
-  if (input.source?.kind !== 'walmart-csv' && last?.status === 'COMPLETED' && isSame(last.input, input)) {
+  const isDone = !isAsked || (input.source?.kind !== 'walmart-csv' && isSame(last?.input ?? null, input));
+  if (last?.status === 'COMPLETED' && isDone) {
     tell(`the pipeline ran at ${last.endedAt?.toISOString() ?? ''}; \`npx shelfcast run\` runs it again`);
     print(report(await last.run.result(), await refreshEndpoints(readLocalConfig())));
     return;
   }
+  if (!isAsked && (await isModelInUse(model))) return;
   await followAndReport(await shelfcast.startPipeline(input));
+}
+
+/** Temporal forgets runs after some days. A model that was made of somebody's data is not replaced unasked. */
+async function isModelInUse(model: string): Promise<boolean> {
+  const endpoints = await refreshEndpoints(readLocalConfig());
+  const champion =
+    endpoints === null ? null : await createMlflow(endpoints.mlflow).versionByAlias(model, 'champion');
+  if (champion === null) return false;
+  tell(`version ${champion.version} of ${model} is in use; \`npx shelfcast run\` trains another`);
+  print(`predictor    ${endpoints?.predictor ?? ''}`);
+  return true;
 }
 
 async function lastRun(shelfcast: Shelfcast, model: string) {

@@ -25,11 +25,14 @@ export function stageSeconds(progress: PipelineProgress): Partial<Record<Stage, 
   );
 }
 
+/** The UI takes what is between two dollar signs for a formula, and a bar for the end of a cell. */
+const plain = (text: string): string => text.replace(/\$([\d,.]+)/g, '$1 USD').replaceAll('|', '/');
+
 /** Current details for the Temporal UI. */
 export function asMarkdown(progress: PipelineProgress): string {
   const rows = STAGES.map((stage) => {
     const entry = progress.stages[stage];
-    return `| ${stage} | ${entry.status} | ${seconds(entry)?.toFixed(1) ?? ''} | ${entry.summary ?? ''} |`;
+    return `| ${stage} | ${entry.status} | ${seconds(entry)?.toFixed(1) ?? ''} | ${plain(entry.summary ?? '')} |`;
   });
   const notes = [
     ...(progress.waitingFor === 'approval' ? ['**Waits for the update `approve` or `abort`.**', ''] : []),

@@ -88,6 +88,10 @@ describe('the command line', { timeout: 300_000 }, () => {
     expect(again.exitCode).toBe(0);
     expect(again.stderr).toContain('`npx shelfcast run` runs it again');
     expect(again.stdout).toContain('best reachable');
+    // Generated data, which is what runs when nothing is asked for, must not replace a model in use.
+    const plain = await npmStart();
+    expect(plain.exitCode).toBe(0);
+    expect(plain.stdout).toBe(again.stdout);
     expect((await status()).pids).toEqual(before.pids);
   });
 
