@@ -5,6 +5,7 @@ import replyFrom from '@fastify/reply-from';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { answerOversizedBodies } from './request-body.ts';
 import { RequestError, errorBody, fromFramework } from './errors.ts';
 import { RouterCounters } from './router-counters.ts';
 import { routesSchema } from './routes.ts';
@@ -239,6 +240,7 @@ export function createRouter(options: RouterOptions): FastifyInstance {
     return503OnClosing: false,
     forceCloseConnections: 'idle',
   });
+  answerOversizedBodies(app);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body);

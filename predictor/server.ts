@@ -1,6 +1,7 @@
 /** The predictor's HTTP server: KServe's v1 protocol, health, metrics. The contract is docs/predictor.md. */
 import Fastify, { LogController } from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
+import { answerOversizedBodies } from './request-body.ts';
 import { RequestError, errorBody, fromFramework } from './errors.ts';
 import { parseRequest } from './instances.ts';
 import type { Instance } from './instances.ts';
@@ -216,6 +217,7 @@ export function createPredictor(parts: PredictorParts): FastifyInstance {
     return503OnClosing: false,
     forceCloseConnections: 'idle',
   });
+  answerOversizedBodies(app);
   app.removeContentTypeParser('text/plain');
   app.decorateReply('errorCode', null);
   app.addHook('onRequest', (_request, reply, done) => {

@@ -82,7 +82,9 @@ describe('local services', { timeout: 180_000 }, () => {
     expect((await platform.pids()).get('ray')).toBe(head);
     expect(rayProcesses().filter((pid) => old.includes(pid))).toEqual([]);
     const nodes = `${platform.endpoints.ray}/api/v0/nodes`;
-    expect(await getJson(nodes)).toMatchObject({ data: { result: { total: 1 } } });
+    await expect(getJson(nodes)).rejects.toThrow('answered 401');
+    const headers = { authorization: `Bearer ${platform.secrets.rayToken}` };
+    expect(await getJson(nodes, headers)).toMatchObject({ data: { result: { total: 1 } } });
   });
 
   it('goes on with the same data after every process was killed', async () => {

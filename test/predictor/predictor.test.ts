@@ -4,7 +4,9 @@ import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -233,6 +235,30 @@ describe('refusals', () => {
     const answer = await post(`${predictor.url}/v1/models/sales-forecast:predict`, body);
     expect([answer.status, answer.body.error?.code]).toEqual([status, code]);
     expect(answer.body.error?.message).toMatch(/\.$/);
+  });
+
+  it('takes the rest of a body that is too large, so that a client which writes first reads the answer', async () => {
+    const { hostname, port } = new URL(predictor.url);
+    const socket = connect(Number(port), hostname);
+    const ended = once(socket, 'end');
+    // Awaited below; an error of the socket before that is the loop's to tell.
+    ended.catch(() => undefined);
+    let answer = '';
+    socket.on('data', (bytes) => {
+      answer += bytes.toString();
+    });
+    const mebibyte = Buffer.alloc(1024 * 1024, ' ');
+    socket.write(
+      `POST /v1/models/sales-forecast:predict HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/json\r\ncontent-length: ${24 * mebibyte.length}\r\n\r\n`,
+    );
+    for (let written = 0; written < 24; written += 1) {
+      // Rejects with the socket's error when the server has gone.
+      if (!socket.write(mebibyte)) await once(socket, 'drain');
+      await sleep(10);
+    }
+    await ended;
+    expect(answer).toMatch(/^HTTP\/1\.1 413 .*BODY_TOO_LARGE/s);
+    socket.destroy();
   });
 
   it.each([
