@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { Stage } from '../contracts/stages.ts';
 import type { Dependencies } from './dependencies.ts';
+import { jobsOf } from './dependencies.ts';
 import { currentRunKey, stopStageJob } from './run-job.ts';
 import { openMlflowRun } from './tracking.ts';
 
@@ -15,7 +16,7 @@ export function createCleanUpActivities(deps: Dependencies): CleanUpActivities {
   return {
     stopJob: (stage) =>
       stopStageJob(
-        deps.jobs,
+        jobsOf(deps, stage),
         { runKey: currentRunKey(), signal: Context.current().cancellationSignal },
         stage,
       ),

@@ -7,6 +7,7 @@ import { jobName, runKey } from '../contracts/names.ts';
 import type { Stage } from '../contracts/stages.ts';
 import type { JobObservation, JobPlatform, JobSpec } from '../infra/platform.ts';
 import type { Dependencies } from './dependencies.ts';
+import { jobsOf } from './dependencies.ts';
 import type { JobFolder } from './job-folder.ts';
 import { createProgressReader, openJobFolder, readOutcome } from './job-folder.ts';
 
@@ -64,7 +65,7 @@ export function currentRunKey(): string {
  * failed otherwise, retryable until the stage has used up its jobs.
  */
 export async function runJob<T>(
-  deps: Pick<Dependencies, 'jobs' | 'artifactsUrl'>,
+  deps: Pick<Dependencies, 'jobs' | 'programs' | 'artifactsUrl'>,
   request: JobRequest<T>,
   context: JobContext,
 ): Promise<T> {
@@ -72,7 +73,8 @@ export async function runJob<T>(
   const finished = await readOutcome(folder, request.resultSchema);
   if (finished !== null) return finished;
 
-  const n = await nextJobNumber(deps.jobs, context, request.stage);
+  const jobs = jobsOf(deps, request.stage);
+  const n = await nextJobNumber(jobs, context, request.stage);
   const job: JobSpec = {
     name: jobName(context.runKey, request.stage, n),
     module: `shelfcast.${request.stage}`,
@@ -81,10 +83,10 @@ export async function runJob<T>(
   };
   try {
     context.heartbeat({ job: job.name, progress: null });
-    await deps.jobs.ensure(job, context.signal);
-    return await watch(deps.jobs, request, context, folder, job, n);
+    await jobs.ensure(job, context.signal);
+    return await watch(jobs, request, context, folder, job, n);
   } catch (error) {
-    if (context.signal.aborted && context.mustStopJob()) await stopJob(deps.jobs, context, job.name);
+    if (context.signal.aborted && context.mustStopJob()) await stopJob(jobs, context, job.name);
     throw error;
   }
 }

@@ -47,6 +47,8 @@ export interface WorkerConfig {
   artifactsUrl: string;
   projectDir: string;
   stateDir: string;
+  /** All of it, for the programs that the worker starts. */
+  environment: Environment;
 }
 
 export interface TemporalConfig {
@@ -80,6 +82,7 @@ export function readWorkerConfig(env: Environment = process.env): WorkerConfig {
     artifactsUrl: values.SHELFCAST_ARTIFACTS ?? pathToFileURL(join(values.SHELFCAST_HOME, 'artifacts')).href,
     projectDir: values.SHELFCAST_PROJECT,
     stateDir: values.SHELFCAST_HOME,
+    environment: env,
   };
 }
 

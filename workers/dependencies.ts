@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { Pool } from 'pg';
 import type { Dependencies } from '../activities/dependencies.ts';
+import { ProgramJobs } from '../infra/local/program-jobs.ts';
 import { RayJobs } from '../infra/local/ray-jobs.ts';
 import { createLocalServing } from '../infra/local/serving.ts';
 import { localState } from '../infra/local/state.ts';
@@ -12,6 +13,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 
 export function createDependencies(config: WorkerConfig): Dependencies & { close: () => Promise<void> } {
   const state = localState(config.projectDir, config.stateDir);
+  const python = join(state.venvDir, 'bin', 'python');
   const database = new Pool({
     connectionString: config.databaseUrl,
     max: 5,
@@ -24,7 +26,19 @@ export function createDependencies(config: WorkerConfig): Dependencies & { close
     jobs: new RayJobs({
       address: config.rayUrl,
       token: config.rayToken,
-      python: join(state.venvDir, 'bin', 'python'),
+      python,
+    }),
+    programs: new ProgramJobs({
+      dir: join(state.dir, 'jobs'),
+      python,
+      environment: {
+        ...config.environment,
+        DATABASE_URL: config.databaseUrl,
+        // As in Ray's jobs: the same data give the same bytes wherever a stage runs.
+        OMP_NUM_THREADS: '1',
+        OPENBLAS_NUM_THREADS: '1',
+        MKL_NUM_THREADS: '1',
+      },
     }),
     serving: createLocalServing({
       state,

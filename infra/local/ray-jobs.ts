@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
 import { z } from 'zod';
 import type { JobObservation, JobPlatform, JobSpec, JobStatus } from '../platform.ts';
-import { endProcesses, processesWithVariable } from './processes.ts';
+import { endProcesses, JOB_VARIABLE, processesWithVariable } from './processes.ts';
+import { LOG_LINES, pythonCommand } from './python-command.ts';
 
 export interface RayJobsOptions {
   /** Base URL of Ray's dashboard. */
@@ -20,9 +21,6 @@ export interface RayJobsOptions {
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const STOP_POLL_MS = 250;
-const LOG_LINES = 100;
-/** In the environment of each process of a job: what Ray calls stopped may still have torchrun's children. */
-const JOB_VARIABLE = 'SHELFCAST_JOB';
 
 const jobDetails = z.object({
   status: z.enum(['PENDING', 'RUNNING', 'STOPPED', 'SUCCEEDED', 'FAILED']),
@@ -60,6 +58,7 @@ export class RayJobs implements JobPlatform {
     if (!answer.ok && answer.status !== 404) throw this.#unexpected(`stopping job ${name}`, answer);
     await this.#waitUntilEnded(name);
     const marker = this.#marker(name);
+    // What Ray calls stopped may still have torchrun's children.
     await endProcesses(() => processesWithVariable(JOB_VARIABLE, marker), { graceMs: 2_000 });
   }
 
@@ -86,13 +85,9 @@ export class RayJobs implements JobPlatform {
     }
   }
 
-  #entrypoint({ name, module, args, trainingProcesses }: JobSpec): string {
-    const launcher =
-      trainingProcesses === undefined
-        ? []
-        : ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', String(trainingProcesses)];
-    const command = [this.#options.python, ...launcher, '-m', module, ...args];
-    const environment = { ...this.#options.environment, [JOB_VARIABLE]: this.#marker(name) };
+  #entrypoint(job: JobSpec): string {
+    const command = pythonCommand(this.#options.python, job);
+    const environment = { ...this.#options.environment, [JOB_VARIABLE]: this.#marker(job.name) };
     const assignments = Object.entries(environment).map(([key, value]) => `${key}=${shellQuote(value)}`);
     // Ray gives it to a shell; `exec` leaves no shell between Ray's signals and the program.
     return `${assignments.join(' ')} exec ${command.map(shellQuote).join(' ')}`;

@@ -62,7 +62,11 @@ function run(changed: Partial<JobRequest<typeof result>> = {}): Promise<typeof r
     },
     mustStopJob: () => mustStopJob,
   };
-  return runJob({ jobs, artifactsUrl: pathToFileURL(home).href }, { ...request, ...changed }, context);
+  return runJob(
+    { jobs, programs: new MemoryJobs(), artifactsUrl: pathToFileURL(home).href },
+    { ...request, ...changed },
+    context,
+  );
 }
 
 const write = (file: string, value: unknown) => writeFile(join(folder, file), JSON.stringify(value));

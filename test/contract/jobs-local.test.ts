@@ -1,41 +1,19 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { freePort } from '../../infra/local/ports.ts';
-import { processStartTicks } from '../../infra/local/processes.ts';
+import { processesWithVariable, processStartTicks } from '../../infra/local/processes.ts';
+import { ProgramJobs } from '../../infra/local/program-jobs.ts';
 import { rayProgram } from '../../infra/local/programs.ts';
 import { RayJobs } from '../../infra/local/ray-jobs.ts';
 import { hasRayNode, waitUntilReady } from '../../infra/local/readiness.ts';
 import { choosePorts, localState, prepareState, readSecrets } from '../../infra/local/state.ts';
 import { ensureProgram, ensureSupervisor, stopSupervisor } from '../../infra/local/supervisor.ts';
 import { PROJECT_DIR } from '../platform.ts';
+import { JOB_MODULES, readLines, writeJobModules } from './job-modules.ts';
 import { jobPlatformContract } from './jobs.ts';
-
-const MODULES = {
-  writes: `
-import sys
-with open(sys.argv[1], "a") as file:
-    file.write("started\\n")
-for number in range(1, 151):
-    print(f"line {number}")
-`,
-  fails: `
-import sys
-print("about to fail", flush=True)
-sys.exit(3)
-`,
-  sleeps: `
-import os, signal, subprocess, sys, time
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-shell = ["setsid", "sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"]
-orphan = int(subprocess.run(shell, capture_output=True, check=True).stdout)
-with open(sys.argv[1], "a") as file:
-    file.write(f"{os.getpid()}\\n{orphan}\\n")
-time.sleep(600)
-`,
-};
 
 jobPlatformContract('Ray Jobs', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'shelfcast-jobs-'));
@@ -44,24 +22,58 @@ jobPlatformContract('Ray Jobs', async () => {
   const ports = await choosePorts(state, true);
   const token = readSecrets(state).rayToken;
   const modulesDir = join(dir, 'modules');
-  mkdirSync(modulesDir);
-  for (const [name, source] of Object.entries(MODULES))
-    writeFileSync(join(modulesDir, `job_${name}.py`), source);
+  writeJobModules(modulesDir);
   await ensureSupervisor(state);
   await ensureProgram(state, rayProgram(state, ports, token, { PYTHONPATH: modulesDir }));
   const address = `http://127.0.0.1:${ports.rayDashboard}`;
   await waitUntilReady(state, 'ray', hasRayNode(address, token), 120_000);
   return {
     connect: () => new RayJobs({ address, token, python: join(state.venvDir, 'bin', 'python') }),
-    modules: { writes: 'job_writes', fails: 'job_fails', sleeps: 'job_sleeps' },
+    modules: JOB_MODULES,
     newFile: () => join(dir, `file-${randomUUID()}`),
-    readLines: (path) => (existsSync(path) ? readFileSync(path, 'utf8').split('\n').slice(0, -1) : []),
+    readLines,
     isAlive: (pid) => processStartTicks(pid) !== null,
     close: async () => {
       await stopSupervisor(state);
       rmSync(dir, { recursive: true, force: true });
     },
   };
+});
+
+jobPlatformContract('Programs', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'shelfcast-programs-'));
+  const modulesDir = join(dir, 'modules');
+  writeJobModules(modulesDir);
+  const python = join(PROJECT_DIR, 'ml', '.venv', 'bin', 'python');
+  return Promise.resolve({
+    connect: () =>
+      new ProgramJobs({
+        dir: join(dir, 'jobs'),
+        python,
+        environment: { ...process.env, PYTHONPATH: modulesDir },
+      }),
+    modules: JOB_MODULES,
+    newFile: () => join(dir, `file-${randomUUID()}`),
+    readLines,
+    isAlive: (pid: number) => processStartTicks(pid) !== null,
+    close: () => {
+      rmSync(dir, { recursive: true, force: true });
+      return Promise.resolve();
+    },
+  });
+});
+
+it('tells that a program was killed, and that a folder without one never started', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'shelfcast-programs-'));
+  const python = join(PROJECT_DIR, 'ml', '.venv', 'bin', 'python');
+  const jobs = new ProgramJobs({ dir, python, environment: process.env });
+  await jobs.ensure({ name: 'killed', module: 'http.server', args: ['--bind', '127.0.0.1', '0'] });
+  await expect.poll(() => processesWithVariable('SHELFCAST_JOB', `killed@${dir}`).length).toBe(2);
+  for (const pid of processesWithVariable('SHELFCAST_JOB', `killed@${dir}`)) process.kill(pid, 'SIGKILL');
+  await expect.poll(() => jobs.observe('killed')).toMatchObject({ status: 'failed' });
+  mkdirSync(join(dir, 'half'));
+  expect(await jobs.observe('half')).toMatchObject({ status: 'pending' });
+  rmSync(dir, { recursive: true, force: true });
 });
 
 it('names the service and its address when Ray does not answer', async () => {

@@ -97,7 +97,7 @@ describe('a pipeline', { timeout: PIPELINE_MS }, () => {
     expectSameModel(result);
     expect(result.train.startedFromEpochs).toEqual([0]);
     const jobs = (await lab.rayJobs()).filter((job) => job.submission_id.startsWith(run.key()));
-    expect(jobs).toHaveLength(4);
+    expect(jobs).toHaveLength(2);
     await expectNothingTwice(lab, run, result);
     expect(await lab.alias('champion')).toBe(result.registered.version);
     expect(await lab.alias('previous')).toBe(undisturbed.registered.version);

@@ -236,6 +236,8 @@ export async function expectNothingTwice(lab: Lab, run: LabRun, result: Pipeline
   const stages = succeeded.map((id) => id.slice(key.length + 1).replace(/-\d+$/, ''));
   expect(new Set(stages).size).toBe(stages.length);
   expect(lab.trainingRanks()).toEqual([]);
+  const programs = readdirSync(join(lab.platform.state.dir, 'jobs')).filter((name) => name.startsWith(key));
+  expect(programs.sort()).toEqual([`${key}-evaluate-1`, `${key}-ingest-1`]);
 
   expect(await lab.mlflowRuns(key)).toEqual([{ id: registered.runId, status: 'FINISHED' }]);
   expect(await lab.versions(registered.runId)).toEqual([registered.version]);

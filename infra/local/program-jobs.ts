@@ -1,0 +1,124 @@
+/**
+ * The JobPlatform port as plain processes of this machine, for jobs that need no cluster.
+ *
+ * A job is a folder, made once: `pid`, `log`, and last `exit` with the exit code, or `stopped`. Its processes are in a session of
+ * their own and outlive the worker that started them.
+ */
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { JobObservation, JobPlatform, JobSpec } from '../platform.ts';
+import { endProcesses, JOB_VARIABLE, processesWithVariable } from './processes.ts';
+import { LOG_LINES, pythonCommand } from './python-command.ts';
+
+export interface ProgramJobsOptions {
+  /** Folder for the jobs' folders. */
+  dir: string;
+  python: string;
+  environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** The shell outlives the program only to write down how it ended. */
+const SCRIPT = `
+"$@" > "$JOB_FOLDER/log" 2>&1
+echo $? > "$JOB_FOLDER/exit.new"
+mv "$JOB_FOLDER/exit.new" "$JOB_FOLDER/exit"
+`;
+/** A folder without a process is that of a worker which died between making the one and starting the other. */
+const START_MS = 10_000;
+
+export class ProgramJobs implements JobPlatform {
+  readonly #options: ProgramJobsOptions;
+
+  constructor(options: ProgramJobsOptions) {
+    this.#options = options;
+    mkdirSync(options.dir, { recursive: true });
+  }
+
+  ensure(job: JobSpec): Promise<void> {
+    const folder = this.#folder(job.name);
+    // Of several attempts exactly one makes it.
+    if (makeFolder(folder)) this.#start(job, folder);
+    return Promise.resolve();
+  }
+
+  observe(name: string): Promise<JobObservation> {
+    return Promise.resolve(this.#observe(name));
+  }
+
+  async stop(name: string): Promise<void> {
+    const { status } = this.#observe(name);
+    if (status !== 'pending' && status !== 'running') return;
+    writeFileSync(join(this.#folder(name), 'stopped'), '');
+    await endProcesses(() => this.#processes(name), { graceMs: 2_000 });
+  }
+
+  logs(name: string): Promise<string> {
+    const text = readText(join(this.#folder(name), 'log')) ?? '';
+    return Promise.resolve(text.trimEnd().split('\n').slice(-LOG_LINES).join('\n'));
+  }
+
+  #start(job: JobSpec, folder: string): void {
+    const { python, environment } = this.#options;
+    const child = spawn('sh', ['-c', SCRIPT, 'sh', ...pythonCommand(python, job)], {
+      detached: true,
+      stdio: 'ignore',
+      env: { ...environment, JOB_FOLDER: folder, [JOB_VARIABLE]: this.#marker(job.name) },
+    });
+    child.on('error', (error) => {
+      writeFileSync(join(folder, 'log'), `cannot run sh: ${error.message}\n`);
+      writeFileSync(join(folder, 'exit'), '127\n');
+    });
+    child.unref();
+  }
+
+  #observe(name: string): JobObservation {
+    const folder = this.#folder(name);
+    const made = statSync(folder, { throwIfNoEntry: false });
+    if (made === undefined)
+      return { status: 'unknown', message: `there is no job ${name} in ${this.#options.dir}` };
+    const isAlive = this.#processes(name).length > 0;
+    // Read after the processes were looked for: one that ended meanwhile has written it.
+    const exit = readText(join(folder, 'exit'))?.trim();
+    if (exit !== undefined) {
+      return { status: exit === '0' ? 'succeeded' : 'failed', message: `it ended with exit code ${exit}` };
+    }
+    if (isAlive) return { status: 'running', message: '' };
+    if (readText(join(folder, 'stopped')) !== undefined) return { status: 'stopped', message: '' };
+    if (readText(join(folder, 'log')) === undefined && Date.now() - made.birthtimeMs < START_MS) {
+      return { status: 'pending', message: '' };
+    }
+    return { status: 'failed', message: 'its process was killed' };
+  }
+
+  #folder(name: string): string {
+    return join(this.#options.dir, name);
+  }
+
+  #processes(name: string): number[] {
+    return processesWithVariable(JOB_VARIABLE, this.#marker(name));
+  }
+
+  /** Two platforms on one machine may have jobs of one name. */
+  #marker(name: string): string {
+    return `${name}@${this.#options.dir}`;
+  }
+}
+
+function makeFolder(path: string): boolean {
+  try {
+    mkdirSync(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
