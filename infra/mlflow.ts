@@ -114,13 +114,8 @@ function runMethods({ post, json }: Request) {
     }
     try {
       const operation = `creating the experiment "${name}"`;
-      return (
-        await json<{ experiment_id: string }>(operation, 'POST', 'experiments/create', {
-          name,
-          // Else MLflow's pages open as those of a language model's traces.
-          tags: [{ key: 'mlflow.experimentKind', value: 'custom_model_development' }],
-        })
-      ).experiment_id;
+      return (await json<{ experiment_id: string }>(operation, 'POST', 'experiments/create', { name }))
+        .experiment_id;
     } catch (error) {
       if (hasCode(error, 'RESOURCE_ALREADY_EXISTS')) return await get();
       throw error;

@@ -1,6 +1,7 @@
 /** `postgres-main.ts DIR`: runs an empty PostgreSQL with the project's schema for Python's tests; prints its address; ends with its input. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   applySchema,
@@ -45,3 +46,4 @@ process.stdin.resume();
 await once(process.stdin, 'end');
 server.kill('SIGINT');
 await ended;
+rmSync(state.runDir, { recursive: true, force: true });
