@@ -50,7 +50,7 @@ program
   });
 
 withInput(program.command('run'))
-  .description('run the pipeline; a run that is going on is followed')
+  .description('run the pipeline and follow it')
   .option('--detach', 'print the id of the run and return')
   .action(async (options: InputOptions & { detach?: boolean }) => {
     const input = inputOf(options);

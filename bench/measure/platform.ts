@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { TASK_QUEUE } from '../../contracts/names.ts';
 import type { PipelineInput, PipelineResult } from '../../contracts/pipeline.ts';
 import type { LocalConfig } from '../../infra/local/services.ts';
-import { down, up } from '../../infra/local/services.ts';
+import { down, localEnvironment, up } from '../../infra/local/services.ts';
 import { localState } from '../../infra/local/state.ts';
 import { connect } from '../../workers/client.ts';
 
@@ -36,7 +36,7 @@ export async function onFreshPlatform(work: (servicesSeconds: number) => Promise
 export async function runPipeline(
   input: PipelineInput = {},
 ): Promise<{ result: PipelineResult; seconds: number }> {
-  const { temporal: address } = await up(config, () => undefined);
+  const { TEMPORAL_ADDRESS: address = '' } = localEnvironment(config);
   const shelfcast = await connect({ address, namespace: 'default', taskQueue: TASK_QUEUE });
   try {
     const begin = performance.now();

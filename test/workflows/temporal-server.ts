@@ -1,12 +1,13 @@
 /** A real Temporal dev server on free ports, for one test file. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { execa } from 'execa';
 import { SEARCH_ATTRIBUTES } from '../../contracts/names.ts';
 import { freePort } from '../../infra/local/ports.ts';
 import { ensureTemporal } from '../../infra/local/toolchain.ts';
+import { PROJECT_DIR } from '../platform.ts';
 
 export interface TemporalServer {
   address: string;
@@ -14,7 +15,7 @@ export interface TemporalServer {
 }
 
 export async function startTemporalServer(): Promise<TemporalServer> {
-  const binary = await ensureTemporal({ projectDir: resolve(import.meta.dirname, '../..') }, () => undefined);
+  const binary = await ensureTemporal({ projectDir: PROJECT_DIR }, () => undefined);
   const folder = await mkdtemp(join(tmpdir(), 'shelfcast-temporal-'));
   const port = await freePort();
   const attributes = Object.values(SEARCH_ATTRIBUTES).flatMap((name) => [
