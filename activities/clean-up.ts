@@ -6,7 +6,7 @@ import { currentRunKey, stopStageJob } from './run-job.ts';
 import { openMlflowRun } from './tracking.ts';
 
 export interface CleanUpActivities {
-  /** Stops the stage's job, whichever worker started it. */
+  /** Stops the stage's job, whichever worker started it, and gives back what its jobs held. */
   stopJob: (stage: Stage) => Promise<void>;
   /** Marks the MLflow run of a pipeline run that did not come to its end. */
   endTracking: (request: { modelName: string; status: 'FAILED' | 'KILLED' }) => Promise<void>;
@@ -16,7 +16,7 @@ export function createCleanUpActivities(deps: Dependencies): CleanUpActivities {
   return {
     stopJob: (stage) =>
       stopStageJob(
-        jobsOf(deps, stage),
+        jobsOf(deps.jobs, stage),
         { runKey: currentRunKey(), signal: Context.current().cancellationSignal },
         stage,
       ),

@@ -5,10 +5,7 @@ import type { Stage } from '../contracts/stages.ts';
 import type { JobPlatform, Serving } from '../infra/platform.ts';
 
 export interface Dependencies {
-  /** Runs the jobs that use a cluster. */
-  jobs: JobPlatform;
-  /** Runs the others: a cluster's start would cost them more than their work. */
-  programs: JobPlatform;
+  jobs: StageJobs;
   serving: Serving;
   mlflow: Mlflow;
   database: Pool;
@@ -16,7 +13,16 @@ export interface Dependencies {
   artifactsUrl: string;
 }
 
-/** Who runs the jobs of a stage. */
-export function jobsOf(deps: Pick<Dependencies, 'jobs' | 'programs'>, stage: Stage): JobPlatform {
-  return stage === 'features' || stage === 'train' ? deps.jobs : deps.programs;
+/** Who runs the jobs of which stage. */
+export interface StageJobs {
+  /** Computes with Ray. */
+  features: JobPlatform;
+  /** Trains in several processes. */
+  train: JobPlatform;
+  /** All others: a cluster's start would cost them more than their work. */
+  programs: JobPlatform;
+}
+
+export function jobsOf(jobs: StageJobs, stage: Stage): JobPlatform {
+  return stage === 'features' || stage === 'train' ? jobs[stage] : jobs.programs;
 }

@@ -1,5 +1,5 @@
 /** The folder of a stage's job (decision 3): the spec going in, the progress, result or error coming out. */
-import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ApplicationFailure } from '@temporalio/common';
@@ -48,6 +48,29 @@ export async function readOutcome<T>(folder: JobFolder, resultSchema: z.ZodType<
   if (error === null) return null;
   const { type, message } = jobErrorSchema.parse(error);
   throw ApplicationFailure.nonRetryable(message, type);
+}
+
+const logName = (n: number): string => `log-${n}.txt`;
+
+/** Keeps what the n-th job printed, beside its results; the platform may forget it. */
+export async function keepLog(folder: JobFolder, n: number, log: string): Promise<void> {
+  await writeFile(join(folder.path, logName(n)), log);
+}
+
+/** What was kept of the n-th job; empty when nothing was. */
+export async function readKeptLog(folder: JobFolder, n: number): Promise<string> {
+  try {
+    return await readFile(join(folder.path, logName(n)), 'utf8');
+  } catch (error) {
+    if (isMissing(error)) return '';
+    throw error;
+  }
+}
+
+/** The largest n whose job has ended and whose log was kept; 0 when there is none. */
+export async function lastKeptLog(folder: JobFolder): Promise<number> {
+  const numbers = (await readdir(folder.path)).map((name) => Number(/^log-(\d+)\.txt$/.exec(name)?.[1] ?? 0));
+  return Math.max(0, ...numbers);
 }
 
 /** Reads the lines of progress.jsonl that came since the last call. */

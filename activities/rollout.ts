@@ -9,7 +9,7 @@ import { currentRunKey } from './run-job.ts';
 import { decideStep, PARITY_TOLERANCE } from './step-decision.ts';
 import { VERSION_TAGS } from './tracking.ts';
 
-const READY_WITHIN_MS = 5 * 60_000;
+const READY_WITHIN_SECONDS = 300;
 const READY_POLL_MS = 500;
 const PARITY_ROWS = 200;
 
@@ -17,6 +17,11 @@ export interface RolloutParties {
   candidate: RegisteredVersion;
   /** Who has the traffic until now, whatever its data set; null before the first model. */
   champion: RegisteredVersion | null;
+}
+
+export interface DeployRequest extends RolloutParties {
+  /** How long both may take to be ready; absent: 5 minutes. */
+  readyWithinSeconds: number | undefined;
 }
 
 export interface StepRequest extends RolloutParties {
@@ -39,7 +44,7 @@ interface AuditRow {
 
 export interface RolloutActivities {
   /** Makes both versions served and waits until they are ready. Moves no traffic. */
-  deploy: (parties: RolloutParties) => Promise<void>;
+  deploy: (request: DeployRequest) => Promise<void>;
   /** Asks the candidate, pinned, for evaluated weeks; fails as `CandidateFailed` when it answers otherwise. */
   checkParity: (request: { candidate: RegisteredVersion; evidenceUri: string }) => Promise<string>;
   /** Gives the candidate this percent and the champion the rest. */
@@ -62,7 +67,7 @@ export function createRolloutActivities(deps: Dependencies): RolloutActivities {
   const { serving } = deps;
   return {
     ...createAliasActivities(deps),
-    deploy: (parties) => deploy(deps, parties),
+    deploy: (request) => deploy(deps, request),
     checkParity: (request) => checkParity(deps, request),
     judgeStep: (request) => judgeStep(deps, request),
 
@@ -111,26 +116,35 @@ function trafficWeights(
   ]);
 }
 
-async function deploy({ serving }: Dependencies, { candidate, champion }: RolloutParties): Promise<void> {
+async function deploy(
+  { serving }: Dependencies,
+  { candidate, champion, readyWithinSeconds = READY_WITHIN_SECONDS }: DeployRequest,
+): Promise<void> {
   const context = Context.current();
   const wanted = champion === null ? [candidate] : [champion, candidate];
-  for (const { modelName, version, modelUri } of wanted) {
-    await serving.ensureVersion({ modelName, version, modelUri }, context.cancellationSignal);
+  for (const { modelName, version, modelUri, modelHash } of wanted) {
+    await serving.ensureVersion({ modelName, version, modelUri, modelHash }, context.cancellationSignal);
   }
-  const deadline = Date.now() + READY_WITHIN_MS;
+  const deadline = Date.now() + readyWithinSeconds * 1_000;
   for (;;) {
     const states = await serving.observe(candidate.modelName);
-    const missing = wanted.filter(({ version }) => states.find((s) => s.version === version)?.ready !== true);
+    const missing = wanted.flatMap(({ version }) => {
+      const state = states.find((one) => one.version === version);
+      return state?.ready === true ? [] : { version, message: state?.message };
+    });
     if (missing.length === 0) return;
     const versions = missing.map(({ version }) => version).join(' and ');
+    const reasons = missing.flatMap(({ version, message }) =>
+      message ? `version ${version}: ${message}` : [],
+    );
     if (Date.now() > deadline) {
       throw ApplicationFailure.nonRetryable(
         `version ${versions} of ${candidate.modelName} was not ready to serve within ` +
-          `${READY_WITHIN_MS / 60_000} minutes; its predictor's log says why`,
+          `${readyWithinSeconds} seconds; ${reasons.join('; ') || "its predictor's log says why"}`,
         ERROR_TYPES.candidateFailed,
       );
     }
-    context.heartbeat(`waiting for version ${versions}`);
+    context.heartbeat([`waiting for version ${versions}`, ...reasons].join('; '));
     await context.sleep(READY_POLL_MS);
   }
 }

@@ -9,7 +9,14 @@ import type { JobObservation, JobPlatform, JobSpec } from '../infra/platform.ts'
 import type { Dependencies } from './dependencies.ts';
 import { jobsOf } from './dependencies.ts';
 import type { JobFolder } from './job-folder.ts';
-import { createProgressReader, openJobFolder, readOutcome } from './job-folder.ts';
+import {
+  createProgressReader,
+  keepLog,
+  lastKeptLog,
+  openJobFolder,
+  readKeptLog,
+  readOutcome,
+} from './job-folder.ts';
 
 /** A stage starts at most this many jobs; the failure of the last one ends the run. */
 const MAX_JOBS = 3;
@@ -65,33 +72,44 @@ export function currentRunKey(): string {
  * failed otherwise, retryable until the stage has used up its jobs.
  */
 export async function runJob<T>(
-  deps: Pick<Dependencies, 'jobs' | 'programs' | 'artifactsUrl'>,
+  deps: Pick<Dependencies, 'jobs' | 'artifactsUrl'>,
   request: JobRequest<T>,
   context: JobContext,
 ): Promise<T> {
   const folder = await openJobFolder(deps.artifactsUrl, context.runKey, request.stage, request.spec);
+  const jobs = jobsOf(deps.jobs, request.stage);
   const finished = await readOutcome(folder, request.resultSchema);
-  if (finished !== null) return finished;
+  if (finished !== null) {
+    // The attempt that saw it first may have died before it did this.
+    await releaseJobs(jobs, context.runKey, request.stage);
+    return finished;
+  }
 
-  const jobs = jobsOf(deps, request.stage);
-  const n = await nextJobNumber(jobs, context, request.stage);
+  const n = await nextJobNumber(jobs, context, request.stage, folder);
   const job: JobSpec = {
     name: jobName(context.runKey, request.stage, n),
     module: `shelfcast.${request.stage}`,
     args: ['--dir', folder.url],
     ...(request.trainingProcesses === undefined ? {} : { trainingProcesses: request.trainingProcesses }),
   };
+  let outcome: T;
   try {
     context.heartbeat({ job: job.name, progress: null });
     await jobs.ensure(job, context.signal);
-    return await watch(jobs, request, context, folder, job, n);
+    outcome = await watch(jobs, request, context, folder, job, n);
   } catch (error) {
     if (context.signal.aborted && context.mustStopJob()) await stopJob(jobs, context, job.name);
     throw error;
   }
+  await keepLog(folder, n, await jobs.logs(job.name));
+  await releaseJobs(jobs, context.runKey, request.stage);
+  return outcome;
 }
 
-/** Stops whatever job a stage of this run still has. For a workflow whose activity cannot do so itself any more. */
+/**
+ * Stops whatever job a stage of this run still has, and leaves none on the platform. For a workflow whose activity cannot
+ * do so itself any more.
+ */
 export async function stopStageJob(
   jobs: JobPlatform,
   context: Pick<JobContext, 'runKey' | 'signal'>,
@@ -100,26 +118,43 @@ export async function stopStageJob(
   for (const { name, status } of await stageJobs(jobs, context, stage)) {
     if (status === 'pending' || status === 'running') await jobs.stop(name);
   }
+  await releaseJobs(jobs, context.runKey, stage);
+}
+
+const JOB_NUMBERS = Array.from({ length: MAX_JOBS }, (_, i) => i + 1);
+
+async function releaseJobs(jobs: JobPlatform, key: string, stage: Stage): Promise<void> {
+  await Promise.all(JOB_NUMBERS.map((n) => jobs.release(jobName(key, stage, n))));
 }
 
 /** The stage's jobs that the cluster knows. A cluster that lost its memory may know the second and not the first. */
 async function stageJobs(jobs: JobPlatform, context: Pick<JobContext, 'runKey' | 'signal'>, stage: Stage) {
   const observed = await Promise.all(
-    Array.from({ length: MAX_JOBS }, async (_, i) => {
-      const name = jobName(context.runKey, stage, i + 1);
-      return { n: i + 1, name, status: (await jobs.observe(name, context.signal)).status };
+    JOB_NUMBERS.map(async (n) => {
+      const name = jobName(context.runKey, stage, n);
+      return { n, name, status: (await jobs.observe(name, context.signal)).status };
     }),
   );
   return observed.filter(({ status }) => status !== 'unknown');
 }
 
 /** The number of the job to adopt or start. A job that ended without an outcome is followed by the next number. */
-async function nextJobNumber(jobs: JobPlatform, context: JobContext, stage: Stage): Promise<number> {
-  const last = (await stageJobs(jobs, context, stage)).at(-1);
-  if (last === undefined) return 1;
-  if (last.status === 'pending' || last.status === 'running') return last.n;
-  if (last.n >= MAX_JOBS) throw await jobFailure(jobs, stage, last.name, last.n, last.status);
-  return last.n + 1;
+async function nextJobNumber(
+  jobs: JobPlatform,
+  context: JobContext,
+  stage: Stage,
+  folder: JobFolder,
+): Promise<number> {
+  const known = (await stageJobs(jobs, context, stage)).at(-1);
+  // What was seen to end has ended: an operator may forget it, or even make its pods anew.
+  const ended = await lastKeptLog(folder);
+  if (known !== undefined && known.n > ended) {
+    if (known.status === 'pending' || known.status === 'running') return known.n;
+    if (known.n < MAX_JOBS) return known.n + 1;
+    throw await jobFailure(jobs, stage, folder, known.name, known.n, known.status);
+  }
+  if (ended < MAX_JOBS) return ended + 1;
+  throw await jobFailure(jobs, stage, folder, jobName(context.runKey, stage, ended), ended, 'failed');
 }
 
 async function watch<T>(
@@ -142,15 +177,16 @@ async function watch<T>(
     const outcome = await readOutcome(folder, request.resultSchema);
     if (outcome !== null) return outcome;
     if (Date.now() - observedAt >= OBSERVE_EVERY_MS) {
-      const { status } = await jobs.observe(job.name, context.signal);
+      const { status, message } = await jobs.observe(job.name, context.signal);
       observedAt = Date.now();
+      if (status === 'pending' && message !== '') progress = message;
       // The cluster came back without its memory: the job is gone, its folder is not.
       if (status === 'unknown') await jobs.ensure(job, context.signal);
       else if (status !== 'pending' && status !== 'running') {
         // The outcome may have been written between the two looks.
         const late = await readOutcome(folder, request.resultSchema);
         if (late !== null) return late;
-        throw await jobFailure(jobs, request.stage, job.name, n, status);
+        throw await jobFailure(jobs, request.stage, folder, job.name, n, status);
       }
     }
     await context.sleep(POLL_MS);
@@ -160,15 +196,18 @@ async function watch<T>(
 async function jobFailure(
   jobs: JobPlatform,
   stage: Stage,
+  folder: JobFolder,
   name: string,
   n: number,
   status: JobObservation['status'],
 ): Promise<ApplicationFailure> {
   const ended = status === 'succeeded' ? 'ended without writing result.json' : `ended as ${status}`;
-  const logs = (await jobs.logs(name)).trimEnd().split('\n').slice(-20).join('\n');
+  const log = (await jobs.logs(name)) || (await readKeptLog(folder, n));
+  await keepLog(folder, n, log);
+  const lines = log.trimEnd().split('\n').slice(-20).join('\n');
   return ApplicationFailure.create({
     type: ERROR_TYPES.jobFailed,
-    message: `the ${stage} job ${name} (${n} of at most ${MAX_JOBS}) ${ended}. It last printed:\n${logs}`,
+    message: `the ${stage} job ${name} (${n} of at most ${MAX_JOBS}) ${ended}. It last printed:\n${lines}`,
     nonRetryable: n >= MAX_JOBS,
   });
 }

@@ -1,6 +1,7 @@
 /** Tells a service that is away for a while from everything else that can go wrong. */
 import { ApplicationFailure } from '@temporalio/common';
 import { ERROR_TYPES } from '../contracts/errors.ts';
+import { KubernetesError } from '../infra/kubernetes/errors.ts';
 import { MlflowError } from '../infra/mlflow.ts';
 
 const CONNECTION_CODES = new Set([
@@ -31,6 +32,7 @@ export function isServiceDown(error: unknown): boolean {
   // pg has no code for a connection that the server closed between two messages, nor for one that did not come in time.
   if (/^(Connection terminated|timeout exceeded when trying to connect)/.test(error.message)) return true;
   if (error instanceof MlflowError && error.status >= 502 && error.status <= 504) return true;
+  if (error instanceof KubernetesError && error.isServiceDown) return true;
   if (error instanceof AggregateError && error.errors.some(isServiceDown)) return true;
   return isServiceDown(error.cause);
 }

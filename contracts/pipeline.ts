@@ -38,6 +38,8 @@ const gateOptions = z.strictObject({
 });
 
 const rolloutOptions = z.strictObject({
+  /** How long a version may take to be ready: 300 when absent. A cluster that must first add a machine takes longer. */
+  readyWithinSeconds: z.int().min(10).max(3_600).optional(),
   /** Percent of traffic that the candidate gets, step by step; the last step is 100. */
   stepsPercent: z
     .array(z.int().min(1).max(100))

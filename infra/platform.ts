@@ -15,6 +15,7 @@ export type JobStatus = 'pending' | 'running' | 'succeeded' | 'failed' | 'stoppe
 export interface JobObservation {
   /** `unknown`: no job of this name exists (it never started, or its cluster lost it). */
   status: JobStatus;
+  /** How it ended; of a job that is pending for long, a sentence that says why. Else empty. */
   message: string;
 }
 
@@ -27,6 +28,11 @@ export interface JobPlatform {
   stop(name: string): Promise<void>;
   /** The last lines that the job printed. */
   logs(name: string): Promise<string>;
+  /**
+   * Gives back what a job still holds of the platform, after its end has been written down; the platform may forget it.
+   * Does not wait until all of it is gone. A job that does not exist is no error.
+   */
+  release(name: string): Promise<void>;
 }
 
 export interface ServedVersion {
@@ -34,6 +40,8 @@ export interface ServedVersion {
   version: number;
   /** Folder with model.onnx and model.json. */
   modelUri: string;
+  /** SHA-256 of model.onnx, as registered; a predictor that finds another file does not start. */
+  modelHash: string;
 }
 
 export interface VersionState {
@@ -41,6 +49,8 @@ export interface VersionState {
   ready: boolean;
   /** Share of traffic in percent. */
   weightPercent: number;
+  /** Why it is not ready, in a sentence without a full stop, where the platform knows. */
+  message?: string;
 }
 
 /** Serves model versions behind one endpoint. All methods may be repeated. */

@@ -14,7 +14,11 @@ async function start(): Promise<void> {
   const modelUri = requiredText('MODEL_URI', 'a file:// folder with model.onnx and model.json');
   const databaseUrl = requiredText('DATABASE_URL', 'the PostgreSQL database with the online features');
   const drainMs = optionalInteger('DRAIN_MS', 500);
-  const model = await loadModel(modelUri, optionalInteger('MODEL_THREADS', 1));
+  const sha256 = optionalText('MODEL_SHA256', '');
+  const model = await loadModel(modelUri, {
+    threads: optionalInteger('MODEL_THREADS', 1),
+    sha256: sha256 === '' ? undefined : sha256,
+  });
   const pool = openPool(databaseUrl);
   const readiness = createReadiness(pool);
   const app = createPredictor({

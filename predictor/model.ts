@@ -58,7 +58,11 @@ async function readManifest(folder: string): Promise<ModelManifest> {
   return manifest;
 }
 
-async function readGraph(folder: string, manifest: ModelManifest): Promise<Uint8Array> {
+async function readGraph(
+  folder: string,
+  manifest: ModelManifest,
+  registeredSha256: string | undefined,
+): Promise<Uint8Array> {
   const path = join(folder, 'model.onnx');
   const bytes = await readFile(path).catch((cause: unknown) => {
     throw new ModelError(`Cannot read ${path}: ${(cause as Error).message}.`, { cause });
@@ -68,6 +72,12 @@ async function readGraph(folder: string, manifest: ModelManifest): Promise<Uint8
     throw new ModelError(
       `${path} is damaged or is not the file that was evaluated: its SHA-256 is ${hash}, ` +
         `model.json says ${manifest.onnxSha256}. Restore the model's folder.`,
+    );
+  }
+  if (registeredSha256 !== undefined && hash !== registeredSha256) {
+    throw new ModelError(
+      `${path} is not the model that was registered: its SHA-256 is ${hash}, the registry's is ${registeredSha256}. ` +
+        "Restore the model's folder.",
     );
   }
   return bytes;
@@ -121,15 +131,21 @@ async function infer(
   return quantiles.data as Float32Array;
 }
 
+interface LoadOptions {
+  /** Threads of one inference; few, since requests already run side by side. */
+  threads: number;
+  /** What model.onnx must be; undefined: whatever model.json says. */
+  sha256?: string | undefined;
+}
+
 /**
  * Loads the model of a folder and runs one row through it.
- * @param threads threads of one inference; few, since requests already run side by side
- * @throws ModelError with a sentence when a file is missing, damaged or not of the contract
+ * @throws ModelError with a sentence when a file is missing, damaged, another one, or not of the contract
  */
-export async function loadModel(modelUri: string, threads: number): Promise<Model> {
+export async function loadModel(modelUri: string, { threads, sha256 }: LoadOptions): Promise<Model> {
   const folder = folderOf(modelUri);
   const manifest = await readManifest(folder);
-  const session = await openSession(await readGraph(folder, manifest), folder, threads);
+  const session = await openSession(await readGraph(folder, manifest, sha256), folder, threads);
   const one = (): BigInt64Array => BigInt64Array.of(1n);
   const dummy = {
     features: new Float64Array(manifest.features.length),

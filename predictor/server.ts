@@ -11,6 +11,7 @@ import type { ForecastWeek, OnlineFeatures } from './online-features.ts';
 import type { Readiness } from './readiness.ts';
 
 const BODY_LIMIT_BYTES = 16 * 1024 * 1024;
+const VERSION_HEADER = 'x-shelfcast-version';
 
 export interface PredictorParts {
   name: string;
@@ -132,6 +133,16 @@ async function predict(parts: PredictorParts, body: unknown, explained: boolean)
   };
 }
 
+/** A gateway that knows no rule for a pinned version sends the request to whoever's turn it is. */
+function requireVersion(parts: PredictorParts, pin: string | string[] | undefined): void {
+  if (pin === undefined || pin === parts.version) return;
+  throw new RequestError(
+    404,
+    'VERSION_NOT_FOUND',
+    `The header ${VERSION_HEADER} asks for version ${String(pin)} of "${parts.name}", which is not served; this is version ${parts.version}.`,
+  );
+}
+
 function requireModel(parts: PredictorParts, name: string): void {
   if (name === parts.name) return;
   throw new RequestError(
@@ -155,6 +166,7 @@ function addPredict(app: FastifyInstance, parts: PredictorParts): void {
     handler: (request) => {
       const [, name, verb] = /^(.*?)(:[^:]*)?$/.exec(request.params.target) ?? [];
       requireModel(parts, name ?? '');
+      requireVersion(parts, request.headers[VERSION_HEADER]);
       if (verb !== ':predict') {
         throw new RequestError(
           404,
@@ -179,6 +191,7 @@ function addStatus(app: FastifyInstance, parts: PredictorParts): void {
   app.get('/v1/models', () => ({ models: [parts.name] }));
   app.get<{ Params: { target: string } }>('/v1/models/:target', async (request, reply) => {
     requireModel(parts, request.params.target);
+    requireVersion(parts, request.headers[VERSION_HEADER]);
     const { ready } = await parts.readiness.check();
     return reply.code(ready ? 200 : 503).send({ name: parts.name, ready });
   });
@@ -221,7 +234,7 @@ export function createPredictor(parts: PredictorParts): FastifyInstance {
   app.removeContentTypeParser('text/plain');
   app.decorateReply('errorCode', null);
   app.addHook('onRequest', (_request, reply, done) => {
-    reply.header('x-shelfcast-version', parts.version);
+    reply.header(VERSION_HEADER, parts.version);
     done();
   });
   app.setErrorHandler<FastifyError>((error, request, reply) => {

@@ -4,10 +4,13 @@
  */
 import { Command } from 'commander';
 import { DEFAULT_MODEL_NAME } from '../contracts/names.ts';
+import { readKubernetesConfig } from '../infra/kubernetes/config.ts';
+import { loadKubeConfig } from '../infra/kubernetes/connection.ts';
+import { examine, exitCodeOf, lineOf } from '../infra/kubernetes/doctor.ts';
 import { down, refreshEndpoints, up } from '../infra/local/services.ts';
 import type { PipelineHandle, Shelfcast } from './client.ts';
 import { connect, PipelineError } from './client.ts';
-import { readLocalConfig } from './config.ts';
+import { clusterFile, readLocalConfig } from './config.ts';
 import { print, tell } from './output.ts';
 import type { InputOptions } from './run-input.ts';
 import { inputOf } from './run-input.ts';
@@ -84,6 +87,25 @@ program
       services.length === 0 ? 'no service is running: type `npm start`' : `running: ${services.join(', ')}`,
     );
     if (services.length > 0) await withClient(printRun);
+  });
+
+program
+  .command('doctor')
+  .description(
+    'look whether a Kubernetes cluster has what workers need, and say what to do where it does not',
+  )
+  .option(
+    '--config <file>',
+    "the worker's description of the cluster (default: that of SHELFCAST_KUBERNETES)",
+  )
+  .action(async ({ config }: { config?: string }) => {
+    const described = readKubernetesConfig(clusterFile(config));
+    const findings = await examine(loadKubeConfig(), described, {
+      onFinding: (finding) => {
+        print(lineOf(finding));
+      },
+    });
+    process.exitCode = exitCodeOf(findings);
   });
 
 withModel(program.command('watch'))

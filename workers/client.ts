@@ -70,12 +70,12 @@ export interface Shelfcast {
 
 /** @param config default: TEMPORAL_ADDRESS, else the local services that `npm start` brought up. */
 export async function connect(config: TemporalConfig = readTemporalConfig()): Promise<Shelfcast> {
-  const { address, namespace, taskQueue } = config;
-  const connection = await Connection.connect({ address, connectTimeout: '5 seconds' }).catch(
+  const { namespace, taskQueue, ...server } = config;
+  const connection = await Connection.connect({ ...server, connectTimeout: '5 seconds' }).catch(
     (cause: unknown) => {
       throw new PipelineError(
         ERROR_TYPES.serviceUnavailable,
-        `Temporal does not answer at ${address}: start it (\`npm start\`) or mend TEMPORAL_ADDRESS`,
+        `Temporal does not answer at ${server.address}: start it (\`npm start\`) or mend TEMPORAL_ADDRESS`,
         { cause },
       );
     },

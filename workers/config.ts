@@ -5,6 +5,8 @@ import { z } from 'zod';
 import { TASK_QUEUE } from '../contracts/names.ts';
 import type { LocalConfig } from '../infra/local/services.ts';
 import { readEndpoints } from '../infra/local/services.ts';
+import type { ConnectionSecurity } from './temporal-connection.ts';
+import { connectionSecurity, temporalSchema } from './temporal-connection.ts';
 
 type Environment = Record<string, string | undefined>;
 
@@ -15,8 +17,8 @@ const commonSchema = z.object({
   /** State folder of the local services. */
   SHELFCAST_HOME: z.string().default(join(PROJECT_DIR, '.shelfcast')),
   SHELFCAST_PROJECT: z.string().default(PROJECT_DIR),
+  ...temporalSchema.shape,
   TEMPORAL_ADDRESS: optional,
-  TEMPORAL_NAMESPACE: z.string().default('default'),
   DATABASE_URL: optional,
   MLFLOW_TRACKING_URI: optional,
   RAY_ADDRESS: optional,
@@ -24,34 +26,55 @@ const commonSchema = z.object({
   XDG_CACHE_HOME: optional,
 });
 
+const databaseUrl = z.string().startsWith('postgres', 'must be a postgresql:// URL');
+
 const workerSchema = commonSchema.extend({
   TEMPORAL_ADDRESS: z.string().min(1),
-  DATABASE_URL: z.string().startsWith('postgres', 'must be a postgresql:// URL'),
+  DATABASE_URL: databaseUrl,
   MLFLOW_TRACKING_URI: z.url(),
+  /** `file://` URL of the folder for the runs' artifacts. */
+  SHELFCAST_ARTIFACTS: z.string().startsWith('file://').optional(),
+  /** File that describes the cluster; absent: jobs and predictors run on this machine. */
+  SHELFCAST_KUBERNETES: optional,
+  /** File that `bundle-main.ts` made; absent: the sources are bundled at each start. */
+  SHELFCAST_WORKFLOW_BUNDLE: optional,
+  /** Port for probes; absent: none is opened. */
+  SHELFCAST_HEALTH_PORT: z.coerce.number().int().min(1).max(65_535).optional(),
+});
+
+const localWorkerSchema = z.object({
   RAY_ADDRESS: z.url({ protocol: /^https?$/ }),
   ROUTER_URL: z.url(),
   ROUTER_ADMIN_TOKEN: z.string().min(1),
-  /** `file://` URL of the folder for the runs' artifacts. */
-  SHELFCAST_ARTIFACTS: z.string().startsWith('file://').optional(),
 });
 
 export interface WorkerConfig {
   temporal: TemporalConfig;
   databaseUrl: string;
   mlflowUrl: string;
+  artifactsUrl: string;
+  platform: LocalPlatformConfig | { kind: 'kubernetes'; configFile: string };
+  /** Undefined where the sources are bundled at the start. */
+  workflowBundle: string | undefined;
+  /** Undefined where nobody probes. */
+  healthPort: number | undefined;
+}
+
+/** Jobs and predictors on this machine. */
+export interface LocalPlatformConfig {
+  kind: 'local';
   rayUrl: string;
   /** Undefined where Ray asks for none. */
   rayToken: string | undefined;
   routerUrl: string;
   routerAdminToken: string;
-  artifactsUrl: string;
   projectDir: string;
   stateDir: string;
   /** All of it, for the programs that the worker starts. */
   environment: Environment;
 }
 
-export interface TemporalConfig {
+export interface TemporalConfig extends ConnectionSecurity {
   /** host:port of the frontend. */
   address: string;
   namespace: string;
@@ -67,24 +90,39 @@ function parse<T>(schema: z.ZodType<T>, env: Environment): T {
 
 export function readWorkerConfig(env: Environment = process.env): WorkerConfig {
   const values = parse(workerSchema, env);
+  const { SHELFCAST_KUBERNETES: configFile } = values;
   return {
     temporal: {
       address: values.TEMPORAL_ADDRESS,
+      ...connectionSecurity(values),
       namespace: values.TEMPORAL_NAMESPACE,
       taskQueue: TASK_QUEUE,
     },
     databaseUrl: values.DATABASE_URL,
     mlflowUrl: values.MLFLOW_TRACKING_URI,
+    artifactsUrl: values.SHELFCAST_ARTIFACTS ?? pathToFileURL(join(values.SHELFCAST_HOME, 'artifacts')).href,
+    platform: configFile === undefined ? readLocalPlatform(env) : { kind: 'kubernetes', configFile },
+    workflowBundle: values.SHELFCAST_WORKFLOW_BUNDLE,
+    healthPort: values.SHELFCAST_HEALTH_PORT,
+  };
+}
+
+function readLocalPlatform(env: Environment): LocalPlatformConfig {
+  const values = parse(commonSchema.extend(localWorkerSchema.shape), env);
+  return {
+    kind: 'local',
     rayUrl: values.RAY_ADDRESS,
     rayToken: values.RAY_AUTH_TOKEN === '' ? undefined : values.RAY_AUTH_TOKEN,
     routerUrl: values.ROUTER_URL,
     routerAdminToken: values.ROUTER_ADMIN_TOKEN,
-    artifactsUrl: values.SHELFCAST_ARTIFACTS ?? pathToFileURL(join(values.SHELFCAST_HOME, 'artifacts')).href,
     projectDir: values.SHELFCAST_PROJECT,
     stateDir: values.SHELFCAST_HOME,
     environment: env,
   };
 }
+
+export const readDatabaseUrl = (env: Environment = process.env): string =>
+  parse(z.object({ DATABASE_URL: databaseUrl }), env).DATABASE_URL;
 
 export function readLocalConfig(env: Environment = process.env): LocalConfig {
   const values = parse(commonSchema, env);
@@ -106,6 +144,14 @@ export function readLocalConfig(env: Environment = process.env): LocalConfig {
 export const userPath = (path: string, env: Environment = process.env): string =>
   resolve(env['INIT_CWD'] ?? process.cwd(), path);
 
+/** The file that describes the cluster: what the user wrote, else SHELFCAST_KUBERNETES. */
+export function clusterFile(path: string | undefined, env: Environment = process.env): string {
+  const { SHELFCAST_KUBERNETES: fallback } = parse(z.object({ SHELFCAST_KUBERNETES: optional }), env);
+  const file = path === undefined ? fallback : userPath(path, env);
+  if (file !== undefined) return file;
+  throw new Error('which cluster? name its file with --config, or in SHELFCAST_KUBERNETES');
+}
+
 /** Where a client finds Temporal: TEMPORAL_ADDRESS, else the local services'. */
 export function readTemporalConfig(env: Environment = process.env): TemporalConfig {
   const values = parse(commonSchema, env);
@@ -115,5 +161,10 @@ export function readTemporalConfig(env: Environment = process.env): TemporalConf
       `nothing runs here (no endpoints.json in ${values.SHELFCAST_HOME}): type \`npm start\`, or set TEMPORAL_ADDRESS`,
     );
   }
-  return { address, namespace: values.TEMPORAL_NAMESPACE, taskQueue: TASK_QUEUE };
+  return {
+    address,
+    ...connectionSecurity(values),
+    namespace: values.TEMPORAL_NAMESPACE,
+    taskQueue: TASK_QUEUE,
+  };
 }

@@ -2,18 +2,22 @@
 import { join } from 'node:path';
 import { Pool } from 'pg';
 import type { Dependencies } from '../activities/dependencies.ts';
+import { KubernetesApi } from '../infra/kubernetes/api.ts';
+import { readKubernetesConfig } from '../infra/kubernetes/config.ts';
+import { loadKubeConfig } from '../infra/kubernetes/connection.ts';
+import { createProgramJobs, createRayJobs, createTrainingJobs } from '../infra/kubernetes/job-platforms.ts';
+import { createKubernetesServing } from '../infra/kubernetes/serving-platform.ts';
 import { ProgramJobs } from '../infra/local/program-jobs.ts';
 import { RayJobs } from '../infra/local/ray-jobs.ts';
 import { createLocalServing } from '../infra/local/serving.ts';
 import { localState } from '../infra/local/state.ts';
 import { createMlflow } from '../infra/mlflow.ts';
-import type { WorkerConfig } from './config.ts';
+import type { LocalPlatformConfig, WorkerConfig } from './config.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
 export function createDependencies(config: WorkerConfig): Dependencies & { close: () => Promise<void> } {
-  const state = localState(config.projectDir, config.stateDir);
-  const python = join(state.venvDir, 'bin', 'python');
+  const { platform } = config;
   const database = new Pool({
     connectionString: config.databaseUrl,
     max: 5,
@@ -23,32 +27,55 @@ export function createDependencies(config: WorkerConfig): Dependencies & { close
   // An idle connection that breaks is replaced when it is next needed; unheard, its error would end the process.
   database.on('error', () => undefined);
   return {
-    jobs: new RayJobs({
-      address: config.rayUrl,
-      token: config.rayToken,
-      python,
-    }),
-    programs: new ProgramJobs({
-      dir: join(state.dir, 'jobs'),
-      python,
-      environment: {
-        ...config.environment,
-        DATABASE_URL: config.databaseUrl,
-        // As in Ray's jobs: the same data give the same bytes wherever a stage runs.
-        OMP_NUM_THREADS: '1',
-        OPENBLAS_NUM_THREADS: '1',
-        MKL_NUM_THREADS: '1',
-      },
-    }),
-    serving: createLocalServing({
-      state,
-      routerUrl: config.routerUrl,
-      routerAdminToken: config.routerAdminToken,
-      databaseUrl: config.databaseUrl,
-    }),
+    ...(platform.kind === 'local'
+      ? localPlatform(platform, config.databaseUrl)
+      : kubernetesPlatform(platform.configFile)),
     mlflow: createMlflow(config.mlflowUrl),
     database,
     artifactsUrl: config.artifactsUrl,
     close: () => database.end(),
+  };
+}
+
+type Platform = Pick<Dependencies, 'jobs' | 'serving'>;
+
+/** Jobs and predictors as objects of the operators; infra/kubernetes/config.ts says what the file holds. */
+function kubernetesPlatform(configFile: string): Platform {
+  const config = readKubernetesConfig(configFile);
+  const api = new KubernetesApi(loadKubeConfig(), config.namespace);
+  return {
+    jobs: {
+      features: createRayJobs(api, config),
+      train: createTrainingJobs(api, config),
+      programs: createProgramJobs(api, config),
+    },
+    serving: createKubernetesServing(api, config),
+  };
+}
+
+function localPlatform(config: LocalPlatformConfig, databaseUrl: string): Platform {
+  const state = localState(config.projectDir, config.stateDir);
+  const python = join(state.venvDir, 'bin', 'python');
+  const ray = new RayJobs({ address: config.rayUrl, token: config.rayToken, python });
+  const programs = new ProgramJobs({
+    dir: join(state.dir, 'jobs'),
+    python,
+    environment: {
+      ...config.environment,
+      DATABASE_URL: databaseUrl,
+      // As in Ray's jobs: the same data give the same bytes wherever a stage runs.
+      OMP_NUM_THREADS: '1',
+      OPENBLAS_NUM_THREADS: '1',
+      MKL_NUM_THREADS: '1',
+    },
+  });
+  return {
+    jobs: { features: ray, train: ray, programs },
+    serving: createLocalServing({
+      state,
+      routerUrl: config.routerUrl,
+      routerAdminToken: config.routerAdminToken,
+      databaseUrl,
+    }),
   };
 }

@@ -1,24 +1,28 @@
 /** The worker process: runs the workflows and activities of one task queue. Configured by the environment. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createActivities } from '../activities/index.ts';
 import { readWorkerConfig } from './config.ts';
 import { createDependencies } from './dependencies.ts';
+import { startHealthServer } from './health.ts';
+import { WORKFLOWS_PATH } from './workflows-path.ts';
 
 const CONNECT_PAUSE_MS = 1_000;
 
 Runtime.install({ logger: new DefaultLogger('WARN'), shutdownSignals: ['SIGTERM', 'SIGINT'] });
 
 const config = readWorkerConfig();
-const { address, namespace, taskQueue } = config.temporal;
-const connection = await connectToTemporal();
+const { namespace, taskQueue, ...server } = config.temporal;
 const dependencies = createDependencies(config);
+let state = (): string => 'STARTING';
+const health =
+  config.healthPort === undefined ? null : await startHealthServer(config.healthPort, () => state());
+const connection = await connectToTemporal();
 const worker = await Worker.create({
   connection,
   namespace,
   taskQueue,
-  workflowsPath: fileURLToPath(new URL('../workflows/index.ts', import.meta.url)),
+  ...workflows(config.workflowBundle),
   activities: createActivities(dependencies),
   // Activities leave their jobs running and are tried again by the next worker; nothing is gained by waiting longer.
   shutdownGraceTime: '2 seconds',
@@ -27,18 +31,25 @@ const worker = await Worker.create({
   // A run is small, but each holds memory outside the heap.
   maxCachedWorkflows: 50,
 });
-process.stdout.write(`worker of ${taskQueue} at ${address} is ready\n`);
+state = () => worker.getState();
+process.stdout.write(`worker of ${taskQueue} at ${server.address} is ready\n`);
 await worker.run();
+health?.close();
 await dependencies.close();
 await connection.close();
+
+/** The file that an image brings, or the sources, which are bundled now. */
+function workflows(bundle: string | undefined) {
+  return bundle === undefined ? { workflowsPath: WORKFLOWS_PATH } : { workflowBundle: { codePath: bundle } };
+}
 
 /** A server that starts at the same time is waited for; supervisord gives up on programs that end too often. */
 async function connectToTemporal(): Promise<NativeConnection> {
   for (let isTold = false; ; isTold = true) {
     try {
-      return await NativeConnection.connect({ address });
+      return await NativeConnection.connect(server);
     } catch (error) {
-      if (!isTold) process.stderr.write(`Temporal at ${address}: ${String(error)}; trying again\n`);
+      if (!isTold) process.stderr.write(`Temporal at ${server.address}: ${String(error)}; trying again\n`);
       await sleep(CONNECT_PAUSE_MS);
     }
   }

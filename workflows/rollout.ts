@@ -10,8 +10,9 @@ import { SERVICE_CALL } from './service-call.ts';
 const calls = proxyActivities<RolloutActivities>(SERVICE_CALL);
 const { deploy, checkParity } = proxyActivities<RolloutActivities>({
   ...SERVICE_CALL,
-  // The activity itself gives a predictor 5 minutes to load its model.
-  startToCloseTimeout: '6 minutes',
+  // The activity itself gives up when a predictor is not ready in the time that the run's input allows, at most an hour.
+  startToCloseTimeout: '61 minutes',
+  scheduleToCloseTimeout: '90 minutes',
   heartbeatTimeout: '30 seconds',
 });
 // Taking traffic from a failing candidate is the one thing that must not be given up early.
@@ -43,7 +44,7 @@ export async function rollout(
   });
 
   try {
-    await deploy(parties);
+    await deploy({ ...parties, readyWithinSeconds: input.rollout.readyWithinSeconds });
     const parity = await checkParity({ candidate, evidenceUri });
     say(`version ${candidate.version} is deployed at 0 %: ${parity}`);
     const approval = input.rollout.approval === 'required' ? `, approved by ${await run.approved()}` : '';

@@ -14,9 +14,8 @@ import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { execa } from 'execa';
-import pg from 'pg';
 import { z } from 'zod';
 import type { LocalState, Secrets } from './state.ts';
 import { writeJsonAtomically } from './state.ts';
@@ -211,30 +210,3 @@ function isPostgres(pid: string): boolean {
 /** Address of a database of the local server. */
 export const localDatabaseUrl = (secrets: Secrets, port: number, database: string): string =>
   `postgresql://${USER}:${secrets.postgresPassword}@127.0.0.1:${port}/${database}`;
-
-const SCHEMA_FILE = fileURLToPath(new URL('../schema.sql', import.meta.url));
-
-/** Makes the databases that are missing. */
-export async function ensureDatabases(adminUrl: string, names: readonly string[]): Promise<void> {
-  await withClient(adminUrl, async (client) => {
-    for (const name of names) {
-      const { rowCount } = await client.query('select 1 from pg_database where datname = $1', [name]);
-      if (rowCount === 0) await client.query(`create database ${client.escapeIdentifier(name)}`);
-    }
-  });
-}
-
-/** Applies infra/schema.sql; it may be repeated. */
-export async function applySchema(databaseUrl: string): Promise<void> {
-  await withClient(databaseUrl, (client) => client.query(readFileSync(SCHEMA_FILE, 'utf8')));
-}
-
-export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 3_000 });
-  try {
-    await client.connect();
-    return await work(client);
-  } finally {
-    await client.end().catch(() => undefined);
-  }
-}

@@ -58,6 +58,11 @@ export class ProgramJobs implements JobPlatform {
     return Promise.resolve(text.trimEnd().split('\n').slice(-LOG_LINES).join('\n'));
   }
 
+  /** Nothing to give back: a program that ended leaves its folder, which tells that it was. */
+  release(): Promise<void> {
+    return Promise.resolve();
+  }
+
   #start(job: JobSpec, folder: string): void {
     const { python, environment } = this.#options;
     const child = spawn('sh', ['-c', SCRIPT, 'sh', ...pythonCommand(python, job)], {

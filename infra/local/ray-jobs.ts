@@ -70,6 +70,11 @@ export class RayJobs implements JobPlatform {
     return text.trimEnd().split('\n').slice(-LOG_LINES).join('\n');
   }
 
+  /** Nothing to give back: Ray keeps a job's status and log, and nothing else, until its head ends. */
+  release(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async #waitUntilEnded(name: string): Promise<void> {
     const timeoutMs = this.#options.stopTimeoutMs ?? 30_000;
     const begin = Date.now();

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { acceptsConnections } from './ports.ts';
-import { withClient } from './postgres.ts';
+import { withClient } from '../database.ts';
 import type { LocalState } from './state.ts';
 import { logTail, programStates } from './supervisor.ts';
 

@@ -3,14 +3,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Endpoints } from '../../contracts/endpoints.ts';
+import { applySchema, ensureDatabases } from '../database.ts';
 import { withLock } from './lock.ts';
-import {
-  applySchema,
-  ensureDatabases,
-  localDatabaseUrl,
-  postgresProgram,
-  preparePostgres,
-} from './postgres.ts';
+import { localDatabaseUrl, postgresProgram, preparePostgres } from './postgres.ts';
 import { mlflowProgram, nodeProgram, rayProgram, temporalProgram } from './programs.ts';
 import { answersHttp, answersSql, answersTcp, checkReachable, hasRayNode, isRunning } from './readiness.ts';
 import type { LocalState, Ports, Secrets } from './state.ts';

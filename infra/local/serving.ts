@@ -7,6 +7,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { ServedVersion, Serving, VersionState } from '../platform.ts';
+import { reweighed, without } from '../traffic-weights.ts';
 import { freePort } from './ports.ts';
 import type { LocalState } from './state.ts';
 import type { Program } from './supervisor-config.ts';
@@ -43,6 +44,7 @@ function predictorProgram(options: LocalServingOptions, served: ServedVersion, u
       MODEL_NAME: served.modelName,
       MODEL_VERSION: String(served.version),
       MODEL_URI: served.modelUri,
+      MODEL_SHA256: served.modelHash,
       DATABASE_URL: options.databaseUrl,
       HOST: hostname,
       PORT: port,
@@ -106,29 +108,6 @@ async function isReady(modelName: string, { version, url }: Route): Promise<bool
   } catch {
     return false;
   }
-}
-
-/** @throws RangeError with a sentence when the weights cannot be set */
-function reweighed(
-  modelName: string,
-  routes: readonly Route[],
-  weights: ReadonlyMap<number, number>,
-): Route[] {
-  const served = new Set(routes.map(({ version }) => version));
-  const unknown = [...weights.keys()].filter((version) => !served.has(version));
-  if (unknown.length > 0) {
-    throw new RangeError(
-      `Cannot give traffic to version ${unknown.join(', ')} of "${modelName}": served are ${[...served].join(', ') || 'none'}.`,
-    );
-  }
-  const values = [...weights.values()];
-  const wrong = values.find((weight) => !Number.isInteger(weight) || weight < 0 || weight > 100);
-  if (wrong !== undefined)
-    throw new RangeError(`A weight of "${modelName}" is ${wrong}; it must be a whole percent, 0 to 100.`);
-  const sum = values.reduce((total, weight) => total + weight, 0);
-  if (weights.size > 0 && sum !== 100)
-    throw new RangeError(`The weights of "${modelName}" add up to ${sum}, not to 100.`);
-  return routes.map((route) => ({ ...route, weightPercent: weights.get(route.version) ?? 0 }));
 }
 
 class LocalServing implements Serving {
@@ -197,18 +176,8 @@ class LocalServing implements Serving {
   removeVersion(modelName: string, version: number): Promise<void> {
     return this.#alone(async () => {
       const routes = (await this.#router.routes())[modelName] ?? [];
-      const route = routes.find((one) => one.version === version);
-      if (route !== undefined && route.weightPercent > 0) {
-        throw new Error(
-          `Version ${version} of "${modelName}" has ${route.weightPercent} % of the traffic; give it to another version first.`,
-        );
-      }
-      if (route !== undefined) {
-        await this.#router.replace(
-          modelName,
-          routes.filter((one) => one !== route),
-        );
-      }
+      const others = without(modelName, routes, version);
+      if (others.length < routes.length) await this.#router.replace(modelName, others);
       await removeProgram(this.#options.state, programName(modelName, version));
     });
   }

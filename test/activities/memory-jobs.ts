@@ -2,16 +2,17 @@
 import type { JobObservation, JobPlatform, JobSpec, JobStatus } from '../../infra/platform.ts';
 
 export class MemoryJobs implements JobPlatform {
-  readonly #jobs = new Map<string, { status: JobStatus; log: string }>();
+  readonly #jobs = new Map<string, { status: JobStatus; log: string; message: string }>();
   /** Jobs in the order in which they were started; twice when the cluster forgot one. */
   readonly started: JobSpec[] = [];
   readonly stopped: string[] = [];
+  readonly released: string[] = [];
   /** Called after a job of this name was looked at, before the answer is given. */
   onObserve: (name: string) => Promise<void> = () => Promise.resolve();
   onStop: () => void = () => undefined;
 
-  set(name: string, status: JobStatus, log = ''): void {
-    this.#jobs.set(name, { status, log });
+  set(name: string, status: JobStatus, log = '', message = ''): void {
+    this.#jobs.set(name, { status, log, message });
   }
 
   /** As a Ray head that was killed and came back. */
@@ -29,9 +30,9 @@ export class MemoryJobs implements JobPlatform {
   }
 
   async observe(name: string): Promise<JobObservation> {
-    const status = this.#jobs.get(name)?.status ?? 'unknown';
+    const { status, message } = this.#jobs.get(name) ?? { status: 'unknown', message: '' };
     await this.onObserve(name);
-    return { status, message: '' };
+    return { status, message };
   }
 
   stop(name: string): Promise<void> {
@@ -43,5 +44,11 @@ export class MemoryJobs implements JobPlatform {
 
   logs(name: string): Promise<string> {
     return Promise.resolve(this.#jobs.get(name)?.log ?? '');
+  }
+
+  release(name: string): Promise<void> {
+    this.released.push(name);
+    this.#jobs.delete(name);
+    return Promise.resolve();
   }
 }

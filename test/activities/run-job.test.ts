@@ -63,7 +63,10 @@ function run(changed: Partial<JobRequest<typeof result>> = {}): Promise<typeof r
     mustStopJob: () => mustStopJob,
   };
   return runJob(
-    { jobs, programs: new MemoryJobs(), artifactsUrl: pathToFileURL(home).href },
+    {
+      jobs: { features: new MemoryJobs(), train: jobs, programs: new MemoryJobs() },
+      artifactsUrl: pathToFileURL(home).href,
+    },
     { ...request, ...changed },
     context,
   );
@@ -293,6 +296,61 @@ describe('ending early', () => {
   });
 });
 
+describe('what is left behind', () => {
+  const all = [name(1), name(2), name(3)];
+
+  test('of a job that came to its end is its log, in the folder', async () => {
+    meanwhile = async () => {
+      jobs.set(name(1), 'running', 'epoch 3');
+      await finish();
+    };
+    await run();
+    expect(await readFile(join(folder, 'log-1.txt'), 'utf8')).toBe('epoch 3');
+    expect(jobs.released.sort()).toEqual(all);
+  });
+
+  test('is given back by the next attempt when the first died before it could', async () => {
+    await finish();
+    await run();
+    expect(jobs.released.sort()).toEqual(all);
+  });
+
+  test('of a job that failed is its log; a cluster that forgets the job, or makes it anew, changes nothing', async () => {
+    meanwhile = () => {
+      jobs.set(name(1), 'failed', 'out of memory');
+    };
+    await expect(run()).rejects.toMatchObject({ type: ERROR_TYPES.jobFailed });
+    expect(await readFile(join(folder, 'log-1.txt'), 'utf8')).toBe('out of memory');
+
+    meanwhile = finish;
+    for (const again of [() => jobs.forget(), () => jobs.set(name(1), 'running')]) {
+      again();
+      await rm(join(folder, 'result.json'), { force: true });
+      await run();
+      expect(startedNames().at(-1)).toBe(name(2));
+      await rm(join(folder, 'log-2.txt'));
+    }
+  });
+
+  test('three that failed and were forgotten are enough', async () => {
+    await writeFile(join(folder, 'log-3.txt'), 'the end of 3');
+    await expect(run()).rejects.toMatchObject({
+      nonRetryable: true,
+      message: `the train job ${name(3)} (3 of at most 3) ended as failed. It last printed:\nthe end of 3`,
+    });
+    expect(jobs.started).toEqual([]);
+  });
+});
+
+test('why a job waits for its place in the cluster is in the heartbeat', async () => {
+  meanwhile = async (seconds) => {
+    jobs.set(name(1), 'pending', '', 'no node has a free GPU');
+    if (seconds > 3) await finish();
+  };
+  await run();
+  expect(heartbeats.at(-1)?.progress).toBe('no node has a free GPU');
+});
+
 describe('stopping the job of a stage', () => {
   const stop = () => stopStageJob(jobs, { runKey: RUN, signal: activity.signal }, 'train');
 
@@ -303,6 +361,7 @@ describe('stopping the job of a stage', () => {
     jobs.set(jobName('another-run', 'train', 1), 'running');
     await stop();
     expect(jobs.stopped).toEqual([name(2)]);
+    expect(jobs.released.sort()).toEqual([name(1), name(2), name(3)]);
   });
 
   test('finds one whose forerunners the cluster forgot', async () => {

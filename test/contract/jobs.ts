@@ -35,8 +35,12 @@ const signal = new AbortController().signal;
 const newName = () => `contract-${randomUUID().slice(0, 8)}`;
 
 /** The contract as a test suite; `start` makes the platform ready. */
-export function jobPlatformContract(platformName: string, start: () => Promise<JobPlatformUnderTest>): void {
-  describe(`${platformName} as JobPlatform`, { timeout: JOB_TIMEOUT_MS }, () => {
+export function jobPlatformContract(
+  platformName: string,
+  start: () => Promise<JobPlatformUnderTest>,
+  { timeoutMs = JOB_TIMEOUT_MS }: { timeoutMs?: number } = {},
+): void {
+  describe(`${platformName} as JobPlatform`, { timeout: timeoutMs }, () => {
     let tested: JobPlatformUnderTest;
     let jobs: JobPlatform;
     beforeAll(async () => {
@@ -95,11 +99,23 @@ export function jobPlatformContract(platformName: string, start: () => Promise<J
       expect(pids.filter(tested.isAlive)).toEqual([]);
     });
 
+    it('gives back what an ended job held, once and again, and never runs it again', async () => {
+      const file = tested.newFile();
+      const job: JobSpec = { name: newName(), module: tested.modules.writes, args: [file] };
+      await jobs.ensure(job, signal);
+      await ended(jobs, job.name);
+      await jobs.release(job.name);
+      await tested.connect().release(job.name);
+      expect((await jobs.observe(job.name, signal)).status).not.toBe('running');
+      expect(tested.readLines(file)).toHaveLength(1);
+    });
+
     it('does not know a job that never was', async () => {
       const name = newName();
       expect((await jobs.observe(name, signal)).status).toBe('unknown');
       await expect(jobs.stop(name)).resolves.toBeUndefined();
       expect(await jobs.logs(name)).toBe('');
+      await expect(jobs.release(name)).resolves.toBeUndefined();
     });
   });
 }

@@ -10,7 +10,7 @@ import { localState, prepareState } from '../../infra/local/state.ts';
 import { ensureProgram, ensureSupervisor, stopSupervisor } from '../../infra/local/supervisor.ts';
 import { PROJECT_DIR } from '../platform.ts';
 import { eventually, removeFolder, scratchFolder, startFeatureDatabase } from '../predictor/processes.ts';
-import { writeModels } from '../predictor/python.ts';
+import { modelHash, writeModels } from '../predictor/python.ts';
 import { servingContract } from './serving.ts';
 
 const OFFSETS = [0, 500, -250];
@@ -72,8 +72,10 @@ servingContract('local', async () => {
     serving: open(),
     another: open,
     modelUri: (version) => pathToFileURL(join(models, String(version))).href,
+    modelHash: (version) => modelHash(join(models, String(version))),
     offsetOf: (version) => OFFSETS[version - 1] ?? NaN,
     processes: (version) => Promise.resolve(predictors(version)),
+    survivesCrashes: true,
     async crash(version) {
       await end(predictors(version));
     },

@@ -10,11 +10,15 @@ export interface ServingUnderTest {
   serving: Serving;
   /** Model folder of a version; its forecasts are those of test/predictor/write_model.py with `offsetOf(version)`. */
   modelUri(version: number): string;
+  /** SHA-256 of its model.onnx. */
+  modelHash(version: number): Promise<string>;
   offsetOf(version: number): number;
   /** Ids of the processes that serve the version now. */
   processes(version: number): Promise<number[]>;
   /** Ends them as a crash does. */
   crash(version: number): Promise<void>;
+  /** Whether another version answers the requests of one whose processes all died at once. */
+  survivesCrashes: boolean;
   /** Ends the router as a crash does, and returns when it answers again. */
   crashRouter(): Promise<void>;
   /** A second adapter on the same platform, as another process would make it. */
@@ -77,8 +81,16 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
 
     afterAll(() => platform.close(), 60_000);
 
-    const ensure = (version: number, by = serving): Promise<void> =>
-      by.ensureVersion({ modelName: MODEL, version, modelUri: platform.modelUri(version) }, never);
+    const ensure = async (version: number, by = serving): Promise<void> =>
+      by.ensureVersion(
+        {
+          modelName: MODEL,
+          version,
+          modelUri: platform.modelUri(version),
+          modelHash: await platform.modelHash(version),
+        },
+        never,
+      );
 
     const ready = (version: number): Promise<true> =>
       eventually(`version ${version} ready`, async () =>
@@ -164,7 +176,12 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
       expect(await weights()).toEqual({ 1: 90, 2: 10 });
     });
 
-    it('fails no request while weights change, versions come, go and crash', async () => {
+    it('fails no request while weights change, versions come, go and (where promised) crash', async () => {
+      const crash = async (version: number): Promise<void> => {
+        if (!platform.survivesCrashes) return;
+        await platform.crash(version);
+        await ready(version);
+      };
       const requests = load(serving);
       await serving.setTraffic(
         MODEL,
@@ -173,8 +190,7 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
           [2, 50],
         ]),
       );
-      await platform.crash(2);
-      await ready(2);
+      await crash(2);
       await ensure(3);
       await ready(3);
       await serving.setTraffic(
@@ -185,8 +201,7 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
         ]),
       );
       await serving.removeVersion(MODEL, 1);
-      await platform.crash(3);
-      await ready(3);
+      await crash(3);
       await serving.setTraffic(
         MODEL,
         new Map([
@@ -204,6 +219,13 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
       expect(await platform.processes(1)).toEqual([]);
       expect(await weights()).toEqual({ 2: 0, 3: 100 });
     }, 90_000);
+
+    it('brings a version that crashed back by itself', async () => {
+      await platform.crash(3);
+      await ready(3);
+      expect(await forecast(serving, 3)).toEqual({ status: 200, version: '3', p50: expected(3) });
+      expect(await weights()).toEqual({ 2: 0, 3: 100 });
+    }, 60_000);
 
     it('keeps versions and weights when the router crashes', async () => {
       await serving.setTraffic(

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { PipelineResult } from '../../contracts/pipeline.ts';
 import type { Lab } from './pipeline-lab.ts';
-import { DEPARTMENTS, expectNothingTwice, MODEL, openLab, SMALL, STORES, WEEKS } from './pipeline-lab.ts';
+import { expectNothingTwice, openLab } from './pipeline-lab.ts';
+import { DEPARTMENTS, MODEL, SMALL, STORES, WEEKS } from './pipelines.ts';
 
 const PIPELINE_MS = 300_000;
 

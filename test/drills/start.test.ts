@@ -9,7 +9,7 @@ import { down } from '../../infra/local/services.ts';
 import { localState } from '../../infra/local/state.ts';
 import { supervisorPid } from '../../infra/local/supervisor.ts';
 import { PROJECT_DIR } from '../platform.ts';
-import { SMALL } from './pipeline-lab.ts';
+import { SMALL } from './pipelines.ts';
 
 const state = localState(PROJECT_DIR, join(PROJECT_DIR, '.shelfcast', 'test', 'start'));
 const config = { projectDir: PROJECT_DIR, stateDir: state.dir, addresses: {} };

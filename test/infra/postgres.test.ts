@@ -12,16 +12,10 @@ import {
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { applySchema, ensureDatabases, withClient } from '../../infra/database.ts';
 import { isPortFree } from '../../infra/local/ports.ts';
 import type { PostgresPlace } from '../../infra/local/postgres.ts';
-import {
-  applySchema,
-  ensureDatabases,
-  localDatabaseUrl,
-  postgresProgram,
-  preparePostgres,
-  withClient,
-} from '../../infra/local/postgres.ts';
+import { localDatabaseUrl, postgresProgram, preparePostgres } from '../../infra/local/postgres.ts';
 import { ownProcesses } from '../../infra/local/processes.ts';
 import { answersSql, waitUntilReady } from '../../infra/local/readiness.ts';
 import type { LocalState } from '../../infra/local/state.ts';
@@ -86,7 +80,7 @@ describe('PostgreSQL', { timeout: 90_000 }, () => {
   it('keeps its data through SIGKILL, stop and a lock file of another time', async () => {
     const { url, place } = await start();
     const database = url('shelfcast');
-    await applySchema(database);
+    await Promise.all([applySchema(database), applySchema(database)]);
     await applySchema(database);
     await addBatch(database, 'before SIGKILL');
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SEARCH_ATTRIBUTES } from '../../contracts/names.ts';
-import { withClient } from '../../infra/local/postgres.ts';
+import { withClient } from '../../infra/database.ts';
 import { ownProcesses } from '../../infra/local/processes.ts';
 import { readEndpoints, up } from '../../infra/local/services.ts';
 import { supervisorPid } from '../../infra/local/supervisor.ts';

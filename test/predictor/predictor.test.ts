@@ -21,7 +21,7 @@ import {
   startMain,
 } from './processes.ts';
 import type { FeatureDatabase, RunningMain } from './processes.ts';
-import { writeFeastRows, writeModels } from './python.ts';
+import { modelHash, writeFeastRows, writeModels } from './python.ts';
 import { FEATURES, expectedP50, post, raw } from './requests.ts';
 import type { Answer, Asked, Prediction } from './requests.ts';
 
@@ -45,6 +45,7 @@ beforeAll(async () => {
     MODEL_NAME: 'sales-forecast',
     MODEL_VERSION: '3',
     MODEL_URI: pathToFileURL(join(folder, 'models', '1')).href,
+    MODEL_SHA256: await modelHash(join(folder, 'models', '1')),
     DATABASE_URL: database.url,
     DRAIN_MS: '0',
   };
@@ -264,6 +265,7 @@ describe('refusals', () => {
 
   it.each([
     [404, 'MODEL_NOT_FOUND', '/v1/models/other:predict', {}],
+    [404, 'VERSION_NOT_FOUND', '/v1/models/sales-forecast:predict', { 'x-shelfcast-version': '4' }],
     [404, 'NOT_FOUND', '/v1/models/sales-forecast:explain', {}],
     [404, 'NOT_FOUND', '/v2/models/sales-forecast/infer', {}],
     [400, 'INVALID_REQUEST', '/v1/models/sales-forecast:predict?explain=all', {}],
@@ -299,8 +301,8 @@ describe('raw features', () => {
 });
 
 describe('status', () => {
-  const get = async (path: string): Promise<[number, unknown]> => {
-    const response = await fetch(predictor.url + path);
+  const get = async (path: string, headers: Record<string, string> = {}): Promise<[number, unknown]> => {
+    const response = await fetch(predictor.url + path, { headers });
     return [response.status, await response.json()];
   };
 
@@ -312,6 +314,21 @@ describe('status', () => {
     expect(await get('/readyz')).toEqual([
       200,
       { ready: true, modelName: 'sales-forecast', modelVersion: '3' },
+    ]);
+  });
+
+  it('answers for its version only, however a request came here', async () => {
+    const path = '/v1/models/sales-forecast';
+    expect((await get(path, { 'x-shelfcast-version': '3' }))[0]).toBe(200);
+    expect(await get(path, { 'x-shelfcast-version': '4' })).toEqual([
+      404,
+      {
+        error: {
+          code: 'VERSION_NOT_FOUND',
+          message:
+            'The header x-shelfcast-version asks for version 4 of "sales-forecast", which is not served; this is version 3.',
+        },
+      },
     ]);
   });
 
@@ -404,6 +421,7 @@ describe('when something is wrong', () => {
     ['DATABASE_URL is not set', { DATABASE_URL: '' }],
     ['only file:// folders', { MODEL_URI: 's3://bucket/model' }],
     ['Cannot read', { MODEL_URI: 'file:///nowhere/at/all' }],
+    ['is not the model that was registered', { MODEL_SHA256: '0'.repeat(64) }],
     ['PORT is "x"', { PORT: 'x' }],
   ])('does not start, and says: %s', async (words, change) => {
     const port = await freePort();

@@ -1,5 +1,6 @@
 /** Runs the Python fixtures of this folder with the project's own Python. */
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -14,6 +15,10 @@ async function runFixture(script: string, args: readonly string[]): Promise<void
 /** Writes `root/1`, `root/2`, ...: one model folder per offset. Forecasts are described in write_model.py. */
 export const writeModels = (root: string, offsets: readonly number[]): Promise<void> =>
   runFixture('write_model.py', [root, ...offsets.map(String)]);
+
+/** SHA-256 of the model.onnx of a model folder, as its model.json says. */
+export const modelHash = async (folder: string): Promise<string> =>
+  (JSON.parse(await readFile(join(folder, 'model.json'), 'utf8')) as { onnxSha256: string }).onnxSha256;
 
 /** Writes Feast's online tables, with the rows of write_feast_rows.py. */
 export const writeFeastRows = (databaseUrl: string): Promise<void> =>

@@ -1,0 +1,79 @@
+/** The file that describes the cluster for a worker: YAML, read once at its start. */
+import { readFileSync } from 'node:fs';
+import { loadYaml } from '@kubernetes/client-node';
+import { z } from 'zod';
+import { jobsConfigSchema } from './jobs-config.ts';
+import { servingConfigSchema } from './serving-config.ts';
+
+const name = z.string().regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, 'must be a Kubernetes name');
+
+const imagesSchema = z.strictObject({
+  /** Runs the jobs: Python with the project's packages, Ray and torch. */
+  ml: z.string().min(1),
+  predictor: z.string().min(1),
+  pullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent'),
+  /** Names of Secrets with the registry's credentials. */
+  pullSecrets: z.array(name).default([]),
+});
+
+const artifactsSchema = z.strictObject({
+  /** Name of the ReadWriteMany volume claim that workers, jobs and predictors share. */
+  claim: name,
+  /** The same path in every pod, so that a `file://` URL means the same everywhere. */
+  mountPath: z.string().startsWith('/', 'must be an absolute path').default('/artifacts'),
+});
+
+const kubernetesConfigSchema = z.strictObject({
+  namespace: name,
+  images: imagesSchema,
+  artifacts: artifactsSchema,
+  /** Name of the Secret whose key DATABASE_URL holds the address of PostgreSQL. */
+  secret: name.default('shelfcast'),
+  /** Plain environment variables of every job, e.g. that of a proxy. No secrets: whoever may read pods reads them. */
+  environment: z.record(z.string(), z.string()).default({}),
+  /**
+   * Added to the security context of each pod, e.g. `fsGroup` where the volume belongs to a group. OpenShift chooses all of it itself.
+   */
+  podSecurityContext: z.looseObject({}).default({}),
+  jobs: jobsConfigSchema.prefault({}),
+  serving: servingConfigSchema,
+});
+
+export type KubernetesConfig = z.output<typeof kubernetesConfigSchema>;
+
+/** @throws Error with a sentence for each wrong key. */
+export function readKubernetesConfig(path: string): KubernetesConfig {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new Error(`cannot read the Kubernetes configuration ${path}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  try {
+    return parseKubernetesConfig(loadYaml(text));
+  } catch (cause) {
+    throw new Error(`the Kubernetes configuration ${path} is wrong: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Decides every value of what a person wrote. */
+export function parseKubernetesConfig(raw: unknown): KubernetesConfig {
+  const parsed = kubernetesConfigSchema.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  throw new Error(parsed.error.issues.flatMap((issue) => sentencesOf(issue, [])).join('; '));
+}
+
+function sentencesOf(issue: z.core.$ZodIssue, above: PropertyKey[]): string[] {
+  const path = [...above, ...issue.path];
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => `${[...path, key].join('.')}: there is no such key`);
+  }
+  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
+    // Of the alternatives, what the writer meant is the one with the fewest mistakes.
+    const [closest = []] = [...issue.errors].sort((a, b) => a.length - b.length);
+    return closest.flatMap((inner) => sentencesOf(inner, path));
+  }
+  return [`${path.join('.') || 'the file'}: ${issue.message}`];
+}

@@ -1,0 +1,81 @@
+/** What can go wrong between this project and a Kubernetes API server. */
+
+interface KubernetesFailure {
+  /** What was attempted on what, e.g. `creating Job "x" in namespace "y"`. */
+  operation: string;
+  /** HTTP status. */
+  status: number;
+  /** Of Kubernetes' Status object, e.g. `AlreadyExists`; empty when something before the API server answered. */
+  reason: string;
+  /** What the answer says, for people. */
+  message: string;
+}
+
+/** The API server answered with an error. */
+export class KubernetesError extends Error {
+  readonly status: number;
+  readonly reason: string;
+
+  constructor({ operation, status, reason, message }: KubernetesFailure) {
+    const answer = reason === '' ? `${status}` : `${status} ${reason}`;
+    super(`Kubernetes: ${operation} was answered ${answer}: ${message}`);
+    this.name = 'KubernetesError';
+    this.status = status;
+    this.reason = reason;
+  }
+
+  /**
+   * True when the API server, its store or a webhook of an operator is away or overloaded: trying again helps. 500 is what an
+   * API server says of a store or webhook that it does not reach.
+   */
+  get isServiceDown(): boolean {
+    return this.status === 429 || (this.status >= 500 && this.status <= 504 && this.status !== 501);
+  }
+}
+
+/** Someone else changed the object since it was read, or changes it right now: read it again and repeat. */
+export class KubernetesConflict extends KubernetesError {
+  constructor(failure: KubernetesFailure) {
+    super(failure);
+    this.name = 'KubernetesConflict';
+  }
+}
+
+/** The cluster does not know this kind of object: the operator that brings it is not installed. */
+export class MissingOperator extends Error {
+  constructor(apiVersion: string, kind: string) {
+    super(
+      `this cluster has no ${kind} of ${apiVersion}: install ${operatorOf(apiVersion)}, or check which version it has ` +
+        `(kubectl api-resources --api-group=${groupOf(apiVersion)})`,
+    );
+    this.name = 'MissingOperator';
+  }
+}
+
+const groupOf = (apiVersion: string): string => apiVersion.replace(/\/?[^/]*$/, '');
+
+function operatorOf(apiVersion: string): string {
+  const group = groupOf(apiVersion);
+  switch (group) {
+    case 'ray.io':
+      return 'KubeRay (1.4 or later)';
+    case 'trainer.kubeflow.org':
+      return 'Kubeflow Trainer (2.2 or later)';
+    case 'jobset.x-k8s.io':
+      return 'JobSet';
+    case 'serving.kserve.io':
+      return 'KServe (0.15 or later)';
+    case 'serving.knative.dev':
+      return 'Knative Serving';
+    case 'gateway.networking.k8s.io':
+      return "the Gateway API's custom resources and a gateway controller";
+    case 'kueue.x-k8s.io':
+      return 'Kueue';
+    case 'keda.sh':
+      return 'KEDA';
+    case 'route.openshift.io':
+      return 'OpenShift';
+    default:
+      return `what serves the API group "${group}"`;
+  }
+}

@@ -1,0 +1,22 @@
+/** Names and labels of the objects that this project makes. */
+import { createHash } from 'node:crypto';
+
+/** On every object, and on every pod. */
+export const LABELS = {
+  'app.kubernetes.io/part-of': 'shelfcast',
+  'app.kubernetes.io/managed-by': 'shelfcast',
+} as const;
+
+const HASH_DIGITS = 8;
+
+/**
+ * The name itself when it is a label of DNS (RFC 1035: operators name Services by it) of at most `maxLength` characters; else its
+ * beginning and a hash, so that two names never become one.
+ */
+export function kubernetesName(name: string, maxLength: number): string {
+  if (name.length <= maxLength && /^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(name)) return name;
+  const hash = createHash('sha256').update(name).digest('hex').slice(0, HASH_DIGITS);
+  const readable = name.toLowerCase().replace(/[^a-z0-9]+/g, '-');
+  const letterFirst = readable.replace(/^(?=[^a-z])/, 'x');
+  return `${letterFirst.slice(0, maxLength - HASH_DIGITS - 1).replace(/-+$/, '')}-${hash}`;
+}

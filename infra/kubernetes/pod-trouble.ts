@@ -1,0 +1,93 @@
+/** Why pods do not start, and how they ended, from what Kubernetes says of them. */
+import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node';
+import type { AsJson, KubernetesEvent } from './api.ts';
+import { oneSentence } from './one-sentence.ts';
+
+export type Pod = AsJson<V1Pod>;
+
+/** Waiting reasons of a container that starts as it should. */
+const STARTING = new Set(['ContainerCreating', 'PodInitializing']);
+const IMAGE_REASON = /Image|Registry/;
+
+const nameOf = (pod: Pod): string => pod.metadata?.name ?? '';
+
+const statusesOf = (pod: Pod): AsJson<V1ContainerStatus>[] => [
+  ...(pod.status?.initContainerStatuses ?? []),
+  ...(pod.status?.containerStatuses ?? []),
+];
+
+/**
+ * One sentence that says what keeps a job from running; '' when nothing is known to.
+ * @param events Of the pods and of what makes them, oldest first.
+ */
+export function whyPending(pods: readonly Pod[], events: readonly KubernetesEvent[]): string {
+  for (const pod of pods) {
+    const trouble = schedulingTrouble(pod, events) ?? containerTrouble(pod);
+    if (trouble !== undefined) return oneSentence(trouble);
+  }
+  // A pod that cannot be made at all (quota, policy) and a volume that cannot be mounted are known from events alone.
+  const warning = events.findLast(({ type }) => type === 'Warning');
+  if (warning === undefined) return '';
+  const { kind = '', name = '' } = warning.involvedObject;
+  return oneSentence(`${kind} ${name}: ${warning.message ?? warning.reason ?? ''}`);
+}
+
+function schedulingTrouble(pod: Pod, events: readonly KubernetesEvent[]): string | undefined {
+  const condition = pod.status?.conditions?.find(
+    ({ type, status }) => type === 'PodScheduled' && status === 'False',
+  );
+  if (condition === undefined) return undefined;
+  if (condition.reason === 'SchedulingGated') return `pod ${nameOf(pod)} waits for a scheduling gate`;
+  // What follows the first full stop is about taking the place of other pods.
+  const message = (condition.message ?? '').replace(/\. .*$/s, '');
+  if (message.includes('unbound')) return unboundClaim(pod, message, events);
+  const gpus = message.includes('nvidia.com/gpu')
+    ? `: no node has the GPUs that it asks for (${gpusOf(pod)})`
+    : '';
+  return `no node takes pod ${nameOf(pod)}${gpus}: ${message}`;
+}
+
+function unboundClaim(pod: Pod, message: string, events: readonly KubernetesEvent[]): string {
+  const claims = claimsOf(pod);
+  const event = events.findLast(
+    ({ involvedObject }) =>
+      involvedObject.kind === 'PersistentVolumeClaim' && claims.includes(involvedObject.name ?? ''),
+  );
+  return `pod ${nameOf(pod)} waits for its volume claim ${claims.join(', ')} to be bound: ${event?.message ?? message}`;
+}
+
+/** Names of the volume claims that the pod mounts. */
+export const claimsOf = (pod: Pod): string[] =>
+  (pod.spec?.volumes ?? []).flatMap(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? []);
+
+const gpusOf = (pod: Pod): string =>
+  (pod.spec?.containers ?? [])
+    .flatMap(({ resources }) => resources?.limits?.['nvidia.com/gpu'] ?? [])
+    .map((count) => `${count} nvidia.com/gpu`)
+    .join(', ');
+
+function containerTrouble(pod: Pod): string | undefined {
+  for (const { name, image, state } of statusesOf(pod)) {
+    const { reason = '', message = '' } = state?.waiting ?? {};
+    if (reason === '' || STARTING.has(reason)) continue;
+    if (IMAGE_REASON.test(reason))
+      return `the image ${image} of pod ${nameOf(pod)} cannot be had (${reason}): ${message}`;
+    return `container ${name} of pod ${nameOf(pod)} does not start (${reason}): ${message}`;
+  }
+  return undefined;
+}
+
+/** One sentence about the first container that failed; '' when no pod says so. */
+export function howFailed(pods: readonly Pod[]): string {
+  const evicted = pods.find(({ status }) => status?.reason === 'Evicted');
+  if (evicted !== undefined)
+    return oneSentence(`pod ${nameOf(evicted)} was evicted: ${evicted.status?.message ?? ''}`);
+  const [first] = pods
+    .flatMap((pod) => statusesOf(pod).map(({ name, state }) => ({ pod, name, end: state?.terminated })))
+    .filter(({ end }) => end !== undefined && end.exitCode !== 0)
+    .sort((a, b) => (a.end?.finishedAt ?? '').localeCompare(b.end?.finishedAt ?? ''));
+  if (first?.end === undefined) return '';
+  const { exitCode, reason } = first.end;
+  const why = reason === undefined || reason === 'Error' ? '' : ` (${reason})`;
+  return `container ${first.name} of pod ${nameOf(first.pod)} ended with exit code ${exitCode}${why}`;
+}

@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest';
+import { jobPodLabels } from '../../../infra/kubernetes/job-object.ts';
+import { versionLabels } from '../../../infra/kubernetes/serving-names.ts';
+import type { Connection, Pod, Policy } from './network.ts';
+import { isAllowed, OUTSIDE } from './network.ts';
+import { build, findKubectl, NO_KUBECTL } from './render.ts';
+
+const kubectl = findKubectl();
+
+const pod = (namespace: string, labels: Record<string, string>): Pod => ({ namespace, labels });
+const ours = (labels: Record<string, string>): Pod => pod('shelfcast', labels);
+const named = (name: string): Pod => ours({ 'app.kubernetes.io/name': `shelfcast-${name}` });
+
+const worker = named('worker');
+const postgres = named('postgres');
+const mlflow = named('mlflow');
+const temporal = named('temporal');
+const job = ours(jobPodLabels('pipeline-sales-1a2b3c4d-ingest-1'));
+const node = ours(jobPodLabels('pipeline-sales-1a2b3c4d-train-1'));
+const rayHead = ours({ ...jobPodLabels('pipeline-sales-1a2b3c4d-features-1'), 'ray.io/node-type': 'head' });
+const predictor = ours(versionLabels('sales-forecast', 3));
+const nameServer = pod('kube-system', { 'k8s-app': 'kube-dns' });
+const gateway = pod('kserve', { app: 'gateway' });
+const kubeRay = pod('ray-system', { 'app.kubernetes.io/component': 'kuberay-operator' });
+const prometheus = pod('monitoring', { 'app.kubernetes.io/name': 'prometheus' });
+const stranger = pod('default', { app: 'stranger' });
+const unknownPod = ours({ app: 'unknown' });
+
+const WANTED: [string, Connection][] = [
+  ['a worker asks for a name', { from: worker, to: nameServer, port: 53, protocol: 'UDP' }],
+  ['a job asks for a name', { from: job, to: nameServer, port: 53, protocol: 'UDP' }],
+  ['a worker polls Temporal', { from: worker, to: temporal, port: 7233 }],
+  ['a worker polls Temporal elsewhere', { from: worker, to: OUTSIDE, port: 7233 }],
+  ['a worker reads PostgreSQL', { from: worker, to: postgres, port: 5432 }],
+  ['a worker logs to MLflow', { from: worker, to: mlflow, port: 5000 }],
+  ['a worker asks the API server', { from: worker, to: OUTSIDE, port: 6443 }],
+  ['a worker probes through the gateway', { from: worker, to: gateway, port: 8000 }],
+  ['MLflow writes to PostgreSQL', { from: mlflow, to: postgres, port: 5432 }],
+  ['a job writes to PostgreSQL', { from: job, to: postgres, port: 5432 }],
+  ['a job writes to PostgreSQL elsewhere', { from: job, to: OUTSIDE, port: 5432 }],
+  ['nodes of a training meet', { from: node, to: node, port: 29500 }],
+  ['a submitter asks the head of Ray', { from: job, to: rayHead, port: 8265 }],
+  ['KubeRay asks the head of Ray', { from: kubeRay, to: rayHead, port: 8265 }],
+  ['the gateway asks a predictor', { from: gateway, to: predictor, port: 8080 }],
+  ['a predictor reads features', { from: predictor, to: postgres, port: 5432 }],
+];
+
+const UNWANTED: [string, Connection][] = [
+  ['a job asks the API server', { from: job, to: OUTSIDE, port: 6443 }],
+  ['a job calls the internet', { from: job, to: OUTSIDE, port: 443 }],
+  ['a job writes to MLflow', { from: job, to: mlflow, port: 5000 }],
+  ['a job starts workflows', { from: job, to: temporal, port: 7233 }],
+  ['a job asks a predictor', { from: job, to: predictor, port: 8080 }],
+  ['a predictor calls the internet', { from: predictor, to: OUTSIDE, port: 443 }],
+  ['a predictor asks a job', { from: predictor, to: rayHead, port: 8265 }],
+  ['a stranger asks a predictor past the gateway', { from: stranger, to: predictor, port: 8080 }],
+  ['a stranger runs code on Ray', { from: stranger, to: rayHead, port: 8265 }],
+  ['a stranger reads PostgreSQL', { from: stranger, to: postgres, port: 5432 }],
+  ['a stranger writes to MLflow', { from: stranger, to: mlflow, port: 5000 }],
+  ['a stranger starts workflows', { from: stranger, to: temporal, port: 7233 }],
+  ['KubeRay asks another port', { from: kubeRay, to: rayHead, port: 6379 }],
+  ['somebody uses the UI of Temporal, which has no login', { from: worker, to: temporal, port: 8233 }],
+  ['a worker calls any port', { from: worker, to: OUTSIDE, port: 25 }],
+  ['a pod that nobody knows calls out', { from: unknownPod, to: OUTSIDE, port: 443 }],
+  ['a pod that nobody knows is called', { from: stranger, to: unknownPod, port: 80 }],
+];
+
+function policiesOf(overlay: string): Policy[] {
+  const objects: unknown[] = build(kubectl ?? '', `overlays/${overlay}`).filter(
+    ({ kind }) => kind === 'NetworkPolicy',
+  );
+  return objects as Policy[];
+}
+
+describe.skipIf(kubectl === null)(`network policies (skipped where ${NO_KUBECTL})`, () => {
+  const trial = kubectl === null ? [] : policiesOf('trial');
+
+  it.each(WANTED)('%s', (_, connection) => {
+    expect(isAllowed(trial, connection)).toBe(true);
+  });
+  it.each(UNWANTED)('never: %s', (_, connection) => {
+    expect(isAllowed(trial, connection)).toBe(false);
+  });
+
+  it('on OpenShift the gateway and Prometheus are where OpenShift has them', () => {
+    const policies = policiesOf('openshift-ai');
+    const from = (namespace: string): Pod => pod(namespace, {});
+    const to = { to: predictor, port: 8080 };
+    expect(isAllowed(policies, { from: from('openshift-ingress'), ...to })).toBe(true);
+    expect(isAllowed(policies, { from: from('openshift-user-workload-monitoring'), ...to })).toBe(true);
+    expect(isAllowed(policies, { from: gateway, ...to })).toBe(false);
+    expect(isAllowed(policies, { from: prometheus, ...to })).toBe(false);
+    expect(isAllowed(policies, { from: worker, to: from('openshift-ingress'), port: 443 })).toBe(true);
+    // Where OpenShift's name servers listen.
+    const nameServers = from('openshift-dns');
+    expect(isAllowed(policies, { from: job, to: nameServers, port: 5353, protocol: 'UDP' })).toBe(true);
+  });
+});

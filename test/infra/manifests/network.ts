@@ -1,0 +1,117 @@
+/** Who may talk to whom, by NetworkPolicies: their rules as Kubernetes states them, for the selectors that ours use. */
+interface Selector {
+  matchLabels?: Record<string, string>;
+  matchExpressions?: { key: string; operator: string; values?: string[] }[];
+}
+interface Peer {
+  podSelector?: Selector;
+  namespaceSelector?: Selector;
+  ipBlock?: object;
+}
+interface Port {
+  port?: number | string;
+  protocol?: string;
+}
+export interface Policy {
+  metadata: { name: string; namespace?: string };
+  spec: {
+    podSelector: Selector;
+    policyTypes: string[];
+    ingress?: { from?: Peer[]; ports?: Port[] }[];
+    egress?: { to?: Peer[]; ports?: Port[] }[];
+  };
+}
+
+export interface Pod {
+  namespace: string;
+  labels: Record<string, string>;
+}
+/** An address that is no pod of this cluster: the API server, a database elsewhere. */
+export const OUTSIDE = 'outside';
+export type End = Pod | typeof OUTSIDE;
+
+export interface Connection {
+  from: End;
+  to: End;
+  port: number;
+  protocol?: 'TCP' | 'UDP';
+}
+
+/** Allowed when the egress of one end and the ingress of the other are. */
+export function isAllowed(
+  policies: readonly Policy[],
+  { from, to, port, protocol = 'TCP' }: Connection,
+): boolean {
+  return (
+    isOpen(policies, 'Egress', from, to, port, protocol) &&
+    isOpen(policies, 'Ingress', to, from, port, protocol)
+  );
+}
+
+function isOpen(
+  policies: readonly Policy[],
+  direction: 'Egress' | 'Ingress',
+  pod: End,
+  other: End,
+  port: number,
+  protocol: string,
+): boolean {
+  if (pod === OUTSIDE) return true;
+  const inForce = policies.filter(
+    ({ metadata, spec }) =>
+      metadata.namespace === pod.namespace &&
+      spec.policyTypes.includes(direction) &&
+      matches(spec.podSelector, pod.labels),
+  );
+  if (inForce.length === 0) return true;
+  const rules = inForce.flatMap(({ metadata: { namespace = '' }, spec }) =>
+    direction === 'Egress'
+      ? (spec.egress ?? []).map(({ ports, to }) => ({ ports, peers: to, namespace }))
+      : (spec.ingress ?? []).map(({ ports, from }) => ({ ports, peers: from, namespace })),
+  );
+  return rules.some(
+    ({ ports, peers, namespace }) =>
+      (ports === undefined || ports.some((each) => isPort(each, port, protocol))) &&
+      (peers === undefined || peers.some((peer) => isPeer(peer, other, namespace))),
+  );
+}
+
+const isPort = (rule: Port, port: number, protocol: string): boolean =>
+  (rule.protocol ?? 'TCP') === protocol && (rule.port === undefined || Number(rule.port) === port);
+
+function isPeer(
+  { podSelector, namespaceSelector, ipBlock }: Peer,
+  end: End,
+  policyNamespace: string,
+): boolean {
+  if (ipBlock !== undefined) throw new Error('blocks of addresses are not understood here');
+  if (end === OUTSIDE) return false;
+  const isNamespace =
+    namespaceSelector === undefined
+      ? end.namespace === policyNamespace
+      : matches(namespaceSelector, { 'kubernetes.io/metadata.name': end.namespace });
+  return isNamespace && (podSelector === undefined || matches(podSelector, end.labels));
+}
+
+function matches(
+  { matchLabels = {}, matchExpressions = [] }: Selector,
+  labels: Record<string, string>,
+): boolean {
+  const equal = Object.entries(matchLabels).every(([name, value]) => labels[name] === value);
+  return (
+    equal &&
+    matchExpressions.every(({ key, operator, values = [] }) => {
+      const value = labels[key];
+      switch (operator) {
+        case 'Exists':
+          return value !== undefined;
+        case 'DoesNotExist':
+          return value === undefined;
+        case 'In':
+          return value !== undefined && values.includes(value);
+        default:
+          throw new Error(`the operator ${operator} is not understood here`);
+      }
+    })
+  );
+}

@@ -1,0 +1,21 @@
+/** Answers the probes of a platform that restarts what is not well. */
+import type { Server } from 'node:http';
+import { createServer } from 'node:http';
+
+/**
+ * `/healthz` says that the process turns its event loop; `/readyz` whether it works, by `state`: 200 for RUNNING, else 503. The body
+ * is the state.
+ */
+export function startHealthServer(port: number, state: () => string): Promise<Server> {
+  const server = createServer((request, response) => {
+    const isRunning = state() === 'RUNNING';
+    const status = request.url === '/healthz' || (request.url === '/readyz' && isRunning) ? 200 : 503;
+    response.writeHead(status, { 'content-type': 'text/plain' }).end(`${state()}\n`);
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, () => {
+      resolve(server);
+    });
+  });
+}
