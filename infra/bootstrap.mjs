@@ -18,6 +18,7 @@ const commands = {
   start: (args) => cli('start', args),
   stop: (args) => cli('stop', args),
   test,
+  'test:cluster': testCluster,
   check,
   bench,
 };
@@ -111,10 +112,33 @@ async function test(patterns) {
   }
 }
 
-async function vitest(patterns, report) {
+/** The tests that need a Kubernetes with the operators; with --if-built only where that is there already. */
+async function testCluster(options) {
+  const patterns = options.filter((option) => option !== '--if-built');
+  await installTools('python', 'temporal');
+  const reports = mkdtempSync(join(tmpdir(), 'shelfcast-test-'));
+  try {
+    const onCluster = [process.execPath, '--import', 'tsx', join(PROJECT, 'test/cluster/cluster-main.ts')];
+    if (options.includes('--if-built')) onCluster.push('--if-built');
+    const config = ['--config', join(PROJECT, 'test/cluster/vitest.config.ts')];
+    const { passed, failed } = await vitest(
+      [...config, ...patterns],
+      join(reports, 'vitest.json'),
+      onCluster,
+    );
+    process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
+    return failed > 0 ? 1 : 0;
+  } finally {
+    rmSync(reports, { recursive: true, force: true });
+  }
+}
+
+/** `onCluster` is a command that runs vitest, or says why it does not and succeeds. */
+async function vitest(patterns, report, onCluster = []) {
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const code = await run(bin('vitest'), ['run', ...reporters, ...patterns]);
-  if (!existsSync(report)) return { passed: 0, failed: 1 };
+  const [program, ...programArgs] = [...onCluster, bin('vitest'), 'run', ...reporters, ...patterns];
+  const code = await run(program, programArgs);
+  if (!existsSync(report)) return { passed: 0, failed: onCluster.length > 0 && code === 0 ? 0 : 1 };
   const { numPassedTests: passed, numFailedTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
   // A file that cannot be loaded has no tests, and a leaked error belongs to none.
   const brokenFiles = testResults.filter(

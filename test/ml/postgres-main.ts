@@ -3,13 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  applySchema,
-  ensureDatabases,
-  localDatabaseUrl,
-  postgresProgram,
-  preparePostgres,
-} from '../../infra/local/postgres.ts';
+import { applySchema, ensureDatabases } from '../../infra/database.ts';
+import { localDatabaseUrl, postgresProgram, preparePostgres } from '../../infra/local/postgres.ts';
 import { answersSql } from '../../infra/local/readiness.ts';
 import { choosePorts, localState, prepareState, readSecrets } from '../../infra/local/state.ts';
 import { PROJECT_DIR } from '../platform.ts';
