@@ -19,7 +19,7 @@ export interface RolloutParties {
   champion: RegisteredVersion | null;
 }
 
-export interface DeployRequest extends RolloutParties {
+interface DeployRequest extends RolloutParties {
   /** How long both may take to be ready; absent: 5 minutes. */
   readyWithinSeconds: number | undefined;
 }

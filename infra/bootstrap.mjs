@@ -21,6 +21,7 @@ const commands = {
   'test:cluster': testCluster,
   check,
   bench,
+  images: (args) => typescript('infra/images/build-main.ts', args),
 };
 
 const [command, ...args] = process.argv.slice(2);

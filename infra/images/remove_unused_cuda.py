@@ -1,7 +1,7 @@
 """Removes CUDA's files that no program of shelfcast loads on a machine without a GPU.
 
-torch's wheel is linked to most of CUDA's libraries, which must be there even to import it. The others are loaded
-when a GPU is first used (cuDNN's engines), or read by compilers (headers, device code): 1 GB.
+torch's wheel is linked to most of CUDA's libraries, which must be there even to import it. The others are
+loaded when a GPU is first used (cuDNN's engines), or read by compilers (headers, device code): 1 GB.
 """
 
 import os

@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts';
 import { KubernetesError, MissingOperator } from './errors.ts';
 
 /** `unknown`: the user who asks may not look. */
-export type Verdict = 'ok' | 'wrong' | 'unknown';
+type Verdict = 'ok' | 'wrong' | 'unknown';
 
 export interface Finding {
   verdict: Verdict;
@@ -27,9 +27,12 @@ export interface Patient {
   operatorWithinMs: number;
 }
 
+/** Advice that several checks give. */
+export const APPLY_OVERLAY = 'apply the overlay (kubectl apply -k, see docs/kubernetes.md)';
+
 export const ok = (what: string): Finding => ({ verdict: 'ok', what, advice: '' });
 export const wrong = (what: string, advice: string): Finding => ({ verdict: 'wrong', what, advice });
-export const unknown = (what: string, advice: string): Finding => ({ verdict: 'unknown', what, advice });
+const unknown = (what: string, advice: string): Finding => ({ verdict: 'unknown', what, advice });
 
 export const isForbidden = (error: unknown): boolean =>
   error instanceof KubernetesError && error.status === 403 && !isRefusedByWebhook(error);

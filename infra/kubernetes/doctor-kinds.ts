@@ -19,7 +19,7 @@ const ALWAYS: Kind[] = [
   { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HTTPRoute' },
 ];
 
-export function neededKinds({ jobs, serving }: KubernetesConfig): Kind[] {
+function neededKinds({ jobs, serving }: KubernetesConfig): Kind[] {
   return [
     ...ALWAYS,
     ...(jobs.queue === undefined ? [] : [{ apiVersion: 'kueue.x-k8s.io/v1beta1', kind: 'LocalQueue' }]),

@@ -2,9 +2,7 @@
 import { z } from 'zod';
 import type { ObjectReference } from './api.ts';
 import type { Finding, Patient } from './doctor-finding.ts';
-import { look, ok, wrong } from './doctor-finding.ts';
-
-const APPLY = 'apply the overlay (kubectl apply -k infra/manifests/overlays/...)';
+import { APPLY_OVERLAY, look, ok, wrong } from './doctor-finding.ts';
 
 export async function findObjects(patient: Patient): Promise<Finding[]> {
   const { config, worker } = patient;
@@ -27,8 +25,7 @@ function referencesOf({ config }: Patient): [ObjectReference, string][] {
   const ref = (apiVersion: string, kind: string, name: string) => ({ apiVersion, kind, metadata: { name } });
   const accounts = [jobs.serviceAccount, serving.serviceAccount].filter((name) => name !== undefined);
   return [
-    [ref('trainer.kubeflow.org/v1alpha1', 'ClusterTrainingRuntime', jobs.training.runtime), APPLY],
-    [ref('serving.kserve.io/v1alpha1', 'ServingRuntime', serving.runtime), APPLY],
+    [ref('serving.kserve.io/v1alpha1', 'ServingRuntime', serving.runtime), APPLY_OVERLAY],
     ...images.pullSecrets.map((name): [ObjectReference, string] => [
       ref('v1', 'Secret', name),
       `make it: kubectl create secret docker-registry ${name} --namespace ${config.namespace} ...`,
@@ -78,7 +75,7 @@ async function findClaim({ api, config }: Patient): Promise<Finding> {
   const { claim: name } = config.artifacts;
   const what = `volume claim ${name}`;
   const object = await api.read({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name } });
-  if (object === null) return wrong(what, `it does not exist; ${APPLY}, or mend artifacts.claim`);
+  if (object === null) return wrong(what, `it does not exist; ${APPLY_OVERLAY}, or mend artifacts.claim`);
   const { spec, status } = claimSchema.parse(object);
   if (!spec.accessModes.includes('ReadWriteMany')) {
     return wrong(
@@ -116,7 +113,7 @@ const deploymentSchema = z.object({
 async function findWorker({ api, config, worker }: Patient): Promise<Finding> {
   const what = `Deployment ${worker}`;
   const object = await api.read({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: worker } });
-  if (object === null) return wrong(what, `it does not exist; ${APPLY}`);
+  if (object === null) return wrong(what, `it does not exist; ${APPLY_OVERLAY}`);
   const { spec, status } = deploymentSchema.parse(object);
   if (status.readyReplicas > 0)
     return ok(`${what}: ${status.readyReplicas} of ${spec.replicas} workers ready`);

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { ObjectReference } from './api.ts';
 import { errorOf } from './connection.ts';
 import type { Finding, Patient } from './doctor-finding.ts';
-import { isRefusedByWebhook, look, ok, wrong } from './doctor-finding.ts';
+import { APPLY_OVERLAY, isRefusedByWebhook, look, ok, wrong } from './doctor-finding.ts';
 import { LABELS } from './names.ts';
 import { refuseIgnored, standardModeName } from './serving-mode.ts';
 
@@ -16,7 +16,7 @@ const POLL_MS = 250;
 
 export async function findOperators(patient: Patient): Promise<Finding[]> {
   const { api } = patient;
-  const checks: [string, string, string, (patient: Patient) => Promise<Finding>][] = [
+  const checks: [string, string, string, (patient: Patient) => Promise<Finding | Finding[]>][] = [
     ['ray.io/v1', 'RayJob', 'KubeRay', findKubeRay],
     ['trainer.kubeflow.org/v1alpha1', 'TrainJob', 'Kubeflow Trainer', findTrainer],
     ['jobset.x-k8s.io/v1alpha2', 'JobSet', 'JobSet', findJobSet],
@@ -70,20 +70,33 @@ async function findKubeRay({ api, config, operatorWithinMs }: Patient): Promise<
   );
 }
 
-/** Trainer's webhook refuses a TrainJob whose runtime does not exist. */
-async function findTrainer(patient: Patient): Promise<Finding> {
-  const probe = {
-    apiVersion: 'trainer.kubeflow.org/v1alpha1',
-    kind: 'TrainJob',
-    metadata: { name: 'shelfcast-doctor' },
-    spec: { suspend: true, runtimeRef: { name: 'shelfcast-doctor-no-such-runtime' } },
-  };
-  if (await isRefused(patient, 'trainjobs', probe)) return ok('Kubeflow Trainer works');
-  return wrong(
-    'Kubeflow Trainer',
-    'a TrainJob without a runtime is not refused; see whether its controller manager runs and its webhook is registered',
-  );
+/** Trainer's webhook refuses a TrainJob whose runtime does not exist, and so tells whether ours does: only an administrator may read it. */
+async function findTrainer(patient: Patient): Promise<Finding[]> {
+  const { runtime } = patient.config.jobs.training;
+  if (!(await isRefused(patient, 'trainjobs', trainJob('shelfcast-doctor-no-such-runtime')))) {
+    return [
+      wrong(
+        'Kubeflow Trainer',
+        'a TrainJob without a runtime is not refused; see whether its controller manager runs and its webhook is registered',
+      ),
+    ];
+  }
+  const what = `ClusterTrainingRuntime ${runtime}`;
+  const isMissing = await isRefused(patient, 'trainjobs', trainJob(runtime));
+  return [
+    ok('Kubeflow Trainer works'),
+    isMissing
+      ? wrong(what, `Trainer does not find it; ${APPLY_OVERLAY}, or mend jobs.training.runtime`)
+      : ok(what),
+  ];
 }
+
+const trainJob = (runtime: string) => ({
+  apiVersion: 'trainer.kubeflow.org/v1alpha1',
+  kind: 'TrainJob',
+  metadata: { name: 'shelfcast-doctor' },
+  spec: { suspend: true, runtimeRef: { name: runtime } },
+});
 
 const jobSetSchema = z.object({
   spec: z.object({

@@ -4,7 +4,7 @@ import { KubernetesApi } from './api.ts';
 import type { KubernetesConfig } from './config.ts';
 import { Connection } from './connection.ts';
 import type { Finding, Patient } from './doctor-finding.ts';
-import { look, ok, wrong } from './doctor-finding.ts';
+import { APPLY_OVERLAY, look, ok, wrong } from './doctor-finding.ts';
 import { findGateways } from './doctor-gateway.ts';
 import { findKinds } from './doctor-kinds.ts';
 import { findObjects } from './doctor-objects.ts';
@@ -86,7 +86,7 @@ async function findCluster({ api, connection, config }: Patient): Promise<Findin
     if (object !== null) return ok(`namespace ${namespace}`);
     return wrong(
       `namespace ${namespace}`,
-      'it does not exist; apply the overlay, or mend `namespace` in the configuration',
+      `it does not exist; ${APPLY_OVERLAY}, or mend namespace in the configuration`,
     );
   });
   return [...reached, ...found];

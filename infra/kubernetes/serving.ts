@@ -146,7 +146,8 @@ export class KubernetesServing implements Serving {
     const wrongMode = whyWrongMode(service.status.deploymentMode, 'standard');
     if (wrongMode !== null) return wrongMode;
     if (isPredictorReady(service)) return this.#gateway.whyUnreachable(modelName, version);
-    const pods = await this.#pods(modelName, version);
+    // The newest first: those before it may be of an earlier specification.
+    const pods = (await this.#pods(modelName, version)).sort((a, b) => madeAt(b).localeCompare(madeAt(a)));
     const events = await this.#api.eventsOf(
       'uid',
       pods.flatMap(({ metadata }) => metadata?.uid ?? []),
@@ -227,6 +228,8 @@ export class KubernetesServing implements Serving {
     }
   }
 }
+
+const madeAt = ({ metadata }: Pod): string => metadata?.creationTimestamp ?? '';
 
 const autoscalerReference = (name: string) => ({
   apiVersion: 'autoscaling/v2',

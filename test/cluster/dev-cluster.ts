@@ -26,7 +26,7 @@ const COMMANDS: Record<string, string> = {
   buildah: 'buildah',
 };
 /** Built last: with it, all are there. */
-const LAST_BINARY = 'traefik';
+const LAST_BINARY = 'pause';
 
 function isCommand(name: string): boolean {
   // Daemons are in folders that a plain user's PATH may lack.
@@ -35,7 +35,7 @@ function isCommand(name: string): boolean {
 }
 
 /** Debian packages that the dev cluster needs and that are not here. */
-export function missingPackages(): string[] {
+function missingPackages(): string[] {
   const missing = Object.keys(COMMANDS).filter((name) => !isCommand(name));
   const packages = missing.flatMap((name) => COMMANDS[name] ?? []);
   return existsSync('/usr/lib/cni/bridge') ? packages : [...packages, 'containernetworking-plugins'];
@@ -52,7 +52,7 @@ export function whyImpossible(): string | null {
   return null;
 }
 
-const cacheFolder = (): string =>
+export const cacheFolder = (): string =>
   process.env['DEV_CLUSTER_CACHE'] ?? join(homedir(), '.cache', 'dev-cluster');
 
 /** Whether `up` has nothing to build, which takes a quarter of an hour. */

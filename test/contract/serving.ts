@@ -68,8 +68,10 @@ function load(serving: Serving): { stop(): Promise<Forecast[]> } {
   };
 }
 
-export function servingContract(name: string, make: () => Promise<ServingUnderTest>): void {
-  describe(`Serving: ${name}`, () => {
+/** @param patience what every time limit is multiplied by: processes start slower on some platforms than on others. */
+export function servingContract(name: string, make: () => Promise<ServingUnderTest>, patience = 1): void {
+  const timeout = 90_000 * patience;
+  describe(`Serving: ${name}`, { timeout }, () => {
     let platform: ServingUnderTest;
     let serving: Serving;
     const never = new AbortController().signal;
@@ -77,9 +79,9 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
     beforeAll(async () => {
       platform = await make();
       serving = platform.serving;
-    }, 60_000);
+    }, timeout);
 
-    afterAll(() => platform.close(), 60_000);
+    afterAll(() => platform.close(), timeout);
 
     const ensure = async (version: number, by = serving): Promise<void> =>
       by.ensureVersion(
@@ -93,8 +95,13 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
       );
 
     const ready = (version: number): Promise<true> =>
-      eventually(`version ${version} ready`, async () =>
-        (await serving.observe(MODEL)).some((one) => one.version === version && one.ready) ? true : undefined,
+      eventually(
+        `version ${version} ready`,
+        async () =>
+          (await serving.observe(MODEL)).some((one) => one.version === version && one.ready)
+            ? true
+            : undefined,
+        30_000 * patience,
       );
 
     const expected = (version: number): number => expectedP50(asked, raw(), platform.offsetOf(version));
@@ -115,7 +122,7 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
       await ensure(1, platform.another());
       expect(await platform.processes(1)).toEqual(before);
       expect(await serving.observe(MODEL)).toEqual([{ version: 1, ready: true, weightPercent: 0 }]);
-    }, 60_000);
+    });
 
     it('gives a version its traffic, and a new one none until it is told', async () => {
       await serving.setTraffic(MODEL, new Map([[1, 100]]));
@@ -124,7 +131,7 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
       expect(await weights()).toEqual({ 1: 100, 2: 0 });
       expect(await forecast(serving)).toEqual({ status: 200, version: '1', p50: expected(1) });
       expect(await forecast(serving, 2)).toEqual({ status: 200, version: '2', p50: expected(2) });
-    }, 60_000);
+    });
 
     it.each([
       ['weights that do not add up to 100', [[1, 90]], 'add up to 90'],
@@ -169,7 +176,7 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
       for (let i = 0; i < 1_000; i++) answers.push(await forecast(serving));
       expect(answers.filter(({ version, p50 }) => version === '2' && p50 === expected(2))).toHaveLength(100);
       expect(answers.filter(({ version, p50 }) => version === '1' && p50 === expected(1))).toHaveLength(900);
-    }, 60_000);
+    });
 
     it('refuses to remove a version that has traffic', async () => {
       await expect(serving.removeVersion(MODEL, 2)).rejects.toThrow('has 10 % of the traffic');
@@ -218,14 +225,14 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
       }
       expect(await platform.processes(1)).toEqual([]);
       expect(await weights()).toEqual({ 2: 0, 3: 100 });
-    }, 90_000);
+    });
 
     it('brings a version that crashed back by itself', async () => {
       await platform.crash(3);
       await ready(3);
       expect(await forecast(serving, 3)).toEqual({ status: 200, version: '3', p50: expected(3) });
       expect(await weights()).toEqual({ 2: 0, 3: 100 });
-    }, 60_000);
+    });
 
     it('keeps versions and weights when the router crashes', async () => {
       await serving.setTraffic(
@@ -240,7 +247,7 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
       expect(await weights()).toEqual({ 2: 30, 3: 70 });
       expect([await platform.processes(2), await platform.processes(3)]).toEqual(before);
       expect((await forecast(serving)).status).toBe(200);
-    }, 60_000);
+    });
 
     it('removes a version, and is content when it is gone already', async () => {
       await serving.setTraffic(MODEL, new Map([[3, 100]]));
@@ -250,6 +257,6 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
       expect(await platform.processes(2)).toEqual([]);
       expect(await weights()).toEqual({ 3: 100 });
       expect((await forecast(serving, 2)).status).toBe(404);
-    }, 60_000);
+    });
   });
 }

@@ -19,12 +19,16 @@ export async function scratchFolder(): Promise<string> {
 }
 
 /** Waits for the condition; what is waited for is said when it never comes. */
-export async function eventually<T>(what: string, probe: () => Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + 30_000;
+export async function eventually<T>(
+  what: string,
+  probe: () => Promise<T | undefined>,
+  withinMs = 30_000,
+): Promise<T> {
+  const deadline = Date.now() + withinMs;
   for (;;) {
     const value = await probe();
     if (value !== undefined) return value;
-    if (Date.now() > deadline) throw new Error(`waited 30 s in vain for ${what}`);
+    if (Date.now() > deadline) throw new Error(`waited ${withinMs / 1_000} s in vain for ${what}`);
     await sleep(50);
   }
 }

@@ -15,7 +15,6 @@ const MOUNT_PATH = '/artifacts';
 const RUN_VARIABLE = 'SHELFCAST_TEST_RUN';
 const RUNTIME_FILE = join(PROJECT_DIR, 'infra', 'manifests', 'base', 'training-runtime.yaml');
 
-export const ML_IMAGE = process.env['SHELFCAST_ML_IMAGE'] ?? 'localhost/shelfcast-ml:try';
 /** The machine has two cores: what a pod asks for must not keep others from starting. */
 export const SMALL = { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '3Gi' } };
 
@@ -32,12 +31,13 @@ export interface JobNamespace {
   close: () => Promise<void>;
 }
 
+/** @param image That of the jobs. */
 export async function makeJobNamespace(image: string): Promise<JobNamespace> {
   const namespace = `jobs-${randomUUID().slice(0, 8)}`;
   await kubectl('create', 'namespace', namespace);
   // No pod of ours may need more than the strictest standard gives.
   await kubectl('label', 'namespace', namespace, 'pod-security.kubernetes.io/enforce=restricted');
-  await kubectl('apply', '--server-side', '-f', RUNTIME_FILE);
+  await kubectl('apply', '--server-side', '--force-conflicts', '-f', RUNTIME_FILE);
   const secret = [
     'create',
     'secret',

@@ -10,7 +10,11 @@ import {
 import type { JobPlatform } from '../../../infra/platform.ts';
 import { JOB_MODULES, readLines, writeJobModules } from '../../contract/job-modules.ts';
 import { jobPlatformContract } from '../../contract/jobs.ts';
-import { makeJobNamespace, ML_IMAGE, SMALL } from './job-namespace.ts';
+import { loadImages } from '../images/images.ts';
+import { makeJobNamespace, SMALL } from './job-namespace.ts';
+
+// Here, since no hook waits long enough for an image that must be built.
+const { ml } = await loadImages(['ml']);
 
 const JOBS = {
   programs: { resources: SMALL },
@@ -28,7 +32,7 @@ function contractOf(
   jobPlatformContract(
     name,
     async () => {
-      const namespace = await makeJobNamespace(ML_IMAGE);
+      const namespace = await makeJobNamespace(ml);
       writeJobModules(namespace.hostPath(namespace.jobPath('modules')));
       return {
         connect: () => create(namespace.api, namespace.config(JOBS)),

@@ -3,14 +3,13 @@
  * for the real ones elsewhere on this machine. The folder may be deleted at any time.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { PROJECT_DIR } from '../../platform.ts';
+import { cacheFolder } from '../dev-cluster.ts';
 
 /** In the dev cluster's cache. */
-export const imagesFolder = (): string =>
-  join(process.env['DEV_CLUSTER_CACHE'] ?? join(homedir(), '.cache', 'dev-cluster'), 'images');
+export const imagesFolder = (): string => join(cacheFolder(), 'images');
 
 /** What makes buildah, and what starts it, use that storage; chroot needs no runtime for containers. */
 export function buildahEnvironment(): Record<string, string> {

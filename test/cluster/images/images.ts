@@ -6,7 +6,7 @@ import { withLock } from '../../../infra/local/lock.ts';
 import { PROJECT_DIR } from '../../platform.ts';
 import { DEV_KUBECONFIG } from '../dev-cluster.ts';
 import { buildah, imageId, imagesFolder } from './buildah.ts';
-import { giveToNode, nameOnNode, nodeHas } from './node-images.ts';
+import { forgetOthers, giveToNode, nameOnNode, nodeHas } from './node-images.ts';
 import { clientMounts } from './package-clients.ts';
 import { ensureStandIn } from './stand-ins.ts';
 
@@ -69,6 +69,7 @@ async function load(name: TestImage): Promise<string> {
   if (await nodeHas(image)) return image;
   process.stderr.write(`giving ${image} to the node\n`);
   await giveToNode(built, image);
+  await forgetOthers(image);
   // Manifests as a user has them name it so.
   if (!isOwn) await nameOnNode(image, built);
   return image;

@@ -32,6 +32,14 @@ export async function giveToNode(reference: string, name: string): Promise<void>
   );
 }
 
+/** Makes the node forget what it had under other tags of the same name: gigabytes, with each new set of packages. */
+export async function forgetOthers(image: string): Promise<void> {
+  const repository = image.replace(/:[^:/]*$/, '');
+  const names = (await run(ctr('list', '--quiet'))).split('\n');
+  const others = names.filter((name) => name.startsWith(`${repository}:`) && name !== image);
+  if (others.length > 0) await run(ctr('remove', ...others));
+}
+
 /** Another name for an image that the node has. */
 export async function nameOnNode(image: string, name: string): Promise<void> {
   await run(ctr('tag', '--force', image, name));

@@ -7,7 +7,8 @@ import { rayJob } from '../../../infra/kubernetes/ray-job.ts';
 import type { JobPlatform } from '../../../infra/platform.ts';
 import { JOB_MODULES, readLines, writeJobModules } from '../../contract/job-modules.ts';
 import type { JobNamespace } from '../contract/job-namespace.ts';
-import { makeJobNamespace, ML_IMAGE, SMALL } from '../contract/job-namespace.ts';
+import { makeJobNamespace, SMALL } from '../contract/job-namespace.ts';
+import { loadImages } from '../images/images.ts';
 import { kubectl } from '../kubectl.ts';
 
 const NODES = `
@@ -29,12 +30,14 @@ with open(sys.argv[1], "a") as file:
     file.write(f"{len(nodes)}\\n{stranger}\\n")
 `;
 const OWN = { head: { resources: SMALL }, workers: 1, worker: { resources: SMALL } };
+// Here, since no hook waits long enough for an image that must be built.
+const { ml } = await loadImages(['ml']);
 const signal = new AbortController().signal;
 const newName = () => `ray-${randomUUID().slice(0, 8)}`;
 let namespace: JobNamespace;
 
 beforeAll(async () => {
-  namespace = await makeJobNamespace(ML_IMAGE);
+  namespace = await makeJobNamespace(ml);
   writeJobModules(namespace.hostPath(namespace.jobPath('modules')));
   writeFileSync(namespace.hostPath(namespace.jobPath('modules/job_nodes.py')), NODES);
 });

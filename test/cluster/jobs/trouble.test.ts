@@ -11,15 +11,18 @@ import {
 import type { JobPlatform } from '../../../infra/platform.ts';
 import { JOB_MODULES, readLines, writeJobModules } from '../../contract/job-modules.ts';
 import type { JobNamespace } from '../contract/job-namespace.ts';
-import { makeJobNamespace, ML_IMAGE, SMALL } from '../contract/job-namespace.ts';
+import { makeJobNamespace, SMALL } from '../contract/job-namespace.ts';
+import { loadImages } from '../images/images.ts';
 import { kubectl, kubectlWith } from '../kubectl.ts';
 
+// Here, since no hook waits long enough for an image that must be built.
+const { ml } = await loadImages(['ml']);
 const signal = new AbortController().signal;
 const newName = () => `trouble-${randomUUID().slice(0, 8)}`;
 let namespace: JobNamespace;
 
 beforeAll(async () => {
-  namespace = await makeJobNamespace(ML_IMAGE);
+  namespace = await makeJobNamespace(ml);
   writeJobModules(namespace.hostPath(namespace.jobPath('modules')));
 });
 afterAll(() => namespace.close());

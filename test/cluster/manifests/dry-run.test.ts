@@ -2,7 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Manifest } from '../../infra/manifests/render.ts';
-import { build, COMPONENTS, findKubectl, nameOf, OVERLAYS } from '../../infra/manifests/render.ts';
+import {
+  build,
+  COMPONENTS,
+  findKubectl,
+  nameOf,
+  OVERLAYS,
+  readManifests,
+} from '../../infra/manifests/render.ts';
 import { appliedPods, madePods } from '../../infra/manifests/pods.ts';
 import { kubectl, kubectlWith } from '../kubectl.ts';
 
@@ -44,6 +51,20 @@ describe('the manifests on a cluster', () => {
     expect(await dryRun(objects)).toHaveLength(objects.length);
   });
 
+  it.each(['kubernetes', 'openshift-ai'])(
+    'the Gateway that an administrator applies for %s is taken',
+    async (overlay) => {
+      const objects = readManifests(`overlays/${overlay}/admin/gateway.yaml`).map((object) => ({
+        ...object,
+        metadata: {
+          name: object.metadata.name,
+          ...(object.metadata.namespace === undefined ? {} : { namespace }),
+        },
+      }));
+      expect(await dryRun(objects)).toHaveLength(objects.length);
+    },
+  );
+
   it.each(OVERLAYS)('every pod of %s is admitted where the standard is restricted', async (overlay) => {
     const objects = build(program, `overlays/${overlay}`, { namespace });
     const specs = [...appliedPods(objects), ...madePods(overlay, objects)];
@@ -52,7 +73,7 @@ describe('the manifests on a cluster', () => {
       kind: 'Pod',
       metadata: { name: `pod-${i}`, namespace },
       spec: {
-        ...podOnly(spec),
+        ...spec,
         // What an operator adds.
         containers: spec.containers.map((container) => ({ image: 'any:1', ...container })),
         // An account that exists here.
@@ -72,9 +93,3 @@ describe('the manifests on a cluster', () => {
     await expect(dryRun([careless])).rejects.toThrow(/violates PodSecurity "restricted/);
   });
 });
-
-/** KServe's predictor has fields of its own beside those of a pod. */
-function podOnly(spec: object): object {
-  const kserve = ['model', 'minReplicas', 'maxReplicas', 'deploymentStrategy', 'autoScaling'];
-  return Object.fromEntries(Object.entries(spec).filter(([field]) => !kserve.includes(field)));
-}

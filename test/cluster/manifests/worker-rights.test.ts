@@ -26,6 +26,7 @@ const IMAGE = 'localhost/no-such-image:1';
 let api: KubernetesApi;
 let config: KubernetesConfig;
 let asWorker: string[];
+let installed: string[];
 
 beforeAll(async () => {
   await kubectl('create', 'namespace', namespace);
@@ -34,6 +35,7 @@ beforeAll(async () => {
   await Promise.all(
     ['worker-rights.yaml', 'serving-runtime.yaml', 'training-runtime.yaml', 'artifacts.yaml'].map(apply),
   );
+  installed = await objectsIn(namespace);
   const token = await kubectl('create', 'token', 'shelfcast-worker', '--namespace', namespace);
   api = new KubernetesApi(kubeConfigWith(token), namespace);
   asWorker = [`--as=system:serviceaccount:${namespace}:shelfcast-worker`, '--namespace', namespace];
@@ -78,7 +80,10 @@ describe('a worker with its Role', () => {
     await jobs.stop(job.name);
     expect((await jobs.observe(job.name, signal)).status).toBe('stopped');
     await jobs.release(job.name);
-    expect((await jobs.observe(job.name, signal)).status).toBe('unknown');
+    // Kubernetes takes a moment to remove it.
+    await expect
+      .poll(async () => (await jobs.observe(job.name, signal)).status, { timeout: 60_000 })
+      .toBe('unknown');
   });
 
   it('serves and removes versions', async () => {
@@ -98,7 +103,7 @@ describe('a worker with its Role', () => {
   });
 
   it('leaves nothing behind', async () => {
-    await expect.poll(() => objectsIn(namespace), { timeout: 60_000, interval: 500 }).toEqual([]);
+    await expect.poll(() => objectsIn(namespace), { timeout: 60_000, interval: 500 }).toEqual(installed);
   });
 
   it.each([

@@ -2,9 +2,7 @@
 import { spawn } from 'node:child_process';
 import { openSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { processStartTicks } from '../../../infra/local/processes.ts';
-import { componentPid } from '../dev-cluster.ts';
-
-const PID_FILE = '/run/dev-cluster/pids/traefik';
+import { componentPid, componentPidFile } from '../dev-cluster.ts';
 
 /** Kills it without warning and starts it again, as whatever supervises a gateway does. Does not wait until it answers. */
 export function crashGateway(): void {
@@ -22,5 +20,5 @@ export function crashGateway(): void {
   child.unref();
   if (child.pid === undefined) throw new Error(`could not start ${command.join(' ')}`);
   // nsenter becomes the program, so the id stays.
-  writeFileSync(PID_FILE, `${child.pid} ${processStartTicks(child.pid) ?? ''}\n`);
+  writeFileSync(componentPidFile('traefik'), `${child.pid} ${processStartTicks(child.pid) ?? ''}\n`);
 }

@@ -34,7 +34,7 @@ describe('a version says why it is not ready', () => {
       ({ images }) => {
         images.predictor = 'localhost/none:1';
       },
-      /^the image localhost\/none:1 of pod \S+ cannot be had \(ErrImageNeverPull\)/,
+      /^the image localhost\/none:1 of pod \S+ cannot be had \((ErrImagePull|ImagePullBackOff)\)/,
     ],
     [
       'its Secret is not there',

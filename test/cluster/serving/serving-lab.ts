@@ -17,12 +17,15 @@ import type { ServedVersion } from '../../../infra/platform.ts';
 import { PROJECT_DIR } from '../../platform.ts';
 import { eventually, removeFolder, scratchFolder, startFeatureDatabase } from '../../predictor/processes.ts';
 import { modelHash, writeModels } from '../../predictor/python.ts';
-import { GATEWAY_URL, HOST_ADDRESS } from '../dev-cluster.ts';
+import { HOST_ADDRESS } from '../dev-cluster.ts';
 import { loadImages } from '../images/images.ts';
 import { objectsIn } from '../kubectl.ts';
 import { forwardTo } from './forwarder.ts';
+import { gatewayHost } from './gateway-names.ts';
 
 export const MODEL = 'sales-forecast';
+/** Pods share the machine with the control plane and all operators. */
+const READY_WITHIN_MS = 120_000;
 const CLAIM = 'artifacts';
 const SECRET = 'shelfcast';
 
@@ -74,13 +77,15 @@ export async function startServingLab(offsets: readonly number[], differs: objec
     }),
     api.create(readManifest('infra/manifests/base/serving-runtime.yaml')),
   ]);
+  const host = gatewayHost(namespace);
   const config = parseKubernetesConfig({
     namespace,
     images: { ml: 'unused', predictor, pullPolicy: 'IfNotPresent' },
     artifacts: { claim: CLAIM },
     secret: SECRET,
     serving: {
-      url: GATEWAY_URL,
+      url: `http://${host}`,
+      hostnames: [host],
       parentRefs: [{ name: 'kserve-ingress-gateway', namespace: 'kserve' }],
       resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { cpu: '1', memory: '512Mi' } },
       // The gateway takes an end over within two seconds.
@@ -106,18 +111,27 @@ export async function startServingLab(offsets: readonly number[], differs: objec
     another: open,
     withConfig: (changed) => new KubernetesServing(api, changed),
     readyPods: (version, count) =>
-      eventually(`${count} pods of version ${version}`, async () => {
-        const pods = await api.list<Pod>('v1', 'Pod', `${SERVICE_LABEL}=${versionName(MODEL, version)}`);
-        return pods.length === count && pods.every(isReady)
-          ? pods.map(({ metadata }) => metadata?.name ?? '')
-          : undefined;
-      }),
+      eventually(
+        `${count} pods of version ${version}`,
+        async () => {
+          const pods = await api.list<Pod>('v1', 'Pod', `${SERVICE_LABEL}=${versionName(MODEL, version)}`);
+          return pods.length === count && pods.every(isReady)
+            ? pods.map(({ metadata }) => metadata?.name ?? '')
+            : undefined;
+        },
+        READY_WITHIN_MS,
+      ),
     leftovers: async () => (await objectsIn(namespace)).filter((name) => !own.has(name)),
     served,
     async deploy(version) {
       await serving.ensureVersion(await served(version), new AbortController().signal);
-      await eventually(`version ${version} ready`, async () =>
-        (await serving.observe(MODEL)).some((one) => one.version === version && one.ready) ? true : undefined,
+      await eventually(
+        `version ${version} ready`,
+        async () =>
+          (await serving.observe(MODEL)).some((one) => one.version === version && one.ready)
+            ? true
+            : undefined,
+        READY_WITHIN_MS,
       );
     },
     processes: (version) => {
@@ -147,7 +161,7 @@ function isPredictor(pid: number): boolean {
   }
 }
 
-export const readManifest = (path: string): KubernetesObject =>
+const readManifest = (path: string): KubernetesObject =>
   loadYaml(readFileSync(join(PROJECT_DIR, path), 'utf8'));
 
 /** Makes the claim and returns the folder that the dev cluster's storage class gives it. */

@@ -57,11 +57,6 @@ function makeHealthy(healthy: FakeCluster): void {
       status: { phase: 'Bound' },
     },
     { apiVersion: 'storage.k8s.io/v1', kind: 'StorageClass', metadata: metadata('nfs') },
-    {
-      apiVersion: 'trainer.kubeflow.org/v1alpha1',
-      kind: 'ClusterTrainingRuntime',
-      metadata: metadata('shelfcast-torch'),
-    },
     { apiVersion: 'serving.kserve.io/v1alpha1', kind: 'ServingRuntime', metadata: metadata('shelfcast') },
     {
       apiVersion: 'apps/v1',
@@ -93,7 +88,11 @@ function makeHealthy(healthy: FakeCluster): void {
     healthy.put({ ...made, apiVersion: 'ray.io/v1', kind: 'RayJob' });
     return { status: 201, body: made };
   });
-  healthy.answers.set(`POST ${TRAIN_JOBS}`, () => denied('there is no such runtime'));
+  healthy.answers.set(`POST ${TRAIN_JOBS}`, (body) => {
+    const { spec } = body as { spec: { runtimeRef: { name: string } } };
+    if (spec.runtimeRef.name !== 'shelfcast-torch') return denied('there is no such runtime');
+    return { status: 201, body: body as object };
+  });
   healthy.answers.set(`POST ${JOB_SETS}`, (body) => ({ status: 201, body: indexed(body) }));
   healthy.answers.set(`POST ${SERVICES}`, (body) => {
     const { spec } = body as { spec: { predictor: { minReplicas?: number } } };
@@ -163,11 +162,11 @@ describe('doctor', () => {
         "ok      HTTPRoute of gateway.networking.k8s.io/v1",
         "ok      KubeRay works",
         "ok      Kubeflow Trainer works",
+        "ok      ClusterTrainingRuntime shelfcast-torch",
         "ok      JobSet works",
         "ok      KServe works; versions are deployed in mode Standard, services that name none in mode Standard",
         "ok      Secret shelfcast with the key DATABASE_URL",
         "ok      volume claim artifacts, ReadWriteMany, bound",
-        "ok      ClusterTrainingRuntime shelfcast-torch",
         "ok      ServingRuntime shelfcast",
         "ok      Deployment shelfcast-worker: 2 of 2 workers ready",
         "ok      Gateway kserve/entrance, programmed",
@@ -315,7 +314,9 @@ describe('doctor', () => {
     });
     expect(notOk).toEqual([
       expect.stringMatching(/^wrong {3}LocalQueue of kueue.x-k8s.io\/v1beta1: .*install Kueue/),
-      expect.stringMatching(/^wrong {3}ClusterTrainingRuntime mine: it does not exist/),
+      expect.stringMatching(
+        /^wrong {3}ClusterTrainingRuntime mine: Trainer does not find it; apply the overlay/,
+      ),
       expect.stringMatching(/^wrong {3}ServingRuntime theirs: it does not exist/),
       expect.stringMatching(
         /^wrong {3}Secret registry: it does not exist; make it: kubectl create secret docker-registry/,

@@ -122,16 +122,6 @@ describe.skipIf(kubectl === null)(`what the overlays say (skipped where ${NO_KUB
       });
     });
 
-    it('lets in the gateway that it sends forecasts through', () => {
-      const { spec } = find(objects, 'NetworkPolicy', 'shelfcast-gateway-to-predictors') as unknown as {
-        spec: { ingress: { from: { namespaceSelector: { matchLabels: Record<string, string> } }[] }[] };
-      };
-      const admitted = spec.ingress.flatMap(({ from }) =>
-        from.map(({ namespaceSelector }) => namespaceSelector.matchLabels['kubernetes.io/metadata.name']),
-      );
-      expect(admitted).toEqual(config.serving.parentRefs.map(({ namespace }) => namespace));
-    });
-
     it('names programs that exist', () => {
       const { spec } = find(objects, 'Deployment', 'shelfcast-worker') as unknown as {
         spec: { template: { spec: PodSpec } };

@@ -28,7 +28,7 @@ export interface Pod {
 }
 /** An address that is no pod of this cluster: the API server, a database elsewhere. */
 export const OUTSIDE = 'outside';
-export type End = Pod | typeof OUTSIDE;
+type End = Pod | typeof OUTSIDE;
 
 export interface Connection {
   from: End;

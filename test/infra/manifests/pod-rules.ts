@@ -22,7 +22,7 @@ interface SecurityContext {
   [field: string]: unknown;
 }
 
-export interface Container {
+interface Container {
   name: string;
   image?: string;
   command?: string[];

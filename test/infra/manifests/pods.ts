@@ -24,7 +24,21 @@ const podOf = (object: unknown): PodSpec =>
 export function appliedPods(objects: readonly Manifest[]): [string, PodSpec][] {
   return objects
     .filter(({ kind }) => ['Deployment', 'StatefulSet'].includes(kind))
-    .map((object) => [nameOf(object), podOf(object)]);
+    .map((object) => {
+      const pod = podOf(object);
+      return [nameOf(object), { ...pod, volumes: [...(pod.volumes ?? []), ...claimsOf(object)] }];
+    });
+}
+
+/** Volumes that a StatefulSet's pods have beside those of their template. */
+function claimsOf(object: Manifest): NonNullable<PodSpec['volumes']> {
+  const { volumeClaimTemplates = [] } = object['spec'] as {
+    volumeClaimTemplates?: { metadata: { name: string } }[];
+  };
+  return volumeClaimTemplates.map(({ metadata: { name } }) => ({
+    name,
+    persistentVolumeClaim: { claimName: name },
+  }));
 }
 
 /** Pods that workers make by this overlay's configuration and runtimes. */
@@ -38,15 +52,21 @@ export function madePods(overlay: Overlay, objects: readonly Manifest[]): [strin
   };
   const nodes = training.spec.template.spec.replicatedJobs;
   const { predictor } = inferenceService(SERVED, config, 'Standard').spec;
-  const runtime = find(objects, 'ServingRuntime')['spec'] as object;
+  const { containers, volumes } = find(objects, 'ServingRuntime')['spec'] as PodSpec;
   return [
     ['program', podOf(programJob(config, JOB))],
     ['submitter of a Ray job', asPod(ray.submitterPodTemplate.spec)],
     ['head of Ray', asPod(headGroupSpec.template.spec)],
     ...workerGroupSpecs.map(({ template }): [string, PodSpec] => ['worker of Ray', asPod(template.spec)]),
     ...nodes.map(({ template }): [string, PodSpec] => ['node of a training', podOf(template)]),
-    ['predictor', asPod({ ...predictor, ...runtime })],
+    ['predictor', asPod({ ...podFieldsOf(predictor), containers, volumes })],
   ];
+}
+
+/** KServe has fields of its own beside those of a pod. */
+function podFieldsOf(predictor: object): object {
+  const own = ['model', 'minReplicas', 'maxReplicas', 'deploymentStrategy', 'autoScaling'];
+  return Object.fromEntries(Object.entries(predictor).filter(([field]) => !own.includes(field)));
 }
 
 function find(objects: readonly Manifest[], kind: string): Manifest {

@@ -1,5 +1,5 @@
 /** The overlays as kubectl builds them. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { loadYaml } from '@kubernetes/client-node';
@@ -67,6 +67,10 @@ export function build(kubectl: string, folder: string, additions: Additions = {}
     rmSync(own, { recursive: true, force: true });
   }
 }
+
+/** Objects of a file that an administrator applies apart. */
+export const readManifests = (file: string): Manifest[] =>
+  readFileSync(join(MANIFESTS, file), 'utf8').split(/^---$/m).map(parse);
 
 /** The library makes objects of known kinds into its classes, which have other names and drop what they do not know; not one inside another. */
 function parse(text: string): Manifest {
