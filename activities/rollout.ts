@@ -164,11 +164,12 @@ async function checkParity(
   const answer = await askForecasts(endpoint, instances, cancellationSignal, candidate.version);
   if (answer.predictions === null) {
     const message = `asked version ${candidate.version} for ${rows.length} evaluated weeks: ${answer.status} ${answer.message}`;
-    // 502 and above: the predictor is away for the moment; below: it refuses what it was evaluated on.
+    // Away for the moment: a gateway that reaches no version answers 500 itself. Else it refuses what it was evaluated on.
+    const isAway = answer.status >= 502 || (answer.status === 500 && answer.version === null);
     throw ApplicationFailure.create({
       message,
-      type: answer.status >= 502 ? ERROR_TYPES.serviceUnavailable : ERROR_TYPES.candidateFailed,
-      nonRetryable: answer.status < 502,
+      type: isAway ? ERROR_TYPES.serviceUnavailable : ERROR_TYPES.candidateFailed,
+      nonRetryable: !isAway,
     });
   }
   const difference = parityDifference(manifest, rows, answer.predictions);

@@ -6,7 +6,7 @@ import { Command } from 'commander';
 import { DEFAULT_MODEL_NAME } from '../contracts/names.ts';
 import { readKubernetesConfig } from '../infra/kubernetes/config.ts';
 import { loadKubeConfig } from '../infra/kubernetes/connection.ts';
-import { examine, exitCodeOf, lineOf } from '../infra/kubernetes/doctor.ts';
+import { examine, exitCodeOf, lineOf } from '../infra/kubernetes/doctor/doctor.ts';
 import { down, refreshEndpoints, up } from '../infra/local/services.ts';
 import type { PipelineHandle, Shelfcast } from './client.ts';
 import { connect, PipelineError } from './client.ts';

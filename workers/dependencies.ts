@@ -5,8 +5,12 @@ import type { Dependencies } from '../activities/dependencies.ts';
 import { KubernetesApi } from '../infra/kubernetes/api.ts';
 import { readKubernetesConfig } from '../infra/kubernetes/config.ts';
 import { loadKubeConfig } from '../infra/kubernetes/connection.ts';
-import { createProgramJobs, createRayJobs, createTrainingJobs } from '../infra/kubernetes/job-platforms.ts';
-import { createKubernetesServing } from '../infra/kubernetes/serving-platform.ts';
+import {
+  createProgramJobs,
+  createRayJobs,
+  createTrainingJobs,
+} from '../infra/kubernetes/jobs/job-platforms.ts';
+import { createKubernetesServing } from '../infra/kubernetes/serving/serving-platform.ts';
 import { ProgramJobs } from '../infra/local/program-jobs.ts';
 import { RayJobs } from '../infra/local/ray-jobs.ts';
 import { createLocalServing } from '../infra/local/serving.ts';

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { loadYaml } from '@kubernetes/client-node';
 import { z } from 'zod';
-import { jobsConfigSchema } from './jobs-config.ts';
-import { servingConfigSchema } from './serving-config.ts';
+import { jobsConfigSchema } from './jobs/jobs-config.ts';
+import { servingConfigSchema } from './serving/serving-config.ts';
 
 const name = z.string().regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, 'must be a Kubernetes name');
 

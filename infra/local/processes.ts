@@ -6,9 +6,6 @@ import type { LocalState } from './state.ts';
 /** Environment variable that every supervised program, and so all its children, carries: the private folder of its state. */
 export const OWNER_VARIABLE = 'SHELFCAST_SUPERVISED_BY';
 
-/** Environment variable that every process of a job carries: the job's name and its platform's address. */
-export const JOB_VARIABLE = 'SHELFCAST_JOB';
-
 /** When the process started, in clock ticks since boot, as text; null when it does not exist (or is a zombie). */
 export function processStartTicks(pid: number): string | null {
   try {

@@ -8,8 +8,8 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JobObservation, JobPlatform, JobSpec } from '../platform.ts';
-import { endProcesses, JOB_VARIABLE, processesWithVariable } from './processes.ts';
-import { LOG_LINES, pythonCommand } from './python-command.ts';
+import { endProcesses, processesWithVariable } from './processes.ts';
+import { JOB_VARIABLE, LOG_LINES, pythonCommand } from '../job-command.ts';
 
 export interface ProgramJobsOptions {
   /** Folder for the jobs' folders. */

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
 import { z } from 'zod';
 import type { JobObservation, JobPlatform, JobSpec, JobStatus } from '../platform.ts';
-import { endProcesses, JOB_VARIABLE, processesWithVariable } from './processes.ts';
-import { LOG_LINES, pythonCommand } from './python-command.ts';
+import { endProcesses, processesWithVariable } from './processes.ts';
+import { JOB_VARIABLE, LOG_LINES, pythonCommand, shellQuote } from '../job-command.ts';
 
 export interface RayJobsOptions {
   /** Base URL of Ray's dashboard. */
@@ -150,6 +150,3 @@ interface RayAnswer {
   status: number;
   text: string;
 }
-
-const shellQuote = (word: string): string =>
-  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

@@ -323,7 +323,14 @@ describe('what is left behind', () => {
     expect(await readFile(join(folder, 'log-1.txt'), 'utf8')).toBe('out of memory');
 
     meanwhile = finish;
-    for (const again of [() => jobs.forget(), () => jobs.set(name(1), 'running')]) {
+    for (const again of [
+      () => {
+        jobs.forget();
+      },
+      () => {
+        jobs.set(name(1), 'running');
+      },
+    ]) {
       again();
       await rm(join(folder, 'result.json'), { force: true });
       await run();

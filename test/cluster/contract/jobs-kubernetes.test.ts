@@ -6,7 +6,7 @@ import {
   createProgramJobs,
   createRayJobs,
   createTrainingJobs,
-} from '../../../infra/kubernetes/job-platforms.ts';
+} from '../../../infra/kubernetes/jobs/job-platforms.ts';
 import type { JobPlatform } from '../../../infra/platform.ts';
 import { JOB_MODULES, readLines, writeJobModules } from '../../contract/job-modules.ts';
 import { jobPlatformContract } from '../../contract/jobs.ts';

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createRayJobs } from '../../../infra/kubernetes/job-platforms.ts';
-import { rayJob } from '../../../infra/kubernetes/ray-job.ts';
+import { createRayJobs } from '../../../infra/kubernetes/jobs/job-platforms.ts';
+import { rayJob } from '../../../infra/kubernetes/jobs/ray-job.ts';
 import type { JobPlatform } from '../../../infra/platform.ts';
 import { JOB_MODULES, readLines, writeJobModules } from '../../contract/job-modules.ts';
 import type { JobNamespace } from '../contract/job-namespace.ts';

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseKubernetesConfig } from '../../../infra/kubernetes/config.ts';
 import { loadKubeConfig } from '../../../infra/kubernetes/connection.ts';
-import { examine, exitCodeOf, lineOf } from '../../../infra/kubernetes/doctor.ts';
+import { examine, exitCodeOf, lineOf } from '../../../infra/kubernetes/doctor/doctor.ts';
 import { build, findKubectl } from '../../infra/manifests/render.ts';
 import { componentPid, DEV_KUBECONFIG, GATEWAY_URL } from '../dev-cluster.ts';
 import { kubectl, kubectlWith, objectsIn } from '../kubectl.ts';

@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -59,6 +60,9 @@ beforeAll(async () => {
   }
   mkdirSync(join(folder, 'infra'));
   cpSync(join(PROJECT_DIR, 'infra', 'manifests'), join(folder, 'infra', 'manifests'), { recursive: true });
+  // What the reader has.
+  mkdirSync(join(folder, 'my-sales'));
+  writeFileSync(join(folder, 'my-sales', 'stores.csv'), 'Store,Type,Size\n1,A,1000\n');
   openVolumes = setInterval(() => void openFolders().catch(() => undefined), 500);
 }, 900_000);
 

@@ -11,8 +11,8 @@ import {
   createProgramJobs,
   createRayJobs,
   createTrainingJobs,
-} from '../../../infra/kubernetes/job-platforms.ts';
-import { KubernetesServing } from '../../../infra/kubernetes/serving.ts';
+} from '../../../infra/kubernetes/jobs/job-platforms.ts';
+import { KubernetesServing } from '../../../infra/kubernetes/serving/serving.ts';
 import type { JobPlatform } from '../../../infra/platform.ts';
 import { MANIFESTS } from '../../infra/manifests/render.ts';
 import { GATEWAY_URL } from '../dev-cluster.ts';

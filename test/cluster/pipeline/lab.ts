@@ -55,7 +55,8 @@ export async function expectOnlyServing(lab: ClusterLab, versions: readonly numb
     .poll(
       async () =>
         (await lab.made()).filter(
-          (name) => name !== `HTTPRoute/${MODEL}-traffic` && !versions.some((version) => isOfVersion(name, version)),
+          (name) =>
+            name !== `HTTPRoute/${MODEL}-traffic` && !versions.some((version) => isOfVersion(name, version)),
         ),
       { timeout: 90_000, interval: 1_000 },
     )

@@ -6,7 +6,7 @@ import Table from 'cli-table3';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { jobName } from '../../../contracts/names.ts';
 import type { PipelineResult } from '../../../contracts/pipeline.ts';
-import { jobObjectName } from '../../../infra/kubernetes/job-object.ts';
+import { jobObjectName } from '../../../infra/kubernetes/jobs/job-object.ts';
 import type { Run } from '../../drills/pipelines.ts';
 import { DEPARTMENTS, MODEL, STORES } from '../../drills/pipelines.ts';
 import { componentPid, GATEWAY_URL } from '../dev-cluster.ts';

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import Table from 'cli-table3';
-import { predictorName, versionName } from '../../../infra/kubernetes/serving-names.ts';
+import { predictorName, versionName } from '../../../infra/kubernetes/serving/serving-names.ts';
 import { failures, startLoad } from './load.ts';
 import type { ServingLab } from './serving-lab.ts';
 import { MODEL, startServingLab } from './serving-lab.ts';

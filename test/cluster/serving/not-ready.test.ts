@@ -1,8 +1,8 @@
 /** Versions that never become ready say why, and what somebody broke by hand is seen and mended. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { KubernetesConfig } from '../../../infra/kubernetes/config.ts';
-import { INFERENCE_SERVICE } from '../../../infra/kubernetes/inference-service.ts';
-import { versionName } from '../../../infra/kubernetes/serving-names.ts';
+import { INFERENCE_SERVICE } from '../../../infra/kubernetes/serving/inference-service.ts';
+import { versionName } from '../../../infra/kubernetes/serving/serving-names.ts';
 import { eventually } from '../../predictor/processes.ts';
 import type { ServingLab } from './serving-lab.ts';
 import { MODEL, startServingLab } from './serving-lab.ts';

@@ -6,7 +6,7 @@ import {
   createProgramJobs,
   createRayJobs,
   createTrainingJobs,
-} from '../../../infra/kubernetes/job-platforms.ts';
+} from '../../../infra/kubernetes/jobs/job-platforms.ts';
 import { FakeCluster, refused } from './fake-cluster.ts';
 
 const config = parseKubernetesConfig({

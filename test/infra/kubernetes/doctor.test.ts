@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseKubernetesConfig } from '../../../infra/kubernetes/config.ts';
-import { WORKER_RIGHTS } from '../../../infra/kubernetes/doctor-rights.ts';
-import { examine, exitCodeOf, lineOf } from '../../../infra/kubernetes/doctor.ts';
+import { WORKER_RIGHTS } from '../../../infra/kubernetes/doctor/rights.ts';
+import { examine, exitCodeOf, lineOf } from '../../../infra/kubernetes/doctor/doctor.ts';
 import { FakeCluster, forbidden, refused } from './fake-cluster.ts';
 
 const NAMESPACE = '/api/v1/namespaces/shelfcast';

@@ -6,7 +6,7 @@ import {
   parseRoute,
   routedVersions,
   weightsText,
-} from '../../../infra/kubernetes/http-route.ts';
+} from '../../../infra/kubernetes/serving/http-route.ts';
 import { configWith } from './serving-examples.ts';
 
 const MODEL = 'sales-forecast';

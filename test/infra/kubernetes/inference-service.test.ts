@@ -4,8 +4,8 @@ import {
   inferenceService,
   podDisruptionBudget,
   storageUri,
-} from '../../../infra/kubernetes/inference-service.ts';
-import type { Autoscaling } from '../../../infra/kubernetes/serving-config.ts';
+} from '../../../infra/kubernetes/serving/inference-service.ts';
+import type { Autoscaling } from '../../../infra/kubernetes/serving/serving-config.ts';
 import { configWith, SERVED } from './serving-examples.ts';
 
 const owner = { name: 'sales-forecast-v7', uid: '0c3f' };

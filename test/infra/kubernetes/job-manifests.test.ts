@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseKubernetesConfig, readKubernetesConfig } from '../../../infra/kubernetes/config.ts';
-import { programJob } from '../../../infra/kubernetes/program-job.ts';
-import { RAY_VERSION, rayJob } from '../../../infra/kubernetes/ray-job.ts';
-import { trainJob } from '../../../infra/kubernetes/train-job.ts';
+import { programJob } from '../../../infra/kubernetes/jobs/program-job.ts';
+import { RAY_VERSION, rayJob } from '../../../infra/kubernetes/jobs/ray-job.ts';
+import { trainJob } from '../../../infra/kubernetes/jobs/train-job.ts';
 import type { JobSpec } from '../../../infra/platform.ts';
 import { PROJECT_DIR } from '../../platform.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { programJobState, rayJobState, trainJobState } from '../../../infra/kubernetes/job-state.ts';
+import { programJobState, rayJobState, trainJobState } from '../../../infra/kubernetes/jobs/job-state.ts';
 
 const object = (status: object, spec: object = {}) => ({ spec, status });
 const condition = (type: string, status = 'True') => ({ type, status, reason: 'Why', message: 'so it is.' });

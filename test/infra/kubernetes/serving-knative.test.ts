@@ -8,8 +8,8 @@ import type { KubernetesApi, KubernetesObject } from '../../../infra/kubernetes/
 import {
   knativeInferenceService,
   knativeRoute,
-} from '../../../infra/kubernetes/inference-service-knative.ts';
-import { createKubernetesServing } from '../../../infra/kubernetes/serving-platform.ts';
+} from '../../../infra/kubernetes/serving/inference-service-knative.ts';
+import { createKubernetesServing } from '../../../infra/kubernetes/serving/serving-platform.ts';
 import type { Serving } from '../../../infra/platform.ts';
 import { configWith, SERVED } from './serving-examples.ts';
 

@@ -3,7 +3,7 @@ import {
   inferenceServiceSchema,
   isPredictorReady,
   whyNotReady,
-} from '../../../infra/kubernetes/serving-message.ts';
+} from '../../../infra/kubernetes/serving/serving-message.ts';
 
 const service = (status: object) =>
   inferenceServiceSchema.parse({ metadata: { name: 'm-v1', uid: '1' }, status });

@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { KubernetesApi } from '../../../infra/kubernetes/api.ts';
 import { KubernetesError } from '../../../infra/kubernetes/errors.ts';
-import { refuseIgnored, standardModeName, whyWrongMode } from '../../../infra/kubernetes/serving-mode.ts';
+import {
+  refuseIgnored,
+  standardModeName,
+  whyWrongMode,
+} from '../../../infra/kubernetes/serving/serving-mode.ts';
 import { configWith } from './serving-examples.ts';
 
 interface Cluster {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { jobPodLabels } from '../../../infra/kubernetes/job-object.ts';
-import { versionLabels } from '../../../infra/kubernetes/serving-names.ts';
+import { jobPodLabels } from '../../../infra/kubernetes/jobs/job-object.ts';
+import { versionLabels } from '../../../infra/kubernetes/serving/serving-names.ts';
 import type { Connection, Pod, Policy } from './network.ts';
 import { isAllowed, OUTSIDE } from './network.ts';
 import { build, findKubectl, NO_KUBECTL } from './render.ts';

@@ -1,6 +1,6 @@
 import type { V1Role } from '@kubernetes/client-node';
 import { describe, expect, it } from 'vitest';
-import { KNATIVE_RIGHTS, WORKER_RIGHTS } from '../../../infra/kubernetes/doctor-rights.ts';
+import { KNATIVE_RIGHTS, WORKER_RIGHTS } from '../../../infra/kubernetes/doctor/rights.ts';
 import { isBuiltIn, wrongFields } from './field-check.ts';
 import type { Manifest } from './render.ts';
 import { build, COMPONENTS, findKubectl, nameOf, NO_KUBECTL, OVERLAYS } from './render.ts';

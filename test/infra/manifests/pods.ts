@@ -1,9 +1,9 @@
 /** Pods of an installation: those of its manifests, and those that workers make by its configuration. */
 import { join } from 'node:path';
 import { readKubernetesConfig } from '../../../infra/kubernetes/config.ts';
-import { inferenceService } from '../../../infra/kubernetes/inference-service.ts';
-import { programJob } from '../../../infra/kubernetes/program-job.ts';
-import { rayJob } from '../../../infra/kubernetes/ray-job.ts';
+import { inferenceService } from '../../../infra/kubernetes/serving/inference-service.ts';
+import { programJob } from '../../../infra/kubernetes/jobs/program-job.ts';
+import { rayJob } from '../../../infra/kubernetes/jobs/ray-job.ts';
 import type { PodSpec } from './pod-rules.ts';
 import type { Manifest, Overlay } from './render.ts';
 import { MANIFESTS, nameOf } from './render.ts';

@@ -1,0 +1,20 @@
+/** How a job's module is run, whatever runs it. */
+import type { JobSpec } from './platform.ts';
+
+/** Environment variable that every process of a job carries: the job's name, and its platform's address where a machine has several. */
+export const JOB_VARIABLE = 'SHELFCAST_JOB';
+
+/** Of a job's log, for messages. */
+export const LOG_LINES = 100;
+
+export function pythonCommand(python: string, { module, args, trainingProcesses }: JobSpec): string[] {
+  const launcher =
+    trainingProcesses === undefined
+      ? []
+      : ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', String(trainingProcesses)];
+  return [python, ...launcher, '-m', module, ...args];
+}
+
+/** The word as a POSIX shell reads it. */
+export const shellQuote = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

@@ -1,0 +1,121 @@
+/** Is there a way in for forecasts: a Gateway that works, and takes routes of our namespace? */
+import { z } from 'zod';
+import type { Finding, Patient } from './finding.ts';
+import { look, ok, wrong } from './finding.ts';
+import type { ServingConfig } from '../serving/serving-config.ts';
+
+const ANSWER_TIMEOUT_MS = 5_000;
+
+const listenerSchema = z.object({
+  name: z.string(),
+  protocol: z.string(),
+  allowedRoutes: z
+    .object({
+      namespaces: z
+        .object({
+          from: z.string().default('Same'),
+          selector: z.object({ matchLabels: z.record(z.string(), z.string()).default({}) }).optional(),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+});
+const gatewaySchema = z.object({
+  spec: z.object({ listeners: z.array(listenerSchema) }),
+  status: z
+    .object({
+      addresses: z.array(z.object({ value: z.string() })).default([]),
+      conditions: z
+        .array(z.object({ type: z.string(), status: z.string(), message: z.string().default('') }))
+        .default([]),
+    })
+    .prefault({}),
+});
+type Listener = z.output<typeof listenerSchema>;
+type ParentRef = ServingConfig['parentRefs'][number];
+
+export async function findGateways(patient: Patient): Promise<Finding[]> {
+  // Knative brings a gateway of its own.
+  if (patient.config.serving.mode === 'knative') return findAnswer(patient, []);
+  const addresses: string[] = [];
+  const findings = await Promise.all(
+    patient.config.serving.parentRefs.map((parent) =>
+      look(nameOf(patient, parent), () => findGateway(patient, parent, addresses)),
+    ),
+  );
+  return [...findings.flat(), ...(await findAnswer(patient, addresses))];
+}
+
+const namespaceOf = ({ config }: Patient, parent: ParentRef): string => parent.namespace ?? config.namespace;
+const nameOf = (patient: Patient, parent: ParentRef): string =>
+  `Gateway ${namespaceOf(patient, parent)}/${parent.name}`;
+
+async function findGateway(patient: Patient, parent: ParentRef, addresses: string[]): Promise<Finding> {
+  const what = nameOf(patient, parent);
+  const namespace = namespaceOf(patient, parent);
+  const object = await patient.api.read({
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'Gateway',
+    metadata: { name: parent.name, namespace },
+  });
+  if (object === null) return wrong(what, 'it does not exist; make it, or mend serving.parentRefs');
+  const { spec, status } = gatewaySchema.parse(object);
+  addresses.push(...status.addresses.map(({ value }) => value));
+  const programmed = status.conditions.find(({ type }) => type === 'Programmed');
+  if (programmed?.status !== 'True') {
+    const said = programmed === undefined ? 'no controller has looked at it' : programmed.message;
+    return wrong(what, `it is not programmed (${said}); see whether the controller of its class runs`);
+  }
+  const { sectionName } = parent;
+  const listeners = spec.listeners.filter(({ name }) => sectionName === undefined || name === sectionName);
+  if (listeners.length === 0)
+    return wrong(what, `it has no listener "${sectionName ?? ''}"; mend serving.parentRefs`);
+  const admitting = await Promise.all(listeners.map((listener) => admits(patient, namespace, listener)));
+  if (!admitting.some(Boolean)) {
+    return wrong(
+      what,
+      `none of its listeners admits routes of the namespace "${patient.config.namespace}"; change their allowedRoutes`,
+    );
+  }
+  return ok(`${what}, programmed`);
+}
+
+async function admits(
+  { api, config }: Patient,
+  gatewayNamespace: string,
+  listener: Listener,
+): Promise<boolean> {
+  const { from, selector } = listener.allowedRoutes.namespaces;
+  if (from === 'All') return true;
+  if (from === 'Same') return gatewayNamespace === config.namespace;
+  const namespace = await api.read({
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: config.namespace },
+  });
+  const { metadata } = z
+    .object({ metadata: z.object({ labels: z.record(z.string(), z.string()).default({}) }) })
+    .parse(namespace);
+  return Object.entries(selector?.matchLabels ?? {}).every(
+    ([name, value]) => metadata.labels[name] === value,
+  );
+}
+
+/** Any answer will do: that of a gateway without a route for the path is 404. */
+async function findAnswer({ config }: Patient, addresses: string[]): Promise<Finding[]> {
+  const what = `serving.url ${config.serving.url}`;
+  return look(what, async () => {
+    try {
+      await fetch(config.serving.url, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS), redirect: 'manual' });
+      return ok(`${what} answers`);
+    } catch (error) {
+      const { message, cause } = error as Error;
+      const reason = cause instanceof Error ? cause.message : message;
+      const known = addresses.length === 0 ? '' : ` (the Gateway's addresses are ${addresses.join(', ')})`;
+      return wrong(
+        what,
+        `it does not answer from here: ${reason}; mend it in the configuration${known}, or ask from a worker's pod`,
+      );
+    }
+  });
+}

@@ -1,0 +1,115 @@
+/** May a worker do what its adapters do? */
+import { z } from 'zod';
+import type { KubernetesConfig } from '../config.ts';
+import type { Finding, Patient } from './finding.ts';
+import { isForbidden, look, ok, wrong } from './finding.ts';
+
+type Verb = 'create' | 'delete' | 'get' | 'list' | 'patch';
+
+export interface Right {
+  /** '' for the core group. */
+  group: string;
+  /** Plural, with the subresource: `pods/log`. */
+  resource: string;
+  verbs: readonly Verb[];
+}
+
+/** All that the adapters do, in one namespace. The Role in infra/manifests/base/worker-rights.yaml grants exactly this. */
+export const WORKER_RIGHTS: readonly Right[] = [
+  { group: 'batch', resource: 'jobs', verbs: ['create', 'delete', 'get'] },
+  { group: 'ray.io', resource: 'rayjobs', verbs: ['create', 'delete', 'get'] },
+  { group: 'trainer.kubeflow.org', resource: 'trainjobs', verbs: ['create', 'delete', 'get'] },
+  { group: 'jobset.x-k8s.io', resource: 'jobsets', verbs: ['get'] },
+  { group: '', resource: 'events', verbs: ['list'] },
+  { group: '', resource: 'pods', verbs: ['list'] },
+  { group: '', resource: 'pods/log', verbs: ['get'] },
+  { group: '', resource: 'configmaps', verbs: ['create', 'delete', 'get'] },
+  {
+    group: 'serving.kserve.io',
+    resource: 'inferenceservices',
+    verbs: ['create', 'delete', 'get', 'list', 'patch'],
+  },
+  { group: 'gateway.networking.k8s.io', resource: 'httproutes', verbs: ['create', 'delete', 'get', 'patch'] },
+  { group: 'policy', resource: 'poddisruptionbudgets', verbs: ['create', 'delete', 'patch'] },
+  { group: 'autoscaling', resource: 'horizontalpodautoscalers', verbs: ['create', 'delete', 'patch'] },
+];
+
+/** More where `serving.mode` is knative; infra/manifests/components/knative grants it. */
+export const KNATIVE_RIGHTS: readonly Right[] = [
+  { group: 'serving.knative.dev', resource: 'revisions', verbs: ['list'] },
+];
+
+const APPLY = 'apply the Role of infra/manifests/base/worker-rights.yaml and its RoleBinding';
+
+export async function findRights(patient: Patient): Promise<Finding[]> {
+  return look('rights of the workers', async () => {
+    const whose = await subjectOf(patient);
+    const missing = await Promise.all(
+      rightsOf(patient.config).map(async ({ group, resource, verbs }) => {
+        const answers = await Promise.all(
+          verbs.map((verb) => isAllowed(patient, whose, { group, resource, verb })),
+        );
+        const refused = verbs.filter((_, i) => answers[i] !== true);
+        return refused.length === 0
+          ? []
+          : `${refused.join(', ')} ${resource}${group === '' ? '' : `.${group}`}`;
+      }),
+    );
+    if (missing.flat().length === 0) return ok('workers may do all that their adapters do');
+    return wrong('rights of the workers', `they may not ${missing.flat().join('; ')}; ${APPLY}`);
+  });
+}
+
+const rightsOf = ({ serving }: KubernetesConfig): readonly Right[] =>
+  serving.mode === 'knative' ? [...WORKER_RIGHTS, ...KNATIVE_RIGHTS] : WORKER_RIGHTS;
+
+/** Whose rights are asked for. */
+interface Subject {
+  kind: 'SubjectAccessReview' | 'SelfSubjectAccessReview';
+  spec: object;
+}
+
+const selfSchema = z.object({ status: z.object({ userInfo: z.object({ username: z.string() }) }) });
+const reviewSchema = z.object({ status: z.object({ allowed: z.boolean() }) });
+
+/** The workers' service account, about whom an administrator may ask; else whoever asks. */
+async function subjectOf(patient: Patient): Promise<Subject> {
+  const { api, config, worker } = patient;
+  const oneself: Subject = { kind: 'SelfSubjectAccessReview', spec: {} };
+  const account = `system:serviceaccount:${config.namespace}:${worker}`;
+  const self = await api.create({
+    apiVersion: 'authentication.k8s.io/v1',
+    kind: 'SelfSubjectReview',
+    metadata: { name: '' },
+  });
+  if (selfSchema.parse(self).status.userInfo.username === account) return oneself;
+  const groups = [
+    'system:serviceaccounts',
+    `system:serviceaccounts:${config.namespace}`,
+    'system:authenticated',
+  ];
+  const workers: Subject = { kind: 'SubjectAccessReview', spec: { user: account, groups } };
+  try {
+    await isAllowed(patient, workers, { group: '', resource: 'pods', verb: 'list' });
+    return workers;
+  } catch (error) {
+    if (!isForbidden(error)) throw error;
+    return oneself;
+  }
+}
+
+async function isAllowed(
+  { api, config }: Patient,
+  { kind, spec }: Subject,
+  { group, resource, verb }: { group: string; resource: string; verb: Verb },
+): Promise<boolean> {
+  const [name = '', subresource = ''] = resource.split('/');
+  const resourceAttributes = { namespace: config.namespace, group, resource: name, subresource, verb };
+  const review = {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind,
+    metadata: { name: '' },
+    spec: { ...spec, resourceAttributes },
+  };
+  return reviewSchema.parse(await api.create(review)).status.allowed;
+}

@@ -1,0 +1,71 @@
+/** What a person may decide about the jobs on a cluster. */
+import { z } from 'zod';
+import { resourcesSchema } from '../resources.ts';
+
+/** A memory limit without one for the processor: a job may use what is idle, but not the memory of others. */
+const resources = (cpu: string, memory: string, memoryLimit: string) =>
+  resourcesSchema.default({ requests: { cpu, memory }, limits: { memory: memoryLimit } });
+
+const ownClusterSchema = z.strictObject({
+  /** The head computes too: it runs the job's program and holds a share of its tasks. */
+  head: z.strictObject({ resources: resources('1', '3Gi', '4Gi') }).prefault({}),
+  /** Pods beside the head. */
+  workers: z.int().min(0).max(1_000).default(1),
+  worker: z.strictObject({ resources: resources('1', '2Gi', '4Gi') }).prefault({}),
+});
+
+const runningClusterSchema = z.strictObject({
+  /**
+   * A RayCluster that runs already. Its pods must have what a job needs: the ml image, DATABASE_URL, the artifacts volume. It is
+   * nobody's but its owner's: no queue holds a job back, and a stopped job is ended by Ray alone, within seconds.
+   */
+  selector: z.strictObject({ 'ray.io/cluster': z.string().min(1) }),
+});
+
+/** Which of the two is meant shows in the key `selector`: a union would find fault with the wrong one. */
+const clusterSchema = z
+  .looseObject({})
+  .transform((written, context): z.output<typeof runningClusterSchema | typeof ownClusterSchema> => {
+    const parsed = ('selector' in written ? runningClusterSchema : ownClusterSchema).safeParse(written);
+    if (parsed.success) return parsed.data;
+    for (const issue of parsed.error.issues)
+      context.issues.push({ ...issue, input: written } as z.core.$ZodRawIssue);
+    return z.NEVER;
+  });
+
+const trainingSchema = z
+  .strictObject({
+    /** Each node is a pod; a training's processes must divide by this. */
+    processesPerNode: z.int().min(1).max(16).default(1),
+    /** 0, or one for each process: two processes cannot share a GPU. */
+    gpusPerNode: z.int().min(0).max(16).default(0),
+    /** Of each node; the GPUs are added. */
+    resources: resources('1', '2Gi', '4Gi'),
+    /** Name of the ClusterTrainingRuntime (infra/manifests/base/training-runtime.yaml), which has a pull policy of its own. */
+    runtime: z.string().min(1).default('shelfcast-torch'),
+  })
+  .refine(
+    ({ gpusPerNode, processesPerNode }) => gpusPerNode === 0 || gpusPerNode === processesPerNode,
+    'gpusPerNode must be 0 or equal to processesPerNode, since each process uses one GPU',
+  );
+
+/** Something that Kubernetes checks itself. */
+const passedOn = z.looseObject({ name: z.string().min(1) });
+
+export const jobsConfigSchema = z.strictObject({
+  /** Absent: the namespace's default one. No job uses its rights. */
+  serviceAccount: z.string().min(1).optional(),
+  nodeSelector: z.record(z.string(), z.string()).default({}),
+  tolerations: z.array(z.looseObject({})).default([]),
+  /** Name of Kueue's LocalQueue. Set: Kueue decides when a job starts. */
+  queue: z.string().min(1).optional(),
+  /** A job that is not running after this says why. */
+  pendingAfterSeconds: z.int().min(1).default(60),
+  /** More volumes for every job, e.g. a company's certificates; as in a pod's specification. */
+  volumes: z.array(passedOn).default([]),
+  volumeMounts: z.array(passedOn).default([]),
+  /** Jobs that need no cluster: ingest and evaluate. */
+  programs: z.strictObject({ resources: resources('500m', '1Gi', '4Gi') }).prefault({}),
+  features: z.strictObject({ cluster: clusterSchema.prefault({}) }).prefault({}),
+  training: trainingSchema.prefault({}),
+});

@@ -1,0 +1,34 @@
+/** A job that needs no cluster, as a Job of Kubernetes' own. */
+import { pythonCommand } from '../../job-command.ts';
+import type { JobSpec } from '../../platform.ts';
+import type { KubernetesConfig } from '../config.ts';
+import { jobMetadata, jobPodLabels } from './job-object.ts';
+import { jobEnvironment, jobPodSpec } from './job-pod.ts';
+
+export const PROGRAM_CONTAINER = 'job';
+
+export function programJob(config: KubernetesConfig, job: JobSpec) {
+  const { queue, programs } = config.jobs;
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: jobMetadata(job.name, config.namespace, queue),
+    spec: {
+      ...(queue === undefined ? {} : { suspend: true }),
+      // The next try is a job of another name, with a line in the run's history.
+      backoffLimit: 0,
+      template: {
+        metadata: { labels: jobPodLabels(job.name) },
+        spec: {
+          restartPolicy: 'Never',
+          ...jobPodSpec(config, {
+            name: PROGRAM_CONTAINER,
+            command: pythonCommand('python', job),
+            env: jobEnvironment(config, job.name),
+            resources: programs.resources,
+          }),
+        },
+      },
+    },
+  };
+}

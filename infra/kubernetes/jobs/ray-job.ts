@@ -1,0 +1,103 @@
+/** A job that uses a Ray cluster, as a RayJob of KubeRay: on a cluster of its own, or on one that runs already. */
+import { JOB_VARIABLE, pythonCommand, shellQuote } from '../../job-command.ts';
+import type { JobSpec } from '../../platform.ts';
+import type { KubernetesConfig } from '../config.ts';
+import { jobMetadata, jobObjectName, jobPodLabels } from './job-object.ts';
+import { jobEnvironment, jobPodSpec } from './job-pod.ts';
+import type { Resources } from '../resources.ts';
+
+/** That of ml/requirements.lock; KubeRay asks for it where Ray's ports want a token. */
+export const RAY_VERSION = '2.60.0';
+/** KubeRay's name for the container that submits the job and prints its log. */
+export const SUBMITTER_CONTAINER = 'ray-job-submitter';
+/** Bytes of shared memory for Ray's objects: a table of 65,520 rows takes a tenth of it. */
+const OBJECT_STORE_BYTES = 200_000_000;
+const SHARED_MEMORY = '256Mi';
+const SUBMITTER_RESOURCES: Resources = {
+  requests: { cpu: '100m', memory: '256Mi' },
+  limits: { memory: '512Mi' },
+};
+
+export function rayJob(config: KubernetesConfig, job: JobSpec) {
+  const { cluster } = config.jobs.features;
+  // A cluster that runs already has been admitted; KubeRay cannot suspend what runs on it.
+  const queue = 'selector' in cluster ? undefined : config.jobs.queue;
+  return {
+    apiVersion: 'ray.io/v1',
+    kind: 'RayJob',
+    metadata: jobMetadata(job.name, config.namespace, queue),
+    spec: {
+      ...(queue === undefined ? {} : { suspend: true }),
+      jobId: jobObjectName(job.name),
+      entrypoint: entrypoint(job),
+      backoffLimit: 0,
+      // A pod of ours prints the job's log and outlives the cluster. KubeRay's sidecar would die with it, and has no security context,
+      // which the restricted pod security standard refuses.
+      submissionMode: 'K8sJobMode',
+      submitterPodTemplate: submitter(config, job),
+      ...('selector' in cluster
+        ? { clusterSelector: cluster.selector }
+        : { shutdownAfterJobFinishes: true, rayClusterSpec: rayCluster(config, job.name, cluster) }),
+    },
+  };
+}
+
+/** The submitter's shell reads it once; Ray quotes its words again for the shell on the head. */
+function entrypoint(job: JobSpec): string {
+  const command = ['exec', 'env', `${JOB_VARIABLE}=${job.name}`, ...pythonCommand('python', job)];
+  return command.map(shellQuote).join(' ');
+}
+
+function submitter(config: KubernetesConfig, job: JobSpec) {
+  const environment = { HOME: '/tmp', ...config.environment };
+  const container = {
+    name: SUBMITTER_CONTAINER,
+    env: Object.entries(environment).map(([name, value]) => ({ name, value })),
+    resources: SUBMITTER_RESOURCES,
+  };
+  return {
+    metadata: { labels: jobPodLabels(job.name) },
+    spec: { restartPolicy: 'Never', ...jobPodSpec(config, container) },
+  };
+}
+
+type OwnCluster = Exclude<KubernetesConfig['jobs']['features']['cluster'], { selector: unknown }>;
+
+function rayCluster(config: KubernetesConfig, job: string, { head, workers, worker }: OwnCluster) {
+  const rayStartParams = { 'object-store-memory': String(OBJECT_STORE_BYTES) };
+  return {
+    rayVersion: RAY_VERSION,
+    // Whoever reaches an open port of Ray runs code. KubeRay makes the token, a Secret of the cluster.
+    authOptions: { mode: 'token' },
+    headGroupSpec: { rayStartParams, template: rayPod(config, job, head.resources) },
+    ...(workers === 0
+      ? {}
+      : {
+          workerGroupSpecs: [
+            {
+              groupName: 'workers',
+              replicas: workers,
+              minReplicas: workers,
+              maxReplicas: workers,
+              rayStartParams,
+              template: rayPod(config, job, worker.resources),
+            },
+          ],
+        }),
+  };
+}
+
+const RAY_ENVIRONMENT = {
+  // Idle workers made ahead take 100 MB each and processor time when it is dearest.
+  RAY_num_prestart_python_workers: '0',
+  RAY_prestart_worker_first_driver: '0',
+  RAY_USAGE_STATS_ENABLED: '0',
+};
+
+function rayPod(config: KubernetesConfig, job: string, resources: Resources) {
+  const env = jobEnvironment(config, job, RAY_ENVIRONMENT);
+  return {
+    metadata: { labels: jobPodLabels(job) },
+    spec: jobPodSpec(config, { name: 'ray', env, resources, sharedMemory: SHARED_MEMORY }),
+  };
+}

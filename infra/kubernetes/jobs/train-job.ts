@@ -1,0 +1,89 @@
+/** A distributed training as a TrainJob of Kubeflow Trainer, on the runtime of infra/manifests/base/training-runtime.yaml. */
+import { ApplicationFailure } from '@temporalio/common';
+import { ERROR_TYPES } from '../../../contracts/errors.ts';
+import type { JobSpec } from '../../platform.ts';
+import type { KubernetesConfig } from '../config.ts';
+import { jobMetadata, jobPodLabels } from './job-object.ts';
+import { configuredVolumes, jobEnvironment, placement } from './job-pod.ts';
+import type { Resources } from '../resources.ts';
+
+/** The names that Trainer looks for: of the replicated job that trains, and of its container. */
+export const NODE = 'node';
+const GPU = 'nvidia.com/gpu';
+
+export function trainJob(config: KubernetesConfig, job: JobSpec) {
+  const { queue, training } = config.jobs;
+  const { nodes, processesPerNode } = nodesOf(job, training.processesPerNode);
+  return {
+    apiVersion: 'trainer.kubeflow.org/v1alpha1',
+    kind: 'TrainJob',
+    metadata: jobMetadata(job.name, config.namespace, queue),
+    spec: {
+      runtimeRef: { name: training.runtime },
+      ...(queue === undefined ? {} : { suspend: true }),
+      // Without it Trainer injects none of the PET_* variables, by which torchrun finds the other nodes.
+      trainer: {
+        image: config.images.ml,
+        command: trainingCommand(job),
+        numNodes: nodes,
+        numProcPerNode: processesPerNode,
+        resourcesPerNode: withGpus(training.resources, training.gpusPerNode),
+        env: jobEnvironment(config, job.name),
+      },
+      runtimePatches: [
+        { manager: 'shelfcast.dev/worker', trainingRuntimeSpec: runtimePatch(config, job.name) },
+      ],
+    },
+  };
+}
+
+/** Not torchrun's own rendezvous on one node, as locally: PET_* say how many there are and where the first is. */
+const trainingCommand = ({ module, args, trainingProcesses }: JobSpec): string[] => [
+  'python',
+  ...(trainingProcesses === undefined ? [] : ['-m', 'torch.distributed.run']),
+  ...['-m', module, ...args],
+];
+
+/** @throws ApplicationFailure `InvalidInput` when the processes do not fill the nodes evenly. */
+function nodesOf(
+  { trainingProcesses = 1 }: JobSpec,
+  perNode: number,
+): { nodes: number; processesPerNode: number } {
+  // Fewer than a node holds: one node that is not full.
+  if (trainingProcesses < perNode) return { nodes: 1, processesPerNode: trainingProcesses };
+  if (trainingProcesses % perNode === 0)
+    return { nodes: trainingProcesses / perNode, processesPerNode: perNode };
+  throw ApplicationFailure.nonRetryable(
+    `train.processes: ${trainingProcesses} processes cannot fill nodes of ${perNode} evenly; ` +
+      `choose a multiple of ${perNode}, or change jobs.training.processesPerNode in the Kubernetes configuration`,
+    ERROR_TYPES.invalidInput,
+  );
+}
+
+const withGpus = ({ requests, limits }: Resources, gpus: number): Resources =>
+  gpus === 0
+    ? { requests, limits }
+    : { requests: { ...requests, [GPU]: String(gpus) }, limits: { ...limits, [GPU]: String(gpus) } };
+
+/** What differs between installations, and so cannot be in a runtime that serves the whole cluster. */
+function runtimePatch(config: KubernetesConfig, job: string) {
+  const { volumes, volumeMounts } = configuredVolumes(config);
+  const { podSecurityContext } = config;
+  const labels = jobPodLabels(job);
+  const podSpec = {
+    ...placement(config),
+    ...(Object.keys(podSecurityContext).length === 0 ? {} : { securityContext: podSecurityContext }),
+    volumes,
+    containers: [{ name: NODE, volumeMounts }],
+  };
+  return {
+    template: {
+      metadata: { labels },
+      spec: {
+        replicatedJobs: [
+          { name: NODE, template: { spec: { template: { metadata: { labels }, spec: podSpec } } } },
+        ],
+      },
+    },
+  };
+}

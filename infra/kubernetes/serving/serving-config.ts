@@ -1,0 +1,107 @@
+/** What a person may decide about serving on a cluster. */
+import { z } from 'zod';
+import { resourcesSchema } from '../resources.ts';
+
+const labelName = z.string().regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, 'must be a Kubernetes name');
+
+/** A Gateway that the model's route attaches to. */
+const parentRefSchema = z.strictObject({
+  name: labelName,
+  /** Absent: the namespace of the versions. */
+  namespace: labelName.optional(),
+  /** Name of one of the Gateway's listeners; absent: all that admit the route. */
+  sectionName: labelName.optional(),
+});
+
+const replicas = z.int().min(1).max(1_000);
+
+const fixedSchema = z.strictObject({
+  by: z.literal('none'),
+  /** Pods of each version. */
+  replicas: replicas.default(1),
+});
+
+const cpuSchema = z.strictObject({
+  by: z.literal('cpu'),
+  minReplicas: replicas.default(1),
+  maxReplicas: replicas,
+  /** Use of the processor that is aimed at, in percent of the request. */
+  targetPercent: z.int().min(1).max(100).default(70),
+  /** Pods are taken away when none was needed for this long. */
+  scaleDownAfterSeconds: z.int().min(0).max(3_600).default(300),
+});
+
+const requestsSchema = z.strictObject({
+  by: z.literal('requests'),
+  minReplicas: replicas.default(1),
+  maxReplicas: replicas,
+  /** Prediction requests a second that one pod should answer. */
+  perSecond: z.number().positive(),
+  /** Address of the Prometheus that reads the predictors' metrics. */
+  prometheus: z.url({ protocol: /^https?$/ }),
+  scaleDownAfterSeconds: z.int().min(0).max(3_600).default(300),
+});
+
+const autoscalingSchema = z
+  .discriminatedUnion('by', [fixedSchema, cpuSchema, requestsSchema])
+  .refine(
+    (chosen) => chosen.by === 'none' || chosen.minReplicas <= chosen.maxReplicas,
+    'minReplicas must not be above maxReplicas',
+  );
+export type Autoscaling = z.output<typeof autoscalingSchema>;
+
+/** Where requests enter Knative. Only it knows the revisions of a service. */
+const knativeSchema = z.strictObject({
+  ingress: z
+    .strictObject({ name: labelName, namespace: labelName, port: z.int().min(1).max(65_535).default(80) })
+    .default({ name: 'knative-local-gateway', namespace: 'istio-system', port: 80 }),
+});
+
+export const servingConfigSchema = z
+  .strictObject({
+    /** Address of the gateway as workers and clients reach it. */
+    url: z
+      .url({ protocol: /^https?$/ })
+      .refine((url) => new URL(url).pathname === '/', 'must have no path')
+      .transform((url) => new URL(url).origin),
+    parentRefs: z.array(parentRefSchema).min(1, 'must name the Gateway that carries the requests'),
+    /**
+     * Host names that the models answer to; absent: every one that the Gateway admits. Installations that share a Gateway need names
+     * of their own, all of them: models of the same name would get each other's requests.
+     */
+    hostnames: z.array(z.string().min(1)).default([]),
+    /** `knative`: KServe's Serverless mode, where Knative is installed. */
+    mode: z.enum(['standard', 'knative']).default('standard'),
+    knative: knativeSchema.prefault({}),
+    /** Name of the ServingRuntime that the predictor's container is taken from. */
+    runtime: labelName.default('shelfcast'),
+    /** Where a copy of the artifacts' volume lies, e.g. s3://bucket/prefix. Absent: predictors mount the volume itself. */
+    modelStorage: z
+      .string()
+      .regex(/^[a-z][a-z0-9+]*:\/\/[^/]+(\/[^/]+)*$/, 'must be a URL without a slash at its end')
+      .optional(),
+    /** Whose Secrets KServe uses to read `modelStorage`; absent: the namespace's default service account. */
+    serviceAccount: labelName.optional(),
+    autoscaling: autoscalingSchema.prefault({ by: 'none' }),
+    resources: resourcesSchema.default({
+      requests: { cpu: '250m', memory: '256Mi' },
+      limits: { cpu: '1', memory: '512Mi' },
+    }),
+    /** Threads of one inference. */
+    modelThreads: z.int().min(1).max(64).default(1),
+    /** A pod that ends answers for this long, until every gateway knows that it goes. */
+    drainSeconds: z.int().min(0).max(300).default(10),
+    nodeSelector: z.record(z.string(), z.string()).default({}),
+    tolerations: z.array(z.looseObject({})).default([]),
+  })
+  .refine(({ url, hostnames }) => hostnames.length === 0 || hostnames.some((name) => admits(name, url)), {
+    path: ['url'],
+    message: 'must be of one of the hostnames, or the gateway does not know whom its requests are for',
+  });
+export type ServingConfig = z.output<typeof servingConfigSchema>;
+
+/** As the Gateway API compares names: a leading `*.` stands for one or more labels. */
+function admits(hostname: string, url: string): boolean {
+  const host = new URL(url).hostname;
+  return hostname.startsWith('*.') ? host.endsWith(hostname.slice(1)) : host === hostname;
+}
