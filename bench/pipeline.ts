@@ -11,7 +11,7 @@ import type { Stage } from '../contracts/stages.ts';
 import { STAGES } from '../contracts/stages.ts';
 import { feastProject } from '../contracts/names.ts';
 import type { PipelineResult } from '../contracts/pipeline.ts';
-import { pythonCommand } from '../infra/local/python-command.ts';
+import { pythonCommand } from '../infra/job-command.ts';
 import { localEnvironment } from '../infra/local/services.ts';
 import { readPorts } from '../infra/local/state.ts';
 import { watchMemory } from './measure/memory.ts';
