@@ -31,6 +31,7 @@ export function createIngestActivities(deps: Dependencies): IngestActivities {
         requestId: currentRunKey(),
         source: input.source,
         maxBadRowShare: input.maxBadRowShare,
+        ...(input.allow === undefined ? {} : { allow: input.allow }),
       };
       return runJob(deps, { stage: 'ingest', spec, resultSchema: ingestResultSchema }, activityJobContext());
     },

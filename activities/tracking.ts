@@ -1,4 +1,6 @@
 /** What a pipeline run leaves in MLflow: one run, found by its key, with parameters, metrics, plots and the model. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { activityInfo } from '@temporalio/activity';
 import type { EpochMetrics, EvaluateResult, TrainResult } from '../contracts/jobs.ts';
@@ -35,7 +37,7 @@ export async function logEpochs(mlflow: Mlflow, run: MlflowRun, epochs: EpochMet
 }
 
 export async function recordTraining(
-  { mlflow }: Dependencies,
+  { mlflow, artifactsUrl }: Dependencies,
   { input, snapshot, features, trained }: TrainRequest & { trained: TrainResult },
 ): Promise<void> {
   const run = await openMlflowRun(mlflow, input.modelName, currentRunKey());
@@ -51,8 +53,20 @@ export async function recordTraining(
     },
   });
   await logEpochs(mlflow, run, trained.epochs);
+  await uploadQualityReport(mlflow, run, artifactsUrl, currentRunKey());
   await mlflow.uploadFolder(run.artifactUri, 'train', fileURLToPath(trained.reportUri));
   await mlflow.uploadFolder(run.artifactUri, 'model', fileURLToPath(trained.modelUri));
+}
+
+/** Logs what the quality gate found. A run whose sales were loaded by a version without one has no report. */
+export async function uploadQualityReport(
+  mlflow: Pick<Mlflow, 'uploadFolder'>,
+  run: MlflowRun,
+  artifactsUrl: string,
+  runKey: string,
+): Promise<void> {
+  const folder = join(fileURLToPath(artifactsUrl), 'runs', runKey, 'ingest', 'quality');
+  if (existsSync(folder)) await mlflow.uploadFolder(run.artifactUri, 'quality', folder);
 }
 
 function trainingParams(input: ResolvedPipelineInput, trained: TrainResult): Record<string, string> {

@@ -30,9 +30,33 @@ export interface IngestSpec {
   requestId: string;
   source:
     | { kind: 'generated'; stores: number; departments: number; weeks: number; seed: number }
-    | { kind: 'walmart-csv'; path: string };
+    | { kind: 'walmart-csv'; path: string }
+    | { kind: 'long'; path: string; encoding: 'utf-8' | 'latin-1' }
+    | {
+        kind: 'postgres';
+        addressVariable: string;
+        sales: string;
+        storeWeeks?: string | undefined;
+        stores?: string | undefined;
+      };
   maxBadRowShare: number;
+  /** Rules of the quality gate that may be broken, by name. */
+  allow?: string[];
 }
+
+const qualityRuleSchema = z.object({
+  name: z.string(),
+  /** `error` stops the run before anything is written; `warning` is reported. */
+  severity: z.enum(['error', 'warning']),
+  /** What the data must be. */
+  text: z.string(),
+  /** `notChecked`: nothing to compare with, or not a rule for data of that source. */
+  outcome: z.enum(['kept', 'warned', 'stopped', 'overridden', 'notChecked']),
+  /** How many rows, weeks or stores (as `text` says) break it. */
+  rows: z.int(),
+  /** Up to five of them, in words. */
+  examples: z.array(z.string()),
+});
 
 export const ingestResultSchema = z.object({
   snapshot: snapshotSchema,
@@ -40,10 +64,18 @@ export const ingestResultSchema = z.object({
   insertedRows: z.int(),
   unchangedRows: z.int(),
   badRows: z.int(),
-  /** bad-rows.csv (file, line, column, value, rule), or null when there were none. */
+  /** bad-rows.csv (file, line, column, value, rule, name), or null when there were none. */
   badRowsUri: z.string().nullable(),
   /** Parquet (store, dept, week, expected_sales) of the generator's noise-free means; null for real data. */
   oracleUri: z.string().nullable(),
+  /** Absent from batches of versions without a quality gate. */
+  quality: z
+    .object({
+      /** Folder with quality.html and quality.json. */
+      reportUri: z.string(),
+      rules: z.array(qualityRuleSchema),
+    })
+    .optional(),
 });
 export type IngestResult = z.infer<typeof ingestResultSchema>;
 

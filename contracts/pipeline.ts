@@ -18,6 +18,27 @@ const walmartSource = z.strictObject({
   path: z.string().startsWith('/', 'must be an absolute path'),
 });
 
+/** docs/data.md describes the layout. */
+const longSource = z.strictObject({
+  kind: z.literal('long'),
+  /** Absolute path, or URL, of a folder with sales.csv or sales.parquet. */
+  path: z
+    .string()
+    .regex(/^(\/|https?:\/\/.|s3:\/\/.)/, 'must be an absolute path or an http, https or s3 URL'),
+  /** Of CSV; Parquet has none. */
+  encoding: z.enum(['utf-8', 'latin-1']).default('utf-8'),
+});
+
+/** Each query answers with the columns of a file in the long layout. */
+const postgresSource = z.strictObject({
+  kind: z.literal('postgres'),
+  /** Environment variable of the job with the database's address: the address itself would stay in the run's history. */
+  addressVariable: z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of an environment variable'),
+  sales: z.string().min(1),
+  storeWeeks: z.string().min(1).optional(),
+  stores: z.string().min(1).optional(),
+});
+
 const trainOptions = z.strictObject({
   preset: z.enum(['global']).default('global'),
   /** At most as many as the training data has files: each process reads its own. */
@@ -72,10 +93,12 @@ const pipelineInputSchema = z.strictObject({
     .regex(/^[a-z][a-z0-9_]{0,31}$/, 'must be at most 32 lower-case letters, digits and underscores')
     .optional(),
   source: z
-    .discriminatedUnion('kind', [generatedSource, walmartSource])
+    .discriminatedUnion('kind', [generatedSource, walmartSource, longSource, postgresSource])
     .default(generatedSource.parse({ kind: 'generated' })),
   /** Share of source rows that may be bad; above it the run stops and nothing is loaded. */
   maxBadRowShare: z.number().min(0).max(1).default(0.01),
+  /** Rules of the quality gate that this run may break on purpose, by the names that a stopped run's message has. */
+  allow: z.array(z.string().regex(/^[a-z][a-z-]*$/, 'must be the name of a rule')).optional(),
   /** Weeks ahead to forecast. */
   horizonWeeks: z.int().min(1).max(39).default(8),
   /** Newest target weeks kept for the backtest; the model never sees them. */
@@ -98,7 +121,7 @@ export function resolvePipelineInput(raw: unknown): { input: ResolvedPipelineInp
   }
   const dataset = parsed.data.dataset ?? defaultDataset(parsed.data.source);
   if (dataset === '') {
-    return { issues: ['dataset: cannot be made from the name of the folder in source.path; name it'] };
+    return { issues: [`dataset: ${UNNAMED[parsed.data.source.kind]}; name it`] };
   }
   if (dataset === GENERATED_DATASET && parsed.data.source.kind !== 'generated') {
     return { issues: [`dataset: "${GENERATED_DATASET}" is the generator's; name another for your own data`] };
@@ -108,9 +131,22 @@ export function resolvePipelineInput(raw: unknown): { input: ResolvedPipelineInp
 
 const GENERATED_DATASET = 'generated';
 
+const FOLDER_WITHOUT_NAME = 'cannot be made from the name of the folder in source.path';
+const UNNAMED = {
+  generated: '',
+  'walmart-csv': FOLDER_WITHOUT_NAME,
+  long: FOLDER_WITHOUT_NAME,
+  postgres: 'queries have no name',
+};
+
 function defaultDataset(source: z.output<typeof pipelineInputSchema>['source']): string {
   if (source.kind === 'generated') return GENERATED_DATASET;
-  const folder = source.path.split('/').findLast((part) => part !== '') ?? '';
+  if (source.kind === 'postgres') return '';
+  const folder =
+    source.path
+      .replace(/\?.*/, '')
+      .split('/')
+      .findLast((part) => part !== '') ?? '';
   return folder
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '_')

@@ -1,5 +1,6 @@
 /** From command line options to the pipeline's input. */
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { PipelineInput } from '../contracts/pipeline.ts';
 import { resolvePipelineInput } from '../contracts/pipeline.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';
@@ -24,7 +25,7 @@ export function inputOf({ data, dataset, model, approval, input }: InputOptions)
     ...base,
     ...(model === undefined ? {} : { modelName: model }),
     ...(dataset === undefined ? {} : { dataset }),
-    ...(data === undefined ? {} : { source: { kind: 'walmart-csv', path: existingFolder(data) } }),
+    ...(data === undefined ? {} : { source: sourceOf(data) }),
     ...(approval === true
       ? { rollout: { ...(base['rollout'] as object | undefined), approval: 'required' } }
       : {}),
@@ -53,6 +54,21 @@ function readInput(input: string): Record<string, unknown> {
     ERROR_TYPES.invalidInput,
     '--input must be a JSON object, for example {"horizonWeeks": 4}',
   );
+}
+
+/** A folder's files tell its layout (docs/data.md); one without those of either is left for the job to refuse. */
+function sourceOf(data: string): PipelineInput['source'] {
+  if (/^(https?|s3):\/\//.test(data)) return { kind: 'long', path: data };
+  const path = existingFolder(data);
+  const hasOneOf = (...names: string[]) => names.some((name) => existsSync(join(path, name)));
+  const isLong = hasOneOf('sales.csv', 'sales.parquet');
+  if (isLong && hasOneOf('train.csv')) {
+    throw new PipelineError(
+      ERROR_TYPES.invalidInput,
+      `--data ${data}: ${path} has train.csv of the Walmart layout and sales of the long one; keep one of them`,
+    );
+  }
+  return { kind: isLong ? 'long' : 'walmart-csv', path };
 }
 
 function existingFolder(data: string): string {

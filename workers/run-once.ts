@@ -28,8 +28,9 @@ export async function runOnce(shelfcast: Shelfcast, input: PipelineInput, isAske
     tell('that run had another input; starting one with yours');
   }
   const last = await lastRun(shelfcast, model);
-  // Files may hold new weeks; generated data are the same each time.
-  const isDone = !isAsked || (input.source?.kind !== 'walmart-csv' && isSame(last?.input ?? null, input));
+  // Files and databases may hold new weeks; generated data are the same each time.
+  const isGenerated = (input.source?.kind ?? 'generated') === 'generated';
+  const isDone = !isAsked || (isGenerated && isSame(last?.input ?? null, input));
   if (last?.status === 'COMPLETED' && isDone) {
     tell(`the pipeline ran at ${last.endedAt?.toISOString() ?? ''}; \`npx shelfcast run\` runs it again`);
     print(report(await last.run.result(), await refreshEndpoints(readLocalConfig())));

@@ -71,6 +71,19 @@ describe('a wrong value', () => {
     [{ source: { kind: 'generated', weeks: 59 } }, /^source\.weeks: .*60/],
     [{ source: { kind: 'walmart-csv', path: 'walmart' } }, /^source\.path: must be an absolute path$/],
     [{ source: { kind: 'excel' } }, /^source\.kind: /],
+    [
+      { source: { kind: 'long', path: 'ftp://host/sales' } },
+      /^source\.path: must be an absolute path or an http/,
+    ],
+    [{ source: { kind: 'long', path: '/sales', encoding: 'utf-16' } }, /^source\.encoding: /],
+    [
+      {
+        dataset: 'own',
+        source: { kind: 'postgres', addressVariable: 'postgresql://me:secret@host', sales: 'select' },
+      },
+      /^source\.addressVariable: must be the name of an environment variable$/,
+    ],
+    [{ allow: ['Future Week'] }, /^allow\.0: must be the name of a rule$/],
     [{ horizonWeek: 8 }, /^the input: .*horizonWeek/],
     [{ train: { epochs: 8 } }, /^train: .*epochs/],
     [7, /^the input: /],
@@ -112,6 +125,14 @@ describe('the data set', () => {
       'dataset: cannot be made from the name of the folder in source.path; name it',
     ]);
     expect(resolved({ dataset: 'ours', source: { kind: 'walmart-csv', path } }).dataset).toBe('ours');
+  });
+
+  test('of a URL is its last part, and queries have none', () => {
+    const url = 's3://bucket/Our Sales/?endpoint_override=store:9000';
+    expect(resolved({ source: { kind: 'long', path: url } }).dataset).toBe('our_sales');
+    const source = { kind: 'postgres', addressVariable: 'SALES_URL', sales: 'select 1' };
+    expect(issuesOf({ source })).toEqual(['dataset: queries have no name; name it']);
+    expect(resolved({ dataset: 'ours', source })).toMatchObject({ dataset: 'ours', source });
   });
 
   test('"generated" is the generator\'s alone, named or by folder', () => {
@@ -158,6 +179,23 @@ describe('options of the command line', () => {
     expect(input).toEqual({ source: { kind: 'walmart-csv', path: own() } });
     expect(resolved(input).dataset).toBe('own_sales');
     expect(resolved(inputOf({ data: own(), dataset: 'mine' })).dataset).toBe('mine');
+  });
+
+  test('--data knows the layout by the files, and a URL is of the long one', () => {
+    const long = join(folder, 'long');
+    mkdirSync(long);
+    writeFileSync(join(long, 'sales.parquet'), '');
+    expect(inputOf({ data: long })).toEqual({ source: { kind: 'long', path: long } });
+    expect(inputOf({ data: 'https://host/sales' })).toEqual({
+      source: { kind: 'long', path: 'https://host/sales' },
+    });
+    writeFileSync(join(long, 'train.csv'), '');
+    expect(refusal({ data: long })).toMatchObject({
+      type: ERROR_TYPES.invalidInput,
+      message: expect.stringMatching(
+        /^--data .*train\.csv of the Walmart layout and sales of the long one/,
+      ) as string,
+    });
   });
 
   test('--input is JSON or a file with it', () => {

@@ -1,1 +1,1 @@
-"""Loads sales (generated, or CSV in the Walmart layout) into append-only tables and names the snapshot."""
+"""Loads sales (generated, a folder, a URL or a query) into append-only tables and names the snapshot."""

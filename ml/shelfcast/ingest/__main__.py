@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,36 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from shelfcast.database import connect
-from shelfcast.ingest.bad_rows import check_bad_rows
+from shelfcast.ingest.bad_rows import check_rows, write_bad_rows
 from shelfcast.ingest.generator import generate
-from shelfcast.ingest.load import known_result, load, lock_dataset
+from shelfcast.ingest.load import known_result, load, lock_dataset, newest_snapshot
+from shelfcast.ingest.load_checks import check_content, check_load
+from shelfcast.ingest.long_source import read_long_folder, read_long_queries
+from shelfcast.ingest.quality import Check, check_allowed, pass_gate
+from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.ingest.walmart import read_folder
-from shelfcast.job import database_url, main, report_progress
+from shelfcast.job import UserError, database_url, main, report_progress
+from shelfcast.snapshot import SALES
+
+#: A source's tables by name, what came of the rules, and badRows, badRowsUri and oracleUri for the result.
+_Checked = tuple[dict[str, pa.Table], list[Check], dict[str, Any]]
 
 
 def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     """Loads the spec's source, unless a batch with its requestId is there."""
+    allow = spec.get("allow", [])
+    check_allowed(allow)
     with connect(database_url()) as connection:
         lock_dataset(connection, spec["dataset"])
         known = known_result(connection, spec)
         if known is not None:
             report_progress(directory, f"found batch {known['snapshot']['batchId']} of an earlier attempt")
             return known
-        tables, source_report = _read(spec, directory)
+        before = newest_snapshot(connection, spec["dataset"])
+        tables, checks, source_report = _read(spec, directory, before)
+        source_report["quality"] = pass_gate(checks, allow, directory, spec["dataset"])
+        if len(tables[SALES.name]) == 0:
+            raise UserError("BadData", f"the source has no good row of sales for data set {spec['dataset']}")
         report_progress(directory, f"checked {len(tables['sales'])} rows of sales", fraction=0.3)
         result = load(connection, spec, tables, source_report)
     report_progress(
@@ -33,21 +48,43 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     return result
 
 
-def _read(spec: dict[str, Any], directory: Path) -> tuple[dict[str, pa.Table], dict[str, Any]]:
-    """Returns the source's tables, and badRows, badRowsUri and oracleUri for the result."""
+def _read(spec: dict[str, Any], directory: Path, before: dict[str, pa.Table]) -> _Checked:
     source = spec["source"]
     if source["kind"] == "generated":
-        report_progress(directory, "generating sales", fraction=0)
-        generated = generate(source["stores"], source["departments"], source["weeks"], source["seed"])
-        oracle = directory / "oracle.parquet"
-        parquet.write_table(generated.oracle, oracle)
-        return generated.tables, {"badRows": 0, "badRowsUri": None, "oracleUri": oracle.resolve().as_uri()}
-    report_progress(directory, f"reading {source['path']}", fraction=0)
-    folder = read_folder(Path(source["path"]))
+        return _generate(source, directory, before)
+    report_progress(directory, f"reading {source.get('path', 'the answers of queries')}", fraction=0)
+    rows = _read_rows(source, before)
     report = directory / "bad-rows.csv"
-    bad_rows = check_bad_rows(folder.findings, folder.row_count, spec["maxBadRowShare"], report)
+    bad_rows = write_bad_rows(rows.findings, report)
+    checks = [
+        *check_rows(rows.findings, bad_rows, rows.row_count, spec["maxBadRowShare"]),
+        Check("unread-column", len(rows.unread), rows.unread),
+        *check_load(rows.tables, before, datetime.now(UTC).date()),
+    ]
     uri = report.resolve().as_uri() if bad_rows else None
-    return folder.tables, {"badRows": bad_rows, "badRowsUri": uri, "oracleUri": None}
+    return rows.tables, checks, {"badRows": bad_rows, "badRowsUri": uri, "oracleUri": None}
+
+
+def _read_rows(source: dict[str, Any], before: dict[str, pa.Table]) -> SourceRows:
+    match source["kind"]:
+        case "walmart-csv":
+            return read_folder(Path(source["path"]))
+        case "long":
+            return read_long_folder(source["path"], source["encoding"], before)
+        case "postgres":
+            return read_long_queries(source, before)
+        case kind:
+            raise UserError("InvalidInput", f"source.kind: {kind} is none that this version reads")
+
+
+def _generate(source: dict[str, Any], directory: Path, before: dict[str, pa.Table]) -> _Checked:
+    """Generated weeks may lie ahead and their number may change from run to run: only content is checked."""
+    report_progress(directory, "generating sales", fraction=0)
+    generated = generate(source["stores"], source["departments"], source["weeks"], source["seed"])
+    oracle = directory / "oracle.parquet"
+    parquet.write_table(generated.oracle, oracle)
+    report = {"badRows": 0, "badRowsUri": None, "oracleUri": oracle.resolve().as_uri()}
+    return generated.tables, check_content(generated.tables, before), report
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,63 +9,61 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from shelfcast.ingest.source_file import SourceFile, check_columns
 from shelfcast.job import UserError
 
 _LINE_FEED = 10
 
 
-@dataclass(frozen=True)
-class CsvFile:
-    """A CSV file as text.
-
-    Attributes:
-        name: File name, for messages.
-        columns: The wanted columns by name, as strings without surrounding spaces.
-        lines: Line number of each row of ``columns`` in the file; the header is line 1.
-        malformed: (line, text) of rows with another number of cells than the header.
-    """
-
-    name: str
-    columns: dict[str, pa.Array]
-    lines: np.ndarray
-    malformed: list[tuple[int, str]]
-
-    @property
-    def row_count(self) -> int:
-        """Rows in the file, malformed ones included."""
-        return len(self.lines) + len(self.malformed)
-
-
-def read_csv(path: Path, wanted: tuple[str, ...]) -> CsvFile:
-    """Reads the wanted columns of a file; others and blank lines are ignored.
+def read_csv(path: Path, wanted: tuple[str, ...]) -> SourceFile:
+    """Reads the wanted columns of a file; blank lines are ignored.
 
     Raises:
-        UserError: No such file, not UTF-8, no rows, a column is missing, or a cell spans lines.
+        UserError: No such file, or what ``parse_csv`` raises.
     """
-    data = _with_lf(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            "BadData",
+            f"cannot read {path}: {error.strerror}; "
+            "a folder in the Walmart layout has train.csv, features.csv and stores.csv",
+        ) from error
+    return parse_csv(path.name, data, wanted)
+
+
+def parse_csv(name: str, data: bytes, wanted: tuple[str, ...], optional: tuple[str, ...] = ()) -> SourceFile:
+    """Reads the wanted columns, and the optional ones that are there.
+
+    Raises:
+        UserError: ``BadData`` when it is not UTF-8, has no rows, lacks a column, or a cell spans lines.
+    """
+    data = _with_lf(name, data)
     header = data[: data.find(b"\n")].decode("utf-8", errors="replace")
-    names = [name.strip().strip('"') for name in header.split(",")]
-    _check_header(path, names, wanted)
-    table, invalid = _parse(path, data, names, wanted)
+    names = [cell.strip().strip('"') for cell in header.split(",")]
+    check_columns(f"{name}:1", names, wanted, optional)
+    used = tuple(column for column in (*wanted, *optional) if column in names)
+    table, invalid = _parse(name, data, names, used)
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == _LINE_FEED)
     if 1 + len(table) + len(invalid) != len(ends):
         line = _open_quote(data)
-        raise UserError("BadData", f"{path.name}:{line}: a quote is never closed on its line; close it")
+        raise UserError("BadData", f"{name}:{line}: a quote is never closed on its line; close it")
     lines = np.setdiff1d(np.arange(2, len(ends) + 1), [line for line, _ in invalid], assume_unique=True)
     is_row = ~np.isin(lines, np.flatnonzero(np.diff(ends) == 1) + 2)
     columns = {
-        name: pc.utf8_trim_whitespace(table.column(name).combine_chunks().filter(pa.array(is_row)))
-        for name in wanted
+        column: pc.utf8_trim_whitespace(table.column(column).combine_chunks().filter(pa.array(is_row)))
+        for column in used
     }
     malformed = [(line, text) for line, text in invalid if text.strip()]
-    file = CsvFile(path.name, columns, lines[is_row], malformed)
+    unread = tuple(column for column in names if column not in used)
+    file = SourceFile(name, columns, lines[is_row], malformed, unread)
     if file.row_count == 0:
-        raise UserError("BadData", f"{path} has a header but no rows")
+        raise UserError("BadData", f"{name} has a header but no rows")
     return file
 
 
 def _parse(
-    path: Path, data: bytes, names: list[str], wanted: tuple[str, ...]
+    name: str, data: bytes, names: list[str], wanted: tuple[str, ...]
 ) -> tuple[pa.Table, list[tuple[int, str]]]:
     """Returns the rows that have a cell for each name, and (line, text) of all others."""
     invalid: list[tuple[int, str]] = []
@@ -88,7 +85,7 @@ def _parse(
             ),
         )
     except pa.ArrowInvalid as error:
-        raise UserError("BadData", f"cannot read {path} as CSV in UTF-8: {error}; save it as such") from error
+        raise UserError("BadData", f"cannot read {name} as CSV in UTF-8: {error}; save it as such") from error
     return table, invalid
 
 
@@ -98,33 +95,12 @@ def _open_quote(data: bytes) -> int:
     return min((count % 2 == 0, line) for count, line in quotes if count)[1]
 
 
-def _with_lf(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            "BadData",
-            f"cannot read {path}: {error.strerror}; "
-            "a folder in the Walmart layout has train.csv, features.csv and stores.csv",
-        ) from error
+def _with_lf(name: str, data: bytes) -> bytes:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError("BadData", f"{name} is in UTF-16; save it as CSV in UTF-8")
     data = data.removeprefix(b"\xef\xbb\xbf")
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if not data.strip():
-        raise UserError("BadData", f"{path} is empty; it needs a header line and rows")
+        raise UserError("BadData", f"{name} is empty; it needs a header line and rows")
     return data if data.endswith(b"\n") else data + b"\n"
-
-
-def _check_header(path: Path, names: list[str], wanted: tuple[str, ...]) -> None:
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        raise UserError(
-            "BadData",
-            f"{path.name}:1: no column {', '.join(missing)}; the header is {','.join(names)} "
-            f"and must have {','.join(wanted)}",
-        )
-    twice = sorted({name for name in wanted if names.count(name) > 1})
-    if twice:
-        raise UserError(
-            "BadData", f"{path.name}:1: column {', '.join(twice)} is there twice; keep one of them"
-        )

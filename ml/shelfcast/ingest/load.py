@@ -27,7 +27,7 @@ from shelfcast.snapshot import (
     read_table,
 )
 
-#: What ``IngestResult`` says of the source: badRows, badRowsUri, oracleUri.
+#: What ``IngestResult`` says of the source: badRows, badRowsUri, oracleUri, quality.
 SourceReport = Mapping[str, Any]
 
 
@@ -58,6 +58,16 @@ def known_result(connection: psycopg.Connection, spec: Mapping[str, Any]) -> dic
     return result
 
 
+def newest_snapshot(connection: psycopg.Connection, dataset: str) -> dict[str, pa.Table]:
+    """Returns the tables of the data set's newest snapshot by name; without rows when it has none."""
+    row = connection.execute("select max(batch_id) from raw.batch where dataset = %s", [dataset]).fetchone()
+    assert row is not None
+    batch_id = row[0]
+    if batch_id is None:
+        return {raw.name: raw.schema.empty_table() for raw in RAW_TABLES}
+    return {raw.name: read_table(connection, raw, dataset, batch_id) for raw in RAW_TABLES}
+
+
 def load(
     connection: psycopg.Connection,
     spec: Mapping[str, Any],
@@ -70,11 +80,9 @@ def load(
     count rows of sales.
 
     Raises:
-        UserError: ``BadData`` when there are no sales, or the data set's weeks would not end on one weekday.
+        UserError: ``BadData`` when the data set's weeks would not end on one weekday.
     """
     dataset = spec["dataset"]
-    if len(tables[SALES.name]) == 0:
-        raise UserError("BadData", f"the source has no good row of sales for data set {dataset}")
     batch_id = _add_batch(connection, spec)
     inserted = {
         raw.name: _add_rows(connection, raw, tables[raw.name], dataset, batch_id) for raw in RAW_TABLES

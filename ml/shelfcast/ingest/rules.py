@@ -21,11 +21,13 @@ class CellRule:
     """What a column's cells must be.
 
     Attributes:
+        name: Its name among ``quality_rules.ROW_RULES``.
         rule: The rule in words, after the column's name.
         parse: Cells as strings to typed values of the same length, null where a cell breaks the rule.
         may_be_missing: Whether ``MISSING`` cells keep the rule, as nulls.
     """
 
+    name: str
     rule: str
     parse: Callable[[pa.Array], pa.Array]
     may_be_missing: bool = False
@@ -58,8 +60,10 @@ def _number_above_zero(cells: pa.Array) -> pa.Array:
 
 
 def _flag(cells: pa.Array) -> pa.Array:
+    # PostgreSQL writes t and f.
     words = pc.utf8_upper(cells)
-    return pc.if_else(pc.is_in(words, pa.array(["TRUE", "FALSE"])), pc.equal(words, "TRUE"), None)
+    is_flag = pc.is_in(words, pa.array(["TRUE", "FALSE", "T", "F"]))
+    return pc.if_else(is_flag, pc.starts_with(words, "T"), None)
 
 
 def _letter(cells: pa.Array) -> pa.Array:
@@ -82,13 +86,18 @@ def _date_or_none(text: str) -> date | None:
     return day if day.isoformat() == text else None
 
 
-WHOLE_NUMBER = CellRule("must be a whole number from 1 to 999999999", _whole_number)
-NUMBER = CellRule("must be a finite number", _number)
-NUMBER_OR_MISSING = CellRule("must be a finite number, or NA", _number, may_be_missing=True)
-NUMBER_ABOVE_ZERO = CellRule("must be a number above 0", _number_above_zero)
-FLAG = CellRule("must be TRUE or FALSE", _flag)
-LETTER = CellRule("must be one letter from A to Z", _letter)
-ISO_DATE = CellRule("must be a real date, written like 2012-01-27", _iso_date)
+WHOLE_NUMBER = CellRule("whole-number", "must be a whole number from 1 to 999999999", _whole_number)
+NUMBER = CellRule("number", "must be a finite number like 1234.5, without thousands separators", _number)
+NUMBER_OR_MISSING = CellRule(
+    "number",
+    "must be a finite number like 1234.5, without thousands separators, or NA",
+    _number,
+    may_be_missing=True,
+)
+NUMBER_ABOVE_ZERO = CellRule("number-above-zero", "must be a number above 0", _number_above_zero)
+FLAG = CellRule("flag", "must be TRUE or FALSE", _flag)
+LETTER = CellRule("letter", "must be one letter from A to Z", _letter)
+ISO_DATE = CellRule("date", "must be a real date, written like 2012-01-27", _iso_date)
 
 
 def duplicated(*key: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

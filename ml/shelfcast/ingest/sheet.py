@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelfcast.ingest.bad_rows import FINDING
-from shelfcast.ingest.csv_file import read_csv
 from shelfcast.ingest.rules import CellRule
+from shelfcast.ingest.source_file import SourceFile
 
 #: Column in the file -> its name in ``Sheet.values``, and its rule.
 Layout = Mapping[str, tuple[str, CellRule]]
@@ -28,35 +27,39 @@ class Sheet:
         values: Typed columns of the good rows.
         findings: What broke rules, with the columns of ``FINDING``.
         row_count: Rows of the file, good and bad.
+        unread: Its columns that are not in the layout, with its name.
     """
 
-    def __init__(self, path: Path, layout: Layout) -> None:
-        """Reads the file and checks every cell.
-
-        Raises:
-            UserError: ``BadData`` when it cannot be read at all.
-        """
-        file = read_csv(path, tuple(layout))
+    def __init__(self, file: SourceFile, layout: Layout) -> None:
+        """Checks every cell of the columns that are there."""
         self.row_count = file.row_count
+        self.unread = [f"{file.name}: {column}" for column in file.unread]
         self._file_name = file.name
         self._lines = file.lines
         self._cells = pa.table(file.columns)
         lines, rows = zip(*file.malformed, strict=True) if file.malformed else ((), ())
         self.findings = [
-            self._finding(np.array(lines), pa.array(rows), "", "must have as many cells as the header")
+            self._finding(
+                np.array(lines), pa.array(rows), "", "must have as many cells as the header", "cell-count"
+            )
         ]
         bad = np.zeros(len(file.lines), dtype=bool)
         values: dict[str, pa.Array] = {}
         for column, (name, cell) in layout.items():
+            if column not in file.columns:
+                continue
             values[name], broken = cell.check(file.columns[column])
-            self._report(broken, (column,), f"{column} {cell.rule}")
+            self._report(broken, (column,), f"{column} {cell.rule}", cell.name)
             bad |= broken
         self.values = pa.table(values)
         self._remove(bad)
 
-    def reject(self, bad: npt.NDArray[np.bool_], columns: tuple[str, ...], rule: str) -> None:
-        """Reports the masked rows of ``values`` with their cells in the columns, and takes them out."""
-        self._report(bad, columns, rule)
+    def reject(self, bad: npt.NDArray[np.bool_], columns: tuple[str, ...], rule: str, name: str) -> None:
+        """Reports the masked rows of ``values`` with their cells in the columns, and takes them out.
+
+        ``rule`` is what they must be, in words, ``name`` one of ``quality_rules.ROW_RULES``.
+        """
+        self._report(bad, columns, rule, name)
         self._remove(bad)
 
     def column(self, name: str) -> npt.NDArray[np.int64]:
@@ -66,16 +69,18 @@ class Sheet:
             values = values.cast(pa.int32())
         return values.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
-    def _report(self, bad: npt.NDArray[np.bool_], columns: tuple[str, ...], rule: str) -> None:
+    def _report(self, bad: npt.NDArray[np.bool_], columns: tuple[str, ...], rule: str, name: str) -> None:
         if not bad.any():
             return
         cells = self._cells.filter(pa.array(bad))
         text = pc.binary_join_element_wise(*(cells.column(name) for name in columns), ",")
-        self.findings.append(self._finding(self._lines[bad], text, ",".join(columns), rule))
+        self.findings.append(self._finding(self._lines[bad], text, ",".join(columns), rule, name))
 
-    def _finding(self, lines: npt.NDArray[np.int64], text: pa.Array, column: str, rule: str) -> pa.Table:
-        same = {"file": self._file_name, "column": column, "rule": rule}
-        columns = {name: pa.repeat(value, len(lines)) for name, value in same.items()}
+    def _finding(
+        self, lines: npt.NDArray[np.int64], text: pa.Array, column: str, rule: str, name: str
+    ) -> pa.Table:
+        same = {"file": self._file_name, "column": column, "rule": rule, "name": name}
+        columns = {key: pa.repeat(value, len(lines)) for key, value in same.items()}
         return pa.table({**columns, "line": lines, "value": text}).select(FINDING.names).cast(FINDING)
 
     def _remove(self, bad: npt.NDArray[np.bool_]) -> None:

@@ -30,12 +30,15 @@ def ingest(
     """Runs a load of a folder, each in a job folder of its own, and returns its result."""
     monkeypatch.setenv("DATABASE_URL", database_url)
 
-    def load(dataset: str, request_id: str, folder: Path, max_bad_row_share: float = 0) -> dict[str, Any]:
+    def load(
+        dataset: str, request_id: str, folder: Path, max_bad_row_share: float = 0, allow: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
         spec = {
             "dataset": dataset,
             "requestId": request_id,
             "source": {"kind": "walmart-csv", "path": str(folder)},
             "maxBadRowShare": max_bad_row_share,
+            "allow": list(allow),
         }
         return run(spec, tmp_path_factory.mktemp("job"))
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shelfcast.ingest.csv_file import CsvFile, read_csv
+from shelfcast.ingest.csv_file import read_csv
+from shelfcast.ingest.source_file import SourceFile
 from shelfcast.job import UserError
 
 CELLS = st.text(
@@ -20,7 +21,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("csv") / "some.csv"
 
 
-def read(file: Path, data: bytes) -> CsvFile:
+def read(file: Path, data: bytes) -> SourceFile:
     file.write_bytes(data)
     return read_csv(file, ("a", "b"))
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import long_files
 import psycopg
 import pyarrow.parquet as pq
 import source_folders
@@ -16,9 +17,16 @@ import source_folders
 from shelfcast.snapshot import read_sales
 
 
-def start(directory: Path, database_url: str, dataset: str, source: dict[str, Any]) -> subprocess.Popen[str]:
+def start(
+    directory: Path, database_url: str, request_id: str, source: dict[str, Any], dataset: str | None = None
+) -> subprocess.Popen[str]:
     directory.mkdir()
-    spec = {"dataset": dataset, "requestId": dataset, "source": source, "maxBadRowShare": 0.05}
+    spec = {
+        "dataset": dataset or request_id,
+        "requestId": request_id,
+        "source": source,
+        "maxBadRowShare": 0.05,
+    }
     (directory / "spec.json").write_text(json.dumps(spec))
     return subprocess.Popen(
         [sys.executable, "-m", "shelfcast.ingest", "--dir", directory.as_uri()],
@@ -59,9 +67,33 @@ def test_bad_rows_within_the_limit(database_url: str, tmp_path: Path) -> None:
     assert (result["insertedRows"], result["badRows"]) == (23, 1)
     assert result["badRowsUri"] == (tmp_path / "job" / "bad-rows.csv").as_uri()
     assert (tmp_path / "job" / "bad-rows.csv").read_text() == (
-        '"file","line","column","value","rule"\n'
-        '"train.csv",5,"Date","20-01-24","Date must be a real date, written like 2012-01-27"\n'
+        '"file","line","column","value","rule","name"\n'
+        '"train.csv",5,"Date","20-01-24","Date must be a real date, written like 2012-01-27","date"\n'
     )
+
+
+def test_a_new_week_of_the_long_layout_and_one_that_is_not_over(database_url: str, tmp_path: Path) -> None:
+    lines = long_files.rows()
+    source = {"kind": "long", "path": str(tmp_path / "folder"), "encoding": "utf-8"}
+
+    def load(name: str, weeks: list[str]) -> Path:
+        lines["sales"][1:] = [f"{s},{d},{w},{1000 * s + d}" for s in (1, 2) for d in (1, 7) for w in weeks]
+        long_files.write(tmp_path / "folder", lines)
+        job = start(tmp_path / name, database_url, f"job_long_{name}", source, dataset="job_long")
+        job.communicate(timeout=60)
+        return tmp_path / name
+
+    first = read_json(load("first", ["2020-01-03", "2020-01-10"]) / "result.json")
+    second = read_json(load("second", ["2020-01-17"]) / "result.json")
+    assert (first["insertedRows"], second["insertedRows"]) == (8, 4)
+    assert second["snapshot"]["rowCount"] == 12
+    outcomes = {rule["name"]: rule["outcome"] for rule in second["quality"]["rules"]}
+    assert set(outcomes.values()) == {"kept"}
+
+    error = read_json(load("third", ["2999-01-04"]) / "error.json")
+    assert error["type"] == "BadData"
+    assert "future-week: 4 break" in error["message"]
+    assert "store 1 dept 1 2999-01-04: 1001" in error["message"]
 
 
 def test_too_many_bad_rows(database_url: str, tmp_path: Path) -> None:
@@ -74,6 +106,12 @@ def test_too_many_bad_rows(database_url: str, tmp_path: Path) -> None:
     error = read_json(tmp_path / "job" / "error.json")
     assert error["type"] == "BadData"
     assert "maxBadRowShare" in error["message"]
+    assert 'with "allow": ["bad-row-share"]' in error["message"]
+    page = tmp_path / "job" / "quality" / "quality.html"
+    assert f"found is in {page}" in error["message"]
+    assert "train.csv:2" in page.read_text()
+    outcomes = {r["name"]: r["outcome"] for r in read_json(page.with_suffix(".json"))["rules"]}
+    assert (outcomes["bad-row-share"], outcomes["cell-count"]) == ("stopped", "warned")
     assert len((tmp_path / "job" / "bad-rows.csv").read_text().splitlines()) == 25
     assert not (tmp_path / "job" / "result.json").exists()
 

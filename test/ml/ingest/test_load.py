@@ -70,8 +70,15 @@ def test_first_load(connection: psycopg.Connection, ingest: Ingest, tmp_path: Pa
         "firstWeek": "2020-01-03",
         "lastWeek": "2020-02-07",
     }
-    assert result | {"snapshot": None} == {
+    outcomes = {rule["name"]: rule["outcome"] for rule in result["quality"]["rules"]}
+    assert {name for name, outcome in outcomes.items() if outcome != "kept"} == {
+        "row-count-change",
+        "mean-sales-change",
+        "new-store",
+    }
+    assert result | {"snapshot": None, "quality": None} == {
         "snapshot": None,
+        "quality": None,
         "insertedRows": 24,
         "unchangedRows": 0,
         "badRows": 0,

@@ -9,14 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import csv
 
-from shelfcast.ingest.bad_rows import check_bad_rows
-from shelfcast.ingest.walmart import Folder, read_folder
-from shelfcast.job import UserError
+from shelfcast.ingest.bad_rows import check_rows, write_bad_rows
+from shelfcast.ingest.quality import Check
+from shelfcast.ingest.source_rows import SourceRows
+from shelfcast.ingest.walmart import read_folder
 from shelfcast.snapshot import RAW_TABLES
 
 Finding = tuple[str, int, str, str, str]
 
-NUMBER = "must be a finite number"
+NUMBER = "must be a finite number like 1234.5, without thousands separators"
 WHOLE = "must be a whole number from 1 to 999999999"
 ONCE = "Store,Dept,Date must be in the file once"
 
@@ -26,12 +27,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("walmart")
 
 
-def read(folder: Path, lines: dict[str, list[str]]) -> Folder:
+def read(folder: Path, lines: dict[str, list[str]]) -> SourceRows:
     return read_folder(source_folders.write(folder, lines))
 
 
-def findings(source: Folder) -> list[Finding]:
-    return sorted(tuple(row.values()) for row in source.findings.to_pylist())  # type: ignore[arg-type]
+def findings(source: SourceRows) -> list[Finding]:
+    rows = source.findings.drop("name").to_pylist()
+    return sorted(tuple(row.values()) for row in rows)  # type: ignore[arg-type]
+
+
+def check_of(source: SourceRows, rule: str, max_share: float, report: Path) -> Check:
+    bad_rows = write_bad_rows(source.findings, report)
+    checks = check_rows(source.findings, bad_rows, source.row_count, max_share)
+    return next(check for check in checks if check.rule == rule)
 
 
 def test_good_folder(folder: Path) -> None:
@@ -149,7 +157,7 @@ def test_line_ends_and_byte_order_mark_change_nothing(tmp_path: Path, folder: Pa
             "1,2020-02-21,NA,x,NA,NA,NA,NA,NA,NA,NA,FALSE",
             "Fuel_Price",
             "x",
-            "Fuel_Price must be a finite number, or NA",
+            f"Fuel_Price {NUMBER}, or NA",
         ),
     ],
 )
@@ -184,7 +192,7 @@ def test_a_row_with_two_wrong_cells_is_one_bad_row(folder: Path, tmp_path: Path)
     lines["train.csv"][2] = "x,1,2020-01-10,y,FALSE"
     source = read(folder, lines)
     assert [finding[2] for finding in findings(source)] == ["Store", "Weekly_Sales"]
-    assert check_bad_rows(source.findings, source.row_count, 1, tmp_path / "bad-rows.csv") == 1
+    assert write_bad_rows(source.findings, tmp_path / "bad-rows.csv") == 1
 
 
 @settings(deadline=None)
@@ -214,19 +222,17 @@ def test_too_many_bad_rows(folder: Path, tmp_path: Path) -> None:
         lines["train.csv"][line - 1] = lines["train.csv"][line - 1].replace(",FALSE", ",no")
     source = read(folder, lines)
     report = tmp_path / "bad-rows.csv"
-    with pytest.raises(UserError) as raised:
-        check_bad_rows(source.findings, source.row_count, 0.1, report)
-    assert raised.value.type == "BadData"
-    assert str(raised.value) == (
-        "6 of 38 source rows (15.79%) are bad and maxBadRowShare allows 10.00%; nothing was loaded. "
-        "6 x IsHoliday must be TRUE or FALSE (train.csv:2 IsHoliday 'no', train.csv:3 IsHoliday 'no', "
-        "train.csv:4 IsHoliday 'no', train.csv:5 IsHoliday 'no', train.csv:7 IsHoliday 'no'). "
-        f"All of them are in {report}. "
-        "Correct the rows, or raise maxBadRowShare to load the others without them."
-    )
     rule = "IsHoliday must be TRUE or FALSE"
+    examples = [f"train.csv:{line} 'no': {rule}" for line in (2, 3, 4, 5, 7)]
+    assert check_of(source, "bad-row-share", 0.1, report) == Check(
+        "bad-row-share",
+        6,
+        examples,
+        "6 of 38 source rows (15.79%) are bad and maxBadRowShare allows 10.00%",
+    )
+    assert check_of(source, "flag", 0.1, report) == Check("flag", 6, examples)
     assert [list(row.values()) for row in csv.read_csv(report).to_pylist()] == [
-        ["train.csv", line, "IsHoliday", "no", rule] for line in (2, 3, 4, 5, 7, 8)
+        ["train.csv", line, "IsHoliday", "no", rule, "flag"] for line in (2, 3, 4, 5, 7, 8)
     ]
 
 
@@ -234,14 +240,24 @@ def test_as_many_bad_rows_as_allowed(folder: Path, tmp_path: Path) -> None:
     lines = source_folders.rows()
     lines["train.csv"][1] = "bad"
     source = read(folder, lines)
-    assert check_bad_rows(source.findings, source.row_count, 1 / 38, tmp_path / "bad-rows.csv") == 1
-    with pytest.raises(UserError):
-        check_bad_rows(source.findings, source.row_count, 0.999 / 38, tmp_path / "bad-rows.csv")
+    report = tmp_path / "bad-rows.csv"
+    assert check_of(source, "bad-row-share", 1 / 38, report).rows == 0
+    assert check_of(source, "cell-count", 1 / 38, report).rows == 1
+    assert check_of(source, "bad-row-share", 0.999 / 38, report).rows == 1
+
+
+def test_a_long_line_is_cut_in_examples_and_whole_in_the_file(folder: Path, tmp_path: Path) -> None:
+    lines = source_folders.rows()
+    lines["train.csv"][1] = "x" * 10_000
+    report = tmp_path / "bad-rows.csv"
+    example = check_of(read(folder, lines), "cell-count", 1, report).examples[0]
+    assert example == f"train.csv:2 '{'x' * 80}...': must have as many cells as the header"
+    assert "x" * 10_000 in report.read_text()
 
 
 def test_without_a_bad_row_there_is_no_report(folder: Path, tmp_path: Path) -> None:
     source = read(folder, source_folders.rows())
-    assert check_bad_rows(source.findings, source.row_count, 0, tmp_path / "bad-rows.csv") == 0
+    assert write_bad_rows(source.findings, tmp_path / "bad-rows.csv") == 0
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,201 @@
+"""Rules of a whole load: what it holds, and what it would make of the data set.
+
+A load may be the whole history, one new week or a few corrections. So rules that compare look at the data set
+as it would be after the load, in the weeks that the load has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shelfcast.ingest.quality import EXAMPLES, Check
+from shelfcast.snapshot import SALES, STORE_WEEKS, STORES
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+#: Above what any department sells in a week; a price in the wrong unit or a key in the wrong column is not.
+MAX_SALES_USD = 1e9
+#: Physically possible: the coldest and hottest air measured on Earth are -128.6 and 134.1 F (WMO).
+EXTERNAL_RANGES = {
+    "temperature": (-130.0, 140.0),
+    "unemployment": (0.0, 100.0),
+    "fuel_price": (np.nextafter(0, 1), np.inf),
+    "cpi": (np.nextafter(0, 1), np.inf),
+}
+#: A new week is compared with the median of so many known weeks nearest to it.
+_NEAREST_WEEKS = 8
+_MAX_ROW_CHANGE = 0.5
+#: Christmas weeks of a supermarket are below twice their neighbours; cents for dollars are a hundred times.
+_MAX_MEAN_FACTOR = 3.0
+
+
+@dataclass(frozen=True)
+class SalesRows:
+    """Sales in key order; arrays [rows], weeks as days since 1970-01-01."""
+
+    store: Ints
+    dept: Ints
+    week: Ints
+    sales: Floats
+
+    @classmethod
+    def of(cls, *tables: pa.Table) -> SalesRows:
+        """Returns the rows of the tables; where several have a key, the first of them counts."""
+        keys = [
+            np.concatenate([_ints(table, name) for table in tables]) for name in ("store", "dept", "week")
+        ]
+        sales = np.concatenate([table.column("weekly_sales").to_numpy() for table in tables])
+        origin = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+        order = np.lexsort((origin, *reversed(keys)))
+        keys = [key[order] for key in keys]
+        first = np.ones(len(order), dtype=bool)
+        first[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+        store, dept, week = (key[first] for key in keys)
+        return cls(store, dept, week, sales[order][first])
+
+    def examples(self, mask: Mask) -> list[str]:
+        """Returns the first of the masked rows in words."""
+        return [
+            f"store {self.store[n]} dept {self.dept[n]} {_date(self.week[n])}: {self.sales[n]:g}"
+            for n in np.flatnonzero(mask)[:EXAMPLES]
+        ]
+
+
+def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], today: date) -> list[Check]:
+    """Checks a load from outside.
+
+    Args:
+        tables: Its good rows, by name of the table in ``shelfcast.snapshot``.
+        known: The data set's newest snapshot, in the same form; no rows when there is none.
+        today: Day in UTC; a week that ends later is not over.
+    """
+    sales = SalesRows.of(tables[SALES.name])
+    checks = [
+        *check_content(tables, known),
+        _broken_rows("future-week", sales, sales.week > (today - date(1970, 1, 1)).days),
+        _unknown_stores(tables, known),
+    ]
+    if len(known[SALES.name]) == 0:
+        return checks
+    before = SalesRows.of(known[SALES.name])
+    after = SalesRows.of(tables[SALES.name], known[SALES.name])
+    new = np.setdiff1d(sales.store, before.store)
+    return [
+        *checks,
+        Check("new-store", len(new), [f"store {store}" for store in new[:EXAMPLES]]),
+        *_changes(np.unique(sales.week), before, after),
+    ]
+
+
+def check_content(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table]) -> list[Check]:
+    """Checks what is true of any load, the generator's too."""
+    sales = SalesRows.of(tables[SALES.name])
+    return [
+        _broken_rows("sales-range", sales, np.abs(sales.sales) > MAX_SALES_USD),
+        _external_ranges(tables[STORE_WEEKS.name]),
+        _broken_rows("negative-sales", sales, sales.sales < 0),
+        _missing_weeks(SalesRows.of(tables[SALES.name], known[SALES.name])),
+    ]
+
+
+def _broken_rows(rule: str, sales: SalesRows, mask: Mask) -> Check:
+    return Check(rule, int(mask.sum()), sales.examples(mask))
+
+
+def _external_ranges(rows: pa.Table) -> Check:
+    broken, examples = np.zeros(len(rows), dtype=bool), []
+    for name, (low, high) in EXTERNAL_RANGES.items():
+        values = rows.column(name)
+        outside = pc.or_(pc.less(values, low), pc.greater(values, high)).fill_null(False)
+        mask = outside.to_numpy()
+        broken |= mask
+        for row in rows.filter(outside).slice(0, EXAMPLES).to_pylist():
+            examples.append(f"store {row['store']} {row['week']}: {name} {row[name]:g}")
+    return Check("external-range", int(broken.sum()), examples[:EXAMPLES])
+
+
+def _unknown_stores(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table]) -> Check:
+    described = np.concatenate([_ints(rows[STORES.name], "store") for rows in (tables, known)])
+    unknown = np.setdiff1d(_ints(tables[SALES.name], "store"), described)
+    return Check("unknown-store", len(unknown), [f"store {store}" for store in unknown[:EXAMPLES]])
+
+
+def _missing_weeks(sales: SalesRows) -> Check:
+    same_series = (sales.store[1:] == sales.store[:-1]) & (sales.dept[1:] == sales.dept[:-1])
+    missing = np.where(same_series, np.diff(sales.week) // 7 - 1, 0)
+    examples = [
+        f"store {sales.store[n]} dept {sales.dept[n]}: {missing[n]} from {_date(sales.week[n] + 7)}"
+        for n in np.flatnonzero(missing > 0)[:EXAMPLES]
+    ]
+    return Check("missing-week", int(missing.clip(0).sum()), examples)
+
+
+def _changes(weeks: Ints, before: SalesRows, after: SalesRows) -> Iterable[Check]:
+    known, counts, means = _by_week(before)
+    changed, new_counts, new_means = _by_week(after)
+    mine = np.isin(changed, weeks)
+    for rule, old, new, is_sudden in (
+        ("row-count-change", counts, new_counts, _is_other_count),
+        ("mean-sales-change", means, new_means, _is_other_mean),
+    ):
+        yield _sudden(rule, known, old, changed[mine], new[mine], is_sudden)
+
+
+def _sudden(
+    rule: str,
+    known: Ints,
+    old: Floats,
+    weeks: Ints,
+    new: Floats,
+    is_sudden: Callable[[float, float], bool],
+) -> Check:
+    examples = []
+    for week, value in zip(weeks, new, strict=True):
+        expected = _expected(week, known, old)
+        if is_sudden(value, expected):
+            examples.append(f"{_date(week)}: {value:.10g} instead of about {expected:.10g}")
+    return Check(rule, len(examples), examples[:EXAMPLES])
+
+
+def _expected(week: np.int64, known: Ints, values: Floats) -> float:
+    """Returns a known week's own value, and of another the median of those nearest to it."""
+    distance = np.abs(known - week)
+    nearest = distance == 0
+    if not nearest.any():
+        nearest = np.argsort(distance, kind="stable")[:_NEAREST_WEEKS]
+    return float(np.median(values[nearest]))
+
+
+def _is_other_count(count: float, expected: float) -> bool:
+    return abs(count - expected) > _MAX_ROW_CHANGE * expected
+
+
+def _is_other_mean(mean: float, expected: float) -> bool:
+    # Where a week's sales are not above zero there is no factor to judge by;.
+    return expected > 0 and not expected / _MAX_MEAN_FACTOR <= mean <= expected * _MAX_MEAN_FACTOR
+
+
+def _by_week(rows: SalesRows) -> tuple[Ints, Floats, Floats]:
+    """Returns the weeks, ascending, their rows, and their mean sales in USD."""
+    weeks, index, counts = np.unique(rows.week, return_inverse=True, return_counts=True)
+    return weeks, counts.astype(np.float64), np.bincount(index, rows.sales) / counts
+
+
+def _ints(table: pa.Table, name: str) -> Ints:
+    values = table.column(name)
+    if values.type == pa.date32():
+        values = values.cast(pa.int32())
+    return values.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+
+
+def _date(day: np.int64) -> str:
+    return str(np.datetime64(int(day), "D"))

@@ -1,0 +1,51 @@
+"""Reads Parquet as text, so that its cells keep the same rules as those of CSV."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
+
+from shelfcast.ingest.source_file import SourceFile, check_columns
+from shelfcast.job import UserError
+
+
+def read_parquet(name: str, data: bytes, wanted: tuple[str, ...], optional: tuple[str, ...]) -> SourceFile:
+    """Reads the wanted columns, and the optional ones that are there. Doubles keep their bits.
+
+    Raises:
+        UserError: ``BadData`` when it is no Parquet, has no rows, or a column is missing or has lists.
+    """
+    try:
+        file = parquet.ParquetFile(pa.BufferReader(data))
+    except pa.ArrowInvalid as error:
+        raise UserError("BadData", f"cannot read {name} as Parquet: {error}; write it again") from error
+    names = file.schema_arrow.names
+    check_columns(name, names, wanted, optional)
+    used = [column for column in (*wanted, *optional) if column in names]
+    table = file.read(columns=used)
+    if len(table) == 0:
+        raise UserError("BadData", f"{name} has no rows")
+    columns = {column: _text(name, column, table.column(column).combine_chunks()) for column in used}
+    unread = tuple(column for column in names if column not in used)
+    return SourceFile(name, columns, np.arange(1, len(table) + 1), unread=unread)
+
+
+def _text(name: str, column: str, values: pa.Array) -> pa.Array:
+    if pa.types.is_timestamp(values.type):
+        values = _midnights_as_dates(values)
+    try:
+        return pc.utf8_trim_whitespace(values.cast(pa.string()).fill_null(""))
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        raise UserError(
+            "BadData", f"{name}: column {column} has type {values.type}; write it as text, number or date"
+        ) from error
+
+
+def _midnights_as_dates(values: pa.Array) -> pa.Array:
+    """Pandas writes dates as timestamps. A time of day is left to be found wrong."""
+    try:
+        return values.cast(pa.date32())
+    except pa.ArrowInvalid:
+        return values

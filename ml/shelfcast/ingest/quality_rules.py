@@ -1,0 +1,72 @@
+"""Every rule that the data of a load must keep, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: ``error`` stops the load before anything is written; ``warning`` is reported.
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of the quality gate.
+
+    Attributes:
+        name: What the report calls it, and what a person writes to override it.
+        text: What the data must be.
+    """
+
+    name: str
+    severity: Severity
+    text: str
+
+
+#: Rules of one row. A row that breaks one is left out and written down in bad-rows.csv.
+ROW_RULES = (
+    Rule("cell-count", "warning", "a row has as many cells as the header"),
+    Rule("whole-number", "warning", "stores and departments are whole numbers from 1 to 999999999"),
+    Rule("number", "warning", "a number is finite, with a decimal point and without thousands separators"),
+    Rule("number-above-zero", "warning", "a store's size is above 0"),
+    Rule("flag", "warning", "a holiday flag is TRUE or FALSE"),
+    Rule("letter", "warning", "a store's type is one letter from A to Z"),
+    Rule("date", "warning", "a week is a real date, written like 2012-01-27"),
+    Rule("unique-key", "warning", "a store, a store's week, and a store's department's week are there once"),
+    Rule("weekday", "warning", "all weeks end on one weekday"),
+    Rule("store-in-file", "warning", "a store of a row is in the source's file of stores"),
+    Rule("store-week-in-file", "warning", "a week of sales is in the source's file of store weeks"),
+    Rule("same-holiday", "warning", "a week of sales has the holiday flag of its store week"),
+)
+
+#: Rules of the whole load.
+LOAD_RULES = (
+    Rule("bad-row-share", "error", "no more than maxBadRowShare of the rows break a rule of one row"),
+    Rule(
+        "unknown-store", "error", "a store with sales has a type and a size, from this load or an earlier one"
+    ),
+    Rule("future-week", "error", "sales are of weeks that are over"),
+    Rule("sales-range", "error", "sales of a department in a week are within 1e9 USD of zero"),
+    Rule(
+        "external-range",
+        "error",
+        "temperatures are from -130 to 140 degrees Fahrenheit, unemployment from 0 to 100 percent, fuel and "
+        "CPI above 0",
+    ),
+    Rule(
+        "row-count-change",
+        "error",
+        "a week has within 50 % as many rows of sales as it had, a new week as those around it",
+    ),
+    Rule(
+        "mean-sales-change",
+        "error",
+        "a week has from a third to three times the mean sales that it had, a new week as those around it",
+    ),
+    Rule("unread-column", "warning", "every column of the source is one that is read"),
+    Rule("new-store", "warning", "the data set has had sales of the store before"),
+    Rule("missing-week", "warning", "a series has every week from its first to its last"),
+    Rule("negative-sales", "warning", "sales are not below zero (returns)"),
+)
+
+RULES = (*ROW_RULES, *LOAD_RULES)

@@ -1,0 +1,50 @@
+"""Reads the answer of a query on a PostgreSQL of the user's."""
+
+from __future__ import annotations
+
+import os
+
+import psycopg
+from psycopg import sql
+
+from shelfcast.job import UserError
+
+#: A query that writes is a mistake.
+_READ_ONLY = "-c default_transaction_read_only=on"
+
+
+def read_query(address_variable: str, name: str, query: str) -> bytes:
+    """Returns the answer as CSV with a header; a null is an empty cell. The query may only read.
+
+    Args:
+        address_variable: Environment variable with the database's address: an address holds a password, which
+            must not be part of a run's input.
+        name: What the query is for, for messages.
+        query: One SELECT.
+
+    Raises:
+        UserError: ``InvalidInput`` when the variable is not set, ``BadData`` when PostgreSQL refuses the
+            query.
+        ConnectionError: The database did not let us in; worth another try.
+    """
+    address = os.environ.get(address_variable)
+    if address is None:
+        raise UserError(
+            "InvalidInput",
+            f"source.addressVariable: {address_variable} is not set where jobs run; it must name a "
+            "PostgreSQL database, like postgresql://user:password@host:5432/database",
+        )
+    statement = sql.SQL("copy ({}) to stdout (format csv, header)").format(sql.SQL(query.strip().rstrip(";")))
+    try:
+        with (
+            psycopg.connect(address, connect_timeout=10, options=_READ_ONLY) as connection,
+            connection.cursor() as cursor,
+            cursor.copy(statement) as copy,
+        ):
+            return b"".join(copy)
+    except psycopg.OperationalError as error:
+        raise ConnectionError(
+            f"the query of {name} got no answer from the database of {address_variable}: {error}"
+        ) from error
+    except psycopg.Error as error:
+        raise UserError("BadData", f"PostgreSQL refuses the query of {name}: {error}") from error

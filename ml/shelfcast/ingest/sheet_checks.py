@@ -1,0 +1,43 @@
+"""Checks that compare rows or files, for any layout. ``columns`` are named as the file names them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfcast.ingest import rules
+from shelfcast.ingest.sheet import Sheet
+
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def check_weekday(column: str, *sheets: Sheet) -> None:
+    """Rejects rows whose week does not end on the weekday that most weeks of all sheets end on."""
+    weekdays = np.concatenate([_weekdays(sheet) for sheet in sheets])
+    weekday = int(np.bincount(weekdays, minlength=7).argmax())
+    rule = f"{column} must be a {_WEEKDAYS[weekday]} as most others are"
+    for sheet in sheets:
+        sheet.reject(_weekdays(sheet) != weekday, (column,), rule, "weekday")
+
+
+def check_store(column: str, sheet: Sheet, stores: Sheet, file_name: str) -> None:
+    """Rejects rows of stores that are not in the sheet of stores."""
+    unknown = ~np.isin(sheet.column("store"), stores.column("store"))
+    sheet.reject(unknown, (column,), f"{column} must be in {file_name}, with good cells", "store-in-file")
+
+
+def check_once(sheet: Sheet, columns: tuple[str, ...], names: tuple[str, ...]) -> None:
+    """Rejects all rows that share their key (``names`` in ``Sheet.values``)."""
+    key = (sheet.column(name) for name in names)
+    rule = f"{','.join(columns)} must be in the file once"
+    sheet.reject(rules.duplicated(*key), columns, rule, "unique-key")
+
+
+def store_week(sheet: Sheet) -> npt.NDArray[np.int64]:
+    """Returns one number for each (store, week): stores have 30 bits, days since 1970 fewer than 32."""
+    return (sheet.column("store") << 32) + sheet.column("week")
+
+
+def _weekdays(sheet: Sheet) -> npt.NDArray[np.int64]:
+    """Returns 0 for Monday to 6; 1970-01-01 was a Thursday."""
+    return (sheet.column("week") + 3) % 7

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shelfcast.ingest.generator import generate
+from shelfcast.ingest.load_checks import SalesRows, check_content, check_load
+from shelfcast.ingest.quality import Check
+from shelfcast.snapshot import EXTERNALS, RAW_TABLES, SALES, STORE_WEEKS, STORES
+
+Tables = dict[str, pa.Table]
+Row = tuple[int, int, int, float]
+
+FIRST = date(2020, 1, 3)
+TODAY = date(2020, 12, 31)
+NOTHING: Tables = {raw.name: raw.schema.empty_table() for raw in RAW_TABLES}
+
+
+def tables(rows: list[Row], stores: tuple[int, ...] = (1, 2), **externals: float) -> Tables:
+    """Returns a load of sales (store, dept, week number, sales in USD) with one row of externals."""
+    store, dept, week, sales = zip(*rows, strict=True)
+    weeks = [FIRST + timedelta(weeks=n) for n in week]
+    flags = [False] * len(rows)
+    values = {name: [externals.get(name)] for name in EXTERNALS}
+    return {
+        "sales": pa.table(
+            dict(zip(SALES.schema.names, (store, dept, weeks, sales, flags), strict=True)),
+            schema=SALES.schema,
+        ),
+        "store_week": pa.table(
+            {"store": [1], "week": [FIRST], **values, "is_holiday": [False]}, schema=STORE_WEEKS.schema
+        ),
+        "store": pa.table(
+            {"store": stores, "type": ["A"] * len(stores), "size": [1.0] * len(stores)}, schema=STORES.schema
+        ),
+    }
+
+
+def found(load: Tables, known: Tables = NOTHING, today: date = TODAY) -> dict[str, Check]:
+    return {check.rule: check for check in check_load(load, known, today)}
+
+
+def history(weeks: range, sales: float = 100, depts: int = 4) -> list[Row]:
+    return [(1, dept, week, sales) for dept in range(1, depts + 1) for week in weeks]
+
+
+def test_a_good_load_breaks_nothing() -> None:
+    assert {check.rule for check in found(tables(history(range(9)))).values() if check.rows} == set()
+
+
+def test_missing_weeks_are_counted_inside_series_only() -> None:
+    rows = [(1, 1, 0, 5.0), (1, 1, 3, 5.0), (1, 2, 7, 5.0), (2, 2, 1, 5.0), (2, 2, 3, 5.0)]
+    assert found(tables(rows))["missing-week"] == Check(
+        "missing-week", 3, ["store 1 dept 1: 2 from 2020-01-10", "store 2 dept 2: 1 from 2020-01-17"]
+    )
+
+
+def test_a_missing_week_that_the_data_set_has_is_not_missing() -> None:
+    load, known = tables([(1, 1, 0, 5.0), (1, 1, 2, 5.0)]), tables([(1, 1, 1, 5.0)])
+    assert found(load)["missing-week"].rows == 1
+    assert found(load, known)["missing-week"].rows == 0
+
+
+KEYS = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(0, 12))
+
+
+@settings(deadline=None)
+@given(load=st.sets(KEYS, min_size=1), known=st.sets(KEYS))
+def test_missing_weeks_as_counted_one_by_one(
+    load: set[tuple[int, int, int]], known: set[tuple[int, int, int]]
+) -> None:
+    before = tables([(*key, 1.0) for key in known]) if known else NOTHING
+    missing = 0
+    for series in {key[:2] for key in load | known}:
+        weeks = {key[2] for key in load | known if key[:2] == series}
+        missing += len(set(range(min(weeks), max(weeks))) - weeks)
+    assert found(tables([(*key, 1.0) for key in load]), before)["missing-week"].rows == missing
+
+
+@settings(deadline=None)
+@given(
+    load=st.dictionaries(KEYS, st.floats(-5, 5), min_size=1), known=st.dictionaries(KEYS, st.floats(-5, 5))
+)
+def test_a_load_s_value_counts_before_the_known_one(
+    load: dict[tuple[int, int, int], float], known: dict[tuple[int, int, int], float]
+) -> None:
+    before = tables([(*key, value) for key, value in known.items()]) if known else NOTHING
+    rows = SalesRows.of(tables([(*key, value) for key, value in load.items()])["sales"], before["sales"])
+    day = (FIRST - date(1970, 1, 1)).days
+    keys = zip(rows.store.tolist(), rows.dept.tolist(), ((rows.week - day) // 7).tolist(), strict=True)
+    assert list(zip(keys, rows.sales.tolist(), strict=True)) == sorted({**known, **load}.items())
+
+
+def test_a_week_is_in_the_future_until_its_day() -> None:
+    load = tables([(1, 1, 0, 5.0), (2, 3, 1, 6.0)])
+    assert found(load, today=date(2020, 1, 10))["future-week"].rows == 0
+    assert found(load, today=date(2020, 1, 9))["future-week"] == Check(
+        "future-week", 1, ["store 2 dept 3 2020-01-10: 6"]
+    )
+
+
+def test_stores() -> None:
+    load = tables([(1, 1, 0, 5.0), (2, 1, 0, 5.0)], stores=(1,))
+    assert found(load)["unknown-store"] == Check("unknown-store", 1, ["store 2"])
+    assert "new-store" not in found(load)
+    known = tables([(1, 1, 0, 5.0)], stores=(1, 2))
+    assert found(load, known)["unknown-store"].rows == 0
+    assert found(load, known)["new-store"] == Check("new-store", 1, ["store 2"])
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("temperature", -130.0, -131.0),
+        ("temperature", 140.0, 141.0),
+        ("unemployment", 0.0, -0.1),
+        ("unemployment", 100.0, 101.0),
+        ("fuel_price", 0.01, 0.0),
+        ("cpi", 0.01, -1.0),
+    ],
+)
+def test_external_ranges(name: str, good: float, bad: float) -> None:
+    assert found(tables(history(range(1)), **{name: good}))["external-range"].rows == 0
+    assert found(tables(history(range(1)), **{name: bad}))["external-range"] == Check(
+        "external-range", 1, [f"store 1 2020-01-03: {name} {bad:g}"]
+    )
+
+
+def test_sales_ranges() -> None:
+    checks = found(tables([(1, 1, 0, -1e9), (1, 1, 1, 1.1e9), (1, 1, 2, -1.1e9)]))
+    assert checks["sales-range"].rows == 2
+    assert checks["negative-sales"].rows == 2
+
+
+@pytest.mark.parametrize(("depts", "rows"), [(1, 1), (2, 0), (6, 0), (7, 1)])
+def test_rows_of_a_new_week(depts: int, rows: int) -> None:
+    checks = found(tables(history(range(9, 10), depts=depts)), tables(history(range(9))))
+    assert checks["row-count-change"].rows == rows
+
+
+@pytest.mark.parametrize(("sales", "rows"), [(33, 1), (34, 0), (300, 0), (301, 1), (-1, 1)])
+def test_mean_of_a_new_week(sales: float, rows: int) -> None:
+    checks = found(tables(history(range(9, 10), sales)), tables(history(range(9))))
+    assert checks["mean-sales-change"].rows == rows
+
+
+def test_a_week_is_compared_with_itself_or_its_neighbours_not_with_far_weeks() -> None:
+    """A business that grew: the old weeks have few and small rows, and are loaded again."""
+    old, new = history(range(10), 10, depts=1), history(range(10, 20), 100)
+    known = tables([*old, *new])
+    for load in (tables(old), tables(history(range(-1, 0), 10, depts=1)), tables(history(range(20, 21)))):
+        checks = found(load, known)
+        assert (checks["row-count-change"].rows, checks["mean-sales-change"].rows) == (0, 0)
+    checks = found(tables(history(range(0, 1), 100)), known)
+    assert (checks["row-count-change"].rows, checks["mean-sales-change"].rows) == (1, 1)
+    assert checks["row-count-change"].examples == ["2020-01-03: 4 instead of about 1"]
+
+
+def test_generated_sales_break_no_rule_of_content() -> None:
+    generated = generate(3, 4, 60, seed=5).tables
+    rules = {check.rule: check.rows for check in check_content(generated, NOTHING)}
+    negative = int(np.sum(generated["sales"]["weekly_sales"].to_numpy() < 0))
+    assert rules == {"sales-range": 0, "external-range": 0, "negative-sales": negative, "missing-week": 0}

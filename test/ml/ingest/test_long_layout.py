@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import long_files
+import pyarrow as pa
+import pytest
+from pyarrow import csv, parquet
+
+from shelfcast import calendar
+from shelfcast.ingest.long_source import read_long_folder
+from shelfcast.ingest.source_rows import SourceRows
+from shelfcast.job import UserError
+from shelfcast.snapshot import RAW_TABLES
+
+NOTHING = {raw.name: raw.schema.empty_table() for raw in RAW_TABLES}
+NUMBER = "must be a finite number like 1234.5, without thousands separators"
+ORDER = [("store", "ascending"), ("week", "ascending")]
+
+
+def read(folder: Path, lines: dict[str, list[str]], known: dict[str, pa.Table] = NOTHING) -> SourceRows:
+    return read_long_folder(str(long_files.write(folder, lines)), "utf-8", known)
+
+
+def findings(source: SourceRows) -> list[tuple[Any, ...]]:
+    return sorted(tuple(row.values()) for row in source.findings.to_pylist())
+
+
+def test_a_good_folder(tmp_path: Path) -> None:
+    source = read(tmp_path, long_files.rows())
+    assert findings(source) == []
+    assert (source.row_count, source.unread) == (24 + 12 + 2, [])
+    for raw in RAW_TABLES:
+        assert source.tables[raw.name].schema == raw.schema
+    sales, weeks = source.tables["sales"], source.tables["store_week"]
+    assert sales["weekly_sales"].to_pylist()[::6] == [1001.25, 1007.25, 2001.25, 2007.25]
+    assert weeks["temperature"].to_pylist() == [40.5] * 12
+    assert weeks["cpi"].null_count == 12
+    assert source.tables["store"]["type"].to_pylist() == ["A", "B"]
+
+
+def test_without_a_flag_the_calendar_s_holidays_count(tmp_path: Path) -> None:
+    source = read(tmp_path, long_files.rows())
+    for name in ("sales", "store_week"):
+        flags = {row["week"]: row["is_holiday"] for row in source.tables[name].to_pylist()}
+        assert flags == {week: calendar.is_holiday(week) for week in flags}
+        assert sum(flags.values()) == 1
+
+
+def test_flags_of_the_files_win(tmp_path: Path) -> None:
+    lines = long_files.rows()
+    for name in ("sales", "store_weeks"):
+        header, *rows = lines[name]
+        lines[name] = [f"{header},holiday", *(f"{row},{'t' if '01-10' in row else 'FALSE'}" for row in rows)]
+    source = read(tmp_path, lines)
+    assert findings(source) == []
+    for name in ("sales", "store_week"):
+        weeks = {row["week"] for row in source.tables[name].to_pylist() if row["is_holiday"]}
+        assert weeks == {date(2020, 1, 10)}
+
+    lines["sales"][2] = lines["sales"][2].replace(",t", ",FALSE")
+    source = read(tmp_path, lines)
+    rule = "holiday must be the same in all rows of a store's week"
+    assert findings(source) == [
+        ("sales.csv", 3, "holiday", "FALSE", rule, "same-holiday"),
+        ("sales.csv", 9, "holiday", "t", rule, "same-holiday"),
+    ]
+
+
+def test_a_flag_in_one_file_only_is_refused(tmp_path: Path) -> None:
+    lines = long_files.rows()
+    lines["sales"] = [f"{row},{'holiday' if n == 0 else 'FALSE'}" for n, row in enumerate(lines["sales"])]
+    with pytest.raises(UserError, match=r"sales\.csv has a column holiday and store_weeks\.csv has none"):
+        read(tmp_path, lines)
+
+
+def test_store_weeks_come_from_sales_where_nothing_is_known(tmp_path: Path) -> None:
+    lines = long_files.rows()
+    with_file = read(tmp_path / "with", lines).tables["store_week"]
+    lines["store_weeks"] = lines["store_weeks"][:2]
+    some = read(tmp_path / "some", lines).tables["store_week"].sort_by(ORDER)
+    del lines["store_weeks"]
+    without = read(tmp_path / "without", lines).tables["store_week"].sort_by(ORDER)
+    key = ["store", "week", "is_holiday"]
+    assert some.select(key) == without.select(key) == with_file.select(key)
+    assert some["temperature"].to_pylist() == [40.5, *[None] * 11]
+    assert without["temperature"].null_count == 12
+    # What the data set knows of a week is not replaced by "unknown".
+    known = {**NOTHING, "store_week": with_file.slice(0, 11)}
+    assert (
+        read(tmp_path / "without", lines, known).tables["store_week"].to_pylist() == without.to_pylist()[11:]
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "column", "value", "rule", "name"),
+    [
+        ("sales", '1,1,2020-01-10,"1,000.5"', "sales", "1,000.5", f"sales {NUMBER}", "number"),
+        (
+            "sales",
+            "1,1,2020-01-10,1.000,5",
+            "",
+            "1,1,2020-01-10,1.000,5",
+            "must have as many cells as the header",
+            "cell-count",
+        ),
+        (
+            "sales",
+            "1,1,2020-01-11,5",
+            "week",
+            "2020-01-11",
+            "week must be a Friday as most others are",
+            "weekday",
+        ),
+        (
+            "sales",
+            "3,1,2020-01-10,5",
+            "store",
+            "3",
+            "store must be in stores.csv, with good cells",
+            "store-in-file",
+        ),
+        ("store_weeks", "1,2020-01-10,mild", "temperature", "mild", f"temperature {NUMBER}, or NA", "number"),
+        ("stores", "3,a,5", "type", "a", "type must be one letter from A to Z", "letter"),
+    ],
+)
+def test_one_bad_row(
+    tmp_path: Path, file: str, text: str, column: str, value: str, rule: str, name: str
+) -> None:
+    lines = long_files.rows()
+    if file == "stores":
+        lines[file].append(text)
+    else:
+        lines[file][2] = text
+    line = 4 if file == "stores" else 3
+    assert findings(read(tmp_path, lines)) == [(f"{file}.csv", line, column, value, rule, name)]
+
+
+def test_every_copy_of_a_key_is_bad(tmp_path: Path) -> None:
+    lines = long_files.rows()
+    lines["sales"].append("1,1,2020-01-10,5")
+    assert [(f[1], f[5]) for f in findings(read(tmp_path, lines))] == [(3, "unique-key"), (26, "unique-key")]
+
+
+def test_columns_that_nobody_reads_are_named(tmp_path: Path) -> None:
+    lines = long_files.rows()
+    lines["stores"] = ["store,type,size,city", "1,A,151315,X", "2,B,37392,Y"]
+    assert read(tmp_path, lines).unread == ["stores.csv: city"]
+
+
+def test_parquet_is_as_csv(tmp_path: Path) -> None:
+    expected = read(tmp_path / "csv", long_files.rows())
+    folder = tmp_path / "parquet"
+    folder.mkdir()
+    for name in long_files.rows():
+        table = csv.read_csv(tmp_path / "csv" / f"{name}.csv")
+        parquet.write_table(table, folder / f"{name}.parquet")
+    source = read_long_folder(str(folder), "utf-8", NOTHING)
+    assert source.tables == expected.tables
+    assert findings(source) == []
+
+
+def test_parquet_keeps_every_bit_and_finds_what_is_no_value(tmp_path: Path) -> None:
+    long_files.write(tmp_path, {"stores": ["store,type,size", "1,A,5"]})
+    sales = [0.1 + 0.2, 5e-324, -1.7976931348623157e308, float("nan"), None]
+    weeks = [datetime(2020, 1, 3 + 7 * n) for n in range(4)] + [datetime(2020, 1, 31)]
+    rows = pa.table({"store": [1] * 5, "dept": [2] * 5, "week": weeks, "sales": sales})
+    parquet.write_table(rows, tmp_path / "sales.parquet")
+    source = read_long_folder(str(tmp_path), "utf-8", NOTHING)
+    assert source.tables["sales"]["weekly_sales"].to_pylist() == sales[:3]
+    assert [finding[:4] for finding in findings(source)] == [
+        ("sales.parquet", 4, "sales", "nan"),
+        ("sales.parquet", 5, "sales", ""),
+    ]
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no sales\.csv and no sales\.parquet"):
+        read_long_folder(str(tmp_path), "utf-8", NOTHING)
+    long_files.write(tmp_path, long_files.rows())
+    (tmp_path / "sales.parquet").write_bytes(b"none")
+    with pytest.raises(UserError, match=r"has both sales\.csv and sales\.parquet"):
+        read_long_folder(str(tmp_path), "utf-8", NOTHING)
+    (tmp_path / "sales.csv").unlink()
+    with pytest.raises(UserError, match=r"cannot read sales\.parquet as Parquet"):
+        read_long_folder(str(tmp_path), "utf-8", NOTHING)
+    parquet.write_table(pa.table({"store": [1], "dept": [1]}), tmp_path / "sales.parquet")
+    with pytest.raises(UserError, match=r"sales\.parquet: no column week, sales"):
+        read_long_folder(str(tmp_path), "utf-8", NOTHING)
+    nested = pa.table({"store": [1], "dept": [1], "week": ["2020-01-03"], "sales": [[1.0]]})
+    parquet.write_table(nested, tmp_path / "sales.parquet")
+    with pytest.raises(UserError, match=r"sales\.parquet: column sales has type list"):
+        read_long_folder(str(tmp_path), "utf-8", NOTHING)
+
+
+def test_an_encoding_is_utf_8_or_declared(tmp_path: Path) -> None:
+    lines = long_files.rows()
+    lines["sales"][1] = "é,1,2020-01-03,5"
+    long_files.write(tmp_path, lines)
+    (tmp_path / "sales.csv").write_bytes("\n".join(lines["sales"]).encode("latin-1"))
+    with pytest.raises(UserError, match=r"cannot read sales\.csv as CSV in UTF-8"):
+        read_long_folder(str(tmp_path), "utf-8", NOTHING)
+    assert findings(read_long_folder(str(tmp_path), "latin-1", NOTHING))[0][3] == "é"
+    (tmp_path / "sales.csv").write_text("\n".join(lines["sales"]), "utf-16")
+    with pytest.raises(UserError, match=r"sales\.csv is in UTF-16; save it as CSV in UTF-8"):
+        read_long_folder(str(tmp_path), "utf-8", NOTHING)

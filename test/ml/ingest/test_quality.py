@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import source_folders
+
+from shelfcast.ingest.quality import Check, pass_gate
+from shelfcast.ingest.quality_rules import RULES
+from shelfcast.job import UserError
+
+Ingest = Callable[..., dict[str, Any]]
+
+
+def rule_of(quality: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(rule for rule in quality["rules"] if rule["name"] == name)
+
+
+def batches(connection: psycopg.Connection, dataset: str) -> int:
+    row = connection.execute("select count(*) from raw.batch where dataset = %s", [dataset]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_a_warning_is_reported_and_an_unchecked_rule_says_so(tmp_path: Path) -> None:
+    quality = pass_gate([Check("new-store", 1, ["store 7"]), Check("future-week", 0)], [], tmp_path, "mine")
+    assert quality["reportUri"] == (tmp_path / "quality").as_uri()
+    assert [rule["name"] for rule in quality["rules"]] == [rule.name for rule in RULES]
+    assert rule_of(quality, "new-store") == {
+        "name": "new-store",
+        "severity": "warning",
+        "text": "the data set has had sales of the store before",
+        "outcome": "warned",
+        "rows": 1,
+        "examples": ["store 7"],
+    }
+    assert rule_of(quality, "future-week")["outcome"] == "kept"
+    assert rule_of(quality, "weekday")["outcome"] == "notChecked"
+    written = json.loads((tmp_path / "quality" / "quality.json").read_text())
+    assert written == {"dataset": "mine", "rules": quality["rules"]}
+
+
+def test_a_stop_names_rule_rows_five_examples_and_the_override(tmp_path: Path) -> None:
+    examples = [f"example {n}" for n in range(9)]
+    checks = [Check("future-week", 9, examples), Check("sales-range", 1, ["much"])]
+    with pytest.raises(UserError) as raised:
+        pass_gate(checks, [], tmp_path, "mine")
+    assert raised.value.type == "BadData"
+    assert str(raised.value) == (
+        "nothing was loaded. "
+        "future-week: 9 break the rule that sales are of weeks that are over "
+        "(example 0, example 1, example 2, example 3, example 4); "
+        "sales-range: 1 break the rule that sales of a department in a week are within 1e9 USD of zero "
+        f"(much). All that was found is in {tmp_path}/quality/quality.html. Correct the source, or load it "
+        'as it is on purpose with "allow": ["future-week", "sales-range"] in the input.'
+    )
+    with pytest.raises(UserError, match=r"nothing was loaded\. sales-range") as raised:
+        pass_gate(checks, ["future-week"], tmp_path, "mine")
+    assert "future-week" not in str(raised.value)
+    quality = pass_gate(checks, ["future-week", "sales-range"], tmp_path, "mine")
+    assert rule_of(quality, "future-week")["outcome"] == "overridden"
+
+
+def test_the_page_stands_alone_and_escapes_what_the_data_say(tmp_path: Path) -> None:
+    pass_gate([Check("number", 1, ["train.csv:2 '<script>alert(1)</script>'"])], [], tmp_path, "mine")
+    page = (tmp_path / "quality" / "quality.html").read_text()
+    assert "&lt;script&gt;alert(1)" in page
+    assert re.search("<script|<link|src=|http", page) is None
+
+
+@pytest.mark.parametrize("name", ["future-weeks", "new-store"])
+def test_allow_of_no_rule_that_stops_is_refused(ingest: Ingest, tmp_path: Path, name: str) -> None:
+    folder = source_folders.write(tmp_path, source_folders.rows())
+    with pytest.raises(
+        UserError, match=f"allow: {name} names no rule that stops a load; those are"
+    ) as raised:
+        ingest("allow_none", "allow-none", folder, allow=(name,))
+    assert raised.value.type == "InvalidInput"
+
+
+@pytest.mark.parametrize(
+    ("rule", "change", "rows", "example"),
+    [
+        (
+            "row-count-change",
+            lambda sales: [*sales[:1], "1,1,2020-02-14,1100,FALSE"],
+            1,
+            "2020-02-14: 1 instead of about 4",
+        ),
+        (
+            "mean-sales-change",
+            lambda sales: [sales[0], *(re.sub(r",(\d+\.25)", r",1\1", row) for row in sales[1:])],
+            6,
+            "2020-01-03",
+        ),
+        (
+            "sales-range",
+            lambda sales: [sales[0], "1,1,2020-01-03,2e9,FALSE"],
+            1,
+            "store 1 dept 1 2020-01-03: 2e+09",
+        ),
+    ],
+)
+def test_a_sudden_change_stops_before_anything_is_written(
+    connection: psycopg.Connection,
+    ingest: Ingest,
+    tmp_path: Path,
+    rule: str,
+    change: Callable[[list[str]], list[str]],
+    rows: int,
+    example: str,
+) -> None:
+    dataset = rule.replace("-", "_")
+    lines = source_folders.rows()
+    ingest(dataset, f"{dataset}-1", source_folders.write(tmp_path, lines))
+    lines["train.csv"] = change(lines["train.csv"])
+    lines["features.csv"] += [f"{store},2020-02-14,NA,NA,,,,,,NA,NA,FALSE" for store in (1, 2)]
+    folder = source_folders.write(tmp_path, lines)
+    with pytest.raises(UserError, match=re.escape(f"{rule}: {rows} break")) as raised:
+        ingest(dataset, f"{dataset}-2", folder)
+    assert example in str(raised.value)
+    assert batches(connection, dataset) == 1
+    allow = tuple(re.findall(r'"([a-z-]+)"', str(raised.value).split('"allow": ')[1]))
+    assert rule in allow
+    result = ingest(dataset, f"{dataset}-3", folder, allow=allow)
+    assert rule_of(result["quality"], rule)["outcome"] == "overridden"
+    assert batches(connection, dataset) == 2
+
+
+def test_a_correction_of_few_rows_is_no_change_of_row_count(ingest: Ingest, tmp_path: Path) -> None:
+    lines = source_folders.rows()
+    ingest("few_rows", "few-rows-1", source_folders.write(tmp_path, lines))
+    lines["train.csv"] = [lines["train.csv"][0], "1,1,2020-01-10,1200,FALSE"]
+    result = ingest("few_rows", "few-rows-2", source_folders.write(tmp_path, lines))
+    assert rule_of(result["quality"], "row-count-change")["outcome"] == "kept"
+    assert result["insertedRows"] == 1

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from shelfcast.ingest.__main__ import run
+from shelfcast.ingest.query import read_query
+from shelfcast.job import UserError
+from shelfcast.snapshot import read_sales, read_store_weeks
+
+VARIABLE = "SALES_DATABASE_URL"
+
+
+@pytest.fixture(autouse=True)
+def shop(connection: psycopg.Connection, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody's own tables, in types of their own."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv(VARIABLE, database_url)
+    connection.execute("create schema if not exists shop")
+    connection.execute(
+        "create table if not exists shop.receipt as select s::smallint as shop, d::bigint as department, "
+        "date '2020-01-03' + 7 * w as ended, (s * d + 0.25)::numeric(12, 2) as usd, w = 2 as holiday "
+        "from generate_series(1, 2) s, generate_series(1, 3) d, generate_series(0, 4) w"
+    )
+
+
+def spec(dataset: str, **changes: Any) -> dict[str, Any]:
+    source = {
+        "kind": "postgres",
+        "addressVariable": VARIABLE,
+        "sales": "select shop as store, department as dept, ended as week, usd as sales, holiday "
+        "from shop.receipt;\n",
+        "storeWeeks": "select distinct shop as store, ended as week, holiday, null::real as cpi "
+        "from shop.receipt",
+        "stores": "select shop as store, 'B' as type, 5000 as size from shop.receipt group by 1",
+        **changes,
+    }
+    return {"dataset": dataset, "requestId": dataset, "source": source, "maxBadRowShare": 0}
+
+
+def test_queries_are_loaded(connection: psycopg.Connection, tmp_path: Path) -> None:
+    result = run(spec("query_good"), tmp_path)
+    batch_id = result["snapshot"]["batchId"]
+    sales = read_sales(connection, "query_good", batch_id)
+    assert sales["weekly_sales"].to_pylist()[::5] == [1.25, 2.25, 3.25, 2.25, 4.25, 6.25]
+    assert sales["is_holiday"].to_pylist() == [False, False, True, False, False] * 6
+    assert read_store_weeks(connection, "query_good", batch_id)["cpi"].null_count == 10
+
+
+def test_stores_of_an_earlier_load_suffice(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown-store: 2 break the rule"):
+        run(spec("query_stores", stores=None), tmp_path)
+    run(spec("query_stores"), tmp_path)
+    later = {**spec("query_stores", stores=None, storeWeeks=None), "requestId": "query-stores-2"}
+    assert run(later, tmp_path)["unchangedRows"] == 30
+
+
+def test_a_bad_cell_is_named_by_its_query(tmp_path: Path) -> None:
+    sales = (
+        "select shop as store, 1 as dept, ended::timestamp as week, usd as sales, holiday from shop.receipt"
+    )
+    with pytest.raises(UserError, match=r"query of sales:2 '2020-01-03 00:00:00': week must be a real date"):
+        run(spec("query_bad", sales=sales), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (
+            "select nothing from shop.receipt",
+            'PostgreSQL refuses the query of sales: column "nothing" does not',
+        ),
+        ("delete from shop.receipt returning shop", "cannot execute DELETE in a read-only transaction"),
+        ("select 1) to stdout; drop schema shop cascade; --", "PostgreSQL refuses the query of sales"),
+    ],
+)
+def test_a_refused_query(connection: psycopg.Connection, query: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as raised:
+        read_query(VARIABLE, "sales", query)
+    assert raised.value.type == "BadData"
+    assert connection.execute("select count(*) from shop.receipt").fetchone() == (30,)
+
+
+def test_the_address_is_not_part_of_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE)
+    with pytest.raises(UserError, match=r"source\.addressVariable: SALES_DATABASE_URL is not set") as raised:
+        read_query(VARIABLE, "sales", "select 1")
+    assert raised.value.type == "InvalidInput"
+    monkeypatch.setenv(VARIABLE, "postgresql://me:secret@127.0.0.1:1/none")
+    with pytest.raises(ConnectionError, match="from the database of SALES_DATABASE_URL") as failed:
+        read_query(VARIABLE, "sales", "select 1")
+    assert "secret" not in str(failed.value)
