@@ -10,7 +10,7 @@ const PROJECT = dirname(dirname(fileURLToPath(import.meta.url)));
 const ML = join(PROJECT, 'ml');
 const MIN_NODE = [20, 19];
 // Told its settings: ruff looks for them above each file, and some files are not below ml/.
-const RUFF = ['--quiet', '--config', 'pyproject.toml', '.', '../test', '../infra'];
+const RUFF = ['--quiet', '--config', 'pyproject.toml', '.', '../bench', '../infra', '../test'];
 const bin = (name) => join(PROJECT, 'node_modules', '.bin', name);
 const python = (name) => join(ML, '.venv', 'bin', name);
 

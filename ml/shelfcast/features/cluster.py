@@ -39,4 +39,4 @@ def _write_files(inputs: Inputs, numbers: range, directory: Path, horizon_weeks:
         write_series(directory, number, series_rows(inputs, number, horizon_weeks))
         yield series_path(directory, number)
     # This process will materialize too. The import takes seconds: now, while offline tables are written.
-    import feast.infra.compute_engines.ray.compute  # noqa: F401
+    import shelfcast.features.ray_engine  # noqa: F401

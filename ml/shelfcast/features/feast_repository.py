@@ -7,6 +7,7 @@ project.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -20,6 +21,9 @@ from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_n
 from shelfcast.job import UserError
 
 OWNER = "shelfcast"
+#: Classes that Feast loads by name; docs/decisions/0017 tells why they are not Feast's own.
+ONLINE_STORE = "shelfcast.features.online_store.CopyPostgreSQLOnlineStore"
+BATCH_ENGINE = "shelfcast.features.ray_engine.ArrowRayComputeEngine"
 
 ENTITY_DESCRIPTIONS = {
     "store": "Number of a store",
@@ -41,6 +45,11 @@ def open_store(project: str, database_url: str) -> FeatureStore:
         UserError: The database's sessions are not in UTC.
     """
     _require_utc(database_url)
+    return FeatureStore(config=RepoConfig(**settings(project, database_url)))
+
+
+def settings(project: str, database_url: str) -> dict[str, Any]:
+    """Returns Feast's configuration of a project, as its ``feature_store.yaml`` would hold it."""
     server = conninfo_to_dict(database_url)
     address = {
         "type": "postgres",
@@ -52,19 +61,15 @@ def open_store(project: str, database_url: str) -> FeatureStore:
         # Feast's own default is to require TLS; this is PostgreSQL's.
         "sslmode": server.get("sslmode", "prefer"),
     }
-    return FeatureStore(
-        config=RepoConfig(
-            project=project,
-            provider="local",
-            entity_key_serialization_version=3,
-            registry={"registry_type": "sql", "path": _registry_url(database_url)},
-            offline_store={**address, "db_schema": "feast_offline"},
-            online_store={**address, "db_schema": "feast_online"},
-            batch_engine={"type": "ray.engine"},
-            # By default all rows of the window would be read and written, not the newest of each entity.
-            materialization={"pull_latest_features": True},
-        )
-    )
+    return {
+        "project": project,
+        "provider": "local",
+        "entity_key_serialization_version": 3,
+        "registry": {"registry_type": "sql", "path": _registry_url(database_url)},
+        "offline_store": {**address, "db_schema": "feast_offline"},
+        "online_store": {**address, "type": ONLINE_STORE, "db_schema": "feast_online"},
+        "batch_engine": {"type": BATCH_ENGINE},
+    }
 
 
 def _require_utc(database_url: str) -> None:

@@ -64,7 +64,7 @@ def materialize(store: FeatureStore, window: Window) -> None:
     """Has Feast copy the newest row of each entity in the window to the online store.
 
     Raises:
-        Exception: What the engine failed of. It does not raise all: see ``check_online``.
+        Exception: What the engine failed of.
     """
     midnight = time(tzinfo=UTC)
     store.materialize(datetime.combine(window.start, midnight), datetime.combine(window.end, midnight))
@@ -75,7 +75,7 @@ def check_online(
 ) -> dict[View, int]:
     """Returns how many entities of each view came online.
 
-    Feast's Ray engine logs a failed write and reports success, so the values are counted.
+    Counted in the database, whatever the engine reports: Feast's own logs a failed write and reports success.
 
     Raises:
         RuntimeError: Values are missing online; worth another try.
@@ -96,7 +96,8 @@ def check_online(
         if written != entities[view] * len(columns):
             raise RuntimeError(
                 f"Feast materialized {written} values of {view} in project {project}, but {entities[view]} "
-                f"entities have {len(columns)} features each; its own message is in the log of the Ray worker"
+                f"entities have {len(columns)} features each, although no write failed; run the job again; "
+                "if that does not help, look for another program that writes to these tables"
             )
     return entities
 

@@ -9,23 +9,26 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import ray
+from feast import FeatureStore, RepoConfig
 from feature_samples import Externals, Sales, random_externals, tables_of, week
 from psycopg import sql
 from raw_batches import add_batch
 
 from shelfcast.database import connect
-from shelfcast.features import cluster, feast_repository, materialization
+from shelfcast.features import cluster, feast_repository, materialization, ray_engine
 from shelfcast.features.build import build_features
 from shelfcast.features.definitions import feature_set_version, view_columns
+from shelfcast.features.materialization import Window
 from shelfcast.features.offline_tables import JOIN_KEYS, table_name
 from shelfcast.job import UserError
 
@@ -160,6 +163,7 @@ def test_what_is_online_is_the_newest_offline_row(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "CELLS_PER_TASK", 200)
+    monkeypatch.setattr(ray_engine, "_VALUES_PER_TASK", 200)
     snapshot = add_batch(url, "job_first", tables_of(*small_snapshot()))
     project = "shelfcast_job_first"
     result = run(snapshot, tmp_path / "first")
@@ -188,6 +192,22 @@ def test_a_repeated_run_adds_nothing(url: str, tmp_path: Path) -> None:
     assert again["offlineRows"] == first["offlineRows"]
     assert online_rows(url, project) == online
     assert offline_counts(url, project) == offline
+
+
+@pytest.mark.parametrize("engine", ["local", "ray.engine"])
+def test_feasts_own_engines_write_the_same_by_our_store(url: str, tmp_path: Path, engine: str) -> None:
+    dataset = f"job_{engine.replace('.', '_')}"
+    run(add_batch(url, dataset, tables_of(*small_snapshot())), tmp_path / "run")
+    project = f"shelfcast_{dataset}"
+    online = online_rows(url, project)
+    for view in online:
+        with connect(url) as connection:
+            connection.execute(f"delete from feast_online.{table_name(project, view)}")
+    settings = feast_repository.settings(project, url)
+    settings |= {"batch_engine": {"type": engine}, "materialization": {"pull_latest_features": True}}
+    store = FeatureStore(config=RepoConfig(**settings))
+    materialization.materialize(store, Window(week(0), week(WEEKS - 1)))
+    assert online_rows(url, project) == online
 
 
 def test_new_weeks_and_late_corrections_come_online_and_an_ended_series_stays(
@@ -262,7 +282,7 @@ def test_a_killed_job_keeps_the_watermark_and_the_next_one_puts_all_right(url: s
     assert online_rows(url, project) == online_rows(url, "shelfcast_job_whole")
 
 
-def test_a_write_that_feast_only_logs_fails_the_job(url: str, tmp_path: Path) -> None:
+def test_a_write_that_fails_fails_the_job(url: str, tmp_path: Path) -> None:
     sales, externals = small_snapshot()
     first = add_batch(url, "job_fail", tables_of(sales, externals))
     run(first, tmp_path / "first")
@@ -271,11 +291,33 @@ def test_a_write_that_feast_only_logs_fails_the_job(url: str, tmp_path: Path) ->
             "alter table feast_online.shelfcast_job_fail_store_externals add check (event_ts < '2025-02-27')"
         )
     second = add_batch(url, "job_fail", tables_of({(s, 1, WEEKS): 3.0 for s in (1, 2, 3)}, {}))
-    with pytest.raises(
-        RuntimeError, match=r"0 values of store_externals .* but 3 entities have 9 features each"
-    ):
+    with pytest.raises(psycopg.errors.CheckViolation, match="job_fail_store_externals"):
         run(second, tmp_path / "second")
     assert watermark(url, "shelfcast_job_fail") == (week(WEEKS - 1), first["id"])
+
+
+def test_values_that_did_not_arrive_fail_the_job(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = add_batch(url, "job_lost", tables_of(*small_snapshot()))
+    with monkeypatch.context() as lost:
+        lost.setattr(materialization, "materialize", lambda *_: None)
+        with pytest.raises(
+            RuntimeError, match=r"0 values of sales_history .* but 6 entities have \d+ features"
+        ):
+            run(snapshot, tmp_path / "lost")
+    assert watermark(url, "shelfcast_job_lost") is None
+
+
+def test_a_view_whose_rows_grow_old_is_left_to_feasts_engine(url: str) -> None:
+    store = feast_repository.open_store("shelfcast_job_old", url)
+    stores = next(v for v in feast_repository.feature_views("none", HORIZON) if v.name == "store_attributes")
+    stores.ttl = timedelta(weeks=1)
+    store.apply([*feast_repository.entities().values(), stores])
+    with pytest.raises(
+        NotImplementedError, match="the feature view store_attributes transforms, renames or ages"
+    ):
+        materialization.materialize(store, Window(week(0), week(1)))
 
 
 def test_a_horizon_that_needs_the_future_is_refused(url: str, tmp_path: Path) -> None:
