@@ -50,7 +50,10 @@ export class RayJobs implements JobPlatform {
   async observe(name: string, signal: AbortSignal): Promise<JobObservation> {
     const details = await this.#details(name, signal);
     if (details === null) return { status: 'unknown', message: `Ray at ${this.#address} has no job ${name}` };
-    return { status: details.status.toLowerCase() as JobStatus, message: details.message ?? '' };
+    const status = details.status.toLowerCase() as JobStatus;
+    // Of a job that has not ended Ray says only that it has not.
+    const hasEnded = status !== 'pending' && status !== 'running';
+    return { status, message: hasEnded ? (details.message ?? '') : '' };
   }
 
   async stop(name: string): Promise<void> {

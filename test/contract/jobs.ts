@@ -84,6 +84,7 @@ export function jobPlatformContract(
       const job: JobSpec = { name: newName(), module: tested.modules.sleeps, args: [file] };
       await jobs.ensure(job, signal);
       const pids = await pidsIn(tested, file, 2);
+      expect((await jobs.observe(job.name, signal)).message).toBe('');
       await tested.connect().stop(job.name);
       expect((await jobs.observe(job.name, signal)).status).toBe('stopped');
       expect(pids.filter(tested.isAlive)).toEqual([]);
