@@ -15,6 +15,10 @@ export interface JobFolder {
   path: string;
 }
 
+/** Where a stage of a run has its job's folder. */
+export const jobFolderPath = (artifactsUrl: string, runKey: string, stage: Stage): string =>
+  join(fileURLToPath(artifactsUrl), 'runs', runKey, stage);
+
 /** Makes the folder and writes the spec; a retry writes the same bytes again. */
 export async function openJobFolder(
   artifactsUrl: string,
@@ -22,7 +26,7 @@ export async function openJobFolder(
   stage: Stage,
   spec: object,
 ): Promise<JobFolder> {
-  const path = join(fileURLToPath(artifactsUrl), 'runs', runKey, stage);
+  const path = jobFolderPath(artifactsUrl, runKey, stage);
   await mkdir(path, { recursive: true });
   const temporary = join(path, `.spec.json.${process.pid}`);
   await writeFile(temporary, JSON.stringify(spec, null, 2));

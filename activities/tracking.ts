@@ -7,6 +7,7 @@ import type { EpochMetrics, EvaluateResult, TrainResult } from '../contracts/job
 import type { GateDecision, RegisteredVersion, ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { Mlflow, MlflowMetric, MlflowRun } from '../infra/mlflow.ts';
 import type { Dependencies } from './dependencies.ts';
+import { jobFolderPath } from './job-folder.ts';
 import { currentRunKey } from './run-job.ts';
 import type { TrainRequest } from './train.ts';
 
@@ -65,7 +66,7 @@ export async function uploadQualityReport(
   artifactsUrl: string,
   runKey: string,
 ): Promise<void> {
-  const folder = join(fileURLToPath(artifactsUrl), 'runs', runKey, 'ingest', 'quality');
+  const folder = join(jobFolderPath(artifactsUrl, runKey, 'ingest'), 'quality');
   if (existsSync(folder)) await mlflow.uploadFolder(run.artifactUri, 'quality', folder);
 }
 

@@ -91,23 +91,32 @@ async function installTools(...parts) {
   if (code !== 0) process.exit(code);
 }
 
-/** All tests, or those whose path holds one of the arguments. The last line counts them. */
+/** All tests, or those whose path holds one of the arguments. */
 async function test(patterns) {
-  await installTools('python', 'temporal');
-  const reports = mkdtempSync(join(tmpdir(), 'shelfcast-test-'));
-  try {
-    const isPython = (pattern) => /\.py(::|$)|(^|\/)ml(\/|$)/.test(pattern);
+  const isPython = (pattern) => /\.py(::|$)|(^|\/)ml(\/|$)/.test(pattern);
+  const forPython = patterns.filter(isPython);
+  const forNode = patterns.filter((pattern) => !isPython(pattern));
+  const { passed, failed } = await counted(async (reports) => {
     const counts = [];
-    const forPython = patterns.filter(isPython);
-    const forNode = patterns.filter((pattern) => !isPython(pattern));
     if (patterns.length === 0 || forNode.length > 0)
       counts.push(await vitest(forNode, join(reports, 'vitest.json')));
     if (patterns.length === 0 || forPython.length > 0)
       counts.push(await pytest(forPython, join(reports, 'pytest.xml')));
+    return counts;
+  });
+  return failed > 0 || passed === 0 ? 1 : 0;
+}
+
+/** Runs tests, which are handed a folder for their reports, and prints a last line that counts them. */
+async function counted(runTests) {
+  await installTools('python', 'temporal');
+  const reports = mkdtempSync(join(tmpdir(), 'shelfcast-test-'));
+  try {
+    const counts = await runTests(reports);
     const passed = counts.reduce((sum, count) => sum + count.passed, 0);
     const failed = counts.reduce((sum, count) => sum + count.failed, 0);
     process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
-    return failed > 0 || passed === 0 ? 1 : 0;
+    return { passed, failed };
   } finally {
     rmSync(reports, { recursive: true, force: true });
   }
@@ -116,22 +125,14 @@ async function test(patterns) {
 /** The tests that need a Kubernetes with the operators; with --if-built only where that is there already. */
 async function testCluster(options) {
   const patterns = options.filter((option) => option !== '--if-built');
-  await installTools('python', 'temporal');
-  const reports = mkdtempSync(join(tmpdir(), 'shelfcast-test-'));
-  try {
-    const onCluster = [process.execPath, '--import', 'tsx', join(PROJECT, 'test/cluster/cluster-main.ts')];
-    if (options.includes('--if-built')) onCluster.push('--if-built');
-    const config = ['--config', join(PROJECT, 'test/cluster/vitest.config.ts')];
-    const { passed, failed } = await vitest(
-      [...config, ...patterns],
-      join(reports, 'vitest.json'),
-      onCluster,
-    );
-    process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
-    return failed > 0 ? 1 : 0;
-  } finally {
-    rmSync(reports, { recursive: true, force: true });
-  }
+  const onCluster = [process.execPath, '--import', 'tsx', join(PROJECT, 'test/cluster/cluster-main.ts')];
+  if (options.includes('--if-built')) onCluster.push('--if-built');
+  const config = ['--config', join(PROJECT, 'test/cluster/vitest.config.ts')];
+  // None at all where there can be no cluster.
+  const { failed } = await counted(async (reports) => [
+    await vitest([...config, ...patterns], join(reports, 'vitest.json'), onCluster),
+  ]);
+  return failed > 0 ? 1 : 0;
 }
 
 /** `onCluster` is a command that runs vitest, or says why it does not and succeeds. */

@@ -1,6 +1,7 @@
 /** The parts of a job's pod: what is mounted, what the program finds in its environment, what the pod may do. */
 import { JOB_VARIABLE } from '../../job-command.ts';
 import type { KubernetesConfig } from '../config.ts';
+import { placement } from '../placement.ts';
 import { CONTAINER_SECURITY, POD_SECURITY } from '../pod-security.ts';
 import type { Resources } from '../resources.ts';
 
@@ -37,18 +38,6 @@ export function configuredVolumes({ artifacts, jobs }: KubernetesConfig) {
   };
 }
 
-/** Where it may run, as whom, and what pulls its image; only what is configured. */
-export function placement({ images, jobs }: KubernetesConfig) {
-  return {
-    ...(jobs.serviceAccount === undefined ? {} : { serviceAccountName: jobs.serviceAccount }),
-    ...(images.pullSecrets.length === 0
-      ? {}
-      : { imagePullSecrets: images.pullSecrets.map((name) => ({ name })) }),
-    ...(Object.keys(jobs.nodeSelector).length === 0 ? {} : { nodeSelector: jobs.nodeSelector }),
-    ...(jobs.tolerations.length === 0 ? {} : { tolerations: jobs.tolerations }),
-  };
-}
-
 interface JobContainer {
   name: string;
   /** Absent: an operator's own. */
@@ -64,7 +53,7 @@ export function jobPodSpec(config: KubernetesConfig, container: JobContainer) {
   const { volumes, volumeMounts } = configuredVolumes(config);
   const { name, command, env, resources, sharedMemory } = container;
   return {
-    ...placement(config),
+    ...placement(config, config.jobs),
     automountServiceAccountToken: false,
     // Variables for each Service of the namespace could be taken for this project's own.
     enableServiceLinks: false,

@@ -3,9 +3,10 @@ import { ApplicationFailure } from '@temporalio/common';
 import { ERROR_TYPES } from '../../../contracts/errors.ts';
 import type { JobSpec } from '../../platform.ts';
 import type { KubernetesConfig } from '../config.ts';
-import { jobMetadata, jobPodLabels } from './job-object.ts';
-import { configuredVolumes, jobEnvironment, placement } from './job-pod.ts';
+import { placement } from '../placement.ts';
 import type { Resources } from '../resources.ts';
+import { jobMetadata, jobPodLabels } from './job-object.ts';
+import { configuredVolumes, jobEnvironment } from './job-pod.ts';
 
 /** The names that Trainer looks for: of the replicated job that trains, and of its container. */
 export const NODE = 'node';
@@ -71,7 +72,7 @@ function runtimePatch(config: KubernetesConfig, job: string) {
   const { podSecurityContext } = config;
   const labels = jobPodLabels(job);
   const podSpec = {
-    ...placement(config),
+    ...placement(config, config.jobs),
     ...(Object.keys(podSecurityContext).length === 0 ? {} : { securityContext: podSecurityContext }),
     volumes,
     containers: [{ name: NODE, volumeMounts }],

@@ -6,6 +6,7 @@ import { isAbsolute, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ServedVersion } from '../../platform.ts';
 import type { KubernetesConfig } from '../config.ts';
+import { placement } from '../placement.ts';
 import { POD_SECURITY } from '../pod-security.ts';
 import type { Autoscaling } from './serving-config.ts';
 import { predictorName, SERVICE_LABEL, versionLabels, versionName } from './serving-names.ts';
@@ -91,19 +92,11 @@ export const modelSpec = (served: ServedVersion, config: KubernetesConfig) => ({
   resources: config.serving.resources,
 });
 
-/** Where pods run, as whom, and what pulls their image; only what is configured. */
-export function podOptions({ serving, images }: KubernetesConfig) {
-  return {
-    automountServiceAccountToken: false,
-    enableServiceLinks: false,
-    ...(serving.serviceAccount === undefined ? {} : { serviceAccountName: serving.serviceAccount }),
-    ...(images.pullSecrets.length === 0
-      ? {}
-      : { imagePullSecrets: images.pullSecrets.map((name) => ({ name })) }),
-    ...(Object.keys(serving.nodeSelector).length === 0 ? {} : { nodeSelector: serving.nodeSelector }),
-    ...(serving.tolerations.length === 0 ? {} : { tolerations: serving.tolerations }),
-  };
-}
+export const podOptions = (config: KubernetesConfig) => ({
+  automountServiceAccountToken: false,
+  enableServiceLinks: false,
+  ...placement(config, config.serving),
+});
 
 const environment = ({ modelName, version, modelHash }: ServedVersion, config: KubernetesConfig) => [
   { name: 'MODEL_NAME', value: modelName },
