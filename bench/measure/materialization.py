@@ -19,12 +19,12 @@ from psycopg import sql
 
 from shelfcast.database import connect
 from shelfcast.features import feast_repository, materialization, offline_tables, training_data
-from shelfcast.features.definitions import View, view_columns
+from shelfcast.features.definitions import FeatureSet, View
 from shelfcast.features.materialization import Window
 from shelfcast.ingest.generator import generate
 from shelfcast.job import database_url
 
-HORIZON_WEEKS = 8
+FEATURES = FeatureSet(horizon_weeks=8)
 SOURCE = "bench_source"
 #: By default Feast's engines write every row of the window; told so, only the newest of each entity, as ours.
 STOCK = {"materialization": {"pull_latest_features": True}}
@@ -54,15 +54,14 @@ def write_offline(url: str, inputs: training_data.Inputs) -> None:
     """Fills the offline tables that all writers read."""
     _, last = inputs.weeks
     parts = (
-        training_data.series_rows(inputs, number, HORIZON_WEEKS)
-        for number in range(training_data.SERIES_FILES)
+        training_data.series_rows(inputs, number, FEATURES) for number in range(training_data.SERIES_FILES)
     )
     calendar = training_data.calendar_rows(*inputs.weeks)
     with connect(url) as connection:
         offline_tables.replace(
             connection,
             SOURCE,
-            HORIZON_WEEKS,
+            FEATURES,
             {
                 "sales_history": map(offline_tables.sales_history_rows, parts),
                 "store_externals": [offline_tables.store_external_rows(inputs)],
@@ -79,7 +78,7 @@ def open_store(name: str, url: str, own: dict[str, Any]) -> FeatureStore:
     if own:
         settings["online_store"] = {**settings["online_store"], "type": "postgres"}
     store = FeatureStore(config=RepoConfig(**settings))
-    views = feast_repository.feature_views(SOURCE, HORIZON_WEEKS)
+    views = feast_repository.feature_views(SOURCE, FEATURES)
     store.apply([*feast_repository.entities().values(), *views])
     return store
 
@@ -89,7 +88,7 @@ def measure(name: str, url: str, store: FeatureStore, window: Window) -> list[fl
     # Ray starts processes and they import Feast: once for a pipeline, so not part of the comparison.
     materialization.materialize(store, window)
     with connect(url) as connection:
-        for view in view_columns(HORIZON_WEEKS):
+        for view in FEATURES.view_columns:
             connection.execute(sql.SQL("truncate {}").format(online_table(name, view)))
     return [seconds_of(store, window) for _ in range(2)]
 
@@ -109,7 +108,7 @@ def online_values(url: str, name: str) -> list[tuple[Any, ...]]:
     with connect(url) as connection:
         return [
             row
-            for view in view_columns(HORIZON_WEEKS)
+            for view in FEATURES.view_columns
             for row in connection.execute(sql.SQL(statement).format(online_table(name, view)))
         ]
 

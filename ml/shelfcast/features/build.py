@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from shelfcast import job, snapshot
 from shelfcast.database import connect, lock
 from shelfcast.features import cluster, materialization, offline_tables, training_data
-from shelfcast.features.definitions import View
+from shelfcast.features.definitions import FeatureSet, View
 from shelfcast.features.materialization import Window
 from shelfcast.features.sales_history import check_horizon
 from shelfcast.features.training_data import Inputs
@@ -37,6 +37,7 @@ def build_features(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
         RuntimeError: Feast did not bring everything online.
     """
     check_horizon(spec["horizonWeeks"])
+    features = FeatureSet(spec["horizonWeeks"])
     url, project = job.database_url(), spec["feastProject"]
     with connect(url) as guard:
         # Another job of the project, or the rest of a killed one, would replace tables that are being read.
@@ -45,14 +46,14 @@ def build_features(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
         with connect(url) as connection:
             inputs = read_inputs(connection, spec["snapshot"]["dataset"], spec["snapshot"]["batchId"])
         job.report_progress(directory, f"computing features of {len(inputs.grid.store)} series", fraction=0.1)
-        files = cluster.start_series(inputs, directory, spec["horizonWeeks"])
-        version = training_data.write_shared(directory, inputs, spec["horizonWeeks"])
+        files = cluster.start_series(inputs, directory, features)
+        training_data.write_shared(directory, inputs, features)
         tables = offline_rows(inputs, directory, files)
-        served = serve(url, spec, directory, Window(*inputs.weeks), version, tables)
+        served = serve(url, spec, directory, Window(*inputs.weeks), features, tables)
     series = served.entities["sales_history"]
     job.report_progress(directory, f"{series} series came online, as of {served.window.end}", fraction=1)
     return {
-        "featureSetVersion": version,
+        "featureSetVersion": features.version,
         "trainingDataUri": directory.as_uri(),
         "offlineRows": served.offline_rows["sales_history"],
         "onlineEntities": series,
@@ -81,30 +82,30 @@ def serve(
     spec: dict[str, Any],
     directory: Path,
     weeks: Window,
-    version: str,
+    features: FeatureSet,
     tables: dict[View, Iterable[pa.Table]],
 ) -> Served:
     """Registers the features with Feast, writes its offline tables and materializes what changed online."""
     # Takes seconds to import: here, while Ray computes.
     from shelfcast.features import feast_repository
 
-    project, horizon_weeks, batch = spec["feastProject"], spec["horizonWeeks"], spec["snapshot"]
+    project, batch = spec["feastProject"], spec["snapshot"]
     store = feast_repository.open_store(project, url)
-    changed = feast_repository.register_views(store, horizon_weeks, version)
+    changed = feast_repository.register_views(store, features)
     report = partial(job.report_progress, directory)
     report("writing the offline tables", fraction=0.4)
     created = datetime.now(UTC)
     with connect(url) as connection:
-        offline = offline_tables.replace(connection, project, horizon_weeks, tables, created)
+        offline = offline_tables.replace(connection, project, features, tables, created)
         window = materialization.choose_window(
             connection, project, batch["dataset"], batch["batchId"], weeks, everything=changed
         )
     report(f"materializing the newest features of {window.start} to {window.end} online", fraction=0.6)
     materialization.materialize(store, window)
     with connect(url) as connection:
-        entities = materialization.check_online(connection, project, horizon_weeks, created, window)
+        entities = materialization.check_online(connection, project, features, created, window)
         materialization.move_watermark(connection, project, weeks.end, batch["id"])
-    feast_repository.register_service(store, horizon_weeks, version)
+    feast_repository.register_service(store, features)
     return Served(offline, entities, window)
 
 

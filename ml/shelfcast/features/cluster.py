@@ -9,20 +9,21 @@ from pathlib import Path
 
 import ray
 
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.training_data import SERIES_FILES, Inputs, series_path, series_rows, write_series
 
 #: A worker takes about as long to start as to compute this many weeks of series.
 CELLS_PER_TASK = 250_000
 
 
-def start_series(inputs: Inputs, directory: Path, horizon_weeks: int) -> Iterator[Path]:
+def start_series(inputs: Inputs, directory: Path, features: FeatureSet) -> Iterator[Path]:
     """Starts the computation of all series files; returns their paths, each when it is written."""
     wanted = -(-inputs.grid.sales.size // CELLS_PER_TASK)
     tasks = max(1, min(wanted, SERIES_FILES, int(ray.cluster_resources()["CPU"])))
     shared = ray.put(inputs)
     write = ray.remote(num_returns="streaming")(_write_files)
     parts = [range(first, SERIES_FILES, tasks) for first in range(tasks)]
-    return _paths([(write.remote(shared, part, directory, horizon_weeks), len(part)) for part in parts])
+    return _paths([(write.remote(shared, part, directory, features), len(part)) for part in parts])
 
 
 def _paths(started: list[tuple[Iterator[ray.ObjectRef], int]]) -> Iterator[Path]:
@@ -34,9 +35,9 @@ def _paths(started: list[tuple[Iterator[ray.ObjectRef], int]]) -> Iterator[Path]
         deque(paths, maxlen=0)
 
 
-def _write_files(inputs: Inputs, numbers: range, directory: Path, horizon_weeks: int) -> Iterator[Path]:
+def _write_files(inputs: Inputs, numbers: range, directory: Path, features: FeatureSet) -> Iterator[Path]:
     for number in numbers:
-        write_series(directory, number, series_rows(inputs, number, horizon_weeks))
+        write_series(directory, number, series_rows(inputs, number, features))
         yield series_path(directory, number)
     # This process will materialize too. The import takes seconds: now, while offline tables are written.
     import shelfcast.features.ray_engine  # noqa: F401

@@ -13,6 +13,7 @@ import ast
 import hashlib
 import inspect
 import json
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal, TypedDict
 
@@ -107,34 +108,56 @@ class ModelFeature(TypedDict):
     column: str
 
 
-def sales_history_columns(horizon_weeks: int) -> list[str]:
-    """Returns all columns of ``sales_history`` for a run of that many weeks ahead."""
-    horizons = range(1, horizon_weeks + 1)
-    return [*SALES_HISTORY, *(f"{name}_h{h}" for name in HORIZON_FEATURES for h in horizons)]
+@dataclass(frozen=True)
+class FeatureSet:
+    """The features of a run.
 
+    Attributes:
+        horizon_weeks: Largest number of weeks ahead.
+    """
 
-def view_columns(horizon_weeks: int) -> dict[View, list[str]]:
-    """Returns the feature columns of each view."""
-    return {
-        "sales_history": sales_history_columns(horizon_weeks),
-        "store_externals": list(STORE_EXTERNALS),
-        "store_attributes": list(STORE_ATTRIBUTES),
-        "calendar": list(CALENDAR),
-    }
+    horizon_weeks: int
 
+    @property
+    def view_columns(self) -> dict[View, list[str]]:
+        """The feature columns of each view."""
+        horizons = range(1, self.horizon_weeks + 1)
+        return {
+            "sales_history": [
+                *SALES_HISTORY,
+                *(f"{name}_h{h}" for name in HORIZON_FEATURES for h in horizons),
+            ],
+            "store_externals": list(STORE_EXTERNALS),
+            "store_attributes": list(STORE_ATTRIBUTES),
+            "calendar": list(CALENDAR),
+        }
 
-def model_features() -> list[ModelFeature]:
-    """Returns what a model may use, as ``features.json`` and ``model.json`` list it."""
-    views: dict[View, tuple[str, ...]] = {
-        "store_externals": STORE_EXTERNALS,
-        "store_attributes": STORE_ATTRIBUTES,
-        "calendar": CALENDAR,
-    }
-    return [
-        *(ModelFeature(name=c, view="sales_history", column=c) for c in SALES_HISTORY),
-        *(ModelFeature(name=n, view="sales_history", column=f"{n}_h{{horizon}}") for n in HORIZON_FEATURES),
-        *(ModelFeature(name=c, view=view, column=c) for view, columns in views.items() for c in columns),
-    ]
+    @property
+    def model_features(self) -> list[ModelFeature]:
+        """What a model may use, as ``features.json`` and ``model.json`` list it."""
+        views: dict[View, tuple[str, ...]] = {
+            "store_externals": STORE_EXTERNALS,
+            "store_attributes": STORE_ATTRIBUTES,
+            "calendar": CALENDAR,
+        }
+        return [
+            *(ModelFeature(name=c, view="sales_history", column=c) for c in SALES_HISTORY),
+            *(
+                ModelFeature(name=n, view="sales_history", column=f"{n}_h{{horizon}}")
+                for n in HORIZON_FEATURES
+            ),
+            *(ModelFeature(name=c, view=view, column=c) for view, columns in views.items() for c in columns),
+        ]
+
+    @property
+    def version(self) -> str:
+        """12 hex digits that change with the names or with a formula of any feature."""
+        from shelfcast import calendar
+        from shelfcast.features import sales_history, store_features
+
+        parts = [json.dumps(self.view_columns), json.dumps(self.model_features)]
+        parts += [_formulas(module) for module in (calendar, sales_history, store_features)]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
 def _formulas(module: ModuleType) -> str:
@@ -144,13 +167,3 @@ def _formulas(module: ModuleType) -> str:
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
             node.body = node.body[1:]
     return ast.dump(tree)
-
-
-def feature_set_version(horizon_weeks: int) -> str:
-    """Returns 12 hex digits that change with the names or with a formula of any feature."""
-    from shelfcast import calendar
-    from shelfcast.features import sales_history, store_features
-
-    parts = [json.dumps(view_columns(horizon_weeks)), json.dumps(model_features())]
-    parts += [_formulas(module) for module in (calendar, sales_history, store_features)]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

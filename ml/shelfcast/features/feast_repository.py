@@ -16,7 +16,7 @@ from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source i
 from feast.types import Float64, Int64
 from psycopg.conninfo import conninfo_to_dict
 
-from shelfcast.features.definitions import HORIZON_FEATURES, View, view_columns
+from shelfcast.features.definitions import HORIZON_FEATURES, FeatureSet, View
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
 from shelfcast.job import UserError
 
@@ -104,7 +104,7 @@ def entities() -> dict[str, Entity]:
     }
 
 
-def feature_views(project: str, horizon_weeks: int) -> list[FeatureView]:
+def feature_views(project: str, features: FeatureSet) -> list[FeatureView]:
     """Returns the views of a project.
 
     They have no time to live: the engine measures it against the clock, and would leave out all of a data set
@@ -126,13 +126,13 @@ def feature_views(project: str, horizon_weeks: int) -> list[FeatureView]:
             ttl=timedelta(0),
             description=VIEW_DESCRIPTIONS[view],
             owner=OWNER,
-            tags={"horizon_weeks": str(horizon_weeks)} if view == "sales_history" else {},
+            tags={"horizon_weeks": str(features.horizon_weeks)} if view == "sales_history" else {},
         )
-        for view, columns in view_columns(horizon_weeks).items()
+        for view, columns in features.view_columns.items()
     ]
 
 
-def register_views(store: FeatureStore, horizon_weeks: int, version: str) -> bool:
+def register_views(store: FeatureStore, features: FeatureSet) -> bool:
     """Registers entities and views and makes the online tables, unless this version is in use already.
 
     The service of a version is there only while the views are of that version and its rows are online: other
@@ -143,17 +143,17 @@ def register_views(store: FeatureStore, horizon_weeks: int, version: str) -> boo
         Whether the definitions changed.
     """
     services = [service.name for service in store.list_feature_services()]
-    if services == [service_name(version)]:
+    if services == [service_name(features.version)]:
         return False
     for name in services:
         store.delete_feature_service(name)
-    store.apply([*entities().values(), *feature_views(store.project, horizon_weeks)])
+    store.apply([*entities().values(), *feature_views(store.project, features)])
     return True
 
 
-def register_service(store: FeatureStore, horizon_weeks: int, version: str) -> None:
+def register_service(store: FeatureStore, features: FeatureSet) -> None:
     """Registers the service of a version; see ``register_views``."""
-    service = feature_service(version, feature_views(store.project, horizon_weeks))
+    service = feature_service(features.version, feature_views(store.project, features))
     store.registry.apply_feature_service(service, store.project)
 
 

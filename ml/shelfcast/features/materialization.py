@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
-from shelfcast.features.definitions import View, view_columns
+from shelfcast.features.definitions import FeatureSet, View
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def materialize(store: FeatureStore, window: Window) -> None:
 
 
 def check_online(
-    connection: psycopg.Connection, project: str, horizon_weeks: int, created: datetime, window: Window
+    connection: psycopg.Connection, project: str, features: FeatureSet, created: datetime, window: Window
 ) -> dict[View, int]:
     """Returns how many entities of each view came online.
 
@@ -81,7 +81,7 @@ def check_online(
         RuntimeError: Values are missing online; worth another try.
     """
     entities: dict[View, int] = {}
-    for view, columns in view_columns(horizon_weeks).items():
+    for view, columns in features.view_columns.items():
         entities[view] = _count(
             connection,
             "select count(*) from "

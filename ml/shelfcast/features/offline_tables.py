@@ -11,7 +11,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from shelfcast.database import copy_table
-from shelfcast.features.definitions import STORE_EXTERNALS, View, view_columns
+from shelfcast.features.definitions import STORE_EXTERNALS, FeatureSet, View
 from shelfcast.features.training_data import Inputs, nullable
 
 EVENT, CREATED = "event_timestamp", "created"
@@ -32,7 +32,7 @@ def table_name(project: str, view: View) -> str:
 def replace(
     connection: psycopg.Connection,
     project: str,
-    horizon_weeks: int,
+    features: FeatureSet,
     tables: dict[View, Iterable[pa.Table]],
     created: datetime,
 ) -> dict[View, int]:
@@ -44,7 +44,7 @@ def replace(
     Args:
         connection: Its transaction must be committed before Feast reads the tables.
         project: Feast project.
-        horizon_weeks: Decides the columns of ``sales_history``.
+        features: Decide the columns.
         tables: Join keys, ``event_timestamp`` and the features; columns that the view lacks are left out.
         created: Marks the rows of this replacement, here and online.
 
@@ -52,7 +52,7 @@ def replace(
         Rows by view.
     """
     counts: dict[View, int] = {}
-    for view, columns in view_columns(horizon_weeks).items():
+    for view, columns in features.view_columns.items():
         table = sql.Identifier("feast_offline", table_name(project, view))
         _create(connection, table, view, columns)
         counts[view] = 0
@@ -99,12 +99,14 @@ def calendar_store_rows(calendar: pa.Table, last_week: date) -> pa.Table:
 def _create(connection: psycopg.Connection, table: sql.Identifier, view: View, columns: list[str]) -> None:
     keys = "week text" if view == "calendar" else ", ".join(f"{key} bigint" for key in JOIN_KEYS[view])
     type_ = "bigint" if view == "calendar" else "double precision"
-    features = sql.SQL(", ").join(sql.SQL(f"{{}} {type_}").format(sql.Identifier(name)) for name in columns)
+    definitions = sql.SQL(", ").join(
+        sql.SQL(f"{{}} {type_}").format(sql.Identifier(name)) for name in columns
+    )
     connection.execute(sql.SQL("drop table if exists {}").format(table))
     connection.execute(
         sql.SQL(
             f"create table {{}} ({keys}, {EVENT} timestamptz not null, {CREATED} timestamptz not null, {{}})"
-        ).format(table, features)
+        ).format(table, definitions)
     )
 
 

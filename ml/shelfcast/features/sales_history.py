@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfcast.features.definitions import HORIZON_FEATURES, LAGS, ROLLING_WEEKS, sales_history_columns
+from shelfcast.features.definitions import HORIZON_FEATURES, LAGS, ROLLING_WEEKS, FeatureSet
 from shelfcast.job import UserError
 
 Grid = NDArray[np.float64]
@@ -116,7 +116,7 @@ def aggregate(grid: SalesGrid) -> Aggregates:
     )
 
 
-def sales_history(grid: SalesGrid, aggregates: Aggregates, horizon_weeks: int) -> Columns:
+def sales_history(grid: SalesGrid, aggregates: Aggregates, features: FeatureSet) -> Columns:
     """Returns the columns of ``sales_history``, each [rows], rows ordered by series and origin.
 
     A series has a row at each origin for which it has sales.
@@ -124,15 +124,15 @@ def sales_history(grid: SalesGrid, aggregates: Aggregates, horizon_weeks: int) -
     Raises:
         UserError: The horizon would need sales from after the origin.
     """
-    check_horizon(horizon_weeks)
+    check_horizon(features.horizon_weeks)
     department = np.searchsorted(aggregates.departments, grid.dept)
     store = np.searchsorted(aggregates.stores, grid.store)
     columns = _series_columns(grid.sales)
     columns["share_of_store"] = ratio(columns["rolling_mean_13"], aggregates.store_mean_13[store])
     columns |= _group_columns(aggregates, department, store)
-    columns |= _horizon_columns(grid.sales, aggregates.department_sales, department, horizon_weeks)
+    columns |= _horizon_columns(grid.sales, aggregates.department_sales, department, features.horizon_weeks)
     present = ~np.isnan(grid.sales)
-    return {name: columns[name][present] for name in sales_history_columns(horizon_weeks)}
+    return {name: columns[name][present] for name in features.view_columns["sales_history"]}
 
 
 def check_horizon(horizon_weeks: int) -> None:

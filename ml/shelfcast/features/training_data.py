@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from shelfcast.calendar import WEEK, calendar_features, week_range
-from shelfcast.features.definitions import CALENDAR, feature_set_version, model_features
+from shelfcast.features.definitions import CALENDAR, FeatureSet
 from shelfcast.features.sales_history import (
     Aggregates,
     SalesGrid,
@@ -72,7 +72,7 @@ def prepare(sales: pa.Table, store_weeks: pa.Table, stores: pa.Table) -> Inputs:
 
 
 def write(
-    directory: Path, sales: pa.Table, store_weeks: pa.Table, stores: pa.Table, horizon_weeks: int
+    directory: Path, sales: pa.Table, store_weeks: pa.Table, stores: pa.Table, features: FeatureSet
 ) -> str:
     """Writes the whole folder in this process; needs neither database nor Ray.
 
@@ -81,7 +81,7 @@ def write(
         sales: ``store``, ``dept``, ``week`` (date32), ``weekly_sales`` (US dollars); others are not used.
         store_weeks: ``store``, ``week`` and ``store_externals`` (double, null where unknown).
         stores: ``store``, ``type`` (a letter), ``size`` (square feet).
-        horizon_weeks: Largest number of weeks ahead.
+        features: To be made.
 
     Returns:
         The feature set's version.
@@ -91,21 +91,21 @@ def write(
     """
     inputs = prepare(sales, store_weeks, stores)
     for number in range(SERIES_FILES):
-        write_series(directory, number, series_rows(inputs, number, horizon_weeks))
-    return write_shared(directory, inputs, horizon_weeks)
+        write_series(directory, number, series_rows(inputs, number, features))
+    return write_shared(directory, inputs, features)
 
 
-def series_rows(inputs: Inputs, number: int, horizon_weeks: int) -> pa.Table:
+def series_rows(inputs: Inputs, number: int, features: FeatureSet) -> pa.Table:
     """Returns the rows of one series file."""
     grid = inputs.grid.part(number, SERIES_FILES)
     series, week = np.nonzero(~np.isnan(grid.sales))
     stores = inputs.store_features
     store = np.searchsorted(stores.stores, grid.store)[series]
     columns = {
-        **sales_history(grid, inputs.aggregates, horizon_weeks),
+        **sales_history(grid, inputs.aggregates, features),
         **{name: values[store, week] for name, values in stores.externals.items()},
         **{name: values[store] for name, values in stores.attributes.items()},
-        **targets(grid, horizon_weeks),
+        **targets(grid, features.horizon_weeks),
     }
     return pa.table(
         {
@@ -127,14 +127,16 @@ def series_path(directory: Path, number: int) -> Path:
     return directory / f"series-{number:02}.parquet"
 
 
-def write_shared(directory: Path, inputs: Inputs, horizon_weeks: int) -> str:
+def write_shared(directory: Path, inputs: Inputs, features: FeatureSet) -> str:
     """Writes what is there beside the series files; returns the feature set's version."""
     _write(directory / "calendar.parquet", calendar_rows(*inputs.weeks))
-    version = feature_set_version(horizon_weeks)
-    features = model_features()
-    description = {"featureSetVersion": version, "horizonWeeks": horizon_weeks, "features": features}
+    description = {
+        "featureSetVersion": features.version,
+        "horizonWeeks": features.horizon_weeks,
+        "features": features.model_features,
+    }
     write_json(directory / "features.json", description)
-    return version
+    return features.version
 
 
 def calendar_rows(first: date, last: date) -> pa.Table:

@@ -12,7 +12,7 @@ from evaluate_folders import FEATURES, HORIZONS, WEEK, WEEKS, feature_columns, t
 
 from shelfcast.calendar import calendar_features
 from shelfcast.features import training_data
-from shelfcast.features.definitions import model_features
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.samples import OriginTable, read_origin_table, series_files
 from shelfcast.ingest.generator import generate
 from shelfcast.snapshot import SALES, STORE_WEEKS, STORES
@@ -134,9 +134,9 @@ def test_features_of_one_view_are_enough(tmp_path: Path) -> None:
 
 def test_the_folder_of_the_features_stage_is_read_in_the_order_of_features_json(tmp_path: Path) -> None:
     tables = generate(stores=3, departments=2, weeks=70, seed=1).tables
-    training_data.write(tmp_path, *(tables[of.name] for of in (SALES, STORE_WEEKS, STORES)), horizon_weeks=4)
+    training_data.write(tmp_path, *(tables[of.name] for of in (SALES, STORE_WEEKS, STORES)), FeatureSet(4))
     table = read_origin_table(tmp_path)
-    assert list(table.features) == model_features()
+    assert list(table.features) == FeatureSet(4).model_features
     assert table.horizon_weeks == 4
     rows = pd.concat([pd.read_parquet(file) for file in series_files(tmp_path)], ignore_index=True)
     calendar = pd.read_parquet(tmp_path / "calendar.parquet").set_index("week")
@@ -144,7 +144,7 @@ def test_the_folder_of_the_features_stage_is_read_in_the_order_of_features_json(
     for horizon in (1, 4):
         matrix = table.matrix(numbers, np.full(len(rows), horizon))
         target = rows["origin"] + horizon * WEEK
-        for column, feature in enumerate(model_features()):
+        for column, feature in enumerate(FeatureSet(4).model_features):
             source = calendar.loc[target].reset_index() if feature["view"] == "calendar" else rows
             wanted = source[feature["column"].replace("{horizon}", str(horizon))]
             np.testing.assert_array_equal(matrix[:, column], wanted, err_msg=str(feature))

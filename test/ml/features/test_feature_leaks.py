@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shelfcast.features import sales_history, store_features, training_data
+from shelfcast.features.definitions import FeatureSet
 
 HORIZON = 4
+FEATURES = FeatureSet(HORIZON)
 KEYS = ["store", "dept", "origin"]
 
 
@@ -21,7 +23,7 @@ def features(sales: Sales, externals: Externals, up_to: int) -> pa.Table:
     """Returns keys and features (no targets) of the origins up to a week, in key order."""
     tables = tables_of(sales, externals)
     inputs = training_data.prepare(tables.sales, tables.store_weeks, tables.stores)
-    files = [training_data.series_rows(inputs, n, HORIZON) for n in range(training_data.SERIES_FILES)]
+    files = [training_data.series_rows(inputs, n, FEATURES) for n in range(training_data.SERIES_FILES)]
     rows = pa.concat_tables(files).drop_columns([f"target_h{h}" for h in range(1, HORIZON + 1)])
     early = rows.filter(pc.less_equal(rows["origin"], pa.scalar(week(up_to), pa.date32())))
     return early.sort_by([(key, "ascending") for key in KEYS])

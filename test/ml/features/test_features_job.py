@@ -27,12 +27,13 @@ from raw_batches import add_batch
 from shelfcast.database import connect
 from shelfcast.features import cluster, feast_repository, materialization, ray_engine
 from shelfcast.features.build import build_features
-from shelfcast.features.definitions import feature_set_version, view_columns
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.materialization import Window
 from shelfcast.features.offline_tables import JOIN_KEYS, table_name
 from shelfcast.job import UserError
 
 HORIZON = 2
+FEATURES = FeatureSet(HORIZON)
 WEEKS = 60
 #: The series (3, 2) ends before the others.
 ENDED = (3, 2, 40)
@@ -86,12 +87,12 @@ def query(url: str, statement: str, schema: str, project: str, view: str) -> lis
 def online_rows(url: str, project: str) -> dict[str, list[tuple[Any, ...]]]:
     """Returns all that is online, but for when it was written."""
     statement = "select entity_key, feature_name, value, event_ts from {table} order by 1, 2"
-    return {view: query(url, statement, "feast_online", project, view) for view in view_columns(HORIZON)}
+    return {view: query(url, statement, "feast_online", project, view) for view in FEATURES.view_columns}
 
 
 def offline_counts(url: str, project: str) -> list[Any]:
     statement = "select count(*) from {table}"
-    return [query(url, statement, "feast_offline", project, view) for view in view_columns(HORIZON)]
+    return [query(url, statement, "feast_offline", project, view) for view in FEATURES.view_columns]
 
 
 def watermark(url: str, project: str) -> tuple[date, str] | None:
@@ -105,7 +106,7 @@ def newest_offline(url: str, project: str, view: str) -> dict[tuple[Any, ...], d
     """Returns the newest row of each entity, by its join keys."""
     statement = "select distinct on ({keys}) * from {table} order by {keys}, event_timestamp desc"
     width = len(JOIN_KEYS[view])
-    names = [*JOIN_KEYS[view], "event_timestamp", "created", *view_columns(HORIZON)[view]]
+    names = [*JOIN_KEYS[view], "event_timestamp", "created", *FEATURES.view_columns[view]]
     rows = query(url, statement, "feast_offline", project, view)
     return {row[:width]: dict(zip(names, row, strict=True)) for row in rows}
 
@@ -126,7 +127,7 @@ def entity_key(entity: dict[str, int | str]) -> bytes:
 
 def assert_online_is_the_newest_offline(url: str, project: str, version: str) -> None:
     """Reads every series through Feast's SDK, and compares each value and event time."""
-    newest = {view: newest_offline(url, project, view) for view in view_columns(HORIZON)}
+    newest = {view: newest_offline(url, project, view) for view in FEATURES.view_columns}
     store = feast_repository.open_store(project, url)
     service = store.get_feature_service(feast_repository.service_name(version))
     some_week = next(iter(newest["calendar"]))[0]
@@ -134,10 +135,10 @@ def assert_online_is_the_newest_offline(url: str, project: str, version: str) ->
     keys += [{**keys[0], "week": w} for (w,) in newest["calendar"]]
     answer = store.get_online_features(features=service, entity_rows=keys).to_dict()
     for place, key in enumerate(keys):
-        for view, columns in view_columns(HORIZON).items():
+        for view, columns in FEATURES.view_columns.items():
             row = newest[view][tuple(key[name] for name in JOIN_KEYS[view])]
             assert {c: answer[c][place] for c in columns} == {c: row[c] for c in columns}, (view, key)
-    for view, columns in view_columns(HORIZON).items():
+    for view, columns in FEATURES.view_columns.items():
         stored = query(url, "select distinct entity_key from {table}", "feast_online", project, view)
         entities = [dict(zip(JOIN_KEYS[view], key, strict=True)) for key in newest[view]]
         assert {row[0] for row in stored} == {entity_key(entity) for entity in entities}
@@ -148,7 +149,7 @@ def assert_online_is_the_newest_offline(url: str, project: str, version: str) ->
 
 def assert_offline_is_the_training_data(url: str, project: str, folder: Path) -> None:
     """Compares all rows of ``sales_history``, exactly."""
-    columns = view_columns(HORIZON)["sales_history"]
+    columns = FEATURES.view_columns["sales_history"]
     statement = "select * from {table} order by {keys}, event_timestamp"
     offline = query(url, statement, "feast_offline", project, "sales_history")
     assert len({row[3] for row in offline}) == 1, "all rows are of one replacement"
@@ -168,7 +169,7 @@ def test_what_is_online_is_the_newest_offline_row(
     project = "shelfcast_job_first"
     result = run(snapshot, tmp_path / "first")
     assert result == {
-        "featureSetVersion": feature_set_version(HORIZON),
+        "featureSetVersion": FEATURES.version,
         "trainingDataUri": (tmp_path / "first").as_uri(),
         "offlineRows": len(small_snapshot()[0]),
         "onlineEntities": 6,
@@ -311,7 +312,7 @@ def test_values_that_did_not_arrive_fail_the_job(
 
 def test_a_view_whose_rows_grow_old_is_left_to_feasts_engine(url: str) -> None:
     store = feast_repository.open_store("shelfcast_job_old", url)
-    stores = next(v for v in feast_repository.feature_views("none", HORIZON) if v.name == "store_attributes")
+    stores = next(v for v in feast_repository.feature_views("none", FEATURES) if v.name == "store_attributes")
     stores.ttl = timedelta(weeks=1)
     store.apply([*feast_repository.entities().values(), stores])
     with pytest.raises(

@@ -7,7 +7,7 @@ from feature_samples import Sales, random_externals, random_sales, tables_of, we
 
 from shelfcast.features import sales_history as formulas
 from shelfcast.features import training_data
-from shelfcast.features.definitions import sales_history_columns
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.sales_history import SalesGrid, sales_grid
 from shelfcast.job import UserError
 
@@ -20,7 +20,7 @@ def rows_of(sales: Sales, horizon_weeks: int = HORIZON) -> dict[tuple[int, int, 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         grid = grid_of(sales)
-        columns = formulas.sales_history(grid, formulas.aggregate(grid), horizon_weeks)
+        columns = formulas.sales_history(grid, formulas.aggregate(grid), FeatureSet(horizon_weeks))
     series, column = np.nonzero(~np.isnan(grid.sales))
     first = (grid.weeks[0].item() - week(0)).days // 7
     keys = [
@@ -42,7 +42,7 @@ def test_every_column_is_what_the_definitions_say(seed: int) -> None:
     reference = BruteForce(sales)
     rows = rows_of(sales)
     assert rows.keys() == sales.keys()
-    names = sales_history_columns(HORIZON)
+    names = FeatureSet(HORIZON).view_columns["sales_history"]
     some = rng.permutation(len(sales))[:250]
     keys = [key for number, key in enumerate(sales) if number in set(some.tolist())]
     expected = [reference.features(*key, HORIZON) for key in keys]
@@ -57,7 +57,7 @@ def test_each_column_of_the_view_is_compared_with_a_known_value() -> None:
     rng = np.random.default_rng(3)
     sales = random_sales(rng, series=7, weeks=125, gaps=0.1)
     rows = rows_of(sales)
-    for name in sales_history_columns(HORIZON):
+    for name in FeatureSet(HORIZON).view_columns["sales_history"]:
         assert any(not np.isnan(row[name]) for row in rows.values()), name
 
 

@@ -16,14 +16,12 @@ from shelfcast.features.definitions import (
     CALENDAR,
     STORE_ATTRIBUTES,
     STORE_EXTERNALS,
-    feature_set_version,
-    model_features,
-    sales_history_columns,
-    view_columns,
+    FeatureSet,
 )
 from shelfcast.job import UserError
 
 HORIZON = 3
+FEATURES = FeatureSet(HORIZON)
 WEEKS = 70
 
 
@@ -35,7 +33,7 @@ def tables() -> Tables:
 @pytest.fixture(scope="module")
 def folder(tables: Tables, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("training-data")
-    training_data.write(directory, tables.sales, tables.store_weeks, tables.stores, HORIZON)
+    training_data.write(directory, tables.sales, tables.store_weeks, tables.stores, FEATURES)
     return directory
 
 
@@ -46,7 +44,7 @@ def rows_of(folder: Path) -> pd.DataFrame:
 def test_there_are_sixteen_files_with_the_contract_s_columns(folder: Path) -> None:
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["calendar.parquet", "features.json", *(f"series-{n:02}.parquet" for n in range(16))]
-    doubles = [*sales_history_columns(HORIZON), *STORE_EXTERNALS, *STORE_ATTRIBUTES]
+    doubles = [*FEATURES.view_columns["sales_history"], *STORE_EXTERNALS, *STORE_ATTRIBUTES]
     expected = pa.schema(
         [("store", pa.int64()), ("dept", pa.int64()), ("origin", pa.date32())]
         + [(name, pa.float64()) for name in [*doubles, "target_h1", "target_h2", "target_h3"]]
@@ -116,11 +114,11 @@ def test_the_calendar_reaches_sixty_weeks_beyond_the_snapshot(folder: Path) -> N
 def test_features_json_says_what_a_model_may_use(folder: Path) -> None:
     description = json.loads((folder / "features.json").read_text())
     assert description == {
-        "featureSetVersion": feature_set_version(HORIZON),
+        "featureSetVersion": FEATURES.version,
         "horizonWeeks": HORIZON,
-        "features": model_features(),
+        "features": FEATURES.model_features,
     }
-    views = view_columns(HORIZON)
+    views = FEATURES.view_columns
     for feature in description["features"]:
         for h in range(1, HORIZON + 1):
             assert feature["column"].replace("{horizon}", str(h)) in views[feature["view"]]
@@ -128,23 +126,23 @@ def test_features_json_says_what_a_model_may_use(folder: Path) -> None:
 
 def test_fewer_series_than_files_leave_files_without_rows(tmp_path: Path) -> None:
     tables = tables_of({(1, 1, 0): 5.0, (1, 1, 1): 6.0}, {})
-    training_data.write(tmp_path, tables.sales, tables.store_weeks, tables.stores, 1)
+    training_data.write(tmp_path, tables.sales, tables.store_weeks, tables.stores, FeatureSet(1))
     counts = [pq.read_metadata(tmp_path / f"series-{n:02}.parquet").num_rows for n in range(16)]
     assert counts == [2, *[0] * 15]
     assert rows_of(tmp_path)["temperature"].isna().all()
 
 
 def test_the_version_changes_with_a_formula_and_not_with_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    version = feature_set_version(HORIZON)
-    assert version != feature_set_version(HORIZON + 1)
+    version = FEATURES.version
+    assert version != FeatureSet(HORIZON + 1).version
     assert len(version) == 12
     plain = definitions.inspect.getsource
     monkeypatch.setattr(
         definitions.inspect, "getsource", lambda m: "# a remark\n" + plain(m).replace("Returns", "Gives")
     )
-    assert feature_set_version(HORIZON) == version
+    assert FEATURES.version == version
     monkeypatch.setattr(definitions.inspect, "getsource", lambda m: plain(m).replace("count - 1", "count"))
-    assert feature_set_version(HORIZON) != version
+    assert FEATURES.version != version
 
 
 def test_stores_that_break_a_rule_are_refused() -> None:

@@ -13,13 +13,13 @@ from hypothesis.extra.numpy import arrays
 from torch import Tensor
 from train_example import Example, write_example
 
-from shelfcast.features.definitions import model_features
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.train.data import EpochSampler, read_shard
 from shelfcast.train.fitting import fit_constants, known_ids
 from shelfcast.train.model import GlobalModel
 from shelfcast.train.processes import Processes
 
-FEATURES = model_features()
+FEATURES = FeatureSet(8).model_features
 NAMES = [feature["name"] for feature in FEATURES]
 VALUES = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, -1e5, 1e300, np.nan])
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from shelfcast.features import training_data
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.ingest.generator import generate
 
 STORES, DEPARTMENTS, WEEKS, HORIZON_WEEKS = 5, 4, 90, 4
@@ -42,7 +43,9 @@ def write_example(folder: Path, add_usd_from_week: int = WEEKS, add_usd: float =
     later = weeks >= first + 7 * add_usd_from_week
     changed = sales["weekly_sales"].to_numpy() + np.where(later, add_usd, 0.0)
     sales = sales.set_column(sales.schema.get_field_index("weekly_sales"), "weekly_sales", pa.array(changed))
-    version = training_data.write(folder, sales, tables["store_week"], tables["store"], HORIZON_WEEKS)
+    version = training_data.write(
+        folder, sales, tables["store_week"], tables["store"], FeatureSet(HORIZON_WEEKS)
+    )
     spec = {
         "preset": "global",
         "snapshot": {
