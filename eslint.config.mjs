@@ -32,7 +32,7 @@ const boundary = (folder) => ({
                   message: 'A workflow imports only @temporalio/workflow and contracts; all else is a type.',
                 },
                 {
-                  group: ['**/contracts/pipeline.ts', '**/contracts/jobs.ts', '**/contracts/model.ts'],
+                  group: ['pipeline', 'update', 'jobs', 'model'].map((name) => `**/contracts/${name}.ts`),
                   allowTypeImports: true,
                   message: 'This contract holds zod schemas; inside a workflow import its types only.',
                 },

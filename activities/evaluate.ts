@@ -79,7 +79,10 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
   };
 }
 
-async function findChampion({ mlflow }: Dependencies, modelName: string): Promise<RegisteredVersion | null> {
+export async function findChampion(
+  { mlflow }: Pick<Dependencies, 'mlflow'>,
+  modelName: string,
+): Promise<RegisteredVersion | null> {
   const found = await mlflow.versionByAlias(modelName, 'champion');
   if (found === null) return null;
   const tag = (key: string): string => {

@@ -7,16 +7,24 @@ import { activityJobContext, runJob } from './run-job.ts';
 
 export interface FeaturesActivities {
   /** Computes features of the snapshot, registers them with Feast and materializes the newest online. */
-  buildFeatures: (request: { input: ResolvedPipelineInput; snapshot: Snapshot }) => Promise<FeaturesResult>;
+  buildFeatures: (request: FeaturesRequest) => Promise<FeaturesResult>;
+}
+
+interface FeaturesRequest {
+  input: ResolvedPipelineInput;
+  snapshot: Snapshot;
+  /** Definitions that the features must have; absent when a model will be trained with those that there are. */
+  featureSetVersion?: string | undefined;
 }
 
 export function createFeaturesActivities(deps: Dependencies): FeaturesActivities {
   return {
-    buildFeatures: ({ input, snapshot }) => {
+    buildFeatures: ({ input, snapshot, featureSetVersion }) => {
       const spec: FeaturesSpec = {
         snapshot,
         feastProject: feastProject(input.dataset),
         horizonWeeks: input.horizonWeeks,
+        featureSetVersion,
       };
       return runJob(
         deps,

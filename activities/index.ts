@@ -1,4 +1,4 @@
-/** All activities of the pipeline, as the worker registers them. */
+/** All activities, as the worker registers them. */
 import type { CleanUpActivities } from './clean-up.ts';
 import { createCleanUpActivities } from './clean-up.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -15,6 +15,8 @@ import { createRolloutActivities } from './rollout.ts';
 import { namingServiceErrors } from './service-errors.ts';
 import type { TrainActivities } from './train.ts';
 import { createTrainActivities } from './train.ts';
+import type { UpdateActivities } from './update.ts';
+import { createUpdateActivities } from './update.ts';
 
 export type Activities = IngestActivities &
   FeaturesActivities &
@@ -22,6 +24,7 @@ export type Activities = IngestActivities &
   EvaluateActivities &
   RolloutActivities &
   MonitorActivities &
+  UpdateActivities &
   CleanUpActivities;
 
 export function createActivities(deps: Dependencies): Activities {
@@ -32,6 +35,7 @@ export function createActivities(deps: Dependencies): Activities {
     ...createEvaluateActivities(deps),
     ...createRolloutActivities(deps),
     ...createMonitorActivities(deps),
+    ...createUpdateActivities(deps),
     ...createCleanUpActivities(deps),
   });
 }

@@ -24,6 +24,14 @@ const snapshotSchema = z.object({
 });
 export type Snapshot = z.infer<typeof snapshotSchema>;
 
+interface OwnColumn {
+  name: string;
+  of: 'series_week' | 'store_week' | 'store';
+  /** Of weekly columns: the value of week w is known at the end of week w + this. */
+  knownAfterWeeks?: number;
+  description: string;
+}
+
 export interface IngestSpec {
   dataset: string;
   /** Unique per run: a second job with the same id finds the first one's batch instead of making another. */
@@ -31,13 +39,15 @@ export interface IngestSpec {
   source:
     | { kind: 'generated'; stores: number; departments: number; weeks: number; seed: number }
     | { kind: 'walmart-csv'; path: string }
-    | { kind: 'long'; path: string; encoding: 'utf-8' | 'latin-1' }
+    | { kind: 'long'; path: string; encoding: 'utf-8' | 'latin-1'; columns?: OwnColumn[] | undefined }
     | {
         kind: 'postgres';
         addressVariable: string;
         sales: string;
+        seriesWeeks?: string | undefined;
         storeWeeks?: string | undefined;
         stores?: string | undefined;
+        columns?: OwnColumn[] | undefined;
       };
   maxBadRowShare: number;
   /** Rules of the quality gate that may be broken, by name. */
@@ -83,6 +93,8 @@ export interface FeaturesSpec {
   snapshot: Snapshot;
   feastProject: string;
   horizonWeeks: number;
+  /** The job stops before it touches features when its definitions are of another version. */
+  featureSetVersion?: string | undefined;
 }
 
 export const featuresResultSchema = z.object({

@@ -4,7 +4,7 @@ import type { Stage } from './stages.ts';
 export const TASK_QUEUE = 'shelfcast';
 export const DEFAULT_MODEL_NAME = 'sales-forecast';
 
-/** Search attributes (all Keyword) that each pipeline run carries. */
+/** Search attributes (all Keyword) that each run carries. */
 export const SEARCH_ATTRIBUTES = {
   model: 'ShelfcastModel',
   snapshot: 'ShelfcastSnapshot',
@@ -15,6 +15,9 @@ export const SEARCH_ATTRIBUTES = {
 /** Id of the pipeline run that the CLI and programs start. */
 export const pipelineWorkflowId = (modelName: string): string => `pipeline:${modelName}`;
 
+/** Id of the update of forecasts that the CLI and programs start. */
+export const updateWorkflowId = (modelName: string): string => `update:${modelName}`;
+
 /** Id of the workflow that a running pipeline holds open so that no second one trains the same model. */
 export const modelLockWorkflowId = (modelName: string): string => `model-lock:${modelName}`;
 
@@ -22,10 +25,11 @@ export const scheduleId = (modelName: string): string => `schedule:${modelName}`
 
 /**
  * Key of one execution of a workflow, safe in file names, job names and URLs.
- * The same execution always gives the same key, so a retried activity finds what an earlier attempt made.
+ * The same execution always gives the same key, so a retried activity finds what an earlier attempt made. A run id
+ * begins with its time and ends at random: only its end keeps two runs of one minute apart.
  */
 export const runKey = (workflowId: string, runId: string): string =>
-  `${workflowId.replace(/[^a-zA-Z0-9]+/g, '-').slice(0, 40)}-${runId.slice(0, 8)}`.toLowerCase();
+  `${workflowId.replace(/[^a-zA-Z0-9]+/g, '-').slice(0, 40)}-${runId.slice(-8)}`.toLowerCase();
 
 /** Name of the n-th job (1, 2, ...) that a stage of a run starts. A failed job is never reused: n grows. */
 export const jobName = (key: string, stage: Stage, n: number): string => `${key}-${stage}-${n}`;

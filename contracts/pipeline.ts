@@ -18,15 +18,35 @@ const walmartSource = z.strictObject({
   path: z.string().startsWith('/', 'must be an absolute path'),
 });
 
+const columnName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]{0,39}$/, 'must be at most 40 lower-case letters, digits and underscores');
+
+/** Columns of the user's own (docs/data.md); the ingest job refuses names that mean something else. */
+const ownColumns = z.array(
+  z.discriminatedUnion('of', [
+    z.strictObject({
+      name: columnName,
+      of: z.enum(['series_week', 'store_week']),
+      /** The value of week w is known at the end of week w + this; below 0 it is announced before. */
+      knownAfterWeeks: z.int().min(-52).max(52),
+      description: z.string().min(1),
+    }),
+    z.strictObject({ name: columnName, of: z.literal('store'), description: z.string().min(1) }),
+  ]),
+);
+
 /** docs/data.md describes the layout. */
 const longSource = z.strictObject({
   kind: z.literal('long'),
-  /** Absolute path, or URL, of a folder with sales.csv or sales.parquet. */
+  /** Absolute path, or URL, of a folder with sales.csv or sales.parquet, or of one file of sales. */
   path: z
     .string()
     .regex(/^(\/|https?:\/\/.|s3:\/\/.)/, 'must be an absolute path or an http, https or s3 URL'),
   /** Of CSV; Parquet has none. */
   encoding: z.enum(['utf-8', 'latin-1']).default('utf-8'),
+  /** Counts instead of the folder's columns.json. */
+  columns: ownColumns.optional(),
 });
 
 /** Each query answers with the columns of a file in the long layout. */
@@ -35,8 +55,10 @@ const postgresSource = z.strictObject({
   /** Environment variable of the job with the database's address: the address itself would stay in the run's history. */
   addressVariable: z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of an environment variable'),
   sales: z.string().min(1),
+  seriesWeeks: z.string().min(1).optional(),
   storeWeeks: z.string().min(1).optional(),
   stores: z.string().min(1).optional(),
+  columns: ownColumns.optional(),
 });
 
 const trainOptions = z.strictObject({
@@ -79,7 +101,7 @@ const rolloutOptions = z.strictObject({
   approval: z.enum(['automatic', 'required']).default('automatic'),
 });
 
-const pipelineInputSchema = z.strictObject({
+export const pipelineInputSchema = z.strictObject({
   modelName: z
     .string()
     .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be lower-case letters, digits and dashes')
@@ -117,11 +139,11 @@ const pipelineInputSchema = z.strictObject({
 export function resolvePipelineInput(raw: unknown): { input: ResolvedPipelineInput } | { issues: string[] } {
   const parsed = pipelineInputSchema.safeParse(raw ?? {});
   if (!parsed.success) {
-    return { issues: parsed.error.issues.map((i) => `${i.path.join('.') || 'the input'}: ${i.message}`) };
+    return { issues: sentencesOf(parsed.error) };
   }
   const dataset = parsed.data.dataset ?? defaultDataset(parsed.data.source);
   if (dataset === '') {
-    return { issues: [`dataset: ${UNNAMED[parsed.data.source.kind]}; name it`] };
+    return { issues: [`dataset: ${whyUnnamed(parsed.data.source)}; name it`] };
   }
   if (dataset === GENERATED_DATASET && parsed.data.source.kind !== 'generated') {
     return { issues: [`dataset: "${GENERATED_DATASET}" is the generator's; name another for your own data`] };
@@ -129,19 +151,31 @@ export function resolvePipelineInput(raw: unknown): { input: ResolvedPipelineInp
   return { input: { ...parsed.data, dataset } };
 }
 
+/** One sentence for each wrong value, with its path. */
+export const sentencesOf = (error: z.ZodError): string[] =>
+  error.issues.map((issue) => `${issue.path.join('.') || 'the input'}: ${issue.message}`);
+
 const GENERATED_DATASET = 'generated';
 
-const FOLDER_WITHOUT_NAME = 'cannot be made from the name of the folder in source.path';
-const UNNAMED = {
-  generated: '',
-  'walmart-csv': FOLDER_WITHOUT_NAME,
-  long: FOLDER_WITHOUT_NAME,
-  postgres: 'queries have no name',
-};
+type Source = z.output<typeof pipelineInputSchema>['source'];
 
-function defaultDataset(source: z.output<typeof pipelineInputSchema>['source']): string {
+/** A path or URL of kind `long` that ends so is one file of sales, not a folder. */
+export const SALES_FILE = /\.(csv|parquet)$/i;
+
+function whyUnnamed(source: Source): string {
+  if (source.kind === 'postgres') return 'queries have no name';
+  return isSalesFile(source)
+    ? 'a file of new weeks does not name its data set'
+    : 'cannot be made from the name of the folder in source.path';
+}
+
+function isSalesFile(source: Source): boolean {
+  return source.kind === 'long' && SALES_FILE.test(source.path.replace(/\?.*/, ''));
+}
+
+function defaultDataset(source: Source): string {
   if (source.kind === 'generated') return GENERATED_DATASET;
-  if (source.kind === 'postgres') return '';
+  if (source.kind === 'postgres' || isSalesFile(source)) return '';
   const folder =
     source.path
       .replace(/\?.*/, '')

@@ -50,6 +50,27 @@ create table if not exists raw.store (
   batch_id bigint not null references raw.batch,
   primary key (dataset, store, batch_id)
 );
+-- Columns of the user's own (docs/data.md): what each says, and its values. "of" is series_week, store_week or store.
+create table if not exists raw.declared_column (
+  dataset           text not null,
+  name              text not null,
+  "of"              text not null,
+  known_after_weeks integer,
+  description       text not null,
+  batch_id          bigint not null references raw.batch,
+  primary key (dataset, name, batch_id)
+);
+-- Department 0 is the store as a whole; week 0001-01-01 stands for all weeks, because a key cannot be null.
+create table if not exists raw.extra (
+  dataset  text not null,
+  name     text not null,
+  store    integer not null,
+  dept     integer not null,
+  week     date not null,
+  value    double precision,
+  batch_id bigint not null references raw.batch,
+  primary key (dataset, name, store, dept, week, batch_id)
+);
 
 -- Newest origin week that was materialized online, per Feast project.
 create table if not exists ops.feature_watermark (

@@ -1,23 +1,38 @@
-/** Reads rows of Feast's PostgreSQL online tables: one query per view, however many entities are asked for. */
+/**
+ * Reads Feast's online tables, which have a row an entity (docs/decisions/0019): one query per view, however many
+ * entities are asked for.
+ */
 import pg from 'pg';
 import { RequestError } from './errors.ts';
-import { decodeFeastValue } from './feast-value.ts';
 
 const SECONDS_PER_DAY = 86_400;
 /** A query may take this long before the request is refused; a hung database must not hold requests for ever. */
 const QUERY_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 2_000;
+const UNDEFINED_COLUMN = '42703';
+/** A prepared statement's columns have other types now. */
+const CHANGED_COLUMNS = '0A000';
+
+/** Join keys of N entities of a view. */
+export interface Entities {
+  readonly names: readonly string[];
+  /** A whole number is a bigint in the table, a text a text: the only two kinds in contracts/model.ts's views. */
+  readonly type: 'bigint' | 'text';
+  /** [keys][N]: the values of each key. */
+  readonly values: readonly (readonly (number | string)[])[];
+}
 
 /** Values of some entities and columns of a view, row-major by entity. */
 export interface FeatureBlock {
   readonly names: readonly string[];
-  /** NaN where the value is null or absent; `days` tells which. */
+  /** NaN where the value is unknown or the entity absent; `days` tells which. */
   readonly values: Float64Array;
-  /** Event day (days since 1970-01-01 UTC) of each value; null values have one, absent values have `ABSENT`. */
+  /** Event day (days since 1970-01-01 UTC) of each entity, or `ABSENT`. */
   readonly days: Int32Array;
-  /** 1 where the entity has at least one of the columns. */
-  readonly known: Uint8Array;
 }
+
+/** A text is what no parser makes a number of. */
+type Cell = number | string | null;
 
 export const ABSENT = -2_147_483_648;
 
@@ -29,62 +44,35 @@ export function openPool(databaseUrl: string): pg.Pool {
     query_timeout: QUERY_TIMEOUT_MS,
     keepAlive: true,
     application_name: 'shelfcast-predictor',
+    // By itself PostgreSQL plans anew for each request, which takes longer than the reads.
+    options: '-c plan_cache_mode=force_generic_plan',
   });
   // An idle connection that breaks is replaced at the next request; without a listener it would end the process.
   pool.on('error', () => undefined);
   return pool;
 }
 
-/** Each known entity comes back as one row: frames of int4 column, int4 event day, int4 length, value. */
-const blockQuery = (table: string): string => `
-  select k.i::int as entity,
-    string_agg(
-      int4send(f.j::int)
-        || int4send(floor(extract(epoch from o.event_ts) / ${SECONDS_PER_DAY})::int)
-        || int4send(octet_length(coalesce(o.value, ''::bytea)))
-        || coalesce(o.value, ''::bytea),
-      ''::bytea) as frames
-  from unnest($1::bytea[]) with ordinality as k (entity_key, i)
-  join feast_online.${pg.escapeIdentifier(table)} o on o.entity_key = k.entity_key
-  join unnest($2::text[]) with ordinality as f (name, j) on f.name = o.feature_name
-  group by k.i`;
+const { builtins } = pg.types;
+/** PostgreSQL writes the shortest text that reads as the same number; that of a real is exact for 32 bits only. */
+const numberOf = new Map<number, (text: string) => number>([
+  [builtins.FLOAT8, Number],
+  [builtins.FLOAT4, (text) => Math.fround(Number(text))],
+  [builtins.INT8, Number],
+  [builtins.INT4, Number],
+  [builtins.BOOL, (text) => (text === 't' ? 1 : 0)],
+]);
+const asText = (text: string): string => text;
+const types = { getTypeParser: (oid: number) => numberOf.get(oid) ?? asText };
 
-function numeric(bytes: Buffer, start: number, end: number, table: string, column: string): number {
-  try {
-    const value = decodeFeastValue(bytes, start, end);
-    if (value === null) return NaN;
-    if (typeof value === 'boolean') return value ? 1 : 0;
-    if (typeof value === 'number') return value;
-    throw new TypeError('it is a text, and a model takes numbers');
-  } catch (cause) {
-    throw new RequestError(
-      500,
-      'UNREADABLE_FEATURE',
-      `The value of "${column}" in feast_online."${table}" cannot be used: ${(cause as Error).message}.`,
-      { feature: column },
-      { cause },
-    );
-  }
-}
-
-function fillRow(
-  block: FeatureBlock,
-  entity: number,
-  frames: Buffer,
-  table: string,
-  names: readonly string[],
-): void {
-  const width = names.length;
-  block.known[entity] = 1;
-  for (let at = 0; at < frames.length;) {
-    const column = frames.readInt32BE(at) - 1;
-    const length = frames.readInt32BE(at + 8);
-    const start = at + 12;
-    const cell = entity * width + column;
-    block.days[cell] = frames.readInt32BE(at + 4);
-    block.values[cell] = numeric(frames, start, start + length, table, names[column] ?? '');
-    at = start + length;
-  }
+/** Each known entity comes back as one row: its number from 1, its event day, its values. */
+function blockQuery(table: string, entities: Entities, names: readonly string[]): string {
+  const keys = entities.names.map((name) => pg.escapeIdentifier(name)).join(', ');
+  const arrays = entities.names.map((_name, i) => `$${i + 1}::${entities.type}[]`).join(', ');
+  const columns = names.map((name) => `, o.${pg.escapeIdentifier(name)}`).join('');
+  return `
+    select k.number::int, floor(extract(epoch from o.event_ts) / ${SECONDS_PER_DAY})::int${columns}
+    from unnest(${arrays}) with ordinality as k (${keys}, number)
+    join feast_online.${pg.escapeIdentifier(table)} o using (${keys})`;
 }
 
 /** Tells a database that is away from tables that are not there yet. */
@@ -103,31 +91,100 @@ export function databaseError(cause: unknown, attempt: string): RequestError {
   );
 }
 
-/** @throws RequestError 503 when the database does not answer or has no such table. */
+/** The error names no column in a form that a program can read, so the table's columns are asked for. */
+async function missingColumn(
+  pool: pg.Pool,
+  table: string,
+  wanted: readonly string[],
+): Promise<string | undefined> {
+  const { rows } = await pool.query<{ column_name: string }>(
+    "select column_name from information_schema.columns where table_schema = 'feast_online' and table_name = $1",
+    [table],
+  );
+  const there = new Set(rows.map((row) => row.column_name));
+  return wanted.find((name) => !there.has(name));
+}
+
+/** A connection whose prepared statements no longer fit the tables is replaced. */
+async function run(pool: pg.Pool, query: pg.QueryArrayConfig): Promise<pg.QueryArrayResult<Cell[]>> {
+  const client = await pool.connect();
+  let code: string | undefined;
+  try {
+    return await client.query<Cell[]>(query);
+  } catch (error) {
+    ({ code } = error as { code?: string });
+    if (code !== CHANGED_COLUMNS) throw error;
+  } finally {
+    client.release(code === CHANGED_COLUMNS);
+  }
+  return run(pool, query);
+}
+
+/**
+ * @param statement Names the columns among all that this process asks the table for; PostgreSQL plans them once.
+ * @throws RequestError 503 when the database does not answer or has no such table, 409 when the table lacks a
+ *   column, 500 when a value is no number.
+ */
 export async function readBlock(
   pool: pg.Pool,
   table: string,
-  entityKeys: readonly Buffer[],
+  statement: string,
+  entities: Entities,
   names: readonly string[],
 ): Promise<FeatureBlock> {
-  const cells = entityKeys.length * names.length;
+  const count = entities.values[0]?.length ?? 0;
   const block: FeatureBlock = {
     names,
-    values: new Float64Array(cells).fill(NaN),
-    days: new Int32Array(cells).fill(ABSENT),
-    known: new Uint8Array(entityKeys.length),
+    values: new Float64Array(count * names.length).fill(NaN),
+    days: new Int32Array(count).fill(ABSENT),
   };
-  const result = await pool
-    .query<{ entity: number; frames: Buffer | null }>({
-      name: `block:${table}`,
-      text: blockQuery(table),
-      values: [entityKeys, names],
-    })
-    .catch((cause: unknown) => {
-      throw databaseError(cause, `Reading feast_online."${table}"`);
-    });
-  for (const { entity, frames } of result.rows) {
-    if (frames !== null) fillRow(block, entity - 1, frames, table, names);
-  }
+  const result = await run(pool, {
+    name: statement,
+    text: blockQuery(table, entities, names),
+    values: [...entities.values],
+    rowMode: 'array',
+    types,
+  }).catch(async (cause: unknown) => {
+    throw (cause as { code?: string }).code === UNDEFINED_COLUMN
+      ? await missingError(pool, table, [...entities.names, ...names], cause)
+      : databaseError(cause, `Reading feast_online."${table}"`);
+  });
+  for (const row of result.rows) fillRow(block, row, table);
   return block;
+}
+
+async function missingError(
+  pool: pg.Pool,
+  table: string,
+  wanted: readonly string[],
+  cause: unknown,
+): Promise<RequestError> {
+  const feature = await missingColumn(pool, table, wanted).catch((error: unknown) => {
+    throw databaseError(error, `Reading the columns of feast_online."${table}"`);
+  });
+  return new RequestError(
+    409,
+    'MISSING_FEATURES',
+    `feast_online."${table}" has no column "${feature ?? ''}", which the model needs; materialize the features again.`,
+    { table, feature },
+    { cause },
+  );
+}
+
+function fillRow(block: FeatureBlock, row: readonly Cell[], table: string): void {
+  const [number, day, ...values] = row;
+  const entity = Number(number) - 1;
+  block.days[entity] = Number(day);
+  values.forEach((value, column) => {
+    if (typeof value === 'string') {
+      const name = block.names[column] ?? '';
+      throw new RequestError(
+        500,
+        'UNREADABLE_FEATURE',
+        `The value of "${name}" in feast_online."${table}" cannot be used: it is a text, and a model takes numbers.`,
+        { feature: name },
+      );
+    }
+    if (value !== null) block.values[entity * block.names.length + column] = value;
+  });
 }

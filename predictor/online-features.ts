@@ -1,10 +1,9 @@
 /** Features of series at their newest origin, from Feast's online tables; refuses what is unknown, stale or absent. */
 import type pg from 'pg';
 import type { ModelFeature, ModelManifest } from '../contracts/model.ts';
-import { encodeEntityKey } from './entity-key.ts';
 import { RequestError } from './errors.ts';
 import { ABSENT, databaseError, readBlock } from './feast-tables.ts';
-import type { FeatureBlock } from './feast-tables.ts';
+import type { Entities, FeatureBlock } from './feast-tables.ts';
 
 const MS_PER_DAY = 86_400_000;
 const DAYS_PER_WEEK = 7;
@@ -46,20 +45,23 @@ const facts = ({ instance, store, dept }: SeriesAhead): Record<string, unknown> 
   dept,
 });
 
-/** Distinct entity keys in order of appearance, and each row's number among them. */
-function distinct(
-  ids: readonly (string | number)[],
-  keyOf: (row: number) => Buffer,
-): { keys: Buffer[]; numbers: Int32Array } {
+/** Rows with distinct ids in order of appearance, and each row's number among them. */
+function distinct(ids: readonly (string | number)[]): { firsts: number[]; numbers: Int32Array } {
   const seen = new Map<string | number, number>();
-  const keys: Buffer[] = [];
+  const firsts: number[] = [];
   const numbers = Int32Array.from(ids, (id, row) => {
     const known = seen.get(id);
     if (known !== undefined) return known;
-    seen.set(id, keys.length);
-    return keys.push(keyOf(row)) - 1;
+    seen.set(id, firsts.length);
+    return firsts.push(row) - 1;
   });
-  return { keys, numbers };
+  return { firsts, numbers };
+}
+
+/** Horizons whose columns are read: one or all, so that there are few statements to prepare. */
+interface Asked {
+  name: string;
+  horizons: readonly number[];
 }
 
 /** What one view contributes to the matrix. */
@@ -86,16 +88,11 @@ function plansOf(manifest: ModelManifest): Map<View, ViewPlan> {
   return plans;
 }
 
-async function readView(
-  pool: pg.Pool,
-  plan: ViewPlan,
-  keys: readonly Buffer[],
-  horizons: ReadonlySet<number>,
-): Promise<ViewRead> {
+async function readView(pool: pg.Pool, plan: ViewPlan, entities: Entities, asked: Asked): Promise<ViewRead> {
   const names: string[] = [];
   const numberOf = new Map<string, number>();
   const columns = new Map<number, Int32Array>();
-  for (const horizon of horizons) {
+  for (const horizon of asked.horizons) {
     const numbers = plan.features.map(({ column }) => {
       const name = column.replaceAll('{horizon}', String(horizon));
       const number = numberOf.get(name) ?? names.push(name) - 1;
@@ -104,66 +101,48 @@ async function readView(
     });
     columns.set(horizon, Int32Array.from(numbers));
   }
-  return { plan, columns, block: await readBlock(pool, plan.table, keys, names) };
+  return {
+    plan,
+    columns,
+    block: await readBlock(pool, plan.table, `${plan.view}:${asked.name}`, entities, names),
+  };
 }
 
-/** Copies an entity's values into a row; a column that the entity lacks is an error, a null value is NaN. */
+/** Copies an entity's values into a row; an entity without a row is an error, an unknown value is NaN. */
 function copyRow(
   { plan, block, columns }: ViewRead,
   entity: number,
   row: SeriesAhead,
   into: Float64Array,
 ): void {
+  if (block.days[entity] === ABSENT) {
+    throw new RequestError(
+      409,
+      'MISSING_FEATURES',
+      `${named(row)}: the view ${plan.view} has no row of it, which the model needs; materialize the features again.`,
+      { ...facts(row), view: plan.view },
+    );
+  }
   const numbers = columns.get(row.horizon) ?? new Int32Array();
+  const start = entity * block.names.length;
   plan.features.forEach(({ position }, i) => {
-    const column = numbers[i] ?? 0;
-    const cell = entity * block.names.length + column;
-    if (block.days[cell] === ABSENT) {
-      const name = block.names[column] ?? '';
-      throw new RequestError(
-        409,
-        'MISSING_FEATURES',
-        `${named(row)}: the view ${plan.view} holds no "${name}", which the model needs; materialize the features again.`,
-        { ...facts(row), view: plan.view, feature: name },
-      );
-    }
-    into[position] = block.values[cell] ?? NaN;
+    into[position] = block.values[start + (numbers[i] ?? 0)] ?? NaN;
   });
 }
 
-/** Day of a series' origin: all its columns must be of one day, and that day not too far behind the watermark. */
-function originDay(
-  { block, columns }: ViewRead,
-  entity: number,
-  row: SeriesAhead,
-  watermark: number,
-): number {
-  const days = Array.from(
-    columns.get(row.horizon) ?? [],
-    (column) => block.days[entity * block.names.length + column] ?? ABSENT,
-  );
-  const oldest = Math.min(...days);
-  const newest = Math.max(...days);
-  const details = { ...facts(row), eventDate: isoWeek(oldest), watermark: isoWeek(watermark) };
-  if (watermark - oldest > MAX_AGE_DAYS) {
+/** Day of a series' origin, which must not be too far behind the watermark. */
+function originDay({ block }: ViewRead, entity: number, row: SeriesAhead, watermark: number): number {
+  const day = block.days[entity] ?? ABSENT;
+  if (watermark - day > MAX_AGE_DAYS) {
     throw new RequestError(
       409,
       'STALE_FEATURES',
-      `${named(row)}: its features are of ${isoWeek(oldest)}, more than ${MAX_AGE_DAYS} days before ` +
+      `${named(row)}: its features are of ${isoWeek(day)}, more than ${MAX_AGE_DAYS} days before ` +
         `${isoWeek(watermark)}, the newest materialized week; the series has no recent sales.`,
-      details,
+      { ...facts(row), eventDate: isoWeek(day), watermark: isoWeek(watermark) },
     );
   }
-  if (oldest !== newest) {
-    throw new RequestError(
-      409,
-      'STALE_FEATURES',
-      `${named(row)}: some of its features are of ${isoWeek(oldest)}, others of ${isoWeek(newest)}; ` +
-        'materialize the features again.',
-      details,
-    );
-  }
-  return oldest;
+  return day;
 }
 
 async function readWatermark(pool: pg.Pool, feastProject: string): Promise<number> {
@@ -200,30 +179,45 @@ export function createOnlineFeatures(pool: pg.Pool, manifest: ModelManifest): On
   const rowOf = (matrix: Float64Array, { instance }: SeriesAhead): Float64Array =>
     matrix.subarray(instance * width, (instance + 1) * width);
 
+  const all: Asked = {
+    name: 'all',
+    horizons: Array.from({ length: manifest.horizonWeeks }, (_, i) => i + 1),
+  };
+
+  function askedBy(rows: readonly SeriesAhead[]): Asked {
+    const [first] = rows;
+    if (first === undefined || rows.some(({ horizon }) => horizon !== first.horizon)) return all;
+    return { name: String(first.horizon), horizons: [first.horizon] };
+  }
+
   /** Sales and store features; returns each row's weeks. */
   async function copySeries(
     rows: readonly SeriesAhead[],
-    horizons: ReadonlySet<number>,
+    asked: Asked,
     matrix: Float64Array,
     sales: ViewPlan,
   ): Promise<ForecastWeek[]> {
     const at = (row: number): SeriesAhead => rows[row] as SeriesAhead;
-    const series = distinct(
-      rows.map(({ store, dept }) => `${store}/${dept}`),
-      (row) => encodeEntityKey({ store: at(row).store, dept: at(row).dept }),
-    );
-    const stores = distinct(
-      rows.map(({ store }) => store),
-      (row) => encodeEntityKey({ store: at(row).store }),
-    );
+    const series = distinct(rows.map(({ store, dept }) => `${store}/${dept}`));
+    const seriesEntities: Entities = {
+      names: ['store', 'dept'],
+      type: 'bigint',
+      values: [series.firsts.map((row) => at(row).store), series.firsts.map((row) => at(row).dept)],
+    };
+    const stores = distinct(rows.map(({ store }) => store));
+    const storeEntities: Entities = {
+      names: ['store'],
+      type: 'bigint',
+      values: [stores.firsts.map((row) => at(row).store)],
+    };
     const [watermark, salesRead, ...storeReads] = await Promise.all([
       readWatermark(pool, manifest.feastProject),
-      readView(pool, sales, series.keys, horizons),
-      ...storePlans.map((plan) => readView(pool, plan, stores.keys, horizons)),
+      readView(pool, sales, seriesEntities, asked),
+      ...storePlans.map((plan) => readView(pool, plan, storeEntities, asked)),
     ]);
     return rows.map((row, i): ForecastWeek => {
       const entity = series.numbers[i] ?? 0;
-      if (salesRead.block.known[entity] === 0) {
+      if (salesRead.block.days[entity] === ABSENT) {
         const sentence = `${named(row)} is not a series of the data set "${manifest.dataset}".`;
         throw new RequestError(404, 'UNKNOWN_SERIES', sentence, facts(row));
       }
@@ -236,17 +230,22 @@ export function createOnlineFeatures(pool: pg.Pool, manifest: ModelManifest): On
 
   async function copyCalendar(
     rows: readonly SeriesAhead[],
-    horizons: ReadonlySet<number>,
+    asked: Asked,
     matrix: Float64Array,
     plan: ViewPlan,
     weeks: readonly ForecastWeek[],
   ): Promise<void> {
     const targets = weeks.map(({ targetWeek }) => targetWeek);
-    const { keys, numbers } = distinct(targets, (row) => encodeEntityKey({ week: targets[row] ?? '' }));
-    const read = await readView(pool, plan, keys, horizons);
+    const { firsts, numbers } = distinct(targets);
+    const read = await readView(
+      pool,
+      plan,
+      { names: ['week'], type: 'text', values: [firsts.map((row) => targets[row] ?? '')] },
+      asked,
+    );
     rows.forEach((row, i) => {
       const entity = numbers[i] ?? 0;
-      if (read.block.known[entity] === 0) {
+      if (read.block.days[entity] === ABSENT) {
         const targetWeek = targets[i] ?? '';
         throw new RequestError(
           409,
@@ -261,9 +260,9 @@ export function createOnlineFeatures(pool: pg.Pool, manifest: ModelManifest): On
 
   return {
     async read(rows, matrix) {
-      const horizons = new Set(rows.map(({ horizon }) => horizon));
-      const weeks = await copySeries(rows, horizons, matrix, salesPlan);
-      if (calendarPlan !== undefined) await copyCalendar(rows, horizons, matrix, calendarPlan, weeks);
+      const asked = askedBy(rows);
+      const weeks = await copySeries(rows, asked, matrix, salesPlan);
+      if (calendarPlan !== undefined) await copyCalendar(rows, asked, matrix, calendarPlan, weeks);
       return weeks;
     },
   };

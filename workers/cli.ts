@@ -8,25 +8,28 @@ import { readKubernetesConfig } from '../infra/kubernetes/config.ts';
 import { loadKubeConfig } from '../infra/kubernetes/connection.ts';
 import { examine, exitCodeOf, lineOf } from '../infra/kubernetes/doctor/doctor.ts';
 import { down, refreshEndpoints, up } from '../infra/local/services.ts';
-import type { PipelineHandle, Shelfcast } from './client.ts';
+import type { AnyHandle, Shelfcast } from './client.ts';
 import { connect, PipelineError } from './client.ts';
 import { clusterFile, readLocalConfig } from './config.ts';
 import { print, tell } from './output.ts';
 import type { InputOptions } from './run-input.ts';
-import { inputOf } from './run-input.ts';
-import { followAndReport, printRun, runOnce } from './run-once.ts';
+import { inputOf, updateInputOf } from './run-input.ts';
+import { championDataset, followAndReport, printRun, runOnce } from './run-once.ts';
 import { DEFAULT_CRON } from './schedules.ts';
 
 const program = new Command('shelfcast')
   .description('Weekly demand forecasts: ingest, features, train, evaluate, rollout, monitor')
   .showHelpAfterError();
 
+const withAllow = (command: Command): Command =>
+  command.option(
+    '--allow <rule>',
+    'rule of the quality gate that this load may break on purpose, by its name in docs/data.md; may be repeated',
+    (rule: string, earlier: string[] | undefined) => [...(earlier ?? []), rule],
+  );
 const withInput = (command: Command): Command =>
-  command
-    .option(
-      '--data <folder>',
-      'sales in the Walmart layout: train.csv, features.csv, stores.csv (default: generated)',
-    )
+  withAllow(command)
+    .option('--data <source>', 'sales: a folder, file or URL, see docs/data.md (default: generated)')
     .option('--dataset <name>', "name of the data set (default: the folder's name)")
     .option('--model <name>', `name of the model (default: ${DEFAULT_MODEL_NAME})`)
     .option('--approval', 'wait for `shelfcast approve` before the candidate gets traffic')
@@ -61,6 +64,21 @@ withInput(program.command('run'))
       const run = await shelfcast.startPipeline(input);
       if (options.detach === true) print(run.workflowId);
       else await followAndReport(run);
+    });
+  });
+
+withAllow(program.command('ingest'))
+  .description('add new weeks to the data set of the model in use and renew its forecasts, without training')
+  .argument('<source>', 'sales: a .csv or .parquet file, a folder or a URL, see docs/data.md')
+  .option('--dataset <name>', 'name of the data set (default: that of the model in use)')
+  .option('--model <name>', `name of the model (default: ${DEFAULT_MODEL_NAME})`)
+  .option('--train', 'run the whole pipeline on the data set with the new weeks')
+  .action(async (data: string, { train, ...options }: InputOptions & { train?: boolean }) => {
+    const update = updateInputOf({ ...options, data });
+    await withClient(async (shelfcast) => {
+      if (train !== true) return followAndReport(await shelfcast.startUpdate(update));
+      const dataset = update.dataset ?? (await championDataset(update.modelName ?? DEFAULT_MODEL_NAME));
+      await followAndReport(await shelfcast.startPipeline(inputOf({ ...options, data, dataset })));
     });
   });
 
@@ -136,18 +154,30 @@ withModel(program.command('cancel'))
     }),
   );
 
-const schedule = program.command('schedule').description('run the pipeline every week');
+const schedule = program
+  .command('schedule')
+  .description('run the pipeline, or an update of the forecasts, every week');
 withInput(schedule.command('create'))
   .description('make or change the schedule')
   .option('--cron <expression>', 'when, in UTC', DEFAULT_CRON)
-  .action(({ cron, ...options }: InputOptions & { cron: string }) => {
+  .option(
+    '--update',
+    'renew the forecasts with the new weeks of --data, as `ingest` does, instead of training',
+  )
+  .action(({ cron, update, ...options }: InputOptions & { cron: string; update?: boolean }) => {
+    if (update === true) {
+      const input = updateInputOf(options);
+      return withClient(async ({ schedules }) => {
+        printJson(await schedules.createUpdate(input, cron));
+      });
+    }
     const input = inputOf(options);
     return withClient(async ({ schedules }) => {
       printJson(await schedules.create(input, cron));
     });
   });
 for (const [name, description] of [
-  ['show', 'when it ran and will run'],
+  ['show', 'what it runs, and when it ran and will run'],
   ['trigger', 'run it now'],
   ['pause', 'run it no more until `resume`'],
   ['resume', 'run it again'],
@@ -184,7 +214,7 @@ async function withClient(work: (shelfcast: Shelfcast) => Promise<void>): Promis
   }
 }
 
-function onRunning(model: string, work: (run: PipelineHandle) => Promise<void>): Promise<void> {
+function onRunning(model: string, work: (run: AnyHandle) => Promise<void>): Promise<void> {
   return withClient(async (shelfcast) => {
     const run = await shelfcast.runningPipeline(model);
     if (run === null) throw new PipelineError('NotFound', `no run of ${model} is going on`);

@@ -5,7 +5,8 @@
  *     const run = await shelfcast.startPipeline({ horizonWeeks: 4 });
  *     console.log((await run.result()).verdict);
  */
-import type { WorkflowHandle } from '@temporalio/client';
+import type { WorkflowHandle, WorkflowResultType } from '@temporalio/client';
+import type { Workflow } from '@temporalio/common';
 import {
   Client,
   Connection,
@@ -14,26 +15,42 @@ import {
   WorkflowNotFoundError,
 } from '@temporalio/client';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import { DEFAULT_MODEL_NAME, modelLockWorkflowId, pipelineWorkflowId } from '../contracts/names.ts';
+import {
+  DEFAULT_MODEL_NAME,
+  modelLockWorkflowId,
+  pipelineWorkflowId,
+  updateWorkflowId,
+} from '../contracts/names.ts';
 import type { PipelineInput, PipelineResult } from '../contracts/pipeline.ts';
 import type { PipelineProgress } from '../contracts/progress.ts';
+import type { UpdateInput, UpdateResult } from '../contracts/update.ts';
 import { abortUpdate, approveUpdate, progressQuery } from '../workflows/messages.ts';
 import type { forecastPipeline } from '../workflows/pipeline.ts';
+import type { updateForecasts } from '../workflows/update.ts';
 import type { TemporalConfig } from './config.ts';
 import { readTemporalConfig } from './config.ts';
 import { PipelineError, toPipelineError } from './pipeline-error.ts';
 import type { Schedules } from './schedules.ts';
 import { createSchedules } from './schedules.ts';
 
-export type { PipelineInput, PipelineProgress, PipelineResult };
+export type { PipelineInput, PipelineProgress, PipelineResult, UpdateInput, UpdateResult };
 export { PipelineError };
 
-export interface PipelineHandle {
+export type PipelineHandle = RunHandle<PipelineResult>;
+export type UpdateHandle = RunHandle<UpdateResult>;
+/** Of a run that somebody else may have started. */
+export type AnyHandle = RunHandle<PipelineResult | UpdateResult>;
+
+export interface RunHandle<Result> {
   workflowId: string;
   /** How it stands, and the input it was started with; null when it was not started by this client. */
-  describe: () => Promise<{ status: string; endedAt: Date | null; input: PipelineInput | null }>;
+  describe: () => Promise<{
+    status: string;
+    endedAt: Date | null;
+    input: PipelineInput | UpdateInput | null;
+  }>;
   /** Waits for the end. @throws PipelineError when the run failed, was aborted or cancelled. */
-  result: () => Promise<PipelineResult>;
+  result: () => Promise<Result>;
   progress: () => Promise<PipelineProgress>;
   /** What the activities that are under way report: job and newest line, or why they are tried again. */
   pendingWork: () => Promise<PendingWork[]>;
@@ -60,10 +77,16 @@ export interface Shelfcast {
    * shows when `result()` fails as `ModelBusy`.)
    */
   startPipeline: (input?: PipelineInput, options?: { workflowId?: string }) => Promise<PipelineHandle>;
-  /** A run by its id; the newest of that id. */
+  /**
+   * Starts an update: the weeks of the source are added to the champion's data set, features and forecasts follow,
+   * nothing is trained.
+   * @throws PipelineError as `startPipeline` does
+   */
+  startUpdate: (input: UpdateInput, options?: { workflowId?: string }) => Promise<UpdateHandle>;
+  /** A pipeline run by its id; the newest of that id. */
   pipeline: (workflowId: string) => PipelineHandle;
-  /** The run that holds the model now, whoever started it. */
-  runningPipeline: (modelName?: string) => Promise<PipelineHandle | null>;
+  /** The pipeline or update that holds the model now, whoever started it. */
+  runningPipeline: (modelName?: string) => Promise<AnyHandle | null>;
   schedules: Schedules;
   close: () => Promise<void>;
 }
@@ -83,7 +106,8 @@ export async function connect(config: TemporalConfig = readTemporalConfig()): Pr
   const client = new Client({ connection, namespace });
   return {
     startPipeline: (input = {}, options = {}) => startPipeline(client, taskQueue, input, options),
-    pipeline: (workflowId) => handleOf(client.workflow.getHandle(workflowId)),
+    startUpdate: (input, options = {}) => startUpdate(client, taskQueue, input, options),
+    pipeline: (workflowId) => handleOf(client.workflow.getHandle<typeof forecastPipeline>(workflowId)),
     runningPipeline: (modelName = DEFAULT_MODEL_NAME) => runningPipeline(client, modelName),
     schedules: createSchedules(client, taskQueue),
     close: () => connection.close(),
@@ -98,33 +122,64 @@ async function startPipeline(
 ): Promise<PipelineHandle> {
   const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
   const workflowId = options.workflowId ?? pipelineWorkflowId(modelName);
-  try {
-    const handle = await client.workflow.start<typeof forecastPipeline>('forecastPipeline', {
+  const handle = await unlessRunning(workflowId, () =>
+    client.workflow.start<typeof forecastPipeline>('forecastPipeline', {
       args: [input],
       workflowId,
       taskQueue,
       staticSummary: `Forecasts of ${modelName}`,
       memo: { input },
-    });
-    return handleOf(handle);
+    }),
+  );
+  return handleOf(handle);
+}
+
+async function startUpdate(
+  client: Client,
+  taskQueue: string,
+  input: UpdateInput,
+  options: { workflowId?: string },
+): Promise<UpdateHandle> {
+  const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
+  const workflowId = options.workflowId ?? updateWorkflowId(modelName);
+  const handle = await unlessRunning(workflowId, () =>
+    client.workflow.start<typeof updateForecasts>('updateForecasts', {
+      args: [input],
+      workflowId,
+      taskQueue,
+      staticSummary: `New weeks for ${modelName}`,
+      memo: { input },
+    }),
+  );
+  return handleOf(handle);
+}
+
+async function unlessRunning<T>(workflowId: string, start: () => Promise<T>): Promise<T> {
+  try {
+    return await start();
   } catch (cause) {
     if (!(cause instanceof WorkflowExecutionAlreadyStartedError)) throw cause;
     throw new PipelineError(
       ERROR_TYPES.modelBusy,
-      `the pipeline ${workflowId} is running already: wait until it ends, or abort or cancel it, then start again`,
+      `${workflowId} is running already: wait until it ends, or abort or cancel it, then start again`,
       { cause },
     );
   }
 }
 
-/** By the lock's parent; in the moments before the lock is taken, by the id that `startPipeline` gives. */
-async function runningPipeline(client: Client, modelName: string): Promise<PipelineHandle | null> {
+/** By the lock's parent; in the moments before the lock is taken, by the ids that this client gives. */
+async function runningPipeline(client: Client, modelName: string): Promise<AnyHandle | null> {
   const lock = await describeRunning(client, modelLockWorkflowId(modelName));
   const holder = lock?.parentExecution?.workflowId;
-  const workflowId = holder ?? pipelineWorkflowId(modelName);
-  const running = await describeRunning(client, workflowId);
-  return running === null ? null : handleOf(client.workflow.getHandle(workflowId));
+  const candidates = holder == null ? [pipelineWorkflowId(modelName), updateWorkflowId(modelName)] : [holder];
+  for (const workflowId of candidates) {
+    if ((await describeRunning(client, workflowId)) === null) continue;
+    return handleOf(client.workflow.getHandle<RunWorkflow>(workflowId));
+  }
+  return null;
 }
+
+type RunWorkflow = () => Promise<PipelineResult | UpdateResult>;
 
 async function describeRunning(client: Client, workflowId: string) {
   try {
@@ -136,7 +191,7 @@ async function describeRunning(client: Client, workflowId: string) {
   }
 }
 
-function handleOf(handle: WorkflowHandle<typeof forecastPipeline>): PipelineHandle {
+function handleOf<W extends Workflow>(handle: WorkflowHandle<W>): RunHandle<WorkflowResultType<W>> {
   const { workflowId } = handle;
   const asPipelineError = async <T>(work: Promise<T>): Promise<T> => {
     try {
@@ -160,16 +215,16 @@ function handleOf(handle: WorkflowHandle<typeof forecastPipeline>): PipelineHand
   };
 }
 
-async function describe(handle: WorkflowHandle<typeof forecastPipeline>) {
+async function describe(handle: Pick<WorkflowHandle, 'describe'>) {
   const { status, closeTime, memo } = await handle.describe();
   return {
     status: status.name,
     endedAt: closeTime ?? null,
-    input: (memo?.['input'] as PipelineInput | undefined) ?? null,
+    input: (memo?.['input'] as PipelineInput | UpdateInput | undefined) ?? null,
   };
 }
 
-async function pendingWork(handle: WorkflowHandle<typeof forecastPipeline>): Promise<PendingWork[]> {
+async function pendingWork(handle: Pick<WorkflowHandle, 'describe'>): Promise<PendingWork[]> {
   const { raw } = await handle.describe();
   return (raw.pendingActivities ?? []).map((activity) => {
     const payload = activity.heartbeatDetails?.payloads?.[0];

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isGrpcServiceError } from '@temporalio/client';
 import type { PipelineProgress } from '../contracts/progress.ts';
 import { STAGES } from '../contracts/stages.ts';
-import type { PipelineHandle, PipelineResult } from './client.ts';
+import type { RunHandle } from './client.ts';
 
 const POLL_MS = 500;
 /** A server that restarts is back within seconds; one that is away longer than this needs a person. */
@@ -13,7 +13,7 @@ const OUTAGE_MS = 5 * 60_000;
  * Returns when the run has ended well; the run itself does not depend on being followed.
  * @throws PipelineError as `result` does
  */
-export async function follow(run: PipelineHandle, tell: (line: string) => void): Promise<PipelineResult> {
+export async function follow<T>(run: RunHandle<T>, tell: (line: string) => void): Promise<T> {
   const teller = createTeller(tell);
   let answeredAt = Date.now();
   for (;;) {
@@ -39,7 +39,7 @@ export async function follow(run: PipelineHandle, tell: (line: string) => void):
 }
 
 /** False when the server or the worker did not answer just now. */
-async function look(run: PipelineHandle, teller: ReturnType<typeof createTeller>): Promise<boolean> {
+async function look(run: RunHandle<unknown>, teller: ReturnType<typeof createTeller>): Promise<boolean> {
   try {
     teller.tellProgress(await run.progress());
     for (const { activity, attempt, progress, lastFailure } of await run.pendingWork()) {

@@ -3,8 +3,9 @@ import Table from 'cli-table3';
 import type { Endpoints } from '../contracts/endpoints.ts';
 import type { Forecaster, Metrics } from '../contracts/jobs.ts';
 import { FORECASTERS } from '../contracts/jobs.ts';
-import type { PipelineResult, SampleForecast } from '../contracts/pipeline.ts';
+import type { MonitorResult, PipelineResult, SampleForecast } from '../contracts/pipeline.ts';
 import { STAGES } from '../contracts/stages.ts';
+import type { UpdateResult } from '../contracts/update.ts';
 
 const NAMES: Record<Forecaster, string> = {
   candidate: 'model',
@@ -31,6 +32,33 @@ export function report(result: PipelineResult, endpoints: Endpoints | null): str
     '',
     stageTimes(result),
   ].join('\n');
+}
+
+/** Of new weeks that came without a training. */
+export function updateReport(result: UpdateResult, endpoints: Endpoints | null): string {
+  const { dataset, ingest, monitor } = result;
+  const { snapshot, insertedRows, unchangedRows, badRows } = ingest;
+  const came =
+    insertedRows === 0
+      ? `nothing new: all ${unchangedRows} rows of sales were known`
+      : `${insertedRows} rows of sales came or changed, ${unchangedRows} were known, ${badRows} were bad`;
+  return [
+    `${came}; data set ${dataset}, ${snapshot.firstWeek} to ${snapshot.lastWeek}, snapshot ${snapshot.id}`,
+    '',
+    comparison(monitor),
+    '',
+    `Next week, by version ${monitor.modelVersion}:`,
+    samplesTable(monitor.samples),
+    ...(endpoints === null ? [] : ['', addresses(result, endpoints)]),
+    '',
+    stageTimes(result),
+  ].join('\n');
+}
+
+function comparison({ actualsCompared, wape }: MonitorResult): string {
+  if (actualsCompared === 0) return 'No earlier forecast was of a week that came.';
+  const error = wape === null ? 'all of weeks without sales' : `WAPE ${percent(wape)}`;
+  return `${actualsCompared} earlier forecasts were of weeks that came: ${error}`;
 }
 
 function accuracyTable({ evaluate: { overall, oneWeekAhead }, train }: PipelineResult): string {
@@ -64,7 +92,10 @@ function samplesTable(samples: readonly SampleForecast[]): string {
   return table.toString();
 }
 
-function addresses({ modelName, monitor }: PipelineResult, endpoints: Endpoints): string {
+function addresses(
+  { modelName, monitor }: Pick<PipelineResult, 'modelName' | 'monitor'>,
+  endpoints: Endpoints,
+): string {
   const [sample] = monitor?.samples ?? [];
   const body = `{"instances":[{"store":${sample?.store ?? 1},"dept":${sample?.dept ?? 1},"horizon":1}]}`;
   return [
@@ -77,7 +108,7 @@ function addresses({ modelName, monitor }: PipelineResult, endpoints: Endpoints)
   ].join('\n');
 }
 
-function stageTimes({ stageSeconds }: PipelineResult): string {
+function stageTimes({ stageSeconds }: Pick<PipelineResult, 'stageSeconds'>): string {
   const table = newTable([...STAGES, 'all']);
   const seconds = STAGES.map((stage) => stageSeconds[stage]);
   const all = seconds.reduce<number>((sum, value) => sum + (value ?? 0), 0);

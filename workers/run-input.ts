@@ -1,8 +1,10 @@
-/** From command line options to the pipeline's input. */
+/** From command line options to the input of a pipeline or an update. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PipelineInput } from '../contracts/pipeline.ts';
-import { resolvePipelineInput } from '../contracts/pipeline.ts';
+import { resolvePipelineInput, SALES_FILE } from '../contracts/pipeline.ts';
+import type { UpdateInput } from '../contracts/update.ts';
+import { resolveUpdateInput } from '../contracts/update.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import { userPath } from './config.ts';
 import { PipelineError } from './pipeline-error.ts';
@@ -12,6 +14,8 @@ export interface InputOptions {
   dataset?: string;
   model?: string;
   approval?: boolean;
+  /** Rules of the quality gate. */
+  allow?: string[];
   input?: string;
 }
 
@@ -19,20 +23,48 @@ export interface InputOptions {
  * Options win over what `--input` holds.
  * @throws PipelineError `InvalidInput` with a sentence for each wrong value
  */
-export function inputOf({ data, dataset, model, approval, input }: InputOptions): PipelineInput {
+export function inputOf(options: InputOptions): PipelineInput {
+  const merged = mergedInput(options);
+  const resolved = resolvePipelineInput(merged);
+  if ('input' in resolved) return merged;
+  throw wrongInput(resolved.issues);
+}
+
+/**
+ * The same for an update of forecasts, which needs a source.
+ * @throws PipelineError `InvalidInput` with a sentence for each wrong value
+ */
+export function updateInputOf(options: InputOptions): UpdateInput {
+  const merged = mergedInput(options);
+  if (!('source' in merged))
+    throw wrongInput(['source: an update has no default; say where the new weeks are']);
+  const resolved = resolveUpdateInput(merged);
+  if ('update' in resolved) return merged as UpdateInput;
+  throw wrongInput(resolved.issues);
+}
+
+const wrongInput = (issues: string[]) =>
+  new PipelineError(ERROR_TYPES.invalidInput, `wrong input: ${issues.join('; ')}`);
+
+function mergedInput({
+  data,
+  dataset,
+  model,
+  approval,
+  allow,
+  input,
+}: InputOptions): Record<string, unknown> {
   const base = input === undefined ? {} : readInput(input);
-  const merged = {
+  return {
     ...base,
     ...(model === undefined ? {} : { modelName: model }),
     ...(dataset === undefined ? {} : { dataset }),
     ...(data === undefined ? {} : { source: sourceOf(data) }),
+    ...(allow === undefined ? {} : { allow }),
     ...(approval === true
       ? { rollout: { ...(base['rollout'] as object | undefined), approval: 'required' } }
       : {}),
   };
-  const resolved = resolvePipelineInput(merged);
-  if ('input' in resolved) return merged as PipelineInput;
-  throw new PipelineError(ERROR_TYPES.invalidInput, `wrong input: ${resolved.issues.join('; ')}`);
 }
 
 /** JSON itself, or the path of a file with it. */
@@ -56,23 +88,28 @@ function readInput(input: string): Record<string, unknown> {
   );
 }
 
-/** A folder's files tell its layout (docs/data.md); one without those of either is left for the job to refuse. */
+/**
+ * A folder's files tell its layout (docs/data.md); one without those of either is left for the job to refuse. A file
+ * is one of sales in the long layout.
+ */
 function sourceOf(data: string): PipelineInput['source'] {
   if (/^(https?|s3):\/\//.test(data)) return { kind: 'long', path: data };
-  const path = existingFolder(data);
+  const path = userPath(data);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isFile() === true && SALES_FILE.test(path)) return { kind: 'long', path };
+  if (found?.isDirectory() !== true) {
+    throw new PipelineError(
+      ERROR_TYPES.invalidInput,
+      `${path} is neither a folder nor a file of sales (.csv or .parquet)`,
+    );
+  }
   const hasOneOf = (...names: string[]) => names.some((name) => existsSync(join(path, name)));
   const isLong = hasOneOf('sales.csv', 'sales.parquet');
   if (isLong && hasOneOf('train.csv')) {
     throw new PipelineError(
       ERROR_TYPES.invalidInput,
-      `--data ${data}: ${path} has train.csv of the Walmart layout and sales of the long one; keep one of them`,
+      `${path} has train.csv of the Walmart layout and sales of the long one; keep one of them`,
     );
   }
   return { kind: isLong ? 'long' : 'walmart-csv', path };
-}
-
-function existingFolder(data: string): string {
-  const path = userPath(data);
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return path;
-  throw new PipelineError(ERROR_TYPES.invalidInput, `--data ${data}: there is no folder ${path}`);
 }

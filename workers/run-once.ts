@@ -1,14 +1,17 @@
 /** How the command line starts, goes on with and shows runs. */
+import { findChampion } from '../activities/evaluate.ts';
+import { ERROR_TYPES } from '../contracts/errors.ts';
 import { DEFAULT_MODEL_NAME, pipelineWorkflowId } from '../contracts/names.ts';
 import type { PipelineInput } from '../contracts/pipeline.ts';
+import type { UpdateInput } from '../contracts/update.ts';
 import { refreshEndpoints } from '../infra/local/services.ts';
 import { createMlflow } from '../infra/mlflow.ts';
-import type { PipelineHandle, Shelfcast } from './client.ts';
+import type { AnyHandle, Shelfcast } from './client.ts';
 import { PipelineError } from './client.ts';
 import { readLocalConfig } from './config.ts';
 import { follow } from './follow.ts';
 import { print, tell } from './output.ts';
-import { report } from './report.ts';
+import { report, updateReport } from './report.ts';
 
 const NOT_PROMOTED = 3;
 
@@ -51,6 +54,24 @@ async function isModelInUse(model: string): Promise<boolean> {
   return true;
 }
 
+/**
+ * The data set of the model in use.
+ * @throws PipelineError `InvalidInput` when there is none, or when MLflow's address is not known here
+ */
+export async function championDataset(model: string): Promise<string> {
+  const endpoints = await refreshEndpoints(readLocalConfig());
+  const champion =
+    endpoints === null ? null : await findChampion({ mlflow: createMlflow(endpoints.mlflow) }, model);
+  if (champion === null) {
+    throw new PipelineError(
+      ERROR_TYPES.invalidInput,
+      `no version of ${model} is in use here, so nothing says which data set is meant: name it with --dataset`,
+    );
+  }
+  tell(`data set ${champion.dataset}, that of version ${champion.version} of ${model}`);
+  return champion.dataset;
+}
+
 async function lastRun(shelfcast: Shelfcast, model: string) {
   const run = shelfcast.pipeline(pipelineWorkflowId(model));
   try {
@@ -61,16 +82,21 @@ async function lastRun(shelfcast: Shelfcast, model: string) {
   }
 }
 
-const isSame = (a: PipelineInput | null, b: PipelineInput): boolean =>
+const isSame = (a: PipelineInput | UpdateInput | null, b: PipelineInput): boolean =>
   JSON.stringify(a) === JSON.stringify(b);
 
-export async function followAndReport(run: PipelineHandle): Promise<void> {
+export async function followAndReport(run: AnyHandle): Promise<void> {
   process.once('SIGINT', () => {
     process.stderr.write(`\nthe run ${run.workflowId} goes on; \`npx shelfcast watch\` follows it\n`);
     process.exit(130);
   });
   const result = await follow(run, tell);
-  print(`\n${report(result, await refreshEndpoints(readLocalConfig()))}`);
+  const endpoints = await refreshEndpoints(readLocalConfig());
+  if (!('verdict' in result)) {
+    print(`\n${updateReport(result, endpoints)}`);
+    return;
+  }
+  print(`\n${report(result, endpoints)}`);
   if (result.verdict !== 'promoted') process.exitCode = NOT_PROMOTED;
 }
 

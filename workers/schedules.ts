@@ -1,10 +1,12 @@
-/** The weekly pipeline: one schedule a model. */
-import type { Client, ScheduleDescription } from '@temporalio/client';
+/** The weekly pipeline, or the weekly update of forecasts: one schedule a model. */
+import type { Client, ScheduleDescription, ScheduleOptions } from '@temporalio/client';
 import { ScheduleAlreadyRunning, ScheduleNotFoundError, ScheduleOverlapPolicy } from '@temporalio/client';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import { DEFAULT_MODEL_NAME, pipelineWorkflowId, scheduleId } from '../contracts/names.ts';
+import { DEFAULT_MODEL_NAME, pipelineWorkflowId, scheduleId, updateWorkflowId } from '../contracts/names.ts';
 import type { PipelineInput } from '../contracts/pipeline.ts';
+import type { UpdateInput } from '../contracts/update.ts';
 import type { forecastPipeline } from '../workflows/pipeline.ts';
+import type { updateForecasts } from '../workflows/update.ts';
 import { PipelineError } from './pipeline-error.ts';
 
 /** Mondays, when the week that ended on Friday or Sunday has been booked. */
@@ -12,6 +14,8 @@ export const DEFAULT_CRON = '0 6 * * 1';
 
 export interface ScheduleState {
   id: string;
+  /** Workflow that it starts: `forecastPipeline` trains, `updateForecasts` does not. */
+  runs: string;
   paused: boolean;
   note: string | null;
   nextRuns: string[];
@@ -33,20 +37,41 @@ export function createSchedules(client: Client, taskQueue: string) {
     }
   }
   const handle = (id: string) => client.schedule.getHandle(id);
+  async function put(modelName: string, cron: string, action: Action): Promise<ScheduleState> {
+    const id = scheduleId(modelName);
+    const options = scheduleOptions(cron, action);
+    try {
+      await client.schedule.create({ scheduleId: id, ...options });
+    } catch (error) {
+      if (!(error instanceof ScheduleAlreadyRunning)) throw asInputError(error, cron);
+      await handle(id).update((previous) => ({ ...options, state: previous.state }));
+    }
+    return stateOf(await handle(id).describe());
+  }
 
   return {
-    /** Runs the pipeline at these times (UTC). A schedule that exists is changed to them. */
-    async create(input: PipelineInput = {}, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
+    /** Runs the pipeline at these times (UTC). A schedule that exists is changed to this. */
+    create(input: PipelineInput = {}, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
       const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
-      const id = scheduleId(modelName);
-      const options = scheduleOptions(modelName, input, cron, taskQueue);
-      try {
-        await client.schedule.create({ scheduleId: id, ...options });
-      } catch (error) {
-        if (!(error instanceof ScheduleAlreadyRunning)) throw asInputError(error, cron);
-        await handle(id).update((previous) => ({ ...options, state: previous.state }));
-      }
-      return stateOf(await handle(id).describe());
+      return put(modelName, cron, {
+        type: 'startWorkflow',
+        workflowType: 'forecastPipeline',
+        args: [input] satisfies Parameters<typeof forecastPipeline>,
+        // Temporal appends the time, so that each run has its own id; the model's lock keeps them apart.
+        workflowId: pipelineWorkflowId(modelName),
+        taskQueue,
+      });
+    },
+    /** Updates the forecasts at these times (UTC), without training. A schedule that exists is changed to this. */
+    createUpdate(input: UpdateInput, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
+      const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
+      return put(modelName, cron, {
+        type: 'startWorkflow',
+        workflowType: 'updateForecasts',
+        args: [input] satisfies Parameters<typeof updateForecasts>,
+        workflowId: updateWorkflowId(modelName),
+        taskQueue,
+      });
     },
     show: (modelName = DEFAULT_MODEL_NAME) =>
       on(modelName, async (id) => stateOf(await handle(id).describe())),
@@ -59,21 +84,16 @@ export function createSchedules(client: Client, taskQueue: string) {
   };
 }
 
-function scheduleOptions(modelName: string, input: PipelineInput, cron: string, taskQueue: string) {
+type Action = ScheduleOptions['action'];
+
+function scheduleOptions(cron: string, action: Action) {
   return {
     spec: {
       cronExpressions: [cron],
       // Many models on one platform should not all begin in the same second.
       jitter: '1 minute' as const,
     },
-    action: {
-      type: 'startWorkflow' as const,
-      workflowType: 'forecastPipeline' as const,
-      args: [input] as Parameters<typeof forecastPipeline>,
-      // Temporal appends the time, so that each run has its own id; the model's lock keeps them apart.
-      workflowId: pipelineWorkflowId(modelName),
-      taskQueue,
-    },
+    action,
     policies: {
       overlap: ScheduleOverlapPolicy.SKIP,
       // The default, a year, would run every week missed by a machine that was off.
@@ -92,9 +112,10 @@ function asInputError(error: unknown, cron: string): unknown {
   );
 }
 
-function stateOf({ scheduleId: id, state, info }: ScheduleDescription): ScheduleState {
+function stateOf({ scheduleId: id, action, state, info }: ScheduleDescription): ScheduleState {
   return {
     id,
+    runs: action.workflowType,
     paused: state.paused,
     note: state.note ?? null,
     nextRuns: info.nextActionTimes.slice(0, 3).map((time) => time.toISOString()),

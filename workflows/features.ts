@@ -10,13 +10,18 @@ const { buildFeatures } = proxyActivities<FeaturesActivities>({
   summary: 'Computes, registers and materializes features',
 });
 
-/** Leak-free features of the snapshot, for training and online. */
+/**
+ * Leak-free features of the snapshot, for training and online.
+ *
+ * @param featureSetVersion definitions that a model in use was trained with; with others nothing is touched
+ */
 export async function features(
   say: Say,
   input: ResolvedPipelineInput,
   { snapshot }: IngestResult,
+  featureSetVersion?: string,
 ): Promise<FeaturesResult> {
-  const built = await endingItsJob('features', () => buildFeatures({ input, snapshot }));
+  const built = await endingItsJob('features', () => buildFeatures({ input, snapshot, featureSetVersion }));
   say(
     `${built.offlineRows} rows offline, ${built.onlineEntities} entities online ` +
       `(${built.windowStart} to ${built.windowEnd})`,

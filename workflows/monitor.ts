@@ -1,9 +1,7 @@
 import { proxyActivities } from '@temporalio/workflow';
 import type { MonitorActivities } from '../activities/monitor.ts';
 import type { IngestResult } from '../contracts/jobs.ts';
-import type { MonitorResult, ResolvedPipelineInput } from '../contracts/pipeline.ts';
-import type { Verdict } from '../contracts/stages.ts';
-import type { Evaluated } from './evaluate.ts';
+import type { MonitorResult, RegisteredVersion, ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { Say } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
 
@@ -20,14 +18,8 @@ export async function monitor(
   say: Say,
   input: ResolvedPipelineInput,
   { snapshot }: IngestResult,
-  { candidate, champion: before }: Evaluated,
-  verdict: Verdict,
-): Promise<MonitorResult | null> {
-  const champion = verdict === 'promoted' ? candidate : before;
-  if (champion?.dataset !== input.dataset) {
-    say(`no champion of the data set ${input.dataset} is deployed: nothing to record`);
-    return null;
-  }
+  champion: RegisteredVersion,
+): Promise<MonitorResult> {
   const request = { champion, snapshot, horizonWeeks: input.horizonWeeks };
   const compared = await compareWithActuals(request);
   const recorded = await recordForecasts(request);

@@ -27,9 +27,12 @@ export async function forecastPipeline(rawInput?: PipelineInput): Promise<Pipeli
         ? run.skip('rollout', 'the gate decided against the candidate')
         : await run.stage('rollout', (say) => rollout(say, run, input, evaluated));
       const verdict = rolledOut?.verdict ?? 'rejected';
-      const monitored = await run.stage('monitor', (say) =>
-        monitor(say, input, ingested, evaluated, verdict),
-      );
+      const champion = verdict === 'promoted' ? evaluated.candidate : evaluated.champion;
+      const monitored = await run.stage('monitor', (say) => {
+        if (champion?.dataset === input.dataset) return monitor(say, input, ingested, champion);
+        say(`no champion of the data set ${input.dataset} is deployed: nothing to record`);
+        return Promise.resolve(null);
+      });
 
       run.describe({ verdict });
       return {

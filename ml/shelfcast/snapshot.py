@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import date
+from typing import Literal
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import sql
 from pyarrow import csv
 
@@ -67,7 +70,64 @@ STORES = RawTable(
     "store", ("store",), pa.schema([_STORE, _field("type", pa.string()), _field("size", pa.float64())])
 )
 
-RAW_TABLES = (SALES, STORE_WEEKS, STORES)
+#: What a declared column has a value for: a store's department's week, a store's week, or a store.
+ColumnOf = Literal["series_week", "store_week", "store"]
+
+DECLARED_COLUMNS = RawTable(
+    "declared_column",
+    ("name",),
+    pa.schema(
+        [
+            _field("name", pa.string()),
+            _field("of", pa.string()),
+            pa.field("known_after_weeks", pa.int64()),
+            _field("description", pa.string()),
+        ]
+    ),
+)
+
+#: Values of declared columns that have no place in another table. A key cannot be null: department
+#: ``STORE_AS_A_WHOLE`` and week ``ALL_WEEKS`` stand for what a column does not tell apart.
+EXTRAS = RawTable(
+    "extra",
+    ("name", "store", "dept", "week"),
+    pa.schema(
+        [
+            _field("name", pa.string()),
+            _STORE,
+            _field("dept", pa.int64()),
+            _WEEK,
+            pa.field("value", pa.float64()),
+        ]
+    ),
+)
+STORE_AS_A_WHOLE = 0
+ALL_WEEKS = date(1, 1, 1)
+
+RAW_TABLES = (SALES, STORE_WEEKS, STORES, DECLARED_COLUMNS, EXTRAS)
+
+
+@dataclass(frozen=True)
+class DeclaredColumn:
+    """A column of the user's own data, or an external that is known at another time than usual.
+
+    Attributes:
+        name: Its name in the files, and of its features.
+        of: What it has a value for.
+        known_after_weeks: The value of week w is known at the end of week w + ``known_after_weeks``; below
+            zero, it is announced so many weeks before. None for a column of stores, which is always known.
+        description: What it says, for people.
+    """
+
+    name: str
+    of: ColumnOf
+    known_after_weeks: int | None
+    description: str
+
+
+def empty_tables() -> dict[str, pa.Table]:
+    """Returns all raw tables by name, without rows."""
+    return {raw.name: raw.schema.empty_table() for raw in RAW_TABLES}
 
 
 def read_sales(connection: psycopg.Connection, dataset: str, batch_id: int) -> pa.Table:
@@ -83,6 +143,29 @@ def read_store_weeks(connection: psycopg.Connection, dataset: str, batch_id: int
 def read_stores(connection: psycopg.Connection, dataset: str, batch_id: int) -> pa.Table:
     """Returns store (int64), type (string), size (double, square feet)."""
     return read_table(connection, STORES, dataset, batch_id)
+
+
+def read_columns(connection: psycopg.Connection, dataset: str, batch_id: int) -> list[DeclaredColumn]:
+    """Returns the columns that the data set declares beside or instead of the usual ones, by name."""
+    return declared_columns(read_table(connection, DECLARED_COLUMNS, dataset, batch_id))
+
+
+def declared_columns(rows: pa.Table) -> list[DeclaredColumn]:
+    """Returns the rows of ``DECLARED_COLUMNS``."""
+    return [DeclaredColumn(**row) for row in rows.to_pylist()]
+
+
+def read_extras(connection: psycopg.Connection, dataset: str, batch_id: int) -> pa.Table:
+    """Returns name (string), store, dept (int64), week (date32), value (double, null where unknown).
+
+    dept is 0 where the column is of the store as a whole, week is null where it is of all weeks. Externals
+    are in ``read_store_weeks``, declared or not.
+    """
+    rows = read_table(connection, EXTRAS, dataset, batch_id)
+    week = rows["week"]
+    position = rows.schema.get_field_index("week")
+    nullable = pc.if_else(pc.equal(week, pa.scalar(ALL_WEEKS)), pa.scalar(None, pa.date32()), week)
+    return rows.set_column(position, "week", nullable).combine_chunks()
 
 
 def read_table(connection: psycopg.Connection, table: RawTable, dataset: str, batch_id: int) -> pa.Table:
@@ -124,10 +207,13 @@ def content_hash(tables: dict[str, pa.Table]) -> str:
     ``<table>.<column> <rows>`` and a line feed in UTF-8; for a nullable column one byte a row, 1 where it has
     a value; then the values of all rows, little-endian: int64, days since 1970-01-01 as int32, IEEE 754
     double, bool as one byte, text as its UTF-8 bytes before a zero byte. A null counts as the value zero.
+    Declared columns and extras without rows are left out: data sets are older than these tables.
     """
     digest = hashlib.sha256()
     for table in RAW_TABLES:
         rows = tables[table.name]
+        if table in (DECLARED_COLUMNS, EXTRAS) and len(rows) == 0:
+            continue
         for field in table.schema:
             column = rows.column(field.name)
             digest.update(f"{table.name}.{field.name} {len(rows)}\n".encode())

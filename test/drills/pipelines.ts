@@ -8,7 +8,8 @@ import { expect } from 'vitest';
 import type { JobProgress } from '../../contracts/jobs.ts';
 import type { PipelineInput, PipelineResult } from '../../contracts/pipeline.ts';
 import type { Stage } from '../../contracts/stages.ts';
-import type { PipelineHandle, Shelfcast } from '../../workers/client.ts';
+import type { UpdateInput, UpdateResult } from '../../contracts/update.ts';
+import type { AnyHandle, RunHandle, Shelfcast } from '../../workers/client.ts';
 import { connect } from '../../workers/client.ts';
 import type { TemporalConfig } from '../../workers/config.ts';
 
@@ -32,6 +33,7 @@ export const SMALL = {
 export interface Pipelines {
   shelfcast: Shelfcast;
   start: (name: string, input?: PipelineInput) => Promise<Run>;
+  startUpdate: (name: string, input: UpdateInput) => Promise<Run<UpdateResult>>;
   query: <T extends pg.QueryResultRow>(text: string, values?: unknown[]) => Promise<T[]>;
   /** MLflow runs of a pipeline run. */
   mlflowRuns: (key: string) => Promise<{ id: string; status: string }[]>;
@@ -44,12 +46,12 @@ export interface Pipelines {
   close: () => Promise<void>;
 }
 
-export interface Run {
-  handle: PipelineHandle;
+export interface Run<Result = PipelineResult> {
+  handle: RunHandle<Result>;
   /** Waits until the stage's job has reported a line that `matches`. */
   whenJobSays: (stage: Stage, matches: (line: JobProgress) => boolean) => Promise<JobProgress>;
   whenStage: (stage: Stage, status?: 'running' | 'done') => Promise<void>;
-  result: () => Promise<PipelineResult>;
+  result: () => Promise<Result>;
   /** Key of the run in folders, jobs and MLflow. */
   key: () => string;
 }
@@ -65,7 +67,7 @@ interface Addresses {
 export async function connectPipelines(addresses: Addresses): Promise<Pipelines> {
   const shelfcast = await connect(addresses.temporal);
   const runsFolder = join(addresses.artifactsFolder, 'runs');
-  const started: PipelineHandle[] = [];
+  const started: AnyHandle[] = [];
   return {
     shelfcast,
     query: async <T extends pg.QueryResultRow>(text: string, values: unknown[] = []) => {
@@ -79,6 +81,11 @@ export async function connectPipelines(addresses: Addresses): Promise<Pipelines>
     },
     async start(workflowId, input = {}) {
       const handle = await shelfcast.startPipeline({ ...SMALL, ...input }, { workflowId });
+      started.push(handle);
+      return runOf(runsFolder, handle);
+    },
+    async startUpdate(workflowId, input) {
+      const handle = await shelfcast.startUpdate(input, { workflowId });
       started.push(handle);
       return runOf(runsFolder, handle);
     },
@@ -134,7 +141,7 @@ function mlflowLooks(url: string): Pick<Pipelines, 'mlflowRuns' | 'versions' | '
   };
 }
 
-function runOf(runsFolder: string, handle: PipelineHandle): Run {
+function runOf<T>(runsFolder: string, handle: RunHandle<T>): Run<T> {
   const key = (): string => {
     const prefix = `${handle.workflowId}-`;
     const found = existsSync(runsFolder) ? readdirSync(runsFolder).filter((f) => f.startsWith(prefix)) : [];
@@ -163,7 +170,7 @@ function runOf(runsFolder: string, handle: PipelineHandle): Run {
 /** Fails at once when the run does, so that its own sentence is what the test shows. */
 async function eventually<T>(
   what: string,
-  handle: PipelineHandle,
+  handle: RunHandle<unknown>,
   look: () => Promise<T | null>,
 ): Promise<T> {
   let failure: unknown = null;

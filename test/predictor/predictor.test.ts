@@ -112,18 +112,23 @@ describe('features from Feast', () => {
 
   it.each([
     ['null and no value at all', { store: 1, dept: 5, horizon: 2 }, { lag_1: null, last_year: null }],
-    ['NaN and a negative int32', { store: 1, dept: 6, horizon: 1 }, { lag_1: null, rolling_mean_4: -40 }],
     [
-      'the smallest double, and true',
-      { store: 1, dept: 7, horizon: 1 },
-      { lag_1: 5e-324, rolling_mean_4: 1 },
+      'NaN, and a single to its last bit',
+      { store: 1, dept: 6, horizon: 1 },
+      { lag_1: null, rolling_mean_4: Math.fround(0.1) },
     ],
+    [
+      'the smallest double, and a large whole number',
+      { store: 1, dept: 7, horizon: 1 },
+      { lag_1: 5e-324, last_year: -(2 ** 53) },
+    ],
+    ['a double to its last bit', { store: 1, dept: 8, horizon: 1 }, { lag_1: 0.1 + 0.2 }],
     [
       'negative entities',
       { store: -5, dept: -7, horizon: 1 },
       { lag_1: -5007, rolling_mean_4: -3.5, temperature: -12.5 },
     ],
-  ])('decodes %s', async (_name, asked, features) => {
+  ])('reads %s', async (_name, asked, features) => {
     const { body } = await ask([asked], '?explain=features');
     const [prediction] = body.predictions ?? [];
     expect(prediction?.features).toMatchObject(features);
@@ -176,11 +181,8 @@ describe('refusals', () => {
   });
 
   it.each([
-    [409, 'STALE_FEATURES', 'others of 2012-01-27', { store: 1, dept: 12, horizon: 1 }],
-    [409, 'MISSING_FEATURES', '"rolling_mean_4"', { store: 1, dept: 11, horizon: 1 }],
-    [409, 'MISSING_FEATURES', '"temperature"', { store: 3, dept: 3, horizon: 1 }],
+    [409, 'MISSING_FEATURES', 'store_externals has no row', { store: 3, dept: 3, horizon: 1 }],
     [409, 'MISSING_CALENDAR_WEEK', '2012-02-17', { store: 1, dept: 3, horizon: 3 }],
-    [500, 'UNREADABLE_FEATURE', 'it is a text', { store: 1, dept: 8, horizon: 1 }],
     [500, 'NON_FINITE_FORECAST', 'Infinity', { store: 4, dept: 3, horizon: 1 }],
     [
       500,
@@ -400,6 +402,28 @@ describe('when something is wrong', () => {
     await database.run(
       "insert into ops.feature_watermark values ('shelfcast_golden', '2012-01-27', 'golden-1-000000000000')",
     );
+  });
+
+  it('names the column that the online table lacks, and that holds a text', async () => {
+    const table = 'feast_online.shelfcast_golden_sales_history';
+    const asked = { store: 1, dept: 3, horizon: 1 };
+    await database.run(`alter table ${table} rename rolling_mean_4 to other`);
+    expect(await refusal([asked])).toEqual([
+      409,
+      'MISSING_FEATURES',
+      'feast_online."shelfcast_golden_sales_history" has no column "rolling_mean_4", which the model needs; materialize the features again.',
+    ]);
+    await database.run(`alter table ${table} rename other to rolling_mean_4`);
+    await database.run(`alter table ${table} alter lag_1 type text`);
+    expect(await refusal([asked])).toEqual([
+      500,
+      'UNREADABLE_FEATURE',
+      'The value of "lag_1" in feast_online."shelfcast_golden_sales_history" cannot be used: it is a text, and a model takes numbers.',
+    ]);
+    await database.run(
+      `alter table ${table} alter lag_1 type double precision using lag_1::double precision`,
+    );
+    expect((await ask([asked])).status).toBe(200);
   });
 
   it('does not start with a damaged model, and says why', async () => {

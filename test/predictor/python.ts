@@ -23,7 +23,3 @@ export const modelHash = async (folder: string): Promise<string> =>
 /** Writes Feast's online tables, with the rows of write_feast_rows.py. */
 export const writeFeastRows = (databaseUrl: string): Promise<void> =>
   runFixture('write_feast_rows.py', [databaseUrl]);
-
-/** Writes random entity keys and values with the bytes that Feast makes of them. */
-export const writeGoldenValues = (path: string): Promise<void> =>
-  runFixture('write_golden_values.py', [path]);

@@ -3,18 +3,19 @@ import { ApplicationFailure } from '@temporalio/client';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 import { abortUpdate, approveUpdate, progressQuery } from '../../workflows/messages.ts';
 import { eventually } from '../predictor/processes.ts';
-import type { PipelineHandle, TestRun } from '../workflows/environment.ts';
+import type { PipelineHandle, TestRun, UpdateHandle } from '../workflows/environment.ts';
 import type { FakeActivities } from '../workflows/fake-activities.ts';
 import { fakeActivities, judgement, untilCancelled, version } from '../workflows/fake-activities.ts';
 
 export interface Scenario {
   fake: () => FakeActivities;
   /** Starts the run and brings it to its end. */
-  run: (test: TestRun, calls: string[]) => Promise<PipelineHandle>;
+  run: (test: TestRun, calls: string[]) => Promise<PipelineHandle | UpdateHandle>;
 }
 
 const champion = version('any', 1);
 const plain: Scenario['run'] = ({ start }) => start();
+const update: Scenario['run'] = ({ startUpdate }) => startUpdate();
 
 const whenCalled = (calls: string[], name: string): Promise<true> =>
   eventually(`the call of ${name}`, () => Promise.resolve(calls.includes(name) || undefined));
@@ -96,5 +97,15 @@ export const SCENARIOS: Record<string, Scenario> = {
           Promise.reject(ApplicationFailure.nonRetryable('3 jobs failed', ERROR_TYPES.jobFailed)),
       }),
     run: plain,
+  },
+  update: { fake: () => fakeActivities({}, champion), run: update },
+  'update-aborted': {
+    fake: () => fakeActivities({ buildFeatures: () => untilCancelled() }, champion),
+    async run({ startUpdate }, calls) {
+      const handle = await startUpdate();
+      await whenCalled(calls, 'buildFeatures');
+      await handle.executeUpdate(abortUpdate, { args: [{ reason: 'wrong file' }] });
+      return handle;
+    },
   },
 };

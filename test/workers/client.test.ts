@@ -1,12 +1,14 @@
 /** The API that programs use, the CLI included. */
+import { EventEmitter, once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 import type { Shelfcast } from '../../workers/client.ts';
 import { connect } from '../../workers/client.ts';
+import type { updateForecasts } from '../../workflows/index.ts';
 import type { TestEnvironment, TestRun } from '../workflows/environment.ts';
 import { startTestEnvironment } from '../workflows/environment.ts';
 import type { FakeActivities } from '../workflows/fake-activities.ts';
-import { fakeActivities, untilCancelled, version } from '../workflows/fake-activities.ts';
+import { fakeActivities, featured, untilCancelled, version } from '../workflows/fake-activities.ts';
 
 describe('client', { timeout: 60_000 }, () => {
   let environment: TestEnvironment;
@@ -59,6 +61,33 @@ describe('client', { timeout: 60_000 }, () => {
     });
   });
 
+  test('starts an update, follows it, tells its result; it is found as the run that holds the model', async () => {
+    const released = new EventEmitter();
+    const fake = fakeActivities(
+      { buildFeatures: () => once(released, 'now').then(() => featured) },
+      version('any', 1),
+    );
+    await withClient(fake, async (shelfcast, { modelName }) => {
+      const input = { modelName, source: { kind: 'generated' } } as const;
+      const run = await shelfcast.startUpdate(input);
+      await vi.waitFor(async () => {
+        expect((await shelfcast.runningPipeline(modelName))?.workflowId).toBe(`update:${modelName}`);
+        expect((await run.pendingWork()).map(({ activity }) => activity)).toEqual(['buildFeatures']);
+      }, 20_000);
+      expect((await run.describe()).input).toEqual(input);
+      await expect(shelfcast.startUpdate(input)).rejects.toMatchObject({
+        type: ERROR_TYPES.modelBusy,
+        message: expect.stringContaining(`update:${modelName} is running already`) as unknown,
+      });
+      await expect((await shelfcast.startPipeline({ modelName })).result()).rejects.toMatchObject({
+        type: ERROR_TYPES.modelBusy,
+      });
+      released.emit('now');
+      expect((await run.result()).monitor).toMatchObject({ modelVersion: 1, forecastsRecorded: 80 });
+      expect((await run.progress()).verdict).toBeNull();
+    });
+  });
+
   test('approves and cancels', async () => {
     await withClient(fakeActivities({}, version('any', 1)), async (shelfcast, { modelName }) => {
       const run = await shelfcast.startPipeline({ modelName, rollout: { approval: 'required' } });
@@ -84,7 +113,7 @@ describe('client', { timeout: 60_000 }, () => {
   });
 
   test('a schedule is made, changed, run, paused and deleted', async () => {
-    await withClient(fakeActivities(), async (shelfcast, { modelName }) => {
+    await withClient(fakeActivities({}, version('any', 1)), async (shelfcast, { modelName }) => {
       const { schedules } = shelfcast;
       const made = await schedules.create({ modelName }, '0 5 * * 1');
       expect(made).toMatchObject({ id: `schedule:${modelName}`, paused: false });
@@ -104,6 +133,18 @@ describe('client', { timeout: 60_000 }, () => {
       await expect(schedules.create({ modelName: `${modelName}-x` }, 'whenever')).rejects.toMatchObject({
         type: ERROR_TYPES.invalidInput,
       });
+      await schedules.resume(modelName);
+      const update = await schedules.createUpdate({ modelName, source: { kind: 'generated' } });
+      expect([made.runs, update.runs]).toEqual(['forecastPipeline', 'updateForecasts']);
+      await schedules.trigger(modelName);
+      await vi.waitFor(async () => {
+        expect((await schedules.show(modelName)).recentRuns).toHaveLength(2);
+      }, 20_000);
+      const updated = (await schedules.show(modelName)).recentRuns[1]?.workflowId ?? '';
+      expect(updated).toMatch(new RegExp(`^update:${modelName}-`));
+      const handle = environment.client.workflow.getHandle<typeof updateForecasts>(updated);
+      expect((await handle.result()).monitor.modelVersion).toBe(1);
+
       await schedules.delete(modelName);
       await expect(schedules.show(modelName)).rejects.toMatchObject({ type: 'NotFound' });
     });

@@ -53,6 +53,11 @@ describe('defaults', () => {
   });
 });
 
+const promo = { name: 'promo', of: 'store_week', knownAfterWeeks: -4, description: 'planned promotion' };
+const withColumn = (change: object) => ({
+  source: { kind: 'long', path: '/sales', columns: [{ ...promo, ...change }] },
+});
+
 describe('a wrong value', () => {
   test.each<[unknown, RegExp]>([
     [{ horizonWeeks: 40 }, /^horizonWeeks: .*39/],
@@ -76,6 +81,16 @@ describe('a wrong value', () => {
       /^source\.path: must be an absolute path or an http/,
     ],
     [{ source: { kind: 'long', path: '/sales', encoding: 'utf-16' } }, /^source\.encoding: /],
+    [
+      { dataset: 'own', source: { kind: 'long', path: 'week.csv' } },
+      /^source\.path: must be an absolute path/,
+    ],
+    [withColumn({ name: 'Promo' }), /^source\.columns\.0\.name: must be at most 40 lower-case letters/],
+    [withColumn({ of: 'shop' }), /^source\.columns\.0\.of: .*'series_week' \| 'store_week' \| 'store'/],
+    [withColumn({ knownAfterWeeks: undefined }), /^source\.columns\.0\.knownAfterWeeks: .*number/],
+    [withColumn({ knownAfterWeeks: -53 }), /^source\.columns\.0\.knownAfterWeeks: .*-52/],
+    [withColumn({ of: 'store' }), /^source\.columns\.0: .*knownAfterWeeks/],
+    [withColumn({ description: '' }), /^source\.columns\.0\.description: /],
     [
       {
         dataset: 'own',
@@ -133,6 +148,25 @@ describe('the data set', () => {
     const source = { kind: 'postgres', addressVariable: 'SALES_URL', sales: 'select 1' };
     expect(issuesOf({ source })).toEqual(['dataset: queries have no name; name it']);
     expect(resolved({ dataset: 'ours', source })).toMatchObject({ dataset: 'ours', source });
+  });
+
+  test.each(['/data/week.csv', '/data/Week 7.Parquet', 'https://host/sales/week.csv?key=secret'])(
+    'of the file %s must be named',
+    (path) => {
+      const source = { kind: 'long', path };
+      expect(issuesOf({ source })).toEqual([
+        'dataset: a file of new weeks does not name its data set; name it',
+      ]);
+      expect(resolved({ dataset: 'ours', source }).dataset).toBe('ours');
+    },
+  );
+
+  test('declares columns of its own for files and for queries', () => {
+    const columns = [promo, { name: 'parking', of: 'store', description: 'spaces' }];
+    const files = { kind: 'long', path: '/data/sales', columns };
+    expect(resolved({ source: files }).source).toEqual({ ...files, encoding: 'utf-8' });
+    const queries = { kind: 'postgres', addressVariable: 'URL', sales: 'a', seriesWeeks: 'b', columns };
+    expect(resolved({ dataset: 'ours', source: queries }).source).toEqual(queries);
   });
 
   test('"generated" is the generator\'s alone, named or by folder', () => {
@@ -193,9 +227,21 @@ describe('options of the command line', () => {
     expect(refusal({ data: long })).toMatchObject({
       type: ERROR_TYPES.invalidInput,
       message: expect.stringMatching(
-        /^--data .*train\.csv of the Walmart layout and sales of the long one/,
+        /^\/.*train\.csv of the Walmart layout and sales of the long one/,
       ) as string,
     });
+  });
+
+  test('--data is one file of sales, for a data set that is named', () => {
+    const week = join(folder, 'week.CSV');
+    writeFileSync(week, '');
+    const input = inputOf({ data: week, dataset: 'mine' });
+    expect(input).toEqual({ dataset: 'mine', source: { kind: 'long', path: week } });
+    expect(refusal({ data: week })).toMatchObject({
+      message: 'wrong input: dataset: a file of new weeks does not name its data set; name it',
+    });
+    const url = 'https://host/week.csv';
+    expect(inputOf({ data: url, dataset: 'mine' }).source).toEqual({ kind: 'long', path: url });
   });
 
   test('--input is JSON or a file with it', () => {
@@ -221,8 +267,9 @@ describe('options of the command line', () => {
     [
       'a folder that is not there',
       () => ({ data: join(folder, 'none') }),
-      /^--data .*none: there is no folder .*none$/,
+      /^\/.*none is neither a folder nor a file of sales \(\.csv or \.parquet\)$/,
     ],
+    ['a file of another kind', () => ({ data: file() }), /^\/.*input\.json is neither a folder nor a file/],
     [
       'a file that is not there',
       () => ({ input: join(folder, 'none') }),

@@ -6,18 +6,22 @@ import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import type { WorkflowBundleWithSourceMap } from '@temporalio/worker';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { PipelineInput } from '../../contracts/pipeline.ts';
-import { pipelineWorkflowId } from '../../contracts/names.ts';
-import type { forecastPipeline } from '../../workflows/index.ts';
+import { pipelineWorkflowId, updateWorkflowId } from '../../contracts/names.ts';
+import type { UpdateInput } from '../../contracts/update.ts';
+import type { forecastPipeline, updateForecasts } from '../../workflows/index.ts';
 import type { FakeActivities } from './fake-activities.ts';
 import { startTemporalServer } from './temporal-server.ts';
 
 export type PipelineHandle = WorkflowHandleWithFirstExecutionRunId<typeof forecastPipeline>;
+export type UpdateHandle = WorkflowHandleWithFirstExecutionRunId<typeof updateForecasts>;
 
 export interface TestRun {
   modelName: string;
   taskQueue: string;
   /** Starts a pipeline of this test's model; undefined starts it with no argument at all. */
   start: (input?: PipelineInput | null, workflowId?: string) => Promise<PipelineHandle>;
+  /** Starts an update of this test's model; of generated sales when nothing else is said. */
+  startUpdate: (input?: Partial<UpdateInput>) => Promise<UpdateHandle>;
 }
 
 export type TestEnvironment = Awaited<ReturnType<typeof startTestEnvironment>>;
@@ -59,7 +63,13 @@ export async function startTestEnvironment(options: { maxCachedWorkflows?: numbe
           workflowId,
           taskQueue,
         });
-      return await worker.runUntil(test({ modelName, taskQueue, start }));
+      const startUpdate: TestRun['startUpdate'] = (input = {}) =>
+        client.workflow.start<typeof updateForecasts>('updateForecasts', {
+          args: [{ modelName, source: { kind: 'generated' }, ...input }],
+          workflowId: updateWorkflowId(modelName),
+          taskQueue,
+        });
+      return await worker.runUntil(test({ modelName, taskQueue, start, startUpdate }));
     },
 
     async stop(): Promise<void> {

@@ -1,8 +1,10 @@
 /** Activities that answer at once, and write down that they were called. */
-import { Context } from '@temporalio/activity';
+import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { Activities } from '../../activities/index.ts';
 import { createIngestActivities } from '../../activities/ingest.ts';
+import { createUpdateActivities } from '../../activities/update.ts';
 import type { Dependencies } from '../../activities/dependencies.ts';
+import { ERROR_TYPES } from '../../contracts/errors.ts';
 import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from '../../contracts/jobs.ts';
 import type { RegisteredVersion, StepDecision, StepEvidence } from '../../contracts/pipeline.ts';
 
@@ -24,7 +26,7 @@ const ingested: IngestResult = {
   oracleUri: 'file:///a/oracle.parquet',
 };
 
-const featured: FeaturesResult = {
+export const featured: FeaturesResult = {
   featureSetVersion: 'f1',
   trainingDataUri: 'file:///a/features',
   offlineRows: 900,
@@ -103,8 +105,14 @@ export function fakeActivities(
   const calls: string[] = [];
   const nothing = () => Promise.resolve();
   const activities: Activities = {
-    // The real one: it uses nothing of its dependencies.
+    // The real ones: they use nothing of their dependencies.
     resolveInput: createIngestActivities({} as Dependencies).resolveInput,
+    resolveUpdateInput: createUpdateActivities({} as Dependencies).resolveUpdateInput,
+    planUpdate: async (update) => {
+      if (champion === null) throw ApplicationFailure.nonRetryable('no champion', ERROR_TYPES.invalidInput);
+      const input = await activities.resolveInput({ ...update, dataset: champion.dataset, horizonWeeks: 4 });
+      return { input, champion, featureSetVersion: featured.featureSetVersion };
+    },
     ingest: (input) =>
       Promise.resolve({ ...ingested, snapshot: { ...ingested.snapshot, dataset: input.dataset } }),
     buildFeatures: () => Promise.resolve(featured),

@@ -18,7 +18,6 @@ from shelfcast.database import connect, lock
 from shelfcast.features import cluster, materialization, offline_tables, training_data
 from shelfcast.features.definitions import FeatureSet, View
 from shelfcast.features.materialization import Window
-from shelfcast.features.sales_history import check_horizon
 from shelfcast.features.training_data import Inputs
 
 
@@ -36,19 +35,22 @@ def build_features(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
         UserError: The snapshot, the horizon or the database's setting is at fault.
         RuntimeError: Feast did not bring everything online.
     """
-    check_horizon(spec["horizonWeeks"])
-    features = FeatureSet(spec["horizonWeeks"])
     url, project = job.database_url(), spec["feastProject"]
+    dataset, batch_id = spec["snapshot"]["dataset"], spec["snapshot"]["batchId"]
+    with connect(url) as connection:
+        declared = snapshot.read_columns(connection, dataset, batch_id)
+    features = FeatureSet(spec["horizonWeeks"], tuple(declared))
+    check_version(features, spec)
     with connect(url) as guard:
         # Another job of the project, or the rest of a killed one, would replace tables that are being read.
         lock(guard, f"features:{project}")
         job.report_progress(directory, "reading the snapshot", fraction=0.02)
         with connect(url) as connection:
-            inputs = read_inputs(connection, spec["snapshot"]["dataset"], spec["snapshot"]["batchId"])
+            inputs = read_inputs(connection, dataset, batch_id)
         job.report_progress(directory, f"computing features of {len(inputs.grid.store)} series", fraction=0.1)
         files = cluster.start_series(inputs, directory, features)
         training_data.write_shared(directory, inputs, features)
-        tables = offline_rows(inputs, directory, files)
+        tables = offline_rows(inputs, features, directory, files)
         served = serve(url, spec, directory, Window(*inputs.weeks), features, tables)
     series = served.entities["sales_history"]
     job.report_progress(directory, f"{series} series came online, as of {served.window.end}", fraction=1)
@@ -60,6 +62,22 @@ def build_features(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
         "windowStart": served.window.start.isoformat(),
         "windowEnd": served.window.end.isoformat(),
     }
+
+
+def check_version(features: FeatureSet, spec: dict[str, Any]) -> None:
+    """Checks that the model in use, if it is what the features are for, was trained with these definitions.
+
+    Raises:
+        UserError: ``InvalidInput`` when it was trained with others.
+    """
+    expected = spec.get("featureSetVersion")
+    if expected not in (None, features.version):
+        raise job.UserError(
+            "InvalidInput",
+            f"the model in use was trained with version {expected} of the features, whose definitions are "
+            f"now of version {features.version}: run the pipeline, which trains a model with them (`npx "
+            "shelfcast ingest FILE --train`); the sales are loaded, the features are as they were",
+        )
 
 
 @dataclass(frozen=True)
@@ -98,14 +116,14 @@ def serve(
     with connect(url) as connection:
         offline = offline_tables.replace(connection, project, features, tables, created)
         window = materialization.choose_window(
-            connection, project, batch["dataset"], batch["batchId"], weeks, everything=changed
+            connection, project, batch["dataset"], batch["batchId"], weeks, features, everything=changed
         )
     report(f"materializing the newest features of {window.start} to {window.end} online", fraction=0.6)
     materialization.materialize(store, window)
     with connect(url) as connection:
-        entities = materialization.check_online(connection, project, features, created, window)
+        entities = materialization.check_online(connection, project, features, window)
         materialization.move_watermark(connection, project, weeks.end, batch["id"])
-    feast_repository.register_service(store, features)
+    feast_repository.register_services(store, features)
     return Served(offline, entities, window)
 
 
@@ -115,16 +133,19 @@ def read_inputs(connection: psycopg.Connection, dataset: str, batch_id: int) -> 
         snapshot.read_sales(connection, dataset, batch_id),
         snapshot.read_store_weeks(connection, dataset, batch_id),
         snapshot.read_stores(connection, dataset, batch_id),
+        snapshot.read_extras(connection, dataset, batch_id),
     )
 
 
-def offline_rows(inputs: Inputs, directory: Path, files: Iterable[Path]) -> dict[View, Iterable[pa.Table]]:
+def offline_rows(
+    inputs: Inputs, features: FeatureSet, directory: Path, files: Iterable[Path]
+) -> dict[View, Iterable[pa.Table]]:
     """Returns the rows of each view's offline table; those of series come as their files are written."""
     _, last = inputs.weeks
     calendar = pq.read_table(directory / "calendar.parquet")
     return {
         "sales_history": (offline_tables.sales_history_rows(pq.read_table(path)) for path in files),
-        "store_externals": [offline_tables.store_external_rows(inputs)],
-        "store_attributes": [offline_tables.store_attribute_rows(inputs, last)],
+        "store_externals": [offline_tables.store_external_rows(inputs, features)],
+        "store_attributes": [offline_tables.store_attribute_rows(inputs, features, last)],
         "calendar": [offline_tables.calendar_store_rows(calendar, last)],
     }

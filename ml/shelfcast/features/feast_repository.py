@@ -1,4 +1,4 @@
-"""What Feast knows of a data set: its entities, feature views and feature service, and where they are kept.
+"""What Feast knows of a data set: its entities, feature views and feature services, and where they are kept.
 
 Feast's registry, offline and online store are schemas of one PostgreSQL database; a data set is a Feast
 project.
@@ -6,24 +6,31 @@ project.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, RepoConfig, ValueType
+from feast.base_feature_view import BaseFeatureView
 from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.transformation.pandas_transformation import PandasTransformation
 from feast.types import Float64, Int64
 from psycopg.conninfo import conninfo_to_dict
 
-from shelfcast.features.definitions import HORIZON_FEATURES, FeatureSet, View
+from shelfcast.features.definitions import FeatureSet, View
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
+from shelfcast.features.on_demand import FORMULAS, ON_DEMAND, ON_DEMAND_SOURCES
+from shelfcast.features.presets import PRESETS, preset_features
 from shelfcast.job import UserError
 
 OWNER = "shelfcast"
-#: Classes that Feast loads by name; docs/decisions/0017 tells why they are not Feast's own.
-ONLINE_STORE = "shelfcast.features.online_store.CopyPostgreSQLOnlineStore"
-BATCH_ENGINE = "shelfcast.features.ray_engine.ArrowRayComputeEngine"
+#: Classes that Feast loads by name; docs/decisions/0019 tells why they are not Feast's own.
+ONLINE_STORE = "shelfcast.features.online_store.WidePostgreSQLOnlineStore"
+BATCH_ENGINE = "shelfcast.features.sql_engine.PostgreSQLComputeEngine"
 
 ENTITY_DESCRIPTIONS = {
     "store": "Number of a store",
@@ -32,14 +39,14 @@ ENTITY_DESCRIPTIONS = {
 }
 VIEW_DESCRIPTIONS: dict[View, str] = {
     "sales_history": "What past sales tell at an origin week about a series; US dollars a week and ratios",
-    "store_externals": "Weather, prices, economy and promotions of a store in an origin week",
+    "store_externals": "Weather, prices, economy and promotions of a store, as known at an origin week",
     "store_attributes": "Type (1 is A) and size in square feet of a store",
     "calendar": "Holidays and season of a target week; follows from dates alone",
 }
 
 
 def open_store(project: str, database_url: str) -> FeatureStore:
-    """Returns Feast's store of a project; its engine uses the Ray that this process is connected to.
+    """Returns Feast's store of a project.
 
     Raises:
         UserError: The database's sessions are not in UTC.
@@ -99,6 +106,7 @@ def entities() -> dict[str, Entity]:
             value_type=ValueType.STRING if name == "week" else ValueType.INT64,
             description=description,
             owner=OWNER,
+            tags={"domain": "sales"},
         )
         for name, description in ENTITY_DESCRIPTIONS.items()
     }
@@ -111,11 +119,12 @@ def feature_views(project: str, features: FeatureSet) -> list[FeatureView]:
     that ended last year. The predictor refuses old rows by the watermark instead.
     """
     by_key = entities()
+    fields = _fields(features)
     return [
         FeatureView(
             name=view,
             entities=[by_key[key] for key in JOIN_KEYS[view]],
-            schema=[_field(view, column) for column in columns],
+            schema=[fields[view, column] for column in columns],
             source=PostgreSQLSource(
                 name=view,
                 table=f"feast_offline.{table_name(project, view)}",
@@ -126,54 +135,99 @@ def feature_views(project: str, features: FeatureSet) -> list[FeatureView]:
             ttl=timedelta(0),
             description=VIEW_DESCRIPTIONS[view],
             owner=OWNER,
-            tags={"horizon_weeks": str(features.horizon_weeks)} if view == "sales_history" else {},
+            tags=_tags(features),
         )
         for view, columns in features.view_columns.items()
+    ]
+
+
+def on_demand_views(views: list[FeatureView], features: FeatureSet) -> list[OnDemandFeatureView]:
+    """Returns the views that Feast computes from features of these when they are asked for."""
+    by_name: Mapping[str, BaseFeatureView] = {view.name: view for view in views}
+    return [
+        OnDemandFeatureView(
+            name=name,
+            sources=[by_name[view][list(columns)] for view, columns in ON_DEMAND_SOURCES[name].items()],
+            # Feast refuses a field with a description here: what it infers from the function has none.
+            schema=[Field(name=feature, dtype=Float64) for feature in descriptions],
+            # Feast's decorator would move the function to another module.
+            feature_transformation=PandasTransformation(FORMULAS[name], inspect.getsource(FORMULAS[name])),
+            mode="pandas",
+            description="; ".join(f"{feature}: {text}" for feature, text in descriptions.items()),
+            owner=OWNER,
+            tags=_tags(features),
+        )
+        for name, descriptions in ON_DEMAND.items()
     ]
 
 
 def register_views(store: FeatureStore, features: FeatureSet) -> bool:
     """Registers entities and views and makes the online tables, unless this version is in use already.
 
-    The service of a version is there only while the views are of that version and its rows are online: other
-    services go before the views change, and ``register_service`` comes after materialization. An interrupted
-    change is so made again.
+    The services of a version are there only while the views are of that version and its rows are online:
+    other services go before the views change, and ``register_services`` comes after materialization. An
+    interrupted change is so made again.
 
     Returns:
         Whether the definitions changed.
     """
     services = [service.name for service in store.list_feature_services()]
-    if services == [service_name(features.version)]:
+    if sorted(services) == sorted(service_name(features.version, preset) for preset in PRESETS):
         return False
     for name in services:
         store.delete_feature_service(name)
-    store.apply([*entities().values(), *feature_views(store.project, features)])
+    views = feature_views(store.project, features)
+    store.apply([*entities().values(), *views, *on_demand_views(views, features)])
     return True
 
 
-def register_service(store: FeatureStore, features: FeatureSet) -> None:
-    """Registers the service of a version; see ``register_views``."""
-    service = feature_service(features.version, feature_views(store.project, features))
-    store.registry.apply_feature_service(service, store.project)
+def register_services(store: FeatureStore, features: FeatureSet) -> None:
+    """Registers the services of a version; see ``register_views``."""
+    views = feature_views(store.project, features)
+    for preset in PRESETS:
+        store.registry.apply_feature_service(feature_service(preset, features, views), store.project)
 
 
-def feature_service(version: str, views: list[FeatureView]) -> FeatureService:
-    """Returns the service that names all features a model of this feature set version may use."""
+def feature_service(preset: str, features: FeatureSet, views: list[FeatureView]) -> FeatureService:
+    """Returns the service that names the features that a model of the preset uses.
+
+    Args:
+        preset: Of the model.
+        features: Of the data set.
+        views: As ``feature_views`` returns them.
+    """
+    used: dict[str, list[str]] = {}
+    for feature in preset_features(preset, features):
+        columns = [
+            feature["column"].replace("{horizon}", str(h)) for h in range(1, features.horizon_weeks + 1)
+        ]
+        used.setdefault(feature["view"], []).extend(dict.fromkeys(columns))
     return FeatureService(
-        name=service_name(version),
-        features=views,
-        description=f"All that a model of the feature set {version} may use",
+        name=service_name(features.version, preset),
+        features=[view[used[view.name]] for view in views if view.name in used],
+        description=f"What a model of the preset {preset} and the feature set {features.version} uses",
         owner=OWNER,
-        tags={"feature_set_version": version},
+        tags={"preset": preset, **_tags(features)},
     )
 
 
-def service_name(version: str) -> str:
-    """Returns the name of the service of a feature set version."""
-    return f"features_{version}"
+def service_name(version: str, preset: str) -> str:
+    """Returns the name of the service of a preset and a feature set version."""
+    return f"{preset}_{version}"
 
 
-def _field(view: View, column: str) -> Field:
-    name, _, weeks = column.rpartition("_h")
-    description = f"{HORIZON_FEATURES[name]}, w = origin + {weeks} weeks" if name in HORIZON_FEATURES else ""
-    return Field(name=column, dtype=Int64 if view == "calendar" else Float64, description=description)
+def _tags(features: FeatureSet) -> dict[str, str]:
+    return {"feature_set_version": features.version, "horizon_weeks": str(features.horizon_weeks)}
+
+
+def _fields(features: FeatureSet) -> dict[tuple[View, str], Field]:
+    """Returns the fields by view and column."""
+    return {
+        (feature.view, column): Field(
+            name=column,
+            dtype=Int64 if feature.view == "calendar" else Float64,
+            description=feature.description + (f", w = t + {h} weeks" if feature.ahead else ""),
+        )
+        for feature in features.features
+        for h, column in enumerate(feature.columns(features.horizon_weeks), 1)
+    }

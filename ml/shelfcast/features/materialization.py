@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING
@@ -10,7 +11,9 @@ import psycopg
 from psycopg import sql
 
 from shelfcast.features.definitions import FeatureSet, View
+from shelfcast.features.known_when import SALES
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
+from shelfcast.snapshot import ALL_WEEKS, EXTERNALS
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -25,12 +28,19 @@ class Window:
 
 
 def choose_window(
-    connection: psycopg.Connection, project: str, dataset: str, batch_id: int, weeks: Window, everything: bool
+    connection: psycopg.Connection,
+    project: str,
+    dataset: str,
+    batch_id: int,
+    weeks: Window,
+    features: FeatureSet,
+    everything: bool,
 ) -> Window:
     """Returns the window whose newest rows may differ from what is online.
 
-    A feature row knows only weeks up to its origin, so rows before the first week that changed since the
-    watermark's snapshot are online as they should be. New weeks and late corrections are both changes.
+    A feature row knows only what is known at its origin, so rows before the first origin that may use a value
+    that changed since the watermark's snapshot are online as they should be. New weeks and late corrections
+    are both changes.
 
     Args:
         connection: To the database of raw tables and watermark.
@@ -38,6 +48,7 @@ def choose_window(
         dataset: Data set of the raw rows.
         batch_id: Batch of the snapshot.
         weeks: First and last origin of the snapshot.
+        features: Say from which origin on a value is used.
         everything: Whether the definitions changed, so that no row is as it should be.
     """
     row = connection.execute(
@@ -46,18 +57,43 @@ def choose_window(
     online_batch = None if row is None else int(row[0].rsplit("-", 2)[1])
     if everything or online_batch is None or online_batch > batch_id:
         return weeks
-    first_change = connection.execute(
+    origins = _changed_origins(connection, dataset, online_batch, batch_id, features)
+    return Window(max(weeks.start, min([*origins, weeks.end])), weeks.end)
+
+
+def _changed_origins(
+    connection: psycopg.Connection, dataset: str, after: int, up_to: int, features: FeatureSet
+) -> list[date]:
+    """Returns the first origin that may use the changed values of each column, of the batches between.
+
+    ``after`` is the batch before the first that counts. Columns of stores are left out: their only rows are
+    those of the last week, which is always in the window.
+    """
+    changed = connection.execute(
         """
-        select least(
-          (select min(week) from raw.sales
-            where dataset = %(dataset)s and batch_id > %(online)s and batch_id <= %(batch)s),
-          (select min(week) from raw.store_week
-            where dataset = %(dataset)s and batch_id > %(online)s and batch_id <= %(batch)s))
+        with batches as (
+          select batch_id from raw.batch
+          where dataset = %(dataset)s and batch_id > %(after)s and batch_id <= %(up_to)s
+        )
+        select %(sales)s, min(week) from raw.sales
+          where dataset = %(dataset)s and batch_id in (table batches)
+        union all
+        select name, min(week) from raw.store_week, unnest(%(externals)s::text[]) name
+          where dataset = %(dataset)s and batch_id in (table batches) group by name
+        union all
+        select name, min(week) from raw.extra
+          where dataset = %(dataset)s and batch_id in (table batches) and week <> %(all_weeks)s group by name
         """,
-        {"dataset": dataset, "online": online_batch, "batch": batch_id},
-    ).fetchone()
-    assert first_change is not None
-    return Window(max(weeks.start, min(first_change[0] or weeks.end, weeks.end)), weeks.end)
+        {
+            "dataset": dataset,
+            "after": after,
+            "up_to": up_to,
+            "sales": SALES,
+            "externals": list(EXTERNALS),
+            "all_weeks": ALL_WEEKS,
+        },
+    )
+    return [features.earliest_origin(column, week) for column, week in changed if week is not None]
 
 
 def materialize(store: FeatureStore, window: Window) -> None:
@@ -71,50 +107,74 @@ def materialize(store: FeatureStore, window: Window) -> None:
 
 
 def check_online(
-    connection: psycopg.Connection, project: str, features: FeatureSet, created: datetime, window: Window
+    connection: psycopg.Connection, project: str, features: FeatureSet, window: Window
 ) -> dict[View, int]:
-    """Returns how many entities of each view came online.
+    """Returns how many entities of each view have their newest row in the window.
 
-    Counted in the database, whatever the engine reports: Feast's own logs a failed write and reports success.
+    Compares in the database, whatever the engine says: Feast's own logs a failed write and reports success.
+    Online must be every entity's newest offline row up to the window's end, or a later one.
 
     Raises:
-        RuntimeError: Values are missing online; worth another try.
+        RuntimeError: A row is missing online or differs; worth another try.
     """
     entities: dict[View, int] = {}
     for view, columns in features.view_columns.items():
-        entities[view] = _count(
-            connection,
-            "select count(*) from "
-            "(select distinct {keys} from {offline} where {event} between %s and %s) entities",
-            project,
-            view,
-            [window.start, window.end],
-        )
-        written = _count(
-            connection, "select count(*) from {online} where created_ts = %s", project, view, [created]
-        )
-        if written != entities[view] * len(columns):
+        entities[view], different, example = _compare(connection, project, view, columns, window)
+        if different:
             raise RuntimeError(
-                f"Feast materialized {written} values of {view} in project {project}, but {entities[view]} "
-                f"entities have {len(columns)} features each, although no write failed; run the job again; "
+                f"{different} entities of {view} in project {project}, such as {example}, are not online as "
+                f"their newest offline rows up to {window.end}, although no write failed; run the job again; "
                 "if that does not help, look for another program that writes to these tables"
             )
     return entities
 
 
-def _count(
-    connection: psycopg.Connection, query: str, project: str, view: View, values: list[date | datetime]
-) -> int:
-    names = {
-        "keys": sql.SQL(", ").join(map(sql.Identifier, JOIN_KEYS[view])),
-        "offline": sql.Identifier("feast_offline", table_name(project, view)),
-        "online": sql.Identifier("feast_online", table_name(project, view)),
-        "event": sql.Identifier(EVENT),
-        "created": sql.Identifier(CREATED),
-    }
-    row = connection.execute(sql.SQL(query).format(**names), values).fetchone()
+def _compare(
+    connection: psycopg.Connection, project: str, view: View, columns: list[str], window: Window
+) -> tuple[int, int, str | None]:
+    """Returns the number of entities in the window, the number of all that differ, and one of those."""
+    keys = JOIN_KEYS[view]
+    statement = """
+        select count(*) filter (where newest.{event} >= {start}), count(*) filter (where different),
+          min({entity}) filter (where different)
+        from (select distinct {keys} from {offline} where {event} <= {end}) entities
+        cross join lateral (
+          select * from {offline} rows where ({row_keys}) = ({entity_keys}) and {event} <= {end}
+          order by rows.{event} desc, rows.{created} desc limit 1
+        ) newest
+        left join {online} online on ({online_keys}) = ({entity_keys})
+        cross join lateral (
+          select online.event_ts is null or online.event_ts <= newest.{event}
+            and (online.event_ts, {online_values}) is distinct from (newest.{event}, {newest_values})
+        ) comparison (different)
+    """
+    row = connection.execute(
+        sql.SQL(statement).format(
+            event=sql.Identifier(EVENT),
+            created=sql.Identifier(CREATED),
+            start=sql.Literal(window.start),
+            end=sql.Literal(window.end),
+            entity=sql.SQL(" || ', ' || ").join(
+                sql.SQL("{} || entities.{}").format(sql.Literal(f"{key} "), sql.Identifier(key))
+                for key in keys
+            ),
+            keys=_names(keys),
+            row_keys=_names(keys, "rows"),
+            entity_keys=_names(keys, "entities"),
+            online_keys=_names(keys, "online"),
+            offline=sql.Identifier("feast_offline", table_name(project, view)),
+            online=sql.Identifier("feast_online", table_name(project, view)),
+            online_values=_names(columns, "online"),
+            newest_values=_names(columns, "newest"),
+        )
+    ).fetchone()
     assert row is not None
-    return int(row[0])
+    return row
+
+
+def _names(names: Sequence[str], table: str | None = None) -> sql.Composed:
+    qualified = ([name] if table is None else [table, name] for name in names)
+    return sql.SQL(", ").join(sql.Identifier(*parts) for parts in qualified)
 
 
 def move_watermark(connection: psycopg.Connection, project: str, week: date, snapshot_id: str) -> None:

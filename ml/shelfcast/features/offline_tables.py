@@ -11,7 +11,8 @@ import pyarrow as pa
 from psycopg import sql
 
 from shelfcast.database import copy_table
-from shelfcast.features.definitions import STORE_EXTERNALS, FeatureSet, View
+from shelfcast.features.definitions import FeatureSet, View
+from shelfcast.features.store_features import attribute_columns, external_columns
 from shelfcast.features.training_data import Inputs, nullable
 
 EVENT, CREATED = "event_timestamp", "created"
@@ -60,8 +61,14 @@ def replace(
             wanted = rows.select([*JOIN_KEYS[view], EVENT, *columns])
             copy_table(connection, table, _with_constant(wanted, CREATED, pa.scalar(created, _TIMESTAMP)))
             counts[view] += len(rows)
-        # Feast asks for the newest rows of a window.
+        # Feast asks for the newest rows of a window, our engine for the newest row of each entity in it.
         connection.execute(sql.SQL("create index on {} ({})").format(table, sql.Identifier(EVENT)))
+        keys = sql.SQL(", ").join(map(sql.Identifier, JOIN_KEYS[view]))
+        connection.execute(
+            sql.SQL("create index on {} ({}, {} desc, {} desc)").format(
+                table, keys, sql.Identifier(EVENT), sql.Identifier(CREATED)
+            )
+        )
     return counts
 
 
@@ -70,23 +77,25 @@ def sales_history_rows(rows: pa.Table) -> pa.Table:
     return rows.append_column(EVENT, rows["origin"].cast(_TIMESTAMP))
 
 
-def store_external_rows(inputs: Inputs) -> pa.Table:
+def store_external_rows(inputs: Inputs, features: FeatureSet) -> pa.Table:
     """Returns a row for each store and week with sales."""
     store, week = np.nonzero(~np.isnan(inputs.aggregates.store_sales))
-    features = inputs.store_features
+    found = inputs.store_features
+    columns = external_columns(found, features)
     return pa.table(
         {
-            "store": features.stores[store],
+            "store": found.stores[store],
             EVENT: pa.array(inputs.grid.weeks[week]).cast(_TIMESTAMP),
-            **{name: nullable(features.externals[name][store, week]) for name in STORE_EXTERNALS},
+            **{name: nullable(values[store, week]) for name, values in columns.items()},
         }
     )
 
 
-def store_attribute_rows(inputs: Inputs, last_week: date) -> pa.Table:
+def store_attribute_rows(inputs: Inputs, features: FeatureSet, last_week: date) -> pa.Table:
     """Returns a row for each store, as of the last week."""
-    features = inputs.store_features
-    rows = pa.table({"store": features.stores, **{k: nullable(v) for k, v in features.attributes.items()}})
+    found = inputs.store_features
+    columns = attribute_columns(found, features)
+    rows = pa.table({"store": found.stores, **{name: nullable(v) for name, v in columns.items()}})
     return _with_constant(rows, EVENT, _day(last_week))
 
 

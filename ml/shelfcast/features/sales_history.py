@@ -11,17 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from shelfcast.features.definitions import HORIZON_FEATURES, LAGS, ROLLING_WEEKS, FeatureSet
+from shelfcast.features.definitions import LAGS, ROLLING_WEEKS, YEAR, FeatureSet
 from shelfcast.job import UserError
 
 Grid = NDArray[np.float64]
 Columns = dict[str, Grid]
 
-YEAR = 52
-#: ``last_year_after`` looks at w - 51 weeks, which must not lie after the origin.
-MAX_HORIZON_WEEKS = YEAR - 1
 #: Half a cent: where sales and returns cancel, adding in floating point leaves up to 1e-9 or so.
 _NOTHING_USD = 0.005
 
@@ -117,14 +115,10 @@ def aggregate(grid: SalesGrid) -> Aggregates:
 
 
 def sales_history(grid: SalesGrid, aggregates: Aggregates, features: FeatureSet) -> Columns:
-    """Returns the columns of ``sales_history``, each [rows], rows ordered by series and origin.
+    """Returns the columns made of sales, each [rows], rows ordered by series and origin.
 
     A series has a row at each origin for which it has sales.
-
-    Raises:
-        UserError: The horizon would need sales from after the origin.
     """
-    check_horizon(features.horizon_weeks)
     department = np.searchsorted(aggregates.departments, grid.dept)
     store = np.searchsorted(aggregates.stores, grid.store)
     columns = _series_columns(grid.sales)
@@ -132,18 +126,7 @@ def sales_history(grid: SalesGrid, aggregates: Aggregates, features: FeatureSet)
     columns |= _group_columns(aggregates, department, store)
     columns |= _horizon_columns(grid.sales, aggregates.department_sales, department, features.horizon_weeks)
     present = ~np.isnan(grid.sales)
-    return {name: columns[name][present] for name in features.view_columns["sales_history"]}
-
-
-def check_horizon(horizon_weeks: int) -> None:
-    """Refuses a horizon whose features would need sales from after the origin.
-
-    Raises:
-        UserError: It is not 1 to ``MAX_HORIZON_WEEKS``.
-    """
-    if not 1 <= horizon_weeks <= MAX_HORIZON_WEEKS:
-        message = f"horizonWeeks is {horizon_weeks}; it must be 1 to {MAX_HORIZON_WEEKS}"
-        raise UserError("InvalidInput", message)
+    return {name: values[present] for name, values in columns.items()}
 
 
 def targets(grid: SalesGrid, horizon_weeks: int) -> Columns:
@@ -165,7 +148,8 @@ def shift(grid: Grid, weeks: int) -> Grid:
     """
     if weeks < 0:
         raise ValueError(f"a shift of {weeks} weeks reads the future")
-    shifted = np.full_like(grid, np.nan)
+    shifted = np.empty_like(grid)
+    shifted[:, :weeks] = np.nan
     shifted[:, weeks:] = grid[:, : max(grid.shape[1] - weeks, 0)]
     return shifted
 
@@ -178,7 +162,27 @@ def ratio(numerator: Grid, denominator: Grid) -> Grid:
 
 def rolling_mean(grid: Grid, weeks: int) -> Grid:
     """Returns the mean of the weeks t-weeks+1..t that exist, NaN where none does."""
-    return _mean(_window(grid, weeks))
+    count = _count(grid, weeks)
+    return np.divide(_sum(grid, weeks), count, out=np.full_like(grid, np.nan), where=count > 0)
+
+
+def rolling_std(grid: Grid, weeks: int) -> Grid:
+    """Returns the standard deviation of the weeks t-weeks+1..t that exist, NaN where fewer than two do."""
+    mean, count = rolling_mean(grid, weeks), _count(grid, weeks)
+    squares = np.zeros_like(grid)
+    for values in _newest_first(_window(grid, weeks, np.nan)):
+        squares += np.fmax((values - mean) ** 2, 0)  # 0 for NaN
+    return np.sqrt(np.divide(squares, count - 1, out=np.full_like(grid, np.nan), where=count > 1))
+
+
+def rolling_median(grid: Grid, weeks: int) -> Grid:
+    """Returns the median of the weeks t-weeks+1..t that exist, NaN where none does."""
+    ordered = np.sort(_window(grid, weeks, np.nan))  # NaN last
+    count = _count(grid, weeks).astype(np.intp)[..., np.newaxis]
+    middle = (np.maximum(count - 1, 0) // 2, count // 2)
+    low, high = (np.take_along_axis(ordered, index, axis=2)[..., 0] for index in middle)
+    median: Grid = (low + high) / 2
+    return median
 
 
 def year_on_year(grid: Grid, weeks: int) -> Grid:
@@ -186,23 +190,25 @@ def year_on_year(grid: Grid, weeks: int) -> Grid:
     year_before = shift(grid, YEAR)
     this_year = np.where(np.isnan(year_before), np.nan, grid)
     last_year = np.where(np.isnan(grid), np.nan, year_before)
-    return ratio(_sum(_window(this_year, weeks))[0], _sum(_window(last_year, weeks))[0])
+    return ratio(_sum(this_year, weeks), _sum(last_year, weeks))
 
 
 def _series_columns(sales: Grid) -> Columns:
     columns = {"sales_0": sales, **{f"lag_{n}": shift(sales, n) for n in LAGS}}
     for n in ROLLING_WEEKS:
-        window = _window(sales, n)
-        columns[f"rolling_mean_{n}"] = _mean(window)
-        columns[f"rolling_std_{n}"] = _std(window)
-        columns[f"rolling_median_{n}"] = _median(window)
-    window = _window(sales, 13)
+        columns[f"rolling_mean_{n}"] = rolling_mean(sales, n)
+        columns[f"rolling_std_{n}"] = rolling_std(sales, n)
+        columns[f"rolling_median_{n}"] = rolling_median(sales, n)
+    window = _newest_first(_window(sales, 13, np.nan))
     known = ~np.isnan(sales)
     columns["rolling_min_13"] = np.fmin.reduce(window)
     columns["rolling_max_13"] = np.fmax.reduce(window)
-    columns["observed_weeks_13"] = _sum(window)[1]
+    columns["observed_weeks_13"] = _count(sales, 13)
     first = known.argmax(axis=1, keepdims=True)
-    columns["weeks_since_first"] = (np.arange(sales.shape[1]) - first).astype(np.float64)
+    week = np.arange(sales.shape[1], dtype=np.float64)
+    columns["weeks_since_first"] = week - first
+    sold = np.where(sales > 0, week, np.nan)
+    columns["weeks_since_last_sale"] = week - np.fmax.accumulate(sold, axis=1)
     columns["trend_4_13"] = ratio(columns["rolling_mean_4"], columns["rolling_mean_13"])
     for n in (4, 13):
         columns[f"last_year_mean_{n}"] = shift(columns[f"rolling_mean_{n}"], YEAR)
@@ -231,50 +237,45 @@ def _horizon_columns(
     level = shift(rolling_mean(department_sales, 13), YEAR)
     columns: Columns = {}
     for h in range(1, horizon_weeks + 1):
-        values = {
-            "last_year": shift(sales, YEAR - h),
-            "last_year_before": shift(sales, YEAR + 1 - h),
-            "last_year_after": shift(sales, YEAR - 1 - h),
-            "dept_season": ratio(shift(department_sales, YEAR - h), level)[department],
-        }
-        columns |= {f"{name}_h{h}": values[name] for name in HORIZON_FEATURES}
+        columns[f"last_year_h{h}"] = shift(sales, YEAR - h)
+        columns[f"last_year_before_h{h}"] = shift(sales, YEAR + 1 - h)
+        columns[f"last_year_after_h{h}"] = shift(sales, YEAR - 1 - h)
+        columns[f"dept_season_h{h}"] = ratio(shift(department_sales, YEAR - h), level)[department]
     return columns
 
 
-def _window(grid: Grid, weeks: int) -> Grid:
-    """Returns [weeks, series, weeks of the grid]: at week t the weeks t, t-1, .. t-weeks+1."""
-    return np.stack([shift(grid, n) for n in range(weeks)])
+def _window(grid: Grid, weeks: int, before: float) -> Grid:
+    """Returns a view [series, weeks of the grid, weeks]: at week t the weeks t-weeks+1..t.
+
+    Args:
+        grid: [series, weeks of the grid].
+        weeks: How many end at t.
+        before: Stands for weeks before the grid's first.
+    """
+    padding = np.full((len(grid), weeks - 1), before)
+    return sliding_window_view(np.concatenate([padding, grid], axis=1), weeks, axis=1)
 
 
-def _sum(window: Grid) -> tuple[Grid, Grid]:
-    """Returns the sum of what exists, week by week (NaN where nothing does), and how many there are."""
-    total = np.zeros_like(window[0])
-    count = np.zeros_like(window[0])
-    for values in window:
-        known = ~np.isnan(values)
-        np.add(total, values, out=total, where=known)
-        count += known
-    total[count == 0] = np.nan
-    return total, count
+def _newest_first(window: Grid) -> Grid:
+    """Returns the same with the weeks t, t-1, .. as the first axis."""
+    return np.moveaxis(window, 2, 0)[::-1]
 
 
-def _mean(window: Grid) -> Grid:
-    total, count = _sum(window)
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+def _sum(grid: Grid, weeks: int) -> Grid:
+    """Returns the sum of what exists of weeks t-weeks+1..t, added from t back; NaN where nothing does."""
+    total = np.zeros_like(grid)
+    # Adding 0 changes no bit of a sum that began with 0.
+    for values in _newest_first(_window(np.where(np.isnan(grid), 0, grid), weeks, 0)):
+        total += values
+    total[_count(grid, weeks) == 0] = np.nan
+    return total
 
 
-def _std(window: Grid) -> Grid:
-    squares, count = _sum((window - _mean(window)) ** 2)
-    return np.sqrt(np.divide(squares, count - 1, out=np.full_like(squares, np.nan), where=count > 1))
-
-
-def _median(window: Grid) -> Grid:
-    ordered = np.sort(window, axis=0)  # NaN last
-    count = (~np.isnan(window)).sum(axis=0)
-    middle = (np.maximum(count - 1, 0) // 2, count // 2)
-    low, high = (np.take_along_axis(ordered, index[np.newaxis], axis=0)[0] for index in middle)
-    median: Grid = (low + high) / 2
-    return median
+def _count(grid: Grid, weeks: int) -> Grid:
+    """Returns how many of the weeks t-weeks+1..t exist."""
+    count = (~np.isnan(grid)).cumsum(axis=1, dtype=np.float64)  # whole numbers: no sum of them is rounded
+    count[:, weeks:] -= count[:, :-weeks].copy()
+    return count
 
 
 def _group_sum(grid: Grid, group: NDArray[np.intp], groups: int) -> tuple[Grid, Grid]:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shelfcast.features.definitions import STORE_EXTERNALS
+from shelfcast.features.definitions import STORE_EXTERNALS, FeatureSet, missing_flag
+from shelfcast.features.weekly_values import fill, known_columns, week_columns
 from shelfcast.job import UserError
 
 Floats = NDArray[np.float64]
@@ -20,8 +22,8 @@ class StoreFeatures:
 
     Attributes:
         stores: Ascending, int64 [stores].
-        externals: ``store_externals`` by column, each [stores, weeks]; NaN where unknown.
-        attributes: ``store_attributes`` by column, each [stores].
+        externals: Values of store weeks by name, each as ``weekly_values.fill`` returns them.
+        attributes: ``store_attributes`` by column, each [stores]; NaN where unknown.
     """
 
     stores: NDArray[np.int64]
@@ -30,37 +32,87 @@ class StoreFeatures:
 
 
 def store_features(
-    stores: NDArray[np.int64], weeks: NDArray[np.datetime64], store_weeks: pa.Table, store_rows: pa.Table
+    stores: NDArray[np.int64],
+    weeks: NDArray[np.datetime64],
+    store_weeks: pa.Table,
+    store_rows: pa.Table,
+    extras: pa.Table,
 ) -> StoreFeatures:
     """Returns the features of these stores (ascending) and weeks (each from first to last).
 
     Args:
         stores: Those that have sales.
-        weeks: Those of the sales; rows of other weeks are not used, since no origin is there.
+        weeks: Those of the sales; other rows are used where they are announced for weeks after these.
         store_weeks: As ``snapshot.read_store_weeks`` returns them.
         store_rows: As ``snapshot.read_stores`` returns them.
+        extras: Rows of stores as a whole, as ``snapshot.read_extras`` returns them.
 
     Raises:
         UserError: A store has no row or a type that is no letter; a week is not whole weeks from the sales.
     """
-    return StoreFeatures(stores, _externals(stores, weeks, store_weeks), _attributes(stores, store_rows))
+    always = extras.filter(extras["week"].is_null())
+    weekly = extras.filter(extras["week"].is_valid())
+    externals = _externals(stores, weeks, store_weeks) | _extra_weeks(stores, weeks, weekly)
+    return StoreFeatures(
+        stores, externals, _attributes(stores, store_rows) | _extra_attributes(stores, always)
+    )
+
+
+def external_columns(found: StoreFeatures, features: FeatureSet) -> dict[str, Floats]:
+    """Returns the columns of ``store_externals``, each [stores, weeks]: at week t what is known then."""
+    sources = features.sources
+    weekly = [column for column in sources.values() if column.of == "store_week"]
+    unknown = np.full_like(found.externals[STORE_EXTERNALS[0]], np.nan)
+    columns: dict[str, Floats] = {}
+    for column in weekly:
+        values = found.externals.get(column.name, unknown)
+        columns |= known_columns(values, column, features.horizon_weeks)
+    for name in STORE_EXTERNALS:
+        columns[missing_flag(name)] = np.isnan(columns[name]).astype(np.float64)
+    return {name: columns[name] for name in features.view_columns["store_externals"]}
+
+
+def attribute_columns(found: StoreFeatures, features: FeatureSet) -> dict[str, Floats]:
+    """Returns the columns of ``store_attributes``, each [stores]."""
+    unknown = np.full(len(found.stores), np.nan)
+    return {name: found.attributes.get(name, unknown) for name in features.view_columns["store_attributes"]}
 
 
 def _externals(stores: NDArray[np.int64], weeks: NDArray[np.datetime64], rows: pa.Table) -> dict[str, Floats]:
+    column = week_columns(rows["week"], weeks, "store week")
+    row = _store_rows(stores, rows)
+    return {
+        name: fill(len(stores), len(weeks), row, column, rows[name].to_numpy()) for name in STORE_EXTERNALS
+    }
+
+
+def _extra_weeks(
+    stores: NDArray[np.int64], weeks: NDArray[np.datetime64], rows: pa.Table
+) -> dict[str, Floats]:
+    grids = {}
+    for name in pc.unique(rows["name"]).to_pylist():
+        of_name = rows.filter(pc.equal(rows["name"], name))
+        column = week_columns(of_name["week"], weeks, f"{name} week")
+        values = of_name["value"].to_numpy()
+        grids[name] = fill(len(stores), len(weeks), _store_rows(stores, of_name), column, values)
+    return grids
+
+
+def _extra_attributes(stores: NDArray[np.int64], rows: pa.Table) -> dict[str, Floats]:
+    attributes = {}
+    for name in pc.unique(rows["name"]).to_pylist():
+        of_name = rows.filter(pc.equal(rows["name"], name))
+        row = _store_rows(stores, of_name)
+        attributes[name] = np.full(len(stores), np.nan)
+        attributes[name][row[row >= 0]] = of_name["value"].to_numpy()[row >= 0]
+    return attributes
+
+
+def _store_rows(stores: NDArray[np.int64], rows: pa.Table) -> NDArray[np.int64]:
+    """Returns the place of each row's store, -1 for a store without sales."""
     store = rows["store"].to_numpy()
-    day = rows["week"].to_numpy().astype("datetime64[D]")
-    column, remainder = np.divmod((day - weeks[0]).astype(np.int64), 7)
-    if remainder.any():
-        odd = day[remainder.argmax()]
-        message = f"the store week {odd} is not whole weeks from the first sales week, {weeks[0]}"
-        raise UserError("BadData", message)
-    used = np.isin(store, stores) & (column >= 0) & (column < len(weeks))
-    row, column = np.searchsorted(stores, store[used]), column[used]
-    externals = {}
-    for name in STORE_EXTERNALS:
-        externals[name] = np.full((len(stores), len(weeks)), np.nan)
-        externals[name][row, column] = rows[name].to_numpy()[used]
-    return externals
+    place = np.minimum(np.searchsorted(stores, store), len(stores) - 1)
+    return np.where(stores[place] == store, place, -1)
 
 
 def _attributes(stores: NDArray[np.int64], rows: pa.Table) -> dict[str, Floats]:

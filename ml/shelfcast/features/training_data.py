@@ -17,17 +17,18 @@ in file n mod 16, so that each file holds series of all stores.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from shelfcast.calendar import WEEK, calendar_features, week_range
-from shelfcast.features.definitions import CALENDAR, FeatureSet
+from shelfcast.features.definitions import CALENDAR, MAX_HORIZON_WEEKS, FeatureSet
 from shelfcast.features.sales_history import (
     Aggregates,
     SalesGrid,
@@ -36,28 +37,50 @@ from shelfcast.features.sales_history import (
     sales_history,
     targets,
 )
-from shelfcast.features.store_features import StoreFeatures, store_features
+from shelfcast.features.store_features import (
+    StoreFeatures,
+    attribute_columns,
+    external_columns,
+    store_features,
+)
+from shelfcast.features.weekly_values import Grid, fill, known_columns, week_columns
 from shelfcast.job import write_json
+from shelfcast.snapshot import EXTRAS, STORE_AS_A_WHOLE
 
 SERIES_FILES = 16
 CALENDAR_WEEKS_AHEAD = 60
+NO_EXTRAS = EXTRAS.schema.empty_table()
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that the features of a snapshot are made of."""
+    """All that the features of a snapshot are made of.
+
+    Attributes:
+        grid: Sales of all series.
+        aggregates: Of all series.
+        store_features: Of all stores.
+        series_extras: Declared values of series' weeks by name, each as ``weekly_values.fill`` returns them.
+    """
 
     grid: SalesGrid
     aggregates: Aggregates
     store_features: StoreFeatures
+    series_extras: dict[str, Grid]
 
     @property
     def weeks(self) -> tuple[date, date]:
         """First and last week with sales."""
         return self.grid.weeks[0].item(), self.grid.weeks[-1].item()
 
+    def part(self, number: int, of: int) -> Inputs:
+        """Returns the same with each ``of``-th series, from the one with that number on."""
+        rows = slice(number, None, of)
+        extras = {name: values[rows] for name, values in self.series_extras.items()}
+        return replace(self, grid=self.grid.part(number, of), series_extras=extras)
 
-def prepare(sales: pa.Table, store_weeks: pa.Table, stores: pa.Table) -> Inputs:
+
+def prepare(sales: pa.Table, store_weeks: pa.Table, stores: pa.Table, extras: pa.Table = NO_EXTRAS) -> Inputs:
     """Returns the inputs made of a snapshot's tables, which are as ``shelfcast.snapshot`` reads them.
 
     Raises:
@@ -68,28 +91,36 @@ def prepare(sales: pa.Table, store_weeks: pa.Table, stores: pa.Table) -> Inputs:
         sales["store"].to_numpy(), sales["dept"].to_numpy(), week, sales["weekly_sales"].to_numpy()
     )
     aggregates = aggregate(grid)
-    return Inputs(grid, aggregates, store_features(aggregates.stores, grid.weeks, store_weeks, stores))
+    whole = pc.equal(extras["dept"], STORE_AS_A_WHOLE)
+    of_stores = store_features(aggregates.stores, grid.weeks, store_weeks, stores, extras.filter(whole))
+    return Inputs(grid, aggregates, of_stores, _series_extras(grid, extras.filter(pc.invert(whole))))
 
 
 def write(
-    directory: Path, sales: pa.Table, store_weeks: pa.Table, stores: pa.Table, features: FeatureSet
+    directory: Path,
+    sales: pa.Table,
+    store_weeks: pa.Table,
+    stores: pa.Table,
+    features: FeatureSet,
+    extras: pa.Table = NO_EXTRAS,
 ) -> str:
     """Writes the whole folder in this process; needs neither database nor Ray.
 
     Args:
         directory: Must exist.
         sales: ``store``, ``dept``, ``week`` (date32), ``weekly_sales`` (US dollars); others are not used.
-        store_weeks: ``store``, ``week`` and ``store_externals`` (double, null where unknown).
+        store_weeks: ``store``, ``week`` and ``snapshot.EXTERNALS`` (double, null where unknown).
         stores: ``store``, ``type`` (a letter), ``size`` (square feet).
         features: To be made.
+        extras: As ``snapshot.read_extras`` returns them.
 
     Returns:
         The feature set's version.
 
     Raises:
-        UserError: The tables break a rule, or the horizon is too far.
+        UserError: The tables break a rule.
     """
-    inputs = prepare(sales, store_weeks, stores)
+    inputs = prepare(sales, store_weeks, stores, extras)
     for number in range(SERIES_FILES):
         write_series(directory, number, series_rows(inputs, number, features))
     return write_shared(directory, inputs, features)
@@ -97,14 +128,16 @@ def write(
 
 def series_rows(inputs: Inputs, number: int, features: FeatureSet) -> pa.Table:
     """Returns the rows of one series file."""
-    grid = inputs.grid.part(number, SERIES_FILES)
+    part = inputs.part(number, SERIES_FILES)
+    grid, stores = part.grid, part.store_features
     series, week = np.nonzero(~np.isnan(grid.sales))
-    stores = inputs.store_features
     store = np.searchsorted(stores.stores, grid.store)[series]
+    history = sales_history(grid, part.aggregates, features)
+    history |= {name: values[series, week] for name, values in _extra_columns(part, features).items()}
     columns = {
-        **sales_history(grid, inputs.aggregates, features),
-        **{name: values[store, week] for name, values in stores.externals.items()},
-        **{name: values[store] for name, values in stores.attributes.items()},
+        **{name: history[name] for name in features.view_columns["sales_history"]},
+        **{name: values[store, week] for name, values in external_columns(stores, features).items()},
+        **{name: values[store] for name, values in attribute_columns(stores, features).items()},
         **targets(grid, features.horizon_weeks),
     }
     return pa.table(
@@ -115,6 +148,30 @@ def series_rows(inputs: Inputs, number: int, features: FeatureSet) -> pa.Table:
             **{name: nullable(values) for name, values in columns.items()},
         }
     )
+
+
+def _series_extras(grid: SalesGrid, rows: pa.Table) -> dict[str, Grid]:
+    """Returns the declared values of series' weeks by name."""
+    place = {pair: n for n, pair in enumerate(zip(grid.store.tolist(), grid.dept.tolist(), strict=True))}
+    grids = {}
+    for name in pc.unique(rows["name"]).to_pylist():
+        of_name = rows.filter(pc.equal(rows["name"], name))
+        keys = zip(of_name["store"].to_pylist(), of_name["dept"].to_pylist(), strict=True)
+        row = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
+        column = week_columns(of_name["week"], grid.weeks, f"{name} week")
+        grids[name] = fill(len(grid.store), len(grid.weeks), row, column, of_name["value"].to_numpy())
+    return grids
+
+
+def _extra_columns(inputs: Inputs, features: FeatureSet) -> dict[str, Grid]:
+    """Returns the declared columns of ``sales_history``, each [series, weeks]: at week t what is known."""
+    columns: dict[str, Grid] = {}
+    for column in features.columns:
+        if column.of == "series_week":
+            unknown = np.full((len(inputs.grid.store), len(inputs.grid.weeks) + MAX_HORIZON_WEEKS), np.nan)
+            values = inputs.series_extras.get(column.name, unknown)
+            columns |= known_columns(values, column, features.horizon_weeks)
+    return columns
 
 
 def write_series(directory: Path, number: int, rows: pa.Table) -> None:
@@ -155,5 +212,6 @@ def nullable(values: NDArray[np.float64]) -> pa.Array:
 def _write(path: Path, rows: pa.Table) -> None:
     """Writes Parquet so that a reader sees the whole file or none."""
     temporary = path.with_name(f".{path.name}.partial")
-    pq.write_table(rows, temporary)
+    # Hardly a value of a feature comes twice: looking for a dictionary would take as long as all else here.
+    pq.write_table(rows, temporary, use_dictionary=False, compression="lz4")
     temporary.replace(path)

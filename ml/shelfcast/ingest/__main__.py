@@ -14,7 +14,7 @@ from shelfcast.ingest.bad_rows import check_rows, write_bad_rows
 from shelfcast.ingest.generator import generate
 from shelfcast.ingest.load import known_result, load, lock_dataset, newest_snapshot
 from shelfcast.ingest.load_checks import check_content, check_load
-from shelfcast.ingest.long_source import read_long_folder, read_long_queries
+from shelfcast.ingest.long_source import read_long_queries, read_long_source
 from shelfcast.ingest.quality import Check, check_allowed, pass_gate
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.ingest.walmart import read_folder
@@ -70,7 +70,7 @@ def _read_rows(source: dict[str, Any], before: dict[str, pa.Table]) -> SourceRow
         case "walmart-csv":
             return read_folder(Path(source["path"]))
         case "long":
-            return read_long_folder(source["path"], source["encoding"], before)
+            return read_long_source(source, before)
         case "postgres":
             return read_long_queries(source, before)
         case kind:

@@ -34,7 +34,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shelfcast import calendar
-from shelfcast.snapshot import EXTERNALS, SALES, STORE_WEEKS, STORES
+from shelfcast.snapshot import EXTERNALS, SALES, STORE_WEEKS, STORES, empty_tables
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -276,4 +276,4 @@ def _tables(
         ),
         STORES: pa.table({"store": stores, "type": store.type.tolist(), "size": store.size}),
     }
-    return {table.name: rows.cast(table.schema) for table, rows in tables.items()}
+    return {**empty_tables(), **{table.name: rows.cast(table.schema) for table, rows in tables.items()}}

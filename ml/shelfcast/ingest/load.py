@@ -23,6 +23,7 @@ from shelfcast.snapshot import (
     SALES,
     RawTable,
     content_hash,
+    empty_tables,
     newest_rows,
     read_table,
 )
@@ -64,7 +65,7 @@ def newest_snapshot(connection: psycopg.Connection, dataset: str) -> dict[str, p
     assert row is not None
     batch_id = row[0]
     if batch_id is None:
-        return {raw.name: raw.schema.empty_table() for raw in RAW_TABLES}
+        return empty_tables()
     return {raw.name: read_table(connection, raw, dataset, batch_id) for raw in RAW_TABLES}
 
 

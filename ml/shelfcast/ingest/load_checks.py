@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shelfcast.ingest.declared_checks import check_declared
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.snapshot import SALES, STORE_WEEKS, STORES
 
@@ -83,6 +84,7 @@ def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], to
         *check_content(tables, known),
         _broken_rows("future-week", sales, sales.week > (today - date(1970, 1, 1)).days),
         _unknown_stores(tables, known),
+        *check_declared(tables, known),
     ]
     if len(known[SALES.name]) == 0:
         return checks
@@ -180,7 +182,7 @@ def _is_other_count(count: float, expected: float) -> bool:
 
 
 def _is_other_mean(mean: float, expected: float) -> bool:
-    # Where a week's sales are not above zero there is no factor to judge by;.
+    # Where a week's sales are not above zero there is no factor to judge by.
     return expected > 0 and not expected / _MAX_MEAN_FACTOR <= mean <= expected * _MAX_MEAN_FACTOR
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -11,6 +12,7 @@ from pyarrow import fs
 
 from shelfcast.job import UserError
 
+_FILE = re.compile(r"\.(csv|parquet)$", re.IGNORECASE)
 #: A server that says so is asked again in vain.
 _CLIENT_ERRORS = range(400, 500)
 
@@ -33,6 +35,15 @@ def read_object(folder: str, name: str) -> bytes | None:
     parts = urlsplit(folder)
     url = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
     return _read_s3(url) if parts.scheme == "s3" else _read_http(url)
+
+
+def split_file(path: str) -> tuple[str, str] | None:
+    """Returns folder and name of a path or URL that is one file's, by its ending; None for any other."""
+    parts = urlsplit(path) if not path.startswith("/") else None
+    folder, _, name = (path if parts is None else parts.path).rpartition("/")
+    if not _FILE.search(name):
+        return None
+    return (folder or "/") if parts is None else urlunsplit(parts._replace(path=folder)), name
 
 
 def _read_path(path: Path) -> bytes | None:

@@ -1,88 +1,179 @@
-"""The project's own layout: a row for each store, department and week. docs/data.md describes it."""
+"""The project's own layout: a row for each store, department and week. docs/data.md describes it.
+
+Files may have columns of the user's own; ``shelfcast.ingest.declarations`` says what those are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 
 from shelfcast import calendar
 from shelfcast.ingest import rules
+from shelfcast.ingest.declarations import Declarations
 from shelfcast.ingest.rules import CellRule
 from shelfcast.ingest.sheet import Layout, Sheet
 from shelfcast.ingest.sheet_checks import check_once, check_store, check_weekday, store_week
 from shelfcast.ingest.source_file import SourceFile
 from shelfcast.ingest.source_rows import SourceRows, source_rows
 from shelfcast.job import UserError
-from shelfcast.snapshot import EXTERNALS, SALES, STORE_WEEKS, STORES
+from shelfcast.snapshot import (
+    ALL_WEEKS,
+    DECLARED_COLUMNS,
+    EXTERNALS,
+    EXTRAS,
+    SALES,
+    STORE_AS_A_WHOLE,
+    STORE_WEEKS,
+    STORES,
+    DeclaredColumn,
+    empty_tables,
+)
 
-FileName = Literal["sales", "store_weeks", "stores"]
+FileName = Literal["sales", "series_weeks", "store_weeks", "stores"]
 
 _HOLIDAY = "holiday"
 _STORE: Layout = {"store": ("store", rules.WHOLE_NUMBER)}
 _STORE_WEEK: Layout = {**_STORE, "week": ("week", rules.ISO_DATE)}
+_SERIES_WEEK: Layout = {**_STORE_WEEK, "dept": ("dept", rules.WHOLE_NUMBER)}
 _WANTED: dict[FileName, Layout] = {
-    "sales": {
-        **_STORE_WEEK,
-        "dept": ("dept", rules.WHOLE_NUMBER),
-        "sales": ("weekly_sales", rules.NUMBER),
-    },
+    "sales": {**_SERIES_WEEK, "sales": ("weekly_sales", rules.NUMBER)},
+    "series_weeks": _SERIES_WEEK,
     "store_weeks": _STORE_WEEK,
     "stores": {**_STORE, "type": ("type", rules.LETTER), "size": ("size", rules.NUMBER_ABOVE_ZERO)},
+}
+_KEYS: dict[FileName, tuple[str, ...]] = {
+    "sales": ("store", "dept", "week"),
+    "series_weeks": ("store", "dept", "week"),
+    "store_weeks": ("store", "week"),
 }
 _FLAG: tuple[str, CellRule] = ("is_holiday", rules.FLAG)
 _OPTIONAL: dict[FileName, Layout] = {
     "sales": {_HOLIDAY: _FLAG},
+    "series_weeks": {},
     "store_weeks": {_HOLIDAY: _FLAG, **{name: (name, rules.NUMBER_OR_MISSING) for name in EXTERNALS}},
     "stores": {},
 }
 
 
-def wanted_columns(file: FileName) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def wanted_columns(file: FileName, declarations: Declarations) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the columns that a file must have, and those that it may have."""
-    return tuple(_WANTED[file]), tuple(_OPTIONAL[file])
+    return tuple(_WANTED[file]), tuple(_optional(file, declarations))
 
 
-def read_long(files: Mapping[FileName, SourceFile], known: Mapping[str, pa.Table]) -> SourceRows:
+def read_long(
+    files: Mapping[FileName, SourceFile], known: Mapping[str, pa.Table], declarations: Declarations
+) -> SourceRows:
     """Checks the files; ``sales`` must be among them.
 
     Args:
         files: As read with ``wanted_columns``.
         known: The data set's newest snapshot, by name of the table in ``shelfcast.snapshot``.
+        declarations: Of the files' columns.
 
     Raises:
-        UserError: ``BadData`` when one of sales and store_weeks has a holiday flag and the other has not.
+        UserError: ``BadData`` when one of sales and store_weeks has a holiday flag and the other has not, or
+            a declared column is in no file or in two.
     """
     _check_flags(files)
-    sheets = {name: Sheet(file, {**_WANTED[name], **_OPTIONAL[name]}) for name, file in files.items()}
+    _check_declared(files, known, declarations)
+    sheets = {
+        name: Sheet(file, {**_WANTED[name], **_optional(name, declarations)}) for name, file in files.items()
+    }
+    _check_rows(sheets, files, known)
     sales, weeks, stores = sheets["sales"], sheets.get("store_weeks"), sheets.get("stores")
-    if stores is not None:
-        check_once(stores, ("store",), ("store",))
-    with_weeks = [sales] if weeks is None else [sales, weeks]
-    check_weekday("week", *with_weeks)
-    if stores is not None and len(known[STORES.name]) == 0:
-        for sheet in with_weeks:
-            check_store("store", sheet, stores, files["stores"].name)
-    check_once(sales, ("store", "dept", "week"), ("store", "dept", "week"))
-    if weeks is not None:
-        check_once(weeks, ("store", "week"), ("store", "week"))
-    if _HOLIDAY in files["sales"].columns:
-        _check_one_flag(sales, weeks)
     tables = {
+        **empty_tables(),
         SALES.name: _with_flags(sales.values).select(SALES.schema.names).cast(SALES.schema),
         STORE_WEEKS.name: _store_weeks(sales, weeks, known[STORE_WEEKS.name]),
-        STORES.name: STORES.schema.empty_table()
-        if stores is None
-        else stores.values.select(STORES.schema.names).cast(STORES.schema),
+        DECLARED_COLUMNS.name: declarations.table,
+        EXTRAS.name: pa.concat_tables([EXTRAS.schema.empty_table(), *_extras(sheets, declarations)]),
     }
+    if stores is not None:
+        tables[STORES.name] = stores.values.select(STORES.schema.names).cast(STORES.schema)
     return source_rows(tables, list(sheets.values()))
 
 
+def _optional(file: FileName, declarations: Declarations) -> Layout:
+    declared = [column for column in declarations.columns.values() if file in _files_of(column)]
+    return {**_OPTIONAL[file], **{c.name: (c.name, rules.NUMBER_OR_MISSING) for c in declared}}
+
+
+def _files_of(column: DeclaredColumn) -> tuple[FileName, ...]:
+    """Returns the files that may have the column; sales have no weeks ahead, so nothing announced."""
+    match column.of:
+        case "store":
+            return ("stores",)
+        case "store_week":
+            return ("store_weeks",)
+        case "series_week":
+            assert column.known_after_weeks is not None
+            return ("series_weeks",) if column.known_after_weeks < 0 else ("series_weeks", "sales")
+
+
+def _check_declared(
+    files: Mapping[FileName, SourceFile], known: Mapping[str, pa.Table], declarations: Declarations
+) -> None:
+    """Refuses a declared column that is in two files, or in none and new to the data set."""
+    stored = {*known[DECLARED_COLUMNS.name]["name"].to_pylist(), *EXTERNALS}
+    issues = []
+    for number, column in enumerate(declarations.declared, 1):
+        if column.name not in stored and not any(column.name in file.columns for file in files.values()):
+            there = " or ".join(_files_of(column))
+            issues.append(
+                f"{declarations.place}, entry {number}: {there} has no column {column.name}; add it there, "
+                "or do not declare it"
+            )
+    for name in declarations.columns:
+        twice = [file.name for file in files.values() if name in file.columns]
+        if len(twice) > 1:
+            issues.append(f"{' and '.join(twice)} both have a column {name}; keep one of them")
+    if issues:
+        raise UserError("BadData", "; ".join(issues))
+
+
+def _check_rows(
+    sheets: Mapping[FileName, Sheet], files: Mapping[FileName, SourceFile], known: Mapping[str, pa.Table]
+) -> None:
+    stores = sheets.get("stores")
+    if stores is not None:
+        check_once(stores, ("store",), ("store",))
+    weekly = [sheets[name] for name in get_args(FileName) if name in sheets and name != "stores"]
+    check_weekday("week", *weekly)
+    if stores is not None and len(known[STORES.name]) == 0:
+        for sheet in weekly:
+            check_store("store", sheet, stores, files["stores"].name)
+    for name, key in _KEYS.items():
+        if name in sheets:
+            check_once(sheets[name], key, key)
+    if _HOLIDAY in files["sales"].columns:
+        _check_one_flag(sheets["sales"], sheets.get("store_weeks"))
+
+
+def _extras(sheets: Mapping[FileName, Sheet], declarations: Declarations) -> Iterator[pa.Table]:
+    """Yields the values of the declared columns that no other table has a place for."""
+    for name, column in declarations.columns.items():
+        for sheet in sheets.values():
+            if name in sheet.values.column_names and name not in EXTERNALS:
+                yield _extra(sheet.values, column)
+
+
+def _extra(rows: pa.Table, column: DeclaredColumn) -> pa.Table:
+    constants = {"name": column.name, "dept": STORE_AS_A_WHOLE, "week": ALL_WEEKS}
+    keys = {
+        key: rows[key] if key in rows.column_names else pa.repeat(constants[key], len(rows))
+        for key in EXTRAS.key
+    }
+    return pa.table({**keys, "value": rows[column.name]}).cast(EXTRAS.schema)
+
+
 def _check_flags(files: Mapping[FileName, SourceFile]) -> None:
-    flagged = [file.name for name, file in files.items() if name != "stores" and _HOLIDAY in file.columns]
-    unflagged = [file.name for name, file in files.items() if name != "stores" and file.name not in flagged]
+    may_have = [file for name, file in files.items() if _HOLIDAY in _OPTIONAL[name]]
+    flagged = [file.name for file in may_have if _HOLIDAY in file.columns]
+    unflagged = [file.name for file in may_have if _HOLIDAY not in file.columns]
     if flagged and unflagged:
         raise UserError(
             "BadData",

@@ -63,7 +63,17 @@ LOAD_RULES = (
         "error",
         "a week has from a third to three times the mean sales that it had, a new week as those around it",
     ),
-    Rule("unread-column", "warning", "every column of the source is one that is read"),
+    Rule(
+        "unread-column",
+        "warning",
+        "every column of the source is one that is read, by its name or because columns.json declares it",
+    ),
+    Rule("declared-column-empty", "warning", "a declared column has a value"),
+    Rule(
+        "declared-column-late",
+        "warning",
+        "a declared column has a value for the newest week whose value its knownAfterWeeks says is known",
+    ),
     Rule("new-store", "warning", "the data set has had sales of the store before"),
     Rule("missing-week", "warning", "a series has every week from its first to its last"),
     Rule("negative-sales", "warning", "sales are not below zero (returns)"),

@@ -11,7 +11,7 @@ from shelfcast.ingest.csv_file import read_csv
 from shelfcast.ingest.sheet import Layout, Sheet
 from shelfcast.ingest.sheet_checks import check_once, check_store, check_weekday, store_week
 from shelfcast.ingest.source_rows import SourceRows, source_rows
-from shelfcast.snapshot import SALES, STORE_WEEKS, STORES
+from shelfcast.snapshot import SALES, STORE_WEEKS, STORES, empty_tables
 
 _STORE: Layout = {"Store": ("store", rules.WHOLE_NUMBER)}
 _STORE_WEEK: Layout = {
@@ -59,7 +59,8 @@ def read_folder(path: Path) -> SourceRows:
 
     sheets = {SALES: train, STORE_WEEKS: features, STORES: stores}
     tables = {
-        raw.name: sheet.values.select(raw.schema.names).cast(raw.schema) for raw, sheet in sheets.items()
+        **empty_tables(),
+        **{raw.name: sheet.values.select(raw.schema.names).cast(raw.schema) for raw, sheet in sheets.items()},
     }
     return source_rows(tables, [train, features, stores])
 

@@ -11,46 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from shelfcast.features.definitions import LAGS, ROLLING_WEEKS, STORE_EXTERNALS, ModelFeature
+from shelfcast.features.definitions import ModelFeature
+from shelfcast.features.presets import OWN_DOLLARS, PLAIN, RATIOS, declared_names
 
-#: US dollars of the series itself; divided by its level.
-_OWN_DOLLARS = (
-    "sales_0",
-    *(f"lag_{n}" for n in LAGS),
-    *(f"rolling_{stat}_{n}" for stat in ("mean", "std", "median") for n in ROLLING_WEEKS),
-    "rolling_min_13",
-    "rolling_max_13",
-    "last_year_mean_4",
-    "last_year_mean_13",
-    "last_year",
-    "last_year_before",
-    "last_year_after",
-    "dept_mean_0",
-    "dept_mean_4",
-)
-_RATIOS = (
-    "trend_4_13",
-    "year_on_year_4",
-    "year_on_year_13",
-    "dept_trend_4_13",
-    "dept_year_on_year_13",
-    "store_trend_4_13",
-    "store_year_on_year_13",
-    "dept_season",
-)
-_PLAIN = (
-    "observed_weeks_13",
-    "weeks_since_first",
-    "share_of_store",
-    *STORE_EXTERNALS,
-    "type_code",
-    "size",
-    "is_holiday",
-    "is_holiday_last_year",
-    "december_days_before_christmas",
-    "christmas_shift",
-    "easter_shift",
-)
 #: Beyond it a dollar value is taken for an error of the source; keeps float32 finite.
 _LARGEST_USD = 1e9
 #: Growth beyond a factor of 3 comes from series that were nearly not sold.
@@ -89,6 +52,7 @@ class FeaturePreparation(nn.Module):
     def __init__(self, features: Sequence[ModelFeature], horizon_weeks: int) -> None:
         super().__init__()
         self._column = {feature["name"]: place for place, feature in enumerate(features)}
+        self._declared = self._columns(declared_names(features))
         self._horizon_weeks = horizon_weeks
         self.register_buffer("floor_usd", torch.tensor(1.0))
 
@@ -184,10 +148,15 @@ class FeaturePreparation(nn.Module):
     def _inputs(
         self, values: Tensor, known: Tensor, level: Tensor, forecasts: Tensor, horizon: Tensor
     ) -> Tensor:
-        dollars, ratios, plain = (self._columns(names) for names in (_OWN_DOLLARS, _RATIOS, _PLAIN))
+        dollars, ratios, plain = (self._columns(names) for names in (OWN_DOLLARS, RATIOS, PLAIN))
         # Log of a ratio, so that a half and a double are equally far from 1.
         logs = values[:, ratios].clamp(1 / _LARGEST_RATIO, _LARGEST_RATIO).log()
         ahead = horizon[:, None].float()
+        declared = []
+        if self._declared:
+            own = values[:, self._declared]
+            # Of any size and unit: the logarithm keeps one huge value from hiding all others.
+            declared = [own.sign() * own.abs().log1p(), known[:, self._declared].float()]
         return torch.cat(
             [
                 torch.where(known[:, dollars], values[:, dollars] / level[:, None], 1.0).clamp(-10, 10),
@@ -198,6 +167,7 @@ class FeaturePreparation(nn.Module):
                 1 / ahead.clamp(min=1),
                 forecasts.clamp(-10, 10),
                 known[:, dollars + ratios + plain].float(),
+                *declared,
             ],
             dim=1,
         )

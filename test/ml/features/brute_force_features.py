@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from feature_samples import Sales
 
+from shelfcast.snapshot import DeclaredColumn
+
 NAN = math.nan
 Series = Callable[[int], float | None]
 
@@ -94,6 +96,8 @@ class BruteForce:
         row["rolling_min_13"], row["rolling_max_13"] = min(window[13]), max(window[13])
         row["observed_weeks_13"] = len(window[13])
         row["weeks_since_first"] = t - min(w for s, k, w in self.sales if (s, k) == (store, dept))
+        sold = [w for w in range(t + 1) if (y(w) or 0) > 0]
+        row["weeks_since_last_sale"] = t - sold[-1] if sold else NAN
         row["trend_4_13"] = ratio(mean(window[4]), mean(window[13]))
         for n in (4, 13):
             row[f"last_year_mean_{n}"] = mean(known(y, last(t - 52, n)))
@@ -118,3 +122,14 @@ class BruteForce:
         """Returns the sum of rolling_mean_13 over a store's departments."""
         means = [mean(known(self.series(s, d), last(t, 13))) for s, d in self.keys if s == store]
         return math.fsum(value for value in means if not math.isnan(value))
+
+
+def weekly_value(series: Series, column: DeclaredColumn, t: int, horizon_weeks: int) -> dict[str, float]:
+    """Returns the features of a weekly column beside sales."""
+    after = column.known_after_weeks
+    assert after is not None
+    row = {column.name: value_or_nan(series(t - after if after > 0 else t))}
+    if after < 0:
+        for h in range(1, horizon_weeks + 1):
+            row[f"{column.name}_h{h}"] = value_or_nan(series(t + h)) if t + h + after <= t else NAN
+    return row

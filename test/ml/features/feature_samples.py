@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
 
 from shelfcast.features.definitions import STORE_EXTERNALS
+from shelfcast.features.training_data import NO_EXTRAS
+from shelfcast.snapshot import DeclaredColumn
 
 FIRST_WEEK = date(2024, 1, 5)
 
@@ -25,8 +28,21 @@ class Tables:
     sales: pa.Table
     store_weeks: pa.Table
     stores: pa.Table
+    extras: pa.Table = field(default_factory=NO_EXTRAS.slice)
 
 
+#: Of each kind: known late, known at once, announced; an external that is announced too.
+DECLARED = (
+    DeclaredColumn("returns_usd", "series_week", 2, "returned goods"),
+    DeclaredColumn("shelf_price", "series_week", -2, "price on the shelf"),
+    DeclaredColumn("visitors", "store_week", 0, "visitors"),
+    DeclaredColumn("planned_promo", "store_week", -3, "planned promotion"),
+    DeclaredColumn("parking_lots", "store", None, "parking lots"),
+    DeclaredColumn("markdown1", "store_week", -1, "announced markdown"),
+)
+
+#: (name, store, dept or 0, week number or None) -> value.
+Extras = dict[tuple[str, int, int, int | None], float | None]
 Sales = dict[tuple[int, int, int], float]
 Externals = dict[tuple[int, int], list[float | None]]
 
@@ -58,7 +74,39 @@ def random_externals(rng: np.random.Generator, weeks: int) -> Externals:
     }
 
 
-def tables_of(sales: Sales, externals: Externals) -> Tables:
+def random_extras(rng: np.random.Generator, columns: Sequence[DeclaredColumn], weeks: int) -> Extras:
+    """Returns values of the declared columns, with gaps; also of weeks and series without sales."""
+    extras: Extras = {}
+    for column in columns:
+        if column.name in STORE_EXTERNALS:
+            continue
+        departments = range(1, 5) if column.of == "series_week" else (0,)
+        numbers = (None,) if column.of == "store" else tuple(range(weeks + 6))
+        for key in [(store, dept, n) for store in range(1, 5) for dept in departments for n in numbers]:
+            always = column.of == "store"
+            if always or rng.random() < 0.8:
+                unknown = not always and rng.random() < 0.2
+                extras[column.name, *key] = None if unknown else float(rng.normal())
+    return extras
+
+
+def extras_table(extras: Extras) -> pa.Table:
+    """Returns the rows as ``snapshot.read_extras`` does."""
+    rows = [
+        {
+            "name": name,
+            "store": store,
+            "dept": dept,
+            "week": None if number is None else week(number),
+            "value": value,
+        }
+        for (name, store, dept, number), value in extras.items()
+    ]
+    fields = [column.with_nullable(True) for column in NO_EXTRAS.schema]
+    return pa.Table.from_pylist(rows, pa.schema(fields))
+
+
+def tables_of(sales: Sales, externals: Externals, extras: Extras | None = None) -> Tables:
     """Returns the tables; stores 1 to 4 have the types A, B, C, A."""
     keys = list(sales)
     store_weeks = {
@@ -78,6 +126,7 @@ def tables_of(sales: Sales, externals: Externals) -> Tables:
         ),
         store_weeks=pa.table(store_weeks),
         stores=pa.table({"store": [1, 2, 3, 4], "type": ["A", "B", "C", "A"], "size": [1e5, 2e5, 3e5, 4e5]}),
+        extras=extras_table(extras or {}),
     )
 
 

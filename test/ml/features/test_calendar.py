@@ -76,6 +76,24 @@ def test_easter_moves_against_the_year_before() -> None:
     assert calendar.calendar_features(date(2011, 4, 29))["easter_shift"] == 0 - -3
 
 
+def test_each_named_holiday_is_flagged_in_its_own_week() -> None:
+    days = {
+        "is_super_bowl": date(2011, 2, 6),
+        "is_easter": date(2011, 4, 24),
+        "is_labor_day": date(2011, 9, 5),
+        "is_thanksgiving": date(2011, 11, 24),
+        "is_christmas": date(2011, 12, 25),
+    }
+    for week in calendar.week_range(date(2011, 1, 7), date(2011, 12, 30)):
+        row = calendar.calendar_features(week)
+        assert {name: row[name] for name in days} == {
+            name: int(week - timedelta(days=6) <= day <= week) for name, day in days.items()
+        }
+        others = [row[name] for name in days if name != "is_easter"]
+        assert row["is_holiday"] == max(others)
+        assert row["quarter"] == {1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 6: 2, 7: 3, 8: 3, 9: 3}.get(week.month, 4)
+
+
 def test_a_row_has_the_columns_of_the_view_in_their_order() -> None:
     row = calendar.calendar_features(date(2012, 2, 10))
     assert tuple(row) == CALENDAR

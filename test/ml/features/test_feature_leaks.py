@@ -1,4 +1,4 @@
-"""No feature of an origin may change when anything after the origin does."""
+"""No feature of an origin may change when anything that is not known there does."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,39 +7,81 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from feature_samples import Externals, Sales, random_externals, random_sales, tables_of, week
+from feature_samples import (
+    DECLARED,
+    Externals,
+    Extras,
+    Sales,
+    random_externals,
+    random_extras,
+    random_sales,
+    tables_of,
+    week,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shelfcast.features import sales_history, store_features, training_data
-from shelfcast.features.definitions import FeatureSet
+from shelfcast.features import known_when, sales_history, store_features, training_data
+from shelfcast.features.definitions import STORE_EXTERNALS, FeatureSet
 
 HORIZON = 4
-FEATURES = FeatureSet(HORIZON)
+FEATURES = FeatureSet(HORIZON, DECLARED)
 KEYS = ["store", "dept", "origin"]
+#: Weeks from a value's own week to the end of which it is known: the promise that is put to the test.
+KNOWN_AFTER = {
+    **dict.fromkeys(STORE_EXTERNALS, 0),
+    **{"temperature": 1, "fuel_price": 1, "cpi": 7, "unemployment": 7},
+    **{column.name: column.known_after_weeks for column in DECLARED},
+}
 
 
-def features(sales: Sales, externals: Externals, up_to: int) -> pa.Table:
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """All that features are made of, by key."""
+
+    sales: Sales
+    externals: Externals
+    extras: Extras
+
+
+def features(snapshot: Snapshot, up_to: int) -> pa.Table:
     """Returns keys and features (no targets) of the origins up to a week, in key order."""
-    tables = tables_of(sales, externals)
-    inputs = training_data.prepare(tables.sales, tables.store_weeks, tables.stores)
+    tables = tables_of(snapshot.sales, snapshot.externals, snapshot.extras)
+    inputs = training_data.prepare(tables.sales, tables.store_weeks, tables.stores, tables.extras)
     files = [training_data.series_rows(inputs, n, FEATURES) for n in range(training_data.SERIES_FILES)]
     rows = pa.concat_tables(files).drop_columns([f"target_h{h}" for h in range(1, HORIZON + 1)])
     early = rows.filter(pc.less_equal(rows["origin"], pa.scalar(week(up_to), pa.date32())))
     return early.sort_by([(key, "ascending") for key in KEYS])
 
 
-def change_after(
-    rng: np.random.Generator, sales: Sales, externals: Externals, t: int, weeks: int
-) -> tuple[Sales, Externals]:
-    """Returns the same up to week t, and after it other rows of other series with other values."""
+def is_known(name: str, number: int | None, t: int) -> bool:
+    """Tells whether the value of week ``number`` is known at the end of week t."""
+    after = KNOWN_AFTER[name]
+    return number is None or after is None or number + after <= t
+
+
+def change_unknown(rng: np.random.Generator, before: Snapshot, t: int, weeks: int) -> Snapshot:
+    """Returns the same where it is known at t, and other rows of other series with other values elsewhere."""
     later = random_sales(rng, 10, weeks + 3, gaps=0.3)
-    later_externals = random_externals(rng, weeks + 3)
-    return (
-        {key: value for key, value in sales.items() if key[2] <= t}
+    other_externals = random_externals(rng, weeks + 8)
+    externals: Externals = {}
+    for key in before.externals.keys() | other_externals.keys():
+        own = before.externals.get(key, [None] * len(STORE_EXTERNALS))
+        other = other_externals.get(key, [None] * len(STORE_EXTERNALS))
+        externals[key] = [
+            own[place] if is_known(name, key[1], t) else other[place]
+            for place, name in enumerate(STORE_EXTERNALS)
+        ]
+    return Snapshot(
+        {key: value for key, value in before.sales.items() if key[2] <= t}
         | {key: 1e6 * value for key, value in later.items() if key[2] > t},
-        {key: value for key, value in externals.items() if key[1] <= t}
-        | {key: values for key, values in later_externals.items() if key[1] > t},
+        externals,
+        {key: value for key, value in before.extras.items() if is_known(key[0], key[3], t)}
+        | {
+            key: value
+            for key, value in random_extras(rng, DECLARED, weeks + 3).items()
+            if not is_known(key[0], key[3], t)
+        },
     )
 
 
@@ -55,14 +97,12 @@ def assert_same_bits(a: pa.Table, b: pa.Table) -> None:
 
 
 def assert_no_leak(seed: int, series: int, weeks: int, gaps: float, t: int) -> None:
-    """Changes everything after week t of a random snapshot."""
+    """Changes everything of a random snapshot that is not known at the end of week t."""
     rng = np.random.default_rng(seed)
-    sales = random_sales(rng, series, weeks, gaps)
-    externals = random_externals(rng, weeks)
     # Without a row up to t there is nothing to compare, and no first week to count from.
-    sales |= {(1, 1, 0): 7.0}
-    changed = change_after(rng, sales, externals, t, weeks)
-    before, after = features(sales, externals, t), features(*changed, t)
+    sales = random_sales(rng, series, weeks, gaps) | {(1, 1, 0): 7.0}
+    snapshot = Snapshot(sales, random_externals(rng, weeks + 5), random_extras(rng, DECLARED, weeks))
+    before, after = features(snapshot, t), features(change_unknown(rng, snapshot, t, weeks), t)
     assert len(before) > 0
     assert_same_bits(before, after)
 
@@ -118,7 +158,18 @@ def leak_aggregate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_data, "aggregate", aggregates)
 
 
-def leak_externals(monkeypatch: pytest.MonkeyPatch) -> None:
+def leak_target_week(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rolling mean that includes the target week."""
+    plain = sales_history.rolling_mean
+
+    def with_target(grid: np.ndarray, n: int) -> np.ndarray:
+        next_week = np.concatenate([grid[:, 1:], np.full((len(grid), 1), np.nan)], axis=1)
+        return plain(np.where(np.isnan(next_week), grid, next_week), n)
+
+    monkeypatch.setattr(sales_history, "rolling_mean", with_target)
+
+
+def leak_filled_externals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Filling an unknown value with the next known one."""
     plain = store_features._externals
 
@@ -130,9 +181,41 @@ def leak_externals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_features, "_externals", filled)
 
 
-@pytest.mark.parametrize(
-    "plant", [leak_next_week, leak_scaler, leak_row_existence, leak_aggregate, leak_externals]
-)
+def leak_early(name: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """Returns a leak that takes the column for known in its own week, or a week earlier than it is."""
+
+    def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+        plain = known_when.source_columns
+        weeks = min(KNOWN_AFTER[name] - 1, 0)
+
+        def sources(declared: object) -> dict[str, known_when.DeclaredColumn]:
+            found = plain(declared)
+            return {**found, name: dataclasses.replace(found[name], known_after_weeks=weeks)}
+
+        monkeypatch.setattr(known_when, "source_columns", sources)
+        # Of series, columns are looked up in what is declared.
+        early = [dataclasses.replace(c, known_after_weeks=weeks) if c.name == name else c for c in DECLARED]
+        monkeypatch.setitem(globals(), "FEATURES", FeatureSet(HORIZON, tuple(early)))
+
+    plant.__name__ = f"leak_early_{name}"
+    return plant
+
+
+EARLY = ["temperature", "cpi", "unemployment", "returns_usd", "shelf_price", "planned_promo", "markdown1"]
+
+
+PLANTS = [
+    leak_next_week,
+    leak_target_week,
+    leak_scaler,
+    leak_row_existence,
+    leak_aggregate,
+    leak_filled_externals,
+    *map(leak_early, EARLY),
+]
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
 def test_a_planted_leak_is_found(
     plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

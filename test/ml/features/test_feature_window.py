@@ -1,17 +1,40 @@
+from typing import Any
+
+import psycopg
 import pytest
-from feature_samples import Externals, Sales, tables_of, week
+from feature_samples import DECLARED, Externals, Extras, Sales, tables_of, week
 from raw_batches import add_batch
 
 from shelfcast.database import connect
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.materialization import Window, choose_window, move_watermark
+from shelfcast.snapshot import ALL_WEEKS
 
+FEATURES = FeatureSet(2)
 ALL = Window(week(0), week(10))
 SALES: Sales = {(1, 1, number): 1.0 for number in range(11)}
 EXTERNALS: Externals = {(1, number): [1.0] * 9 for number in range(11)}
 
 
+def add_extras(connection: psycopg.Connection, snapshot: dict[str, Any], extras: Extras) -> None:
+    for (name, store, dept, number), value in extras.items():
+        day = ALL_WEEKS if number is None else week(number)
+        connection.execute(
+            "insert into raw.extra (dataset, name, store, dept, week, value, batch_id) "
+            "values (%s, %s, %s, %s, %s, %s, %s)",
+            [snapshot["dataset"], name, store, dept, day, value, snapshot["batchId"]],
+        )
+
+
 def window_after(
-    url: str, dataset: str, sales: Sales, externals: Externals, weeks: Window = ALL, everything: bool = False
+    url: str,
+    dataset: str,
+    sales: Sales,
+    externals: Externals,
+    weeks: Window = ALL,
+    everything: bool = False,
+    features: FeatureSet = FEATURES,
+    extras: Extras | None = None,
 ) -> Window:
     """Returns the window of a second batch after the watermark of the first."""
     project = f"shelfcast_{dataset}"
@@ -19,15 +42,18 @@ def window_after(
     with connect(url) as connection:
         move_watermark(connection, project, week(10), first["id"])
         second = first
-        if sales or externals:
+        if sales or externals or extras:
             second = add_batch(url, dataset, tables_of(sales or {(9, 9, 99): 1.0}, externals))
-        return choose_window(connection, project, dataset, second["batchId"], weeks, everything)
+            add_extras(connection, second, extras or {})
+        return choose_window(connection, project, dataset, second["batchId"], weeks, features, everything)
 
 
 def test_a_first_run_takes_all_weeks(database_url: str) -> None:
     batch = add_batch(database_url, "window_first", tables_of(SALES, EXTERNALS))
     with connect(database_url) as connection:
-        found = choose_window(connection, "shelfcast_none", "window_first", batch["batchId"], ALL, False)
+        found = choose_window(
+            connection, "shelfcast_none", "window_first", batch["batchId"], ALL, FEATURES, False
+        )
     assert found == ALL
 
 
@@ -49,7 +75,7 @@ def test_batches_after_the_snapshot_do_not_count(database_url: str) -> None:
         move_watermark(connection, "shelfcast_window_later", week(10), first["id"])
         weeks = Window(week(0), week(11))
         found = choose_window(
-            connection, "shelfcast_window_later", "window_later", second["batchId"], weeks, False
+            connection, "shelfcast_window_later", "window_later", second["batchId"], weeks, FEATURES, False
         )
     assert found == Window(week(11), week(11))
 
@@ -80,7 +106,9 @@ def test_an_older_snapshot_takes_all_weeks(database_url: str) -> None:
     with connect(database_url) as connection:
         move_watermark(connection, "shelfcast_window_older", week(10), newer["id"])
         assert (
-            choose_window(connection, "shelfcast_window_older", "window_older", older["batchId"], ALL, False)
+            choose_window(
+                connection, "shelfcast_window_older", "window_older", older["batchId"], ALL, FEATURES, False
+            )
             == ALL
         )
 
@@ -91,6 +119,37 @@ def test_other_data_sets_do_not_count(database_url: str) -> None:
     with connect(database_url) as connection:
         move_watermark(connection, "shelfcast_window_mine", week(10), first["id"])
         found = choose_window(
-            connection, "shelfcast_window_mine", "window_mine", other["batchId"], ALL, False
+            connection, "shelfcast_window_mine", "window_mine", other["batchId"], ALL, FEATURES, False
         )
     assert found == Window(week(10), week(10))
+
+
+@pytest.mark.parametrize(
+    ("name", "dept", "number", "first_origin"),
+    [
+        ("returns_usd", 1, 4, 6),
+        ("shelf_price", 1, 4, 2),
+        ("shelf_price", 1, 11, 9),
+        ("visitors", 0, 4, 4),
+        ("planned_promo", 0, 1, 0),
+        ("parking_lots", 0, None, 10),
+    ],
+)
+def test_a_declared_value_counts_from_the_origin_that_may_use_it(
+    database_url: str, name: str, dept: int, number: int | None, first_origin: int
+) -> None:
+    found = window_after(
+        database_url,
+        f"window_{name}_{number}",
+        {},
+        {},
+        features=FeatureSet(2, DECLARED),
+        extras={(name, 1, dept, number): 3.0},
+    )
+    assert found == Window(week(first_origin), week(10))
+
+
+def test_an_external_that_is_announced_counts_before_its_week(database_url: str) -> None:
+    announced = FeatureSet(2, DECLARED)
+    found = window_after(database_url, "window_announced", {}, {(1, 7): [2.0] * 9}, features=announced)
+    assert found == Window(week(6), week(10))

@@ -3,11 +3,9 @@
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -25,7 +23,7 @@ from psycopg import sql
 from raw_batches import add_batch
 
 from shelfcast.database import connect
-from shelfcast.features import cluster, feast_repository, materialization, ray_engine
+from shelfcast.features import cluster, feast_repository, materialization
 from shelfcast.features.build import build_features
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.materialization import Window
@@ -86,7 +84,7 @@ def query(url: str, statement: str, schema: str, project: str, view: str) -> lis
 
 def online_rows(url: str, project: str) -> dict[str, list[tuple[Any, ...]]]:
     """Returns all that is online, but for when it was written."""
-    statement = "select entity_key, feature_name, value, event_ts from {table} order by 1, 2"
+    statement = "select to_jsonb(online) - 'created_ts' from {table} online order by {keys}"
     return {view: query(url, statement, "feast_online", project, view) for view in FEATURES.view_columns}
 
 
@@ -111,40 +109,25 @@ def newest_offline(url: str, project: str, view: str) -> dict[tuple[Any, ...], d
     return {row[:width]: dict(zip(names, row, strict=True)) for row in rows}
 
 
-def entity_key(entity: dict[str, int | str]) -> bytes:
-    """Returns Feast's entity key, version 3, as the predictor encodes it: int64 is 4, a string 2."""
-
-    def field(type_: int, value: bytes) -> bytes:
-        return struct.pack("<II", type_, len(value)) + value
-
-    values = [
-        field(2, value.encode()) if isinstance(value, str) else field(4, struct.pack("<q", value))
-        for _, value in sorted(entity.items())
-    ]
-    names = [field(2, name.encode()) for name in sorted(entity)]
-    return struct.pack("<I", len(entity)) + b"".join(names + values)
-
-
 def assert_online_is_the_newest_offline(url: str, project: str, version: str) -> None:
     """Reads every series through Feast's SDK, and compares each value and event time."""
     newest = {view: newest_offline(url, project, view) for view in FEATURES.view_columns}
     store = feast_repository.open_store(project, url)
-    service = store.get_feature_service(feast_repository.service_name(version))
+    assert store.get_feature_service(feast_repository.service_name(version, "global"))
+    names = [f"{view}:{column}" for view, columns in FEATURES.view_columns.items() for column in columns]
     some_week = next(iter(newest["calendar"]))[0]
     keys = [{"store": s, "dept": d, "week": some_week} for s, d in newest["sales_history"]]
     keys += [{**keys[0], "week": w} for (w,) in newest["calendar"]]
-    answer = store.get_online_features(features=service, entity_rows=keys).to_dict()
+    answer = store.get_online_features(features=names, entity_rows=keys).to_dict()
     for place, key in enumerate(keys):
         for view, columns in FEATURES.view_columns.items():
             row = newest[view][tuple(key[name] for name in JOIN_KEYS[view])]
             assert {c: answer[c][place] for c in columns} == {c: row[c] for c in columns}, (view, key)
-    for view, columns in FEATURES.view_columns.items():
-        stored = query(url, "select distinct entity_key from {table}", "feast_online", project, view)
-        entities = [dict(zip(JOIN_KEYS[view], key, strict=True)) for key in newest[view]]
-        assert {row[0] for row in stored} == {entity_key(entity) for entity in entities}
-        offline = Counter(row["event_timestamp"] for row in newest[view].values())
-        online = query(url, "select event_ts from {table}", "feast_online", project, view)
-        assert Counter(row[0] for row in online) == Counter({t: n * len(columns) for t, n in offline.items()})
+    for view in FEATURES.view_columns:
+        rows = query(url, "select {keys}, event_ts from {table}", "feast_online", project, view)
+        assert {row[:-1]: row[-1] for row in rows} == {
+            key: row["event_timestamp"] for key, row in newest[view].items()
+        }
 
 
 def assert_offline_is_the_training_data(url: str, project: str, folder: Path) -> None:
@@ -164,7 +147,6 @@ def test_what_is_online_is_the_newest_offline_row(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "CELLS_PER_TASK", 200)
-    monkeypatch.setattr(ray_engine, "_VALUES_PER_TASK", 200)
     snapshot = add_batch(url, "job_first", tables_of(*small_snapshot()))
     project = "shelfcast_job_first"
     result = run(snapshot, tmp_path / "first")
@@ -250,7 +232,7 @@ def test_other_definitions_are_registered_and_all_rows_materialized(
             run(snapshot, tmp_path / "two", horizon_weeks=2)
     result = run(snapshot, tmp_path / "two", horizon_weeks=2)
     assert result["windowStart"] == week(0).isoformat()
-    assert [s.name for s in store.list_feature_services()] == [f"features_{result['featureSetVersion']}"]
+    assert [s.name for s in store.list_feature_services()] == [f"global_{result['featureSetVersion']}"]
     assert_online_is_the_newest_offline(url, project, result["featureSetVersion"])
 
 
@@ -304,10 +286,30 @@ def test_values_that_did_not_arrive_fail_the_job(
     with monkeypatch.context() as lost:
         lost.setattr(materialization, "materialize", lambda *_: None)
         with pytest.raises(
-            RuntimeError, match=r"0 values of sales_history .* but 6 entities have \d+ features"
+            RuntimeError,
+            match=r"6 entities of sales_history in project shelfcast_job_lost, such as store 1, dept 1",
         ):
             run(snapshot, tmp_path / "lost")
     assert watermark(url, "shelfcast_job_lost") is None
+
+
+@pytest.mark.parametrize(
+    "planted", ["lag_52 = 5e-324", "lag_1 = null", "event_ts = event_ts - interval '1 week'"]
+)
+def test_a_wrong_value_online_is_found(url: str, tmp_path: Path, planted: str) -> None:
+    snapshot, project = add_batch(url, "job_wrong", tables_of(*small_snapshot())), "shelfcast_job_wrong"
+    run(snapshot, tmp_path / "run")
+    window = Window(week(WEEKS - 1), week(WEEKS - 1))
+    with connect(url) as connection:
+        assert materialization.check_online(connection, project, FEATURES, window)["sales_history"] == 5
+        # Of the series that has no row in the window.
+        connection.execute(
+            f"update feast_online.{project}_sales_history set {planted} where store = 3 and dept = 2"
+        )
+        with pytest.raises(
+            RuntimeError, match=r"1 entities of sales_history .* such as store 3, dept 2, are not"
+        ):
+            materialization.check_online(connection, project, FEATURES, window)
 
 
 def test_a_view_whose_rows_grow_old_is_left_to_feasts_engine(url: str) -> None:

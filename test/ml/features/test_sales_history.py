@@ -71,6 +71,7 @@ def test_a_single_week_has_no_past() -> None:
         "rolling_max_13": 40,
         "observed_weeks_13": 1,
         "weeks_since_first": 0,
+        "weeks_since_last_sale": 0,
         "trend_4_13": 1,
         "share_of_store": 1,
         "dept_mean_0": 40,
@@ -89,6 +90,12 @@ def test_a_gap_is_missing_and_not_zero() -> None:
     assert row["rolling_mean_13"] == 30
     assert row["observed_weeks_13"] == 3
     assert row["weeks_since_first"] == 4
+
+
+def test_weeks_since_the_last_sale_count_weeks_of_nothing_and_of_returns() -> None:
+    sales = {(1, 1, 0): 0.0, (1, 1, 1): 20.0, (1, 1, 2): -5.0, (1, 1, 4): 0.0, (1, 1, 5): 3.0}
+    rows = rows_of(sales)
+    np.testing.assert_equal([rows[key]["weeks_since_last_sale"] for key in sales], [np.nan, 0, 1, 3, 0])
 
 
 def test_years_are_compared_over_weeks_known_in_both() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -8,13 +9,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from feature_samples import FIRST_WEEK, Tables, random_tables, tables_of, week
+from brute_force_features import Series, weekly_value
+from feature_samples import (
+    DECLARED,
+    FIRST_WEEK,
+    Tables,
+    random_externals,
+    random_extras,
+    random_sales,
+    random_tables,
+    tables_of,
+    week,
+)
 
 from shelfcast import calendar
 from shelfcast.features import definitions, training_data
 from shelfcast.features.definitions import (
     CALENDAR,
-    STORE_ATTRIBUTES,
     STORE_EXTERNALS,
     FeatureSet,
 )
@@ -44,7 +55,8 @@ def rows_of(folder: Path) -> pd.DataFrame:
 def test_there_are_sixteen_files_with_the_contract_s_columns(folder: Path) -> None:
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["calendar.parquet", "features.json", *(f"series-{n:02}.parquet" for n in range(16))]
-    doubles = [*FEATURES.view_columns["sales_history"], *STORE_EXTERNALS, *STORE_ATTRIBUTES]
+    views = FEATURES.view_columns
+    doubles = [*views["sales_history"], *views["store_externals"], *views["store_attributes"]]
     expected = pa.schema(
         [("store", pa.int64()), ("dept", pa.int64()), ("origin", pa.date32())]
         + [(name, pa.float64()) for name in [*doubles, "target_h1", "target_h2", "target_h3"]]
@@ -90,17 +102,50 @@ def test_targets_are_the_sales_of_the_weeks_after_the_origin(folder: Path, table
     assert unknown > 0
 
 
-def test_store_columns_are_those_of_the_store_and_origin(folder: Path, tables: Tables) -> None:
-    known = {(row["store"], row["week"]): row for row in tables.store_weeks.to_pylist()}
-    absent = 0
-    for row in rows_of(folder).itertuples():
-        expected = known.get((row.store, row.origin), dict.fromkeys(STORE_EXTERNALS))
-        absent += (row.store, row.origin) not in known
-        for name in STORE_EXTERNALS:
-            value = expected[name]
-            np.testing.assert_equal(getattr(row, name), np.nan if value is None else value)
-        assert (row.type_code, row.size) == {1: (1, 1e5), 2: (2, 2e5), 3: (3, 3e5), 4: (1, 4e5)}[row.store]
-    assert absent > 0
+@pytest.mark.parametrize("seed", range(3))
+def test_columns_beside_sales_are_what_is_known_at_the_origin(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    sales, externals = random_sales(rng, 8, WEEKS, 0.2), random_externals(rng, WEEKS + 5)
+    extras = random_extras(rng, DECLARED, WEEKS)
+    tables = tables_of(sales, externals, extras)
+    features = FeatureSet(4, DECLARED)
+    training_data.write(tmp_path, tables.sales, tables.store_weeks, tables.stores, features, tables.extras)
+    places = {name: place for place, name in enumerate(STORE_EXTERNALS)}
+
+    def series(name: str, store: int, dept: int) -> Series:
+        if name in places:
+            return lambda n: externals.get((store, n), [None] * len(places))[places[name]]
+        return lambda n: extras.get((name, store, dept, n))
+
+    compared = set()
+    for row in rows_of(tmp_path).to_dict("records"):
+        t = (row["origin"] - week(0)).days // 7
+        expected: dict[str, float] = {}
+        for column in features.sources.values():
+            dept = row["dept"] if column.of == "series_week" else 0
+            if column.name == "parking_lots":
+                expected[column.name] = extras.get((column.name, row["store"], 0, None))
+            elif column.known_after_weeks is not None and column.name != "weekly_sales":
+                expected |= weekly_value(series(column.name, row["store"], dept), column, t, 4)
+        expected = {name: np.nan if value is None else value for name, value in expected.items()}
+        expected |= {f"{name}_is_missing": float(np.isnan(expected[name])) for name in STORE_EXTERNALS}
+        kind = {1: (1, 1e5), 2: (2, 2e5), 3: (3, 3e5), 4: (1, 4e5)}[row["store"]]
+        expected |= dict(zip(("type_code", "size"), kind, strict=True))
+        np.testing.assert_equal({name: row[name] for name in expected}, expected)
+        compared |= {name for name, value in expected.items() if not np.isnan(value)}
+    unknown = {"planned_promo_h4", "shelf_price_h3", "shelf_price_h4", "markdown1_h2"}
+    unknown |= {"markdown1_h3", "markdown1_h4"}
+    views = features.view_columns
+    wanted = {*views["store_externals"], *views["store_attributes"], "returns_usd", "shelf_price"}
+    assert compared == (wanted | {f"shelf_price_h{h}" for h in (1, 2)}) - unknown
+
+
+def test_a_declared_column_without_values_is_null(tmp_path: Path) -> None:
+    tables = tables_of({(1, 1, 0): 5.0, (1, 1, 1): 6.0}, {})
+    features = FeatureSet(2, DECLARED)
+    training_data.write(tmp_path, tables.sales, tables.store_weeks, tables.stores, features)
+    names = [*(column.name for column in DECLARED), "shelf_price_h1", "planned_promo_h2"]
+    assert rows_of(tmp_path)[names].isna().all(axis=None)
 
 
 def test_the_calendar_reaches_sixty_weeks_beyond_the_snapshot(folder: Path) -> None:
@@ -143,6 +188,13 @@ def test_the_version_changes_with_a_formula_and_not_with_words(monkeypatch: pyte
     assert FEATURES.version == version
     monkeypatch.setattr(definitions.inspect, "getsource", lambda m: plain(m).replace("count - 1", "count"))
     assert FEATURES.version != version
+
+
+def test_the_version_changes_with_what_is_declared() -> None:
+    promo = DECLARED[3]
+    later = dataclasses.replace(promo, known_after_weeks=-4)
+    versions = {FeatureSet(2, columns).version for columns in [(), (promo,), (later,)]}
+    assert len(versions) == 3
 
 
 def test_stores_that_break_a_rule_are_refused() -> None:

@@ -35,6 +35,8 @@ def test_shape(generated: Generated) -> None:
         "sales": 65_520,
         "store_week": 4_680,
         "store": 45,
+        "declared_column": 0,
+        "extra": 0,
     }
     assert all(generated.tables[table.name].schema == table.schema for table in RAW_TABLES)
     assert generated.oracle.column_names == ["store", "dept", "week", "expected_sales"]

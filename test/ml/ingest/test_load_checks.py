@@ -11,14 +11,22 @@ from hypothesis import strategies as st
 from shelfcast.ingest.generator import generate
 from shelfcast.ingest.load_checks import SalesRows, check_content, check_load
 from shelfcast.ingest.quality import Check
-from shelfcast.snapshot import EXTERNALS, RAW_TABLES, SALES, STORE_WEEKS, STORES
+from shelfcast.snapshot import (
+    DECLARED_COLUMNS,
+    EXTERNALS,
+    EXTRAS,
+    SALES,
+    STORE_WEEKS,
+    STORES,
+    empty_tables,
+)
 
 Tables = dict[str, pa.Table]
 Row = tuple[int, int, int, float]
 
 FIRST = date(2020, 1, 3)
 TODAY = date(2020, 12, 31)
-NOTHING: Tables = {raw.name: raw.schema.empty_table() for raw in RAW_TABLES}
+NOTHING: Tables = empty_tables()
 
 
 def tables(rows: list[Row], stores: tuple[int, ...] = (1, 2), **externals: float) -> Tables:
@@ -28,6 +36,7 @@ def tables(rows: list[Row], stores: tuple[int, ...] = (1, 2), **externals: float
     flags = [False] * len(rows)
     values = {name: [externals.get(name)] for name in EXTERNALS}
     return {
+        **NOTHING,
         "sales": pa.table(
             dict(zip(SALES.schema.names, (store, dept, weeks, sales, flags), strict=True)),
             schema=SALES.schema,
@@ -159,6 +168,86 @@ def test_a_week_is_compared_with_itself_or_its_neighbours_not_with_far_weeks() -
     checks = found(tables(history(range(0, 1), 100)), known)
     assert (checks["row-count-change"].rows, checks["mean-sales-change"].rows) == (1, 1)
     assert checks["row-count-change"].examples == ["2020-01-03: 4 instead of about 1"]
+
+
+def test_one_new_week_alone_and_corrections_of_two_old_weeks() -> None:
+    """What is streamed in: some rows of weeks that are there, or all rows of one that is not."""
+    series = [(store, dept) for store in (1, 2) for dept in (1, 2, 3)]
+    known = tables([(*key, week, 100.0) for key in series for week in range(9)])
+    new = tables([(*key, 9, 150.0) for key in series])
+    corrected = tables([(1, 1, 3, 130.0), (2, 3, 7, 20.0)])
+    for load in (new, corrected):
+        broken = [check.rule for check in check_load(load, known, TODAY) if check.rows]
+        assert broken == []
+    # A new week of one store of two is half a week, and in cents it is no week.
+    half = tables([(1, dept, 9, 100.0) for dept in (1, 2)])
+    assert found(half, known)["row-count-change"].examples == ["2020-03-06: 2 instead of about 6"]
+    cents = tables([(*key, 9, 10_000.0) for key in series])
+    assert found(cents, known)["mean-sales-change"].rows == 1
+    wrong = tables([(1, 1, 3, 10_000.0)])
+    assert found(wrong, known)["mean-sales-change"].examples == ["2020-01-24: 1750 instead of about 100"]
+
+
+def declared(load: Tables, of: str, weeks: int | None, values: dict[int, float | None]) -> Tables:
+    """Returns the load with column ``extra`` and its values by week number, of store 1 department 2."""
+    column = {"name": "extra", "of": of, "known_after_weeks": weeks, "description": "-"}
+    rows = [
+        {"name": "extra", "store": 1, "dept": 2, "week": FIRST + timedelta(weeks=n), "value": value}
+        for n, value in values.items()
+    ]
+    return {
+        **load,
+        DECLARED_COLUMNS.name: pa.Table.from_pylist([column], DECLARED_COLUMNS.schema),
+        EXTRAS.name: pa.Table.from_pylist(rows, EXTRAS.schema),
+    }
+
+
+@pytest.mark.parametrize(
+    ("weeks", "newest", "late"),
+    [
+        (0, 8, None),
+        (0, 7, "2020-02-21, not of 2020-02-28"),
+        (2, 6, None),
+        (2, 5, "2020-02-07, not of 2020-02-14"),
+        (-2, 10, None),
+        (-2, 9, "2020-03-06, not of 2020-03-13"),
+    ],
+)
+def test_a_declared_column_is_there_when_it_says(weeks: int, newest: int, late: str | None) -> None:
+    load = declared(tables(history(range(9))), "series_week", weeks, {0: 1.0, newest: 0.0, 12: None})
+    examples = [] if late is None else [f"extra: the newest value is of {late}"]
+    for before in (NOTHING, tables(history(range(9)))):
+        checks = found(load, before)
+        assert checks["declared-column-late"] == Check("declared-column-late", len(examples), examples)
+        assert checks["declared-column-empty"].rows == 0
+
+
+def test_a_declared_column_without_any_value() -> None:
+    full = declared(tables(history(range(9))), "series_week", 0, {8: 1.0})
+    empty = declared(tables(history(range(9))), "series_week", 0, {8: None})
+    nothing = Check("declared-column-empty", 1, ["extra"])
+    assert found(empty)["declared-column-empty"] == nothing
+    assert found(empty)["declared-column-late"].rows == 0
+    # The one value that the data set had becomes unknown; without it in the load it stays.
+    assert found(empty, full)["declared-column-empty"] == nothing
+    assert found(tables(history(range(9))), full)["declared-column-empty"].rows == 0
+    assert found(tables(history(range(9))), empty)["declared-column-empty"] == nothing
+    assert found(declared(tables(history(range(9))), "store", None, {}))["declared-column-empty"] == nothing
+
+
+def test_a_declared_external_has_its_values_with_the_store_weeks() -> None:
+    def load(**externals: float) -> Tables:
+        external = declared(tables(history(range(1)), **externals), "store_week", -1, {})
+        names = external[DECLARED_COLUMNS.name]
+        renamed = names.set_column(0, DECLARED_COLUMNS.schema.field("name"), pa.array(["markdown2"]))
+        return {**external, DECLARED_COLUMNS.name: renamed}
+
+    assert found(load())["declared-column-empty"].examples == ["markdown2"]
+    checks = found(load(markdown2=5.0))
+    assert checks["declared-column-empty"].rows == 0
+    assert checks["declared-column-late"].examples == [
+        "markdown2: the newest value is of 2020-01-03, not of 2020-01-10"
+    ]
 
 
 def test_generated_sales_break_no_rule_of_content() -> None:

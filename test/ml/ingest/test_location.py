@@ -7,12 +7,12 @@ import long_files
 import object_server
 import pytest
 
-from shelfcast.ingest.location import read_object
-from shelfcast.ingest.long_source import read_long_folder
+from shelfcast.ingest.location import read_object, split_file
+from shelfcast.ingest.long_source import read_long_folder, read_long_source
 from shelfcast.job import UserError
-from shelfcast.snapshot import RAW_TABLES
+from shelfcast.snapshot import empty_tables
 
-NOTHING = {raw.name: raw.schema.empty_table() for raw in RAW_TABLES}
+NOTHING = empty_tables()
 KINDS = [
     "http://{}/bucket/sales",
     "http://{}/bucket/sales/?key=secret",
@@ -41,6 +41,41 @@ def test_a_folder_behind_a_url_is_as_one_here(tmp_path: Path, url: str) -> None:
         there = read_long_folder(url.format(address), "utf-8", NOTHING)
     assert there.tables == here.tables
     assert len(there.tables["sales"]) == 24
+
+
+@pytest.mark.parametrize("url", KINDS)
+@pytest.mark.parametrize("name", ["sales.csv", "WEEK7.CSV"])
+def test_a_file_behind_a_url_is_its_sales(tmp_path: Path, url: str, name: str) -> None:
+    lines = long_files.rows()
+    folder = long_files.write(tmp_path / "bucket" / "sales", {"sales": lines["sales"]})
+    here = read_long_folder(str(folder), "utf-8", NOTHING)
+    (folder / "sales.csv").rename(folder / name)
+    (folder / "columns.json").write_text("of the folder, not of the file")
+    with object_server.serve(tmp_path) as address:
+        path, _, query = url.format(address).partition("?")
+        file = f"{path.rstrip('/')}/{name}?{query}"
+        source = {"kind": "long", "path": file, "encoding": "utf-8"}
+        assert read_long_source(source, NOTHING).tables == here.tables
+        other = {**source, "path": file.replace("/sales/", "/none/")}
+        with pytest.raises(UserError, match=r"^there is no file [^?]*/bucket/none/[^?]*$"):
+            read_long_source(other, NOTHING)
+    assert read_long_source({**source, "path": str(folder / name)}, NOTHING).tables == here.tables
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("/data/week.csv", ("/data", "week.csv")),
+        ("/week.parquet", ("/", "week.parquet")),
+        ("/data/week.csv/", None),
+        ("/data/csv", None),
+        ("s3://bucket/week.csv", ("s3://bucket", "week.csv")),
+        ("https://host/a/week.CSV?key=v", ("https://host/a?key=v", "week.CSV")),
+        ("https://host/a?file=week.csv", None),
+    ],
+)
+def test_a_path_that_is_a_file_s(path: str, parts: tuple[str, str] | None) -> None:
+    assert split_file(path) == parts
 
 
 @pytest.mark.parametrize("url", KINDS)

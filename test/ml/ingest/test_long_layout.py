@@ -13,9 +13,9 @@ from shelfcast import calendar
 from shelfcast.ingest.long_source import read_long_folder
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.job import UserError
-from shelfcast.snapshot import RAW_TABLES
+from shelfcast.snapshot import RAW_TABLES, empty_tables
 
-NOTHING = {raw.name: raw.schema.empty_table() for raw in RAW_TABLES}
+NOTHING = empty_tables()
 NUMBER = "must be a finite number like 1234.5, without thousands separators"
 ORDER = [("store", "ascending"), ("week", "ascending")]
 

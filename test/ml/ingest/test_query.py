@@ -9,7 +9,7 @@ import pytest
 from shelfcast.ingest.__main__ import run
 from shelfcast.ingest.query import read_query
 from shelfcast.job import UserError
-from shelfcast.snapshot import read_sales, read_store_weeks
+from shelfcast.snapshot import read_extras, read_sales, read_store_weeks
 
 VARIABLE = "SALES_DATABASE_URL"
 
@@ -48,6 +48,36 @@ def test_queries_are_loaded(connection: psycopg.Connection, tmp_path: Path) -> N
     assert sales["weekly_sales"].to_pylist()[::5] == [1.25, 2.25, 3.25, 2.25, 4.25, 6.25]
     assert sales["is_holiday"].to_pylist() == [False, False, True, False, False] * 6
     assert read_store_weeks(connection, "query_good", batch_id)["cpi"].null_count == 10
+
+
+def test_declared_columns_come_from_queries(connection: psycopg.Connection, tmp_path: Path) -> None:
+    columns = [
+        {"name": "receipts", "of": "series_week", "knownAfterWeeks": 0, "description": "how many"},
+        {"name": "promo", "of": "series_week", "knownAfterWeeks": -1, "description": "planned"},
+        {"name": "floor", "of": "store", "description": "floors"},
+    ]
+    queries = {
+        "sales": "select shop as store, department as dept, ended as week, usd as sales, 3 as receipts "
+        "from shop.receipt",
+        "storeWeeks": None,
+        "seriesWeeks": "select shop as store, department as dept, ended + 7 as week, "
+        "nullif(department, 2) as promo from shop.receipt",
+        "stores": "select shop as store, 'B' as type, 5000 as size, shop + 0.5 as floor "
+        "from shop.receipt group by 1",
+    }
+    result = run(spec("query_columns", columns=columns, **queries), tmp_path)
+    rows = read_extras(connection, "query_columns", result["snapshot"]["batchId"]).to_pylist()
+    values = {(row["name"], row["store"], row["dept"], str(row["week"])): row["value"] for row in rows}
+    assert len(values) == 30 + 30 + 2
+    assert values["floor", 2, 0, "None"] == 2.5
+    assert values["promo", 1, 3, "2020-02-07"] == 3
+    assert values["promo", 1, 2, "2020-02-07"] is None
+    assert values["receipts", 1, 2, "2020-01-31"] == 3
+
+    later = spec("query_columns", columns=[{**columns[2], "name": "store"}], **queries)
+    with pytest.raises(UserError, match=r"^source\.columns, entry 1: name store has a meaning") as raised:
+        run({**later, "requestId": "query-columns-2"}, tmp_path)
+    assert raised.value.type == "InvalidInput"
 
 
 def test_stores_of_an_earlier_load_suffice(tmp_path: Path) -> None:

@@ -7,15 +7,33 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pytest
 
-from shelfcast.snapshot import RAW_TABLES, SALES, STORE_WEEKS, STORES, content_hash
+from shelfcast.ingest.generator import generate
+from shelfcast.snapshot import (
+    DECLARED_COLUMNS,
+    EXTRAS,
+    RAW_TABLES,
+    SALES,
+    STORE_WEEKS,
+    STORES,
+    content_hash,
+    empty_tables,
+)
 
 SALES_ROWS = [(1, 2, date(2020, 1, 3), -10.25, True), (3, 4, date(1969, 12, 26), 0.1, False)]
 STORE_WEEK_ROWS = [(1, date(2020, 1, 3), None, 0.0, *[None] * 6, -2.5, True)]
 STORE_ROWS = [(1, "A", 1e5), (2, "Bé", 2.0)]
+COLUMN_ROWS = [("promo", "series_week", -4, "planned"), ("size2", "store", None, "")]
+EXTRA_ROWS = [("promo", 1, 2, date(2020, 1, 3), None), ("size2", 3, 0, date(1, 1, 1), 2.5)]
 
 
 def tables() -> dict[str, pa.Table]:
-    rows = {SALES: SALES_ROWS, STORE_WEEKS: STORE_WEEK_ROWS, STORES: STORE_ROWS}
+    rows = {
+        SALES: SALES_ROWS,
+        STORE_WEEKS: STORE_WEEK_ROWS,
+        STORES: STORE_ROWS,
+        DECLARED_COLUMNS: COLUMN_ROWS,
+        EXTRAS: EXTRA_ROWS,
+    }
     return {
         raw.name: pa.Table.from_pylist(
             [dict(zip(raw.schema.names, row, strict=True)) for row in data], raw.schema
@@ -53,7 +71,26 @@ def test_hash_is_of_the_documented_bytes() -> None:
             doubles(1e5, 2.0),
         ]
     )
+    empty = empty_tables()
+    without = tables() | {raw.name: empty[raw.name] for raw in (DECLARED_COLUMNS, EXTRAS)}
+    assert content_hash(without) == hashlib.sha256(wanted).hexdigest()
+    wanted += b"".join(
+        [
+            *(b"declared_column.name 2\n", b"promo\0size2\0"),
+            *(b"declared_column.of 2\n", b"series_week\0store\0"),
+            *(b"declared_column.known_after_weeks 2\n", b"\1\0", ints(-4, 0)),
+            *(b"declared_column.description 2\n", b"planned\0\0"),
+            *(b"extra.name 2\n", b"promo\0size2\0", b"extra.store 2\n", ints(1, 3)),
+            *(b"extra.dept 2\n", ints(2, 0), b"extra.week 2\n", days(date(2020, 1, 3), date(1, 1, 1))),
+            *(b"extra.value 2\n", b"\0\1", doubles(0.0, 2.5)),
+        ]
+    )
     assert content_hash(tables()) == hashlib.sha256(wanted).hexdigest()
+
+
+def test_the_hash_of_data_without_columns_of_their_own_is_as_it_always_was() -> None:
+    generated = generate(stores=2, departments=3, weeks=60, seed=5).tables
+    assert content_hash(generated) == ("e56392512d40d7b5f2899481295a6c51a0c3d887ade4bad1d41d63d6e00896e1")
 
 
 @pytest.mark.parametrize("raw", RAW_TABLES, ids=lambda raw: raw.name)

@@ -1,0 +1,158 @@
+"""Declarations of the user's own columns: columns.json beside the files, or ``source.columns``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+import pyarrow as pa
+
+from shelfcast.features.definitions import FeatureSet
+from shelfcast.job import UserError
+from shelfcast.snapshot import DECLARED_COLUMNS, EXTERNALS, ColumnOf, DeclaredColumn, declared_columns
+
+COLUMNS_FILE = "columns.json"
+_INPUT = "source.columns"
+
+_ENTRY_KEYS = ("name", "of", "knownAfterWeeks", "description")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+#: What features of a column may be called beside its name.
+_ENDING_OF_A_FEATURE = re.compile(r"_h[0-9]+$|_ahead$|_is_missing$")
+#: Columns of the files, of training data and of Feast's tables.
+_RESERVED = frozenset(
+    {
+        *("store", "dept", "week", "sales", "weekly_sales", "holiday", "is_holiday", "type", "size"),
+        *("origin", "horizon", "target", "event_timestamp", "event_ts", "created", "created_ts"),
+    }
+)
+_MAX_WEEKS = 52
+_MAX_DESCRIPTION = 200
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """What is declared of the columns of a load.
+
+    Attributes:
+        place: Where the load declares them, for messages.
+        declared: What the load declares, in that order.
+        columns: By name: what the load declares, and what the data set has from earlier loads.
+    """
+
+    place: str
+    declared: tuple[DeclaredColumn, ...]
+    columns: Mapping[str, DeclaredColumn]
+
+    @property
+    def table(self) -> pa.Table:
+        """What the load declares, as rows of ``DECLARED_COLUMNS``."""
+        return pa.Table.from_pylist([asdict(column) for column in self.declared], DECLARED_COLUMNS.schema)
+
+
+def declarations_of_file(data: bytes | None, known: pa.Table) -> Declarations:
+    """Returns what columns.json declares; nothing where there is none.
+
+    Args:
+        data: The file's bytes.
+        known: Rows of ``DECLARED_COLUMNS`` of the data set's newest snapshot.
+
+    Raises:
+        UserError: ``BadData`` with a sentence for each wrong declaration.
+    """
+    if data is None:
+        return _declarations(COLUMNS_FILE, "BadData", [], known)
+    try:
+        entries = json.loads(data)
+    except ValueError as error:
+        raise UserError("BadData", f"{COLUMNS_FILE} is no JSON in UTF-8: {error}") from error
+    if not isinstance(entries, list):
+        raise UserError("BadData", f"{COLUMNS_FILE} must be a list of objects with {', '.join(_ENTRY_KEYS)}")
+    return _declarations(COLUMNS_FILE, "BadData", entries, known)
+
+
+def declarations_of_input(entries: Sequence[Any], known: pa.Table) -> Declarations:
+    """Returns what ``source.columns`` declares.
+
+    Raises:
+        UserError: ``InvalidInput`` with a sentence for each wrong declaration.
+    """
+    return _declarations(_INPUT, "InvalidInput", entries, known)
+
+
+def _declarations(place: str, error: str, entries: Sequence[Any], known: pa.Table) -> Declarations:
+    earlier = {column.name: column for column in declared_columns(known)}
+    issues = [
+        f"{place}, entry {number}: {issue}"
+        for number, entry in enumerate(entries, 1)
+        for issue in _issues(entry, entries[: number - 1], earlier)
+    ]
+    if issues:
+        raise UserError(error, "; ".join(issues))
+    declared = tuple(
+        DeclaredColumn(entry["name"], entry["of"], entry.get("knownAfterWeeks"), entry["description"])
+        for entry in entries
+    )
+    return Declarations(place, declared, {**earlier, **{column.name: column for column in declared}})
+
+
+def _issues(entry: Any, before: Sequence[Any], earlier: Mapping[str, DeclaredColumn]) -> Iterator[str]:
+    if not isinstance(entry, dict):
+        yield f"{_shown(entry)} must be an object with {', '.join(_ENTRY_KEYS)}"
+        return
+    unknown = [key for key in entry if key not in _ENTRY_KEYS]
+    if unknown:
+        yield f"{', '.join(map(_shown, unknown))} must be one of {', '.join(_ENTRY_KEYS)}"
+    name, of = entry.get("name"), entry.get("of")
+    yield from _issues_of_name(name, of)
+    if any(isinstance(other, dict) and other.get("name") == name for other in before):
+        yield f"{_shown(name)} is declared twice; keep one of them"
+    if of not in get_args(ColumnOf):
+        yield f"of must be one of {', '.join(get_args(ColumnOf))} and is {_shown(of)}"
+    elif isinstance(name, str) and name in earlier and earlier[name].of != of:
+        yield (
+            f"{name} is of {earlier[name].of} in this data set and cannot become one of {of}; "
+            "give the new column a name of its own"
+        )
+    yield from _issues_of_weeks(entry, of)
+    text = entry.get("description")
+    if not (isinstance(text, str) and 0 < len(text) <= _MAX_DESCRIPTION and text.isprintable()):
+        yield f"description must be one line of 1 to {_MAX_DESCRIPTION} characters"
+
+
+def _issues_of_name(name: Any, of: Any) -> Iterator[str]:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        yield (
+            f"name must be lower-case letters, digits and underscores, a letter first, at most 40, "
+            f"and is {_shown(name)}"
+        )
+    elif _ENDING_OF_A_FEATURE.search(name):
+        yield f"name {name} must not end like the features of a column (_h1, _ahead, _is_missing)"
+    elif name in EXTERNALS:
+        if of != "store_week":
+            yield f"{name} is known by store and week; its of must be store_week"
+    elif name in _RESERVED or name in _feature_names():
+        yield f"name {name} has a meaning of its own here; choose another"
+
+
+def _issues_of_weeks(entry: Mapping[str, Any], of: Any) -> Iterator[str]:
+    weeks = entry.get("knownAfterWeeks")
+    if of == "store":
+        if weeks is not None:
+            yield "knownAfterWeeks is for weekly columns; a column of store is always known"
+    # Python's True is a whole number.
+    elif type(weeks) is not int or abs(weeks) > _MAX_WEEKS:
+        yield (
+            f"knownAfterWeeks must be a whole number from -{_MAX_WEEKS} to {_MAX_WEEKS} (a week's value is "
+            f"known so many weeks after it, or before it where below 0) and is {_shown(weeks)}"
+        )
+
+
+def _feature_names() -> set[str]:
+    return {feature["name"] for feature in FeatureSet(horizon_weeks=1).model_features}
+
+
+def _shown(value: Any) -> str:
+    return "missing" if value is None else json.dumps(value, ensure_ascii=False)[:80]

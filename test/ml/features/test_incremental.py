@@ -1,0 +1,131 @@
+"""Repeated runs, late corrections and past ranges write online what they change and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from feature_samples import Sales, tables_of, week
+from psycopg import sql
+from raw_batches import add_batch
+
+from shelfcast.database import connect
+from shelfcast.features import feast_repository, materialization
+from shelfcast.features.build import build_features
+from shelfcast.features.definitions import FeatureSet, View
+from shelfcast.features.materialization import Window
+from shelfcast.features.offline_tables import JOIN_KEYS, table_name
+
+HORIZON, WEEKS = 2, 60
+FEATURES = FeatureSet(HORIZON)
+#: The series (3, 2) ends before the others.
+SALES: Sales = {
+    (s, d, n): 100.0 * s + 10 * d + n % 7
+    for s in (1, 2, 3)
+    for d in (1, 2)
+    for n in range(40 if (s, d) == (3, 2) else WEEKS)
+}
+#: Of each row: when it was written last, and what it says.
+Rows = dict[tuple[Any, ...], tuple[Any, ...]]
+
+
+@pytest.fixture(scope="module")
+def cluster_address() -> Iterator[str]:
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # stay on loopback
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=100_000_000,
+        log_to_driver=False,
+        _node_ip_address="127.0.0.1",
+    )
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
+
+
+@pytest.fixture
+def url(database_url: str, cluster_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("RAY_ADDRESS", cluster_address)
+    return database_url
+
+
+def run(snapshot: dict[str, Any], folder: Path) -> None:
+    folder.mkdir()
+    project = f"shelfcast_{snapshot['dataset']}"
+    build_features({"snapshot": snapshot, "feastProject": project, "horizonWeeks": HORIZON}, folder)
+
+
+def online(url: str, project: str, view: View) -> Rows:
+    width = len(JOIN_KEYS[view])
+    statement = sql.SQL(
+        "select {keys}, xmin::text, to_jsonb(rows) - 'created_ts' from feast_online.{table} rows"
+    ).format(
+        keys=sql.SQL(", ").join(map(sql.Identifier, JOIN_KEYS[view])),
+        table=sql.Identifier(table_name(project, view)),
+    )
+    with connect(url) as connection:
+        return {row[:width]: row[width:] for row in connection.execute(statement)}
+
+
+def all_online(url: str, project: str) -> dict[View, Rows]:
+    return {view: online(url, project, view) for view in FEATURES.view_columns}
+
+
+def test_the_same_snapshot_again_writes_no_row_online(url: str, tmp_path: Path) -> None:
+    snapshot = add_batch(url, "incremental_again", tables_of(SALES, {}))
+    run(snapshot, tmp_path / "first")
+    before = all_online(url, "shelfcast_incremental_again")
+    run(snapshot, tmp_path / "again")
+    assert all_online(url, "shelfcast_incremental_again") == before
+
+
+@pytest.mark.parametrize("late", [3, 8, 50, WEEKS - 1])
+def test_a_late_correction_writes_the_rows_whose_values_it_changes(
+    url: str, tmp_path: Path, late: int
+) -> None:
+    dataset = f"incremental_late_{late}"
+    project = f"shelfcast_{dataset}"
+    run(add_batch(url, dataset, tables_of(SALES, {})), tmp_path / "first")
+    before = all_online(url, project)
+    run(add_batch(url, dataset, tables_of({(1, 1, late): 4321.0}, {})), tmp_path / "second")
+    after = all_online(url, project)
+    for view in before:
+        assert before[view].keys() == after[view].keys()
+        for key, (written, values) in after[view].items():
+            assert (written != before[view][key][0]) == (values != before[view][key][1]), (view, key)
+    changed = {key for key, row in after["sales_history"].items() if row != before["sales_history"][key]}
+    # Series of another store and another department share nothing with the corrected one.
+    assert (1, 1) in changed
+    assert changed.isdisjoint({(2, 2), (3, 2)})
+    assert after["store_externals"] == before["store_externals"]
+
+    run(add_batch(url, f"{dataset}_whole", tables_of(SALES | {(1, 1, late): 4321.0}, {})), tmp_path / "whole")
+    whole = all_online(url, f"{project}_whole")
+    assert {v: {k: row[1] for k, row in after[v].items()} for v in after} == {
+        v: {k: row[1] for k, row in whole[v].items()} for v in whole
+    }
+
+
+def test_a_past_range_leaves_newer_rows_and_fills_what_is_not_there(url: str, tmp_path: Path) -> None:
+    dataset, project = "incremental_past", "shelfcast_incremental_past"
+    run(add_batch(url, dataset, tables_of(SALES, {})), tmp_path / "run")
+    before = online(url, project, "sales_history")
+    with connect(url) as connection:
+        connection.execute(f"delete from feast_online.{project}_sales_history where store = 2")
+        connection.execute(
+            f"update feast_online.{project}_sales_history set event_ts = event_ts - interval '30 weeks' "
+            "where store = 3 and dept = 1"
+        )
+    store = feast_repository.open_store(project, url)
+    materialization.materialize(store, Window(week(30), week(45)))
+    after = online(url, project, "sales_history")
+    for key in [(1, 1), (1, 2), (3, 2)]:
+        assert after[key] == before[key], key
+    for key in [(2, 1), (2, 2), (3, 1)]:
+        assert after[key][1]["event_ts"].startswith(week(45).isoformat()), key
+        assert after[key][1]["lag_1"] == SALES[(*key, 44)], key

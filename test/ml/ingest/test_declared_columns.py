@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import long_files
+import psycopg
+import pytest
+
+from shelfcast.ingest.__main__ import run
+from shelfcast.ingest.long_source import read_long_folder
+from shelfcast.job import UserError
+from shelfcast.snapshot import (
+    DeclaredColumn,
+    empty_tables,
+    read_columns,
+    read_extras,
+    read_sales,
+    read_store_weeks,
+)
+
+NOTHING = empty_tables()
+Load = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def load(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Load:
+    """Runs the job on a source of kind ``long``."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+
+    def load(dataset: str, request_id: str, path: Path, **source: Any) -> dict[str, Any]:
+        spec = {
+            "dataset": dataset,
+            "requestId": request_id,
+            "source": {"kind": "long", "path": str(path), "encoding": "utf-8", **source},
+            "maxBadRowShare": 0,
+        }
+        return run(spec, tmp_path_factory.mktemp("job"))
+
+    return load
+
+
+def declared_folder(folder: Path) -> Path:
+    lines, declarations = long_files.with_columns()
+    long_files.write(folder, lines)
+    long_files.declare(folder, declarations)
+    return folder
+
+
+def extras(connection: psycopg.Connection, result: dict[str, Any]) -> dict[tuple[Any, ...], float | None]:
+    snapshot = result["snapshot"]
+    rows = read_extras(connection, snapshot["dataset"], snapshot["batchId"]).to_pylist()
+    return {(row["name"], row["store"], row["dept"], row["week"]): row["value"] for row in rows}
+
+
+def outcomes(result: dict[str, Any]) -> dict[str, str]:
+    return {rule["name"]: rule["outcome"] for rule in result["quality"]["rules"]}
+
+
+def test_each_file_may_have_declared_columns(
+    connection: psycopg.Connection, load: Load, tmp_path: Path
+) -> None:
+    result = load("own_all", "own-all-1", declared_folder(tmp_path))
+    batch_id = result["snapshot"]["batchId"]
+    assert read_columns(connection, "own_all", batch_id) == [
+        DeclaredColumn("parking", "store", None, "parking spaces"),
+        DeclaredColumn("planned_promo", "series_week", -2, "1 = planned"),
+        DeclaredColumn("returns", "series_week", 0, "units brought back"),
+        DeclaredColumn("visitors", "store_week", 1, "people counted"),
+    ]
+    values = extras(connection, result)
+    assert len(values) == 2 + 32 + 24 + 12
+    first, ahead = long_files.FIRST_WEEK, long_files.FIRST_WEEK + timedelta(weeks=7)
+    assert values["parking", 1, 0, None] == 80
+    assert values["parking", 2, 0, None] is None
+    assert values["planned_promo", 2, 7, ahead] == 1
+    assert values["returns", 1, 1, first] == 1
+    assert values["visitors", 2, 0, first] == 107
+    assert read_sales(connection, "own_all", batch_id)["week"].to_pylist()[-1] == date(2020, 2, 7)
+    rules = outcomes(result)
+    assert (rules["declared-column-empty"], rules["declared-column-late"], rules["unread-column"]) == (
+        "kept",
+        "kept",
+        "kept",
+    )
+
+
+def test_a_later_load_keeps_declarations_and_values(
+    connection: psycopg.Connection, load: Load, tmp_path: Path
+) -> None:
+    first = load("own_later", "own-later-1", declared_folder(tmp_path / "first"))
+    (tmp_path / "week.csv").write_text(
+        "store,dept,week,sales,returns\n"
+        + "".join(f"{s},{d},2020-02-14,{1000 * s + d},5\n" for s in (1, 2) for d in (1, 7))
+    )
+    second = load("own_later", "own-later-2", tmp_path / "week.csv")
+    assert second["insertedRows"] == 4
+    before, after = extras(connection, first), extras(connection, second)
+    new = {("returns", s, d, date(2020, 2, 14)): 5.0 for s in (1, 2) for d in (1, 7)}
+    assert after == {**before, **new}
+    assert read_columns(connection, "own_later", first["snapshot"]["batchId"]) == read_columns(
+        connection, "own_later", second["snapshot"]["batchId"]
+    )
+    # Store weeks did not come with it: people are counted a week later, the plan reaches a week less far.
+    rules = {rule["name"]: rule for rule in second["quality"]["rules"]}
+    assert rules["declared-column-late"]["examples"] == [
+        "planned_promo: the newest value is of 2020-02-21, not of 2020-02-28"
+    ]
+
+
+def test_a_correction_and_unknown_again(connection: psycopg.Connection, load: Load, tmp_path: Path) -> None:
+    folder = declared_folder(tmp_path)
+    first = load("own_corrected", "own-corrected-1", folder)
+    lines, _ = long_files.with_columns()
+    lines["series_weeks"][1:3] = ["1,1,2020-01-03,9", "1,1,2020-01-10,NA"]
+    long_files.write(folder, lines)
+    second = load("own_corrected", "own-corrected-2", folder)
+    changed = {
+        ("planned_promo", 1, 1, date(2020, 1, 3)): 9.0,
+        ("planned_promo", 1, 1, date(2020, 1, 10)): None,
+    }
+    assert extras(connection, second) == {**extras(connection, first), **changed}
+    assert first["snapshot"]["contentHash"] != second["snapshot"]["contentHash"]
+    row = connection.execute("select count(*) from raw.extra where dataset = 'own_corrected'").fetchone()
+    assert row == (70 + 2,)
+
+
+def test_an_external_is_declared_without_being_stored_twice(
+    connection: psycopg.Connection, load: Load, tmp_path: Path
+) -> None:
+    lines = long_files.rows()
+    lines["store_weeks"] = [
+        "store,week,markdown1",
+        *(f"{s},{long_files.FIRST_WEEK + timedelta(weeks=n)},{n}" for s in (1, 2) for n in range(8)),
+    ]
+    columns = [
+        {"name": "markdown1", "of": "store_week", "knownAfterWeeks": -2, "description": "from the leaflet"}
+    ]
+    result = load("own_external", "own-external-1", long_files.write(tmp_path, lines), columns=columns)
+    batch_id = result["snapshot"]["batchId"]
+    assert [c.known_after_weeks for c in read_columns(connection, "own_external", batch_id)] == [-2]
+    assert extras(connection, result) == {}
+    weeks = read_store_weeks(connection, "own_external", batch_id)
+    # Weeks ahead of the sales are kept.
+    assert max(weeks["week"].to_pylist()) == date(2020, 2, 21)
+    assert outcomes(result)["declared-column-late"] == "kept"
+
+
+def test_declarations_of_the_input_win_over_the_file(tmp_path: Path) -> None:
+    folder = declared_folder(tmp_path)
+    columns = [{"name": "parking", "of": "store", "description": "spaces"}]
+    rows = read_long_folder(str(folder), "utf-8", NOTHING, columns)
+    assert rows.tables["declared_column"]["name"].to_pylist() == ["parking"]
+    assert sorted(rows.unread) == [
+        "sales.csv: returns",
+        "series_weeks.csv: planned_promo",
+        "store_weeks.csv: visitors",
+    ]
+
+
+def test_a_bad_cell_is_found_as_in_any_column(tmp_path: Path) -> None:
+    folder = declared_folder(tmp_path)
+    lines, _ = long_files.with_columns()
+    lines["series_weeks"][1] = "1,1,2020-01-03,yes"
+    lines["series_weeks"].append("1,1,2020-01-10,0")
+    lines["series_weeks"].append("9,1,2020-01-10,0")
+    rows = read_long_folder(str(long_files.write(folder, lines)), "utf-8", NOTHING)
+    assert sorted((f["line"], f["value"], f["name"]) for f in rows.findings.to_pylist()) == [
+        (2, "yes", "number"),
+        (3, "1,1,2020-01-10", "unique-key"),
+        (34, "1,1,2020-01-10", "unique-key"),
+        (35, "9", "store-in-file"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "message"),
+    [
+        ("sales", "returns", "columns.json, entry 1: series_weeks or sales has no column returns; add it"),
+        ("series_weeks", "planned_promo", "columns.json, entry 2: series_weeks has no column planned_promo"),
+        ("store_weeks", "visitors", "columns.json, entry 3: store_weeks has no column visitors; add it"),
+        ("stores", "parking", "columns.json, entry 4: stores has no column parking; add it there, or do"),
+    ],
+)
+def test_a_declared_column_that_no_file_has(tmp_path: Path, file: str, name: str, message: str) -> None:
+    folder = declared_folder(tmp_path)
+    lines, _ = long_files.with_columns()
+    lines[file][0] = lines[file][0].replace(name, "other")
+    with pytest.raises(UserError) as raised:
+        read_long_folder(str(long_files.write(folder, lines)), "utf-8", NOTHING)
+    assert raised.value.type == "BadData"
+    assert str(raised.value).startswith(message)
+
+
+def test_an_announced_column_is_not_read_from_sales(tmp_path: Path) -> None:
+    lines = long_files.rows()
+    lines["sales"] = [f"{row},{'promo' if n == 0 else 1}" for n, row in enumerate(lines["sales"])]
+    folder = long_files.write(tmp_path, lines)
+    promo = {"name": "promo", "of": "series_week", "knownAfterWeeks": -1, "description": "promotion"}
+    long_files.declare(folder, [promo])
+    with pytest.raises(UserError, match=r"entry 1: series_weeks has no column promo; add it there"):
+        read_long_folder(str(folder), "utf-8", NOTHING)
+    long_files.declare(folder, [{**promo, "knownAfterWeeks": 0}])
+    assert len(read_long_folder(str(folder), "utf-8", NOTHING).tables["extra"]) == 24
+
+
+def test_a_column_in_two_files_is_refused(tmp_path: Path) -> None:
+    folder = declared_folder(tmp_path)
+    lines, _ = long_files.with_columns()
+    lines["series_weeks"] = [row.replace("planned_promo", "returns") for row in lines["series_weeks"]]
+    long_files.write(folder, lines)
+    with pytest.raises(UserError, match=r"sales\.csv and series_weeks\.csv both have a column returns; keep"):
+        read_long_folder(str(folder), "utf-8", NOTHING)
+
+
+def test_the_example_of_the_page_about_data(
+    connection: psycopg.Connection, load: Load, tmp_path: Path
+) -> None:
+    """The files stand in docs/data.md, each in a block after its name; what is shown is what is loaded."""
+    page = (Path(__file__).resolve().parents[3] / "docs" / "data.md").read_text()
+    section = page.split("## Columns of your own")[1].split("\n## ")[0]
+    files = dict(re.findall(r"^`(\S+)`\n\n```\S+\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
+    assert set(files) == {"columns.json", "series_weeks.csv", "stores.csv"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "sales.csv").write_text(
+        "store,dept,week,sales\n1,7,2024-05-31,510.5\n1,7,2024-06-07,495\n2,7,2024-06-07,130\n"
+    )
+    result = load("own_page", "own-page-1", tmp_path)
+    declared = {entry["name"] for entry in json.loads(files["columns.json"])}
+    assert {c.name for c in read_columns(connection, "own_page", result["snapshot"]["batchId"])} == declared
+    assert extras(connection, result)["planned_promo", 1, 7, date(2024, 6, 21)] == 1
+    assert extras(connection, result)["planned_promo", 2, 7, date(2024, 6, 21)] is None
+    assert extras(connection, result)["parking", 2, 0, None] == 35
+    assert {name for name, outcome in outcomes(result).items() if outcome == "warned"} == set()
