@@ -37,9 +37,9 @@ export function createSchedules(client: Client, taskQueue: string) {
     }
   }
   const handle = (id: string) => client.schedule.getHandle(id);
-  async function put(modelName: string, cron: string, action: Action): Promise<ScheduleState> {
+  async function put(modelName: string, cron: string, workflow: ScheduledWorkflow): Promise<ScheduleState> {
     const id = scheduleId(modelName);
-    const options = scheduleOptions(cron, action);
+    const options = scheduleOptions(cron, { type: 'startWorkflow', taskQueue, ...workflow });
     try {
       await client.schedule.create({ scheduleId: id, ...options });
     } catch (error) {
@@ -54,23 +54,18 @@ export function createSchedules(client: Client, taskQueue: string) {
     create(input: PipelineInput = {}, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
       const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
       return put(modelName, cron, {
-        type: 'startWorkflow',
         workflowType: 'forecastPipeline',
         args: [input] satisfies Parameters<typeof forecastPipeline>,
-        // Temporal appends the time, so that each run has its own id; the model's lock keeps them apart.
         workflowId: pipelineWorkflowId(modelName),
-        taskQueue,
       });
     },
     /** Updates the forecasts at these times (UTC), without training. A schedule that exists is changed to this. */
     createUpdate(input: UpdateInput, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
       const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
       return put(modelName, cron, {
-        type: 'startWorkflow',
         workflowType: 'updateForecasts',
         args: [input] satisfies Parameters<typeof updateForecasts>,
         workflowId: updateWorkflowId(modelName),
-        taskQueue,
       });
     },
     show: (modelName = DEFAULT_MODEL_NAME) =>
@@ -84,9 +79,14 @@ export function createSchedules(client: Client, taskQueue: string) {
   };
 }
 
-type Action = ScheduleOptions['action'];
+interface ScheduledWorkflow {
+  workflowType: string;
+  args: unknown[];
+  /** Temporal appends the time, so that each run has its own id; the model's lock keeps them apart. */
+  workflowId: string;
+}
 
-function scheduleOptions(cron: string, action: Action) {
+function scheduleOptions(cron: string, action: ScheduleOptions['action']) {
   return {
     spec: {
       cronExpressions: [cron],

@@ -22,7 +22,7 @@ import ray
 from feast import FeatureStore, RepoConfig
 from psycopg import sql
 
-from shelfcast.database import connect
+from shelfcast.database import connect, identifiers
 from shelfcast.features import feast_repository, materialization, offline_tables, training_data
 from shelfcast.features.definitions import FeatureSet, View
 from shelfcast.features.materialization import Window
@@ -131,7 +131,7 @@ def compare(url: str, stores: list[FeatureStore]) -> int:
     for view, columns in FEATURES.view_columns.items():
         keys = offline_tables.JOIN_KEYS[view]
         statement = sql.SQL("select distinct {} from {}").format(
-            sql.SQL(", ").join(map(sql.Identifier, keys)),
+            identifiers(keys),
             sql.Identifier("feast_offline", offline_tables.table_name(SOURCE, view)),
         )
         with connect(url) as connection:

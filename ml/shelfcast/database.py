@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -35,10 +35,15 @@ def lock(connection: psycopg.Connection, name: str) -> None:
     connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
+def identifiers(names: Iterable[str], table: str | None = None) -> sql.Composed:
+    """Returns names in SQL, separated by commas; as columns of a table if one is given."""
+    qualified = ([name] if table is None else [table, name] for name in names)
+    return sql.SQL(", ").join(sql.Identifier(*parts) for parts in qualified)
+
+
 def copy_table(connection: psycopg.Connection, table: sql.Composable, rows: pa.Table) -> None:
     """Copies an Arrow table into columns of the same names. An Arrow null becomes NULL."""
-    columns = sql.SQL(", ").join(map(sql.Identifier, rows.column_names))
-    statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(table, columns)
+    statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(table, identifiers(rows.column_names))
     options = csv.WriteOptions(include_header=False)
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for batch in rows.to_batches(max_chunksize=_COPY_ROWS):

@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 from psycopg import sql
 from pyarrow import csv
 
+from shelfcast.database import identifiers
+
 
 @dataclass(frozen=True)
 class RawTable:
@@ -40,7 +42,7 @@ class RawTable:
     @property
     def columns(self) -> sql.Composed:
         """The columns of ``schema`` in SQL, separated by commas."""
-        return sql.SQL(", ").join(map(sql.Identifier, self.schema.names))
+        return identifiers(self.schema.names)
 
 
 def _field(name: str, type_: pa.DataType) -> pa.Field:
@@ -187,7 +189,7 @@ def read_table(connection: psycopg.Connection, table: RawTable, dataset: str, ba
 
 def newest_rows(table: RawTable, dataset: str, batch_id: int) -> sql.Composed:
     """Returns the query for the newest value of each key as of a batch, in key order."""
-    key = sql.SQL(", ").join(map(sql.Identifier, table.key))
+    key = identifiers(table.key)
     return sql.SQL(
         "select distinct on ({key}) {columns} from {table} "
         "where dataset = {dataset} and batch_id <= {batch_id} order by {key}, batch_id desc"

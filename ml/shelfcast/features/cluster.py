@@ -16,19 +16,10 @@ from shelfcast.features.training_data import SERIES_FILES, Inputs, series_path, 
 CELLS_PER_TASK = 250_000
 
 
-def start_series(
-    inputs: Inputs, directory: Path, features: FeatureSet, workers: int = SERIES_FILES
-) -> Iterator[Path]:
-    """Starts the computation of all series files; returns their paths, each when it is written.
-
-    Args:
-        inputs: Of all series.
-        directory: Of the files.
-        features: To be made.
-        workers: Most that are used at a time.
-    """
+def start_series(inputs: Inputs, directory: Path, features: FeatureSet) -> Iterator[Path]:
+    """Starts the computation of all series files; returns their paths, each when it is written."""
     wanted = -(-inputs.grid.sales.size // CELLS_PER_TASK)
-    tasks = max(1, min(wanted, workers, SERIES_FILES, int(ray.cluster_resources()["CPU"])))
+    tasks = max(1, min(wanted, SERIES_FILES, int(ray.cluster_resources()["CPU"])))
     shared = ray.put(inputs)
     write = ray.remote(num_returns="streaming")(_write_files)
     parts = [range(first, SERIES_FILES, tasks) for first in range(tasks)]

@@ -198,10 +198,7 @@ def feature_service(preset: str, features: FeatureSet, views: list[FeatureView])
     """
     used: dict[str, list[str]] = {}
     for feature in preset_features(preset, features):
-        columns = [
-            feature["column"].replace("{horizon}", str(h)) for h in range(1, features.horizon_weeks + 1)
-        ]
-        used.setdefault(feature["view"], []).extend(dict.fromkeys(columns))
+        used.setdefault(feature.view, []).extend(feature.columns(features.horizon_weeks))
     return FeatureService(
         name=service_name(features.version, preset),
         features=[view[used[view.name]] for view in views if view.name in used],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
+from shelfcast.database import identifiers
 from shelfcast.features.definitions import FeatureSet, View
 from shelfcast.features.known_when import SALES
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
@@ -158,23 +158,18 @@ def _compare(
                 sql.SQL("{} || entities.{}").format(sql.Literal(f"{key} "), sql.Identifier(key))
                 for key in keys
             ),
-            keys=_names(keys),
-            row_keys=_names(keys, "rows"),
-            entity_keys=_names(keys, "entities"),
-            online_keys=_names(keys, "online"),
+            keys=identifiers(keys),
+            row_keys=identifiers(keys, "rows"),
+            entity_keys=identifiers(keys, "entities"),
+            online_keys=identifiers(keys, "online"),
             offline=sql.Identifier("feast_offline", table_name(project, view)),
             online=sql.Identifier("feast_online", table_name(project, view)),
-            online_values=_names(columns, "online"),
-            newest_values=_names(columns, "newest"),
+            online_values=identifiers(columns, "online"),
+            newest_values=identifiers(columns, "newest"),
         )
     ).fetchone()
     assert row is not None
     return row
-
-
-def _names(names: Sequence[str], table: str | None = None) -> sql.Composed:
-    qualified = ([name] if table is None else [table, name] for name in names)
-    return sql.SQL(", ").join(sql.Identifier(*parts) for parts in qualified)
 
 
 def move_watermark(connection: psycopg.Connection, project: str, week: date, snapshot_id: str) -> None:

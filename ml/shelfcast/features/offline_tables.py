@@ -10,7 +10,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from shelfcast.database import copy_table
+from shelfcast.database import copy_table, identifiers
 from shelfcast.features.definitions import FeatureSet, View
 from shelfcast.features.store_features import attribute_columns, external_columns
 from shelfcast.features.training_data import Inputs, nullable
@@ -63,7 +63,7 @@ def replace(
             counts[view] += len(rows)
         # Feast asks for the newest rows of a window, our engine for the newest row of each entity in it.
         connection.execute(sql.SQL("create index on {} ({})").format(table, sql.Identifier(EVENT)))
-        keys = sql.SQL(", ").join(map(sql.Identifier, JOIN_KEYS[view]))
+        keys = identifiers(JOIN_KEYS[view])
         connection.execute(
             sql.SQL("create index on {} ({}, {} desc, {} desc)").format(
                 table, keys, sql.Identifier(EVENT), sql.Identifier(CREATED)

@@ -25,6 +25,8 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from psycopg import sql
 
+from shelfcast.database import identifiers
+
 #: One row of Feast's: key, values by feature, event time and, where the source has one, time of creation.
 FeastRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
@@ -126,9 +128,9 @@ class WidePostgreSQLOnlineStore(OnlineStore):  # type: ignore[misc]
             "select {keys}, {event_ts}, {features} from {table} "
             "where ({keys}) in (select * from unnest({values}))"
         ).format(
-            keys=_identifiers(keys),
+            keys=identifiers(keys),
             event_ts=sql.Identifier(EVENT_TS),
-            features=_identifiers(names),
+            features=identifiers(names),
             table=identifier(config, table),
             values=sql.SQL(", ").join(
                 sql.SQL("%s::{}[]").format(sql.SQL(column_type(field))) for field in table.entity_columns
@@ -192,14 +194,14 @@ def upsert(
     connection.execute(
         sql.SQL(statement).format(
             table=identifier(config, view),
-            names=_identifiers(names),
+            names=identifiers(names),
             values=sql.SQL(", ").join(values),
             source=source,
-            keys=_identifiers(keys),
-            changed=_identifiers([CREATED_TS, *compared]),
-            excluded=_identifiers([CREATED_TS, *compared], "excluded"),
-            old=_identifiers(compared, "online"),
-            new=_identifiers(compared, "excluded"),
+            keys=identifiers(keys),
+            changed=identifiers([CREATED_TS, *compared]),
+            excluded=identifiers([CREATED_TS, *compared], "excluded"),
+            old=identifiers(compared, "online"),
+            new=identifiers(compared, "excluded"),
         )
     )
 
@@ -266,7 +268,7 @@ def _create_or_alter(
         definitions = [sql.SQL("{} " + columns[name]).format(sql.Identifier(name)) for name in columns]
         connection.execute(
             sql.SQL("create table {} ({}, primary key ({}))").format(
-                table, sql.SQL(", ").join(definitions), _identifiers(keys)
+                table, sql.SQL(", ").join(definitions), identifiers(keys)
             )
         )
         return
@@ -288,7 +290,7 @@ def _stage(
     rows: Sequence[FeastRow],
 ) -> sql.Composed:
     """Copies rows into a temporary table; returns the query for one of each entity."""
-    names = _identifiers([*keys, EVENT_TS, CREATED_TS, *features])
+    names = identifiers([*keys, EVENT_TS, CREATED_TS, *features])
     connection.execute("drop table if exists pg_temp.staged")
     connection.execute(
         sql.SQL("create temporary table staged on commit drop as select {} from {} limit 0").format(
@@ -307,7 +309,7 @@ def _stage(
             )
     return sql.SQL(
         "select distinct on ({keys}) {names} from pg_temp.staged order by {keys}, event_ts desc, ctid desc"
-    ).format(keys=_identifiers(keys), names=names)
+    ).format(keys=identifiers(keys), names=names)
 
 
 def _entity(key: EntityKey, keys: list[str]) -> tuple[Any, ...]:
@@ -343,8 +345,3 @@ def _value(value: Any, type_: ValueType) -> Value:
 def _utc(time: datetime) -> datetime:
     """Returns Feast's time; one without a zone is UTC."""
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time
-
-
-def _identifiers(names: Sequence[str], table: str | None = None) -> sql.Composed:
-    qualified = ([name] if table is None else [table, name] for name in names)
-    return sql.SQL(", ").join(sql.Identifier(*parts) for parts in qualified)

@@ -8,6 +8,7 @@ from shelfcast.features.definitions import (
     LAGS,
     ROLLING_WEEKS,
     STORE_EXTERNALS,
+    Feature,
     FeatureSet,
     ModelFeature,
 )
@@ -60,7 +61,7 @@ def declared_names(features: Sequence[ModelFeature]) -> list[str]:
     return [feature["name"] for feature in features if feature["name"] not in usual]
 
 
-def preset_features(preset: str, features: FeatureSet) -> list[ModelFeature]:
+def preset_features(preset: str, features: FeatureSet) -> list[Feature]:
     """Returns the features that a network of the preset uses."""
     used = PRESETS[preset] | set(declared_names(features.model_features))
-    return [feature for feature in features.model_features if feature["name"] in used]
+    return [feature for feature in features.features if feature.name in used]

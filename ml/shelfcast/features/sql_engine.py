@@ -21,6 +21,7 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel
 from psycopg import sql
 
+from shelfcast.database import identifiers
 from shelfcast.features.online_store import WidePostgreSQLOnlineStore, join_keys, upsert
 
 
@@ -110,15 +111,11 @@ def newest_rows(view: FeatureView, features: list[str], start: datetime, end: da
     return sql.SQL(statement).format(
         event=sql.Identifier(source.timestamp_field),
         created=sql.Identifier(created) if created else sql.SQL("null::timestamptz"),
-        features=_columns(features, "newest"),
+        features=identifiers(features, "newest"),
         source=sql.SQL(source.get_table_query_string()),
         start=sql.Literal(start),
         end=sql.Literal(end),
-        row_keys=_columns(keys, "rows"),
-        entity_keys=_columns(keys, "entities"),
+        row_keys=identifiers(keys, "rows"),
+        entity_keys=identifiers(keys, "entities"),
         order=sql.SQL(", ").join(sql.SQL("{} desc").format(sql.Identifier("rows", name)) for name in order),
     )
-
-
-def _columns(names: list[str], table: str) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(table, name) for name in names)

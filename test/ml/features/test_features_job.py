@@ -1,12 +1,10 @@
 """The features job on a real Ray, a real PostgreSQL and Feast itself."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import ray
 from feast import FeatureStore, RepoConfig
 from feature_samples import Externals, Sales, random_externals, tables_of, week
 from psycopg import sql
@@ -35,27 +32,6 @@ FEATURES = FeatureSet(HORIZON)
 WEEKS = 60
 #: The series (3, 2) ends before the others.
 ENDED = (3, 2, 40)
-
-
-@pytest.fixture(scope="module")
-def ray_address() -> Iterator[str]:
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # stay on loopback
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=100_000_000,
-        log_to_driver=False,
-        _node_ip_address="127.0.0.1",
-    )
-    yield ray.get_runtime_context().gcs_address
-    ray.shutdown()
-
-
-@pytest.fixture
-def url(database_url: str, ray_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("RAY_ADDRESS", ray_address)
-    return database_url
 
 
 def small_snapshot() -> tuple[Sales, Externals]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 from feature_samples import Sales, tables_of, week
 from psycopg import sql
 from raw_batches import add_batch
@@ -31,27 +28,6 @@ SALES: Sales = {
 }
 #: Of each row: when it was written last, and what it says.
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
-
-
-@pytest.fixture(scope="module")
-def cluster_address() -> Iterator[str]:
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # stay on loopback
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=100_000_000,
-        log_to_driver=False,
-        _node_ip_address="127.0.0.1",
-    )
-    yield ray.get_runtime_context().gcs_address
-    ray.shutdown()
-
-
-@pytest.fixture
-def url(database_url: str, cluster_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("RAY_ADDRESS", cluster_address)
-    return database_url
 
 
 def run(snapshot: dict[str, Any], folder: Path) -> None:

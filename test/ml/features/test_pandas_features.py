@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from conftest import PROJECT
 from feature_samples import random_tables
 
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
 
-sys.path.insert(0, str(PROJECT / "bench" / "measure"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "bench" / "measure"))
 import compute
 import pandas_features
 
