@@ -13,7 +13,7 @@ import pyarrow as pa
 
 SERIES = ["store", "dept"]
 FILES = 16
-LAGS = (1, 2, 3, 4, 8, 13, 26, 51, 52)
+LAGS = (*range(1, 14), 26, 51, 52)
 #: Weeks after which each external is known.
 EXTERNALS = {"temperature": 1, "fuel_price": 1, "cpi": 7, "unemployment": 7} | {
     f"markdown{n}": 0 for n in range(1, 6)
@@ -95,8 +95,10 @@ def same_weeks_last_year(sales: pd.Series, horizon_weeks: int) -> dict[str, pd.S
     columns = {}
     for h in range(1, horizon_weeks + 1):
         columns[f"last_year_h{h}"] = shift(sales, YEAR - h)
+        columns[f"last_year_before_2_h{h}"] = shift(sales, YEAR + 2 - h)
         columns[f"last_year_before_h{h}"] = shift(sales, YEAR + 1 - h)
         columns[f"last_year_after_h{h}"] = shift(sales, YEAR - 1 - h)
+        columns[f"last_year_after_2_h{h}"] = shift(sales, YEAR - 2 - h)
     return columns
 
 
@@ -112,6 +114,7 @@ def of_each_department(sales: pd.DataFrame, horizon_weeks: int) -> pd.DataFrame:
     level = shift(mean_13, YEAR)
     columns = {
         "dept_mean_0": weekly,
+        **{f"dept_lag_{n}": shift(weekly, n) for n in range(1, 13)},
         "dept_mean_4": mean_4,
         "dept_trend_4_13": ratio(mean_4, mean_13),
         "dept_year_on_year_13": year_on_year(weekly, 13),

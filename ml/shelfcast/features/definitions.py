@@ -25,11 +25,15 @@ from shelfcast.snapshot import EXTERNALS, DeclaredColumn
 
 View = Literal["sales_history", "store_externals", "store_attributes", "calendar"]
 
-LAGS = (1, 2, 3, 4, 8, 13, 26, 51, 52)
+LAGS = (*range(1, 14), 26, 51, 52)
+#: Of a department over all stores.
+DEPT_LAGS = range(1, 13)
 ROLLING_WEEKS = (4, 13, 52)
 YEAR = 52
-#: ``last_year_after`` looks at w - 51 weeks, which must not lie after the origin.
-MAX_HORIZON_WEEKS = YEAR - 1
+#: Weeks after the target week, a year before, by the end of the feature's name; negative ones are before it.
+NEIGHBOURS = {"_before_2": -2, "_before": -1, "": 0, "_after": 1, "_after_2": 2}
+#: ``last_year_after_2`` looks at w - 50 weeks, which must not lie after the origin.
+MAX_HORIZON_WEEKS = YEAR - 2
 
 
 @dataclass(frozen=True)
@@ -93,14 +97,20 @@ _SALES_HISTORY: tuple[Feature, ...] = (
     _sales("year_on_year_13", "sum of 13 weeks to t over that of a year before, of weeks known in both"),
     _sales("share_of_store", "rolling_mean_13 over the sum of it over the store's departments"),
     _sales("dept_mean_0", "department: mean sales a store in t"),
+    *(_sales(f"dept_lag_{n}", f"department: mean sales a store in t - {n} weeks", -n) for n in DEPT_LAGS),
     _sales("dept_mean_4", "department: mean sales a store of the weeks t-3..t"),
     _sales("dept_trend_4_13", "department over all stores: mean of 4 weeks to t / mean of 13"),
     _sales("dept_year_on_year_13", "department over all stores: year_on_year_13"),
     _sales("store_trend_4_13", "store over all departments: mean of 4 weeks to t / mean of 13"),
     _sales("store_year_on_year_13", "store over all departments: year_on_year_13"),
-    _sales_ahead("last_year", "sales in w - 52 weeks", Use(SALES, -YEAR, of_target=True)),
-    _sales_ahead("last_year_before", "sales in w - 53 weeks", Use(SALES, -YEAR - 1, of_target=True)),
-    _sales_ahead("last_year_after", "sales in w - 51 weeks", Use(SALES, -YEAR + 1, of_target=True)),
+    *(
+        _sales_ahead(
+            f"last_year{end}",
+            f"sales in w - {YEAR - weeks} weeks",
+            Use(SALES, weeks - YEAR, of_target=True),
+        )
+        for end, weeks in NEIGHBOURS.items()
+    ),
     _sales_ahead(
         "dept_season",
         "department over all stores: sales in w - 52 weeks / mean of the 13 weeks to t - 52",

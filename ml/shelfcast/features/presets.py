@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shelfcast.features.definitions import (
-    LAGS,
+    DEPT_LAGS,
+    NEIGHBOURS,
     ROLLING_WEEKS,
     STORE_EXTERNALS,
     Feature,
@@ -16,7 +17,7 @@ from shelfcast.features.definitions import (
 #: US dollars of the series itself.
 OWN_DOLLARS = (
     "sales_0",
-    *(f"lag_{n}" for n in LAGS),
+    *(f"lag_{n}" for n in (1, 2, 3, 4, 8, 13, 26, 51, 52)),
     *(f"rolling_{stat}_{n}" for stat in ("mean", "std", "median") for n in ROLLING_WEEKS),
     "rolling_min_13",
     "rolling_max_13",
@@ -28,6 +29,11 @@ OWN_DOLLARS = (
     "dept_mean_0",
     "dept_mean_4",
 )
+#: US dollars, newest first: the quarter up to the origin, of the series and of its department over all stores.
+OWN_WINDOW = ("sales_0", *(f"lag_{n}" for n in range(1, 13)))
+DEPT_WINDOW = ("dept_mean_0", *(f"dept_lag_{n}" for n in DEPT_LAGS))
+#: US dollars, in the order of weeks: those around the target week a year before.
+LAST_YEAR_WINDOW = tuple(f"last_year{end}" for end in NEIGHBOURS)
 RATIOS = (
     "trend_4_13",
     "year_on_year_4",
@@ -51,8 +57,34 @@ PLAIN = (
     "christmas_shift",
     "easter_shift",
 )
+#: Each has ``weeks_to_<name>``.
+NAMED_HOLIDAYS = ("super_bowl", "labor_day", "thanksgiving", "christmas", "easter")
+#: Of the preset ``mlp-11``, in the order of its inputs.
+MLP_11 = (
+    "sales_0",
+    "lag_1",
+    "lag_2",
+    "lag_4",
+    "lag_52",
+    "rolling_mean_4",
+    "rolling_mean_13",
+    "rolling_std_4",
+    "size",
+    "week_of_year",
+    "is_holiday",
+)
+_GLOBAL = (
+    *OWN_DOLLARS,
+    *RATIOS,
+    *PLAIN,
+    *OWN_WINDOW,
+    *DEPT_WINDOW,
+    *LAST_YEAR_WINDOW,
+    *(f"weeks_to_{name}" for name in NAMED_HOLIDAYS),
+    "week_of_year",
+)
 #: By preset: features that every data set has. A network uses all declared ones beside them.
-PRESETS: dict[str, frozenset[str]] = {"global": frozenset((*OWN_DOLLARS, *RATIOS, *PLAIN))}
+PRESETS: dict[str, frozenset[str]] = {"global": frozenset(_GLOBAL), "mlp-11": frozenset(MLP_11)}
 
 
 def declared_names(features: Sequence[ModelFeature]) -> list[str]:

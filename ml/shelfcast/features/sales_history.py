@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from shelfcast.features.definitions import LAGS, ROLLING_WEEKS, YEAR, FeatureSet
+from shelfcast.features.definitions import DEPT_LAGS, LAGS, NEIGHBOURS, ROLLING_WEEKS, YEAR, FeatureSet
 from shelfcast.job import UserError
 
 Grid = NDArray[np.float64]
@@ -223,6 +223,7 @@ def _group_columns(aggregates: Aggregates, department: NDArray[np.intp], store: 
     store_trend = ratio(rolling_mean(store_sales, 4), rolling_mean(store_sales, 13))
     return {
         "dept_mean_0": sales[department],
+        **{f"dept_lag_{n}": shift(sales, n)[department] for n in DEPT_LAGS},
         "dept_mean_4": mean_4[department],
         "dept_trend_4_13": ratio(mean_4, rolling_mean(sales, 13))[department],
         "dept_year_on_year_13": year_on_year(sales, 13)[department],
@@ -237,9 +238,8 @@ def _horizon_columns(
     level = shift(rolling_mean(department_sales, 13), YEAR)
     columns: Columns = {}
     for h in range(1, horizon_weeks + 1):
-        columns[f"last_year_h{h}"] = shift(sales, YEAR - h)
-        columns[f"last_year_before_h{h}"] = shift(sales, YEAR + 1 - h)
-        columns[f"last_year_after_h{h}"] = shift(sales, YEAR - 1 - h)
+        for end, weeks in NEIGHBOURS.items():
+            columns[f"last_year{end}_h{h}"] = shift(sales, YEAR - weeks - h)
         columns[f"dept_season_h{h}"] = ratio(shift(department_sales, YEAR - h), level)[department]
     return columns
 

@@ -13,12 +13,13 @@ import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from shelfcast.job import UserError, main, path_of, report_progress
+from shelfcast.models.network import Network
+from shelfcast.models.presets import build_network
 from shelfcast.train.calibration import calibrate
 from shelfcast.train.checkpoint import Checkpoints, config_hash
-from shelfcast.train.data import EpochSampler, Shard, prefer_last_year, read_shard
+from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.export import write_model
 from shelfcast.train.fitting import fit_constants, known_ids
-from shelfcast.train.model import GlobalModel
 from shelfcast.train.processes import Processes, joined
 from shelfcast.train.report import write_report
 from shelfcast.train.training import Epoch, Trainer
@@ -28,10 +29,10 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     """Trains with all processes, then exports and reports in the first one, whose result counts."""
     with joined() as processes:
         shard = processes.agree(lambda: read_shard(spec, processes.rank, processes.world_size))
-        shard = prefer_last_year(shard, processes)
         sampler = EpochSampler(_training_counts(shard, processes), spec["batchSize"], spec["seed"])
         torch.manual_seed(spec["seed"])
-        model = GlobalModel(shard.table.features, *known_ids(shard, processes), spec["horizonWeeks"])
+        ids = known_ids(shard, processes)
+        model = build_network(spec["preset"], shard.table.features, *ids, spec["horizonWeeks"])
         fit_constants(model, shard, sampler, processes)
         trainer = Trainer(model.to(processes.device), shard, sampler, processes, spec)
         _train(trainer, spec, directory, processes)
@@ -96,7 +97,7 @@ def _note_start(directory: Path, epoch: int) -> None:
 
 
 def _outputs(
-    spec: dict[str, Any], directory: Path, model: GlobalModel, shard: Shard, trainer: Trainer
+    spec: dict[str, Any], directory: Path, model: Network, shard: Shard, trainer: Trainer
 ) -> dict[str, Any]:
     folder, report = directory / "model", directory / "report"
     sha256 = write_model(folder, model, shard.table, shard.validation, spec)

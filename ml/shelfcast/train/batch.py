@@ -21,7 +21,7 @@ class Batch:
     """N samples.
 
     Attributes:
-        inputs: Arguments of ``GlobalModel.forward``.
+        inputs: Arguments of ``Network.forward``.
         actual: Sales in the target weeks, US dollars, float [N].
         weight: Weight of each sample in WMAE [N].
     """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,6 @@ from shelfcast.train.processes import Processes
 
 #: A pass over all samples of many series would show nearly the same weeks again and again.
 EPOCH_SAMPLES = 65_536
-#: Of all training samples; see ``prefer_last_year``.
-LAST_YEAR_SHARE = 0.1
 
 _WEEK = np.timedelta64(7, "D")
 
@@ -133,22 +131,6 @@ def read_shard(spec: Mapping[str, Any], rank: int, world_size: int) -> Shard:
         [training.take(slice(start, end)) for start, end in zip(starts, ends, strict=True)],
         Samples(*table.samples(*weeks.validation)),
     )
-
-
-def prefer_last_year(shard: Shard, processes: Processes) -> Shard:
-    """Keeps the training samples that know the sales of a year ago, if they are a tenth of all or more.
-
-    A sample that is to be forecast knows them. What the network learns where they are missing, for example
-    that a holiday adds to a usual week, it would add again where last year holds that holiday already.
-    """
-    place = next(n for n, feature in enumerate(shard.table.features) if feature["name"] == "last_year")
-    known = [
-        samples.take(np.flatnonzero(~np.isnan(shard.table.matrix(samples.rows, samples.horizons)[:, place])))
-        for samples in shard.training
-    ]
-    counts = np.array([sum(map(len, known)), sum(map(len, shard.training))], dtype=np.float64)
-    kept, of = processes.total(counts)
-    return replace(shard, training=known) if kept >= LAST_YEAR_SHARE * of else shard
 
 
 def _check_description(folder: Path, spec: Mapping[str, Any]) -> None:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from shelfcast.features.samples import OriginTable
 from shelfcast.job import write_json
+from shelfcast.models.network import QUANTILES, Network
 from shelfcast.train.batch import read_batch
 from shelfcast.train.data import Samples
-from shelfcast.train.model import PRESET, QUANTILES, GlobalModel
 
 INPUTS = ("features", "store", "dept", "horizon")
 OUTPUT = "quantiles"
@@ -33,7 +33,7 @@ _CHECKED_SAMPLES = 1_000
 
 
 def write_model(
-    folder: Path, model: GlobalModel, table: OriginTable, samples: Samples, spec: Mapping[str, Any]
+    folder: Path, model: Network, table: OriginTable, samples: Samples, spec: Mapping[str, Any]
 ) -> str:
     """Writes model.onnx, model.json and the files of MLflow's model format; returns the graph's SHA-256, hex.
 
@@ -64,7 +64,7 @@ def write_model(
         partial / "model.json",
         {
             "formatVersion": 1,
-            "preset": PRESET,
+            "preset": spec["preset"],
             "dataset": spec["snapshot"]["dataset"],
             "feastProject": spec["feastProject"],
             "snapshotId": spec["snapshot"]["id"],
@@ -81,7 +81,7 @@ def write_model(
     return sha256
 
 
-def to_onnx(model: GlobalModel) -> bytes:
+def to_onnx(model: Network) -> bytes:
     """Returns the graph. Not torch's newer exporter: it takes over 10 s, this one 0.3 s."""
     ids = torch.ones(2, dtype=torch.int64)
     arguments = torch.ones(2, model.feature_count, dtype=torch.float64), ids, ids, ids
@@ -102,7 +102,7 @@ def to_onnx(model: GlobalModel) -> bytes:
         return path.read_bytes()
 
 
-def check_graph(graph: bytes, model: GlobalModel, table: OriginTable, samples: Samples) -> None:
+def check_graph(graph: bytes, model: Network, table: OriginTable, samples: Samples) -> None:
     """Compares onnxruntime's answers with the model's.
 
     Raises:

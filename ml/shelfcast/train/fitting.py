@@ -6,10 +6,9 @@ import numpy as np
 import torch
 
 from shelfcast.features.samples import Integers
+from shelfcast.models.network import Member, Network, Prepared
 from shelfcast.train.batch import chunks, read_batch
 from shelfcast.train.data import EpochSampler, Samples, Shard
-from shelfcast.train.inputs import Prepared
-from shelfcast.train.model import GlobalModel
 from shelfcast.train.processes import Processes
 
 #: Of the mean level. It is added to each level, so that a series without sales has one.
@@ -29,7 +28,7 @@ def known_ids(shard: Shard, processes: Processes) -> tuple[list[int], list[int]]
     return union(shard.table.store), union(shard.table.dept)
 
 
-def fit_constants(model: GlobalModel, shard: Shard, sampler: EpochSampler, processes: Processes) -> None:
+def fit_constants(model: Network, shard: Shard, sampler: EpochSampler, processes: Processes) -> None:
     """Sets the mean level, the floor of levels and the standardization, from the samples of the first epoch.
 
     Args:
@@ -42,22 +41,23 @@ def fit_constants(model: GlobalModel, shard: Shard, sampler: EpochSampler, proce
     samples = Samples(
         np.concatenate([b.rows for b in batches]), np.concatenate([b.horizons for b in batches])
     )
-    model.prepare.floor_usd.zero_()
-    levels = [_prepared(model, shard, part).level for part in chunks(samples)]
+    for member in model.members:
+        member.prepare.floor_usd.zero_()
+    levels = [_prepared(model.members[0], shard, part).level for part in chunks(samples)]
     level_sum = sum(float(level.double().sum()) for level in levels)
     count, total_level = processes.total(np.array([len(samples), level_sum]))
     model.mean_level_usd.fill_(max(total_level / count, _SMALLEST_LEVEL_USD))
-    model.prepare.floor_usd.copy_(_FLOOR_SHARE * model.mean_level_usd)
+    for member in model.members:
+        member.prepare.floor_usd.copy_(_FLOOR_SHARE * model.mean_level_usd)
+        sums = np.zeros((2, len(member.standardize.mean)))
+        for part in chunks(samples):
+            inputs = _prepared(member, shard, part).inputs.double()
+            sums += np.stack([inputs.sum(dim=0).numpy(), inputs.square().sum(dim=0).numpy()])
+        mean, squares = torch.from_numpy(processes.total(sums))
+        member.standardize.fit(float(count), mean, squares)
 
-    sums = np.zeros((2, len(model.standardize.mean)))
-    for part in chunks(samples):
-        inputs = _prepared(model, shard, part).inputs.double()
-        sums += np.stack([inputs.sum(dim=0).numpy(), inputs.square().sum(dim=0).numpy()])
-    mean, squares = torch.from_numpy(processes.total(sums))
-    model.standardize.fit(float(count), mean, squares)
 
-
-def _prepared(model: GlobalModel, shard: Shard, samples: Samples) -> Prepared:
+def _prepared(member: Member, shard: Shard, samples: Samples) -> Prepared:
     features, _, _, horizon = read_batch(shard.table, samples, torch.device("cpu")).inputs
-    prepared: Prepared = model.prepare(features, horizon)
+    prepared: Prepared = member.prepare(features, horizon)
     return prepared

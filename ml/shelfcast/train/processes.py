@@ -6,7 +6,7 @@ The same code runs under ``torchrun`` and as a plain program (one process).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -56,6 +56,11 @@ class Processes:
         values: list[T | None] = [None] * self.world_size
         dist.all_gather_object(values, value)
         return values  # type: ignore[return-value]
+
+    def share(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Sets the tensors to those of the first process, in place."""
+        for tensor in tensors:
+            dist.broadcast(tensor, src=0)
 
     def agree(self, work: Callable[[], T]) -> T:
         """Runs the work in each process; what one may find wrong with the user's data ends all of them.

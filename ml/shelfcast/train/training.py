@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
@@ -18,16 +18,14 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
 from shelfcast.job import UserError
+from shelfcast.models.network import QUANTILES, Network
 from shelfcast.train.batch import chunks, read_batch
 from shelfcast.train.data import EpochSampler, Samples, Shard
-from shelfcast.train.model import QUANTILES, GlobalModel
 from shelfcast.train.processes import Processes
 
 #: Training stops when the validation loss has not fallen for so many epochs.
 PATIENCE_EPOCHS = 4
 _GRADIENT_NORM = 1.0
-#: Strong, since weeks are few however many series there are: the network must not learn these weeks by heart.
-_WEIGHT_DECAY = 1.0
 #: Of the average of the weights over steps, which is what is validated and exported.
 _AVERAGE_DECAY = 0.99
 #: Share of all steps in which the learning rate rises; then it falls to 0 as a cosine.
@@ -35,7 +33,10 @@ _WARM_UP = 0.05
 
 
 class Epoch(TypedDict):
-    """See contracts/jobs.ts. Losses are weighted means of ``pinball_usd``; epochs count from 1."""
+    """See contracts/jobs.ts. Losses are weighted means of ``pinball_usd``; epochs count from 1.
+
+    In training it is the mean over the network's members, in validation that of their combination.
+    """
 
     epoch: int
     trainLoss: float
@@ -44,17 +45,17 @@ class Epoch(TypedDict):
 
 
 def pinball_usd(quantiles: Tensor, actual: Tensor) -> Tensor:
-    """Returns twice the mean pinball loss over ``QUANTILES``, US dollars [N]; of a median it is |f - a|.
+    """Returns twice the mean pinball loss over ``QUANTILES``, US dollars [..., N]; of a median it is |f - a|.
 
     Source: Koenker and Bassett, "Regression Quantiles", Econometrica 46 (1978).
 
     Args:
-        quantiles: US dollars [N, 3].
+        quantiles: US dollars [..., N, 5].
         actual: US dollars [N].
     """
     tau = torch.tensor(QUANTILES, device=quantiles.device)
     error = actual[:, None] - quantiles
-    return 2 * torch.maximum(tau * error, (tau - 1) * error).mean(dim=1)
+    return 2 * torch.maximum(tau * error, (tau - 1) * error).mean(dim=-1)
 
 
 def moving_average(average: Tensor, weights: Tensor, updates: Tensor | int) -> Tensor:
@@ -69,6 +70,17 @@ def moving_average(average: Tensor, weights: Tensor, updates: Tensor | int) -> T
     return average.lerp(weights, 1 - decay)
 
 
+class _MemberForecasts(nn.Module):
+    """What is trained: each member by itself."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: Tensor, store: Tensor, dept: Tensor, horizon: Tensor) -> Tensor:
+        return self.network.member_quantiles(features, store, dept, horizon)
+
+
 class Trainer:
     """One process's part of a training.
 
@@ -78,7 +90,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: GlobalModel,
+        model: Network,
         shard: Shard,
         sampler: EpochSampler,
         processes: Processes,
@@ -102,10 +114,14 @@ class Trainer:
         # DDP takes the mean over processes, which hold different numbers of samples; wanted is their sum, by
         # sample of a batch and in units of a mean level, so that the norm of the gradients has a usual size.
         self._gradient_scale = processes.world_size / (spec["batchSize"] * float(model.mean_level_usd))
-        self._parallel = DistributedDataParallel(model, forward_sync_buffers=False)
+        self._parallel = DistributedDataParallel(_MemberForecasts(model), forward_sync_buffers=False)
         self._settle_gradient_order()
-        self._average = AveragedModel(model, avg_fn=moving_average)
-        self._optimizer = AdamW(model.parameters(), lr=spec["learningRate"], weight_decay=_WEIGHT_DECAY)
+        self._average = AveragedModel(model, avg_fn=moving_average).eval()
+        groups = [
+            {"params": list(member.parameters()), "weight_decay": member.weight_decay}
+            for member in model.members
+        ]
+        self._optimizer = AdamW(groups, lr=spec["learningRate"])
         self._scheduler = LambdaLR(self._optimizer, self._learning_rate_factor)
         self._best: dict[str, Tensor] = {}
 
@@ -157,6 +173,8 @@ class Trainer:
         """
         nothing = Samples(np.empty(0, np.int64), np.empty(0, np.int64))
         batch = read_batch(self._shard.table, nothing, self._processes.device)
+        # As in validation: nothing has no mean that a normalization could learn.
+        self._parallel.eval()
         self._parallel(*batch.inputs).sum().backward()
 
     def _learning_rate_factor(self, step: int) -> float:
@@ -173,8 +191,10 @@ class Trainer:
     def _epoch(self, epoch: int) -> Epoch:
         begin = time.monotonic()
         sums = torch.zeros(2, dtype=torch.float64, device=self._processes.device)
+        self._parallel.train()
         for samples in self._sampler.batches(self._shard, epoch):
             sums += self._step(samples)
+        self._processes.share([*self._model.buffers(), *self._average.module.buffers()])
         train_loss = self._mean_loss(sums, "training", epoch)
         validation_loss = self._mean_loss(self._validate(), "validation", epoch)
         return {
@@ -187,14 +207,15 @@ class Trainer:
     def _step(self, samples: Samples) -> Tensor:
         """Takes one step; returns the sums of weighted loss and weight of this process's samples, [2]."""
         batch = read_batch(self._shard.table, samples, self._processes.device)
-        loss = (pinball_usd(self._parallel(*batch.inputs), batch.actual) * batch.weight).sum()
+        losses = (pinball_usd(self._parallel(*batch.inputs), batch.actual) * batch.weight).sum(dim=1)
         self._optimizer.zero_grad()
-        (loss * self._gradient_scale).backward()
-        clip_grad_norm_(self._model.parameters(), _GRADIENT_NORM)
+        (losses.sum() * self._gradient_scale).backward()
+        for member in self._model.members:
+            clip_grad_norm_(member.parameters(), _GRADIENT_NORM)
         self._optimizer.step()
         self._scheduler.step()
         self._average.update_parameters(self._model)
-        return torch.stack([loss.detach(), batch.weight.sum()]).double()
+        return torch.stack([losses.detach().mean(), batch.weight.sum()]).double()
 
     @torch.no_grad()
     def _validate(self) -> Tensor:

@@ -87,7 +87,7 @@ class BruteForce:
         d, total = self.department(dept), self.store_total(store)
         window = {n: known(y, last(t, n)) for n in (4, 13, 52)}
         row = {"sales_0": value_or_nan(y(t))}
-        for n in (1, 2, 3, 4, 8, 13, 26, 51, 52):
+        for n in (*range(1, 14), 26, 51, 52):
             row[f"lag_{n}"] = value_or_nan(y(t - n))
         for n, values in window.items():
             row[f"rolling_mean_{n}"] = mean(values)
@@ -104,6 +104,8 @@ class BruteForce:
             row[f"year_on_year_{n}"] = year_on_year(y, t, n)
         row["share_of_store"] = ratio(mean(window[13]), self.sum_of_means(store, t))
         row["dept_mean_0"] = value_or_nan(d(t))
+        for n in range(1, 13):
+            row[f"dept_lag_{n}"] = value_or_nan(d(t - n))
         row["dept_mean_4"] = mean(known(d, last(t, 4)))
         row["dept_trend_4_13"] = ratio(mean(known(d, last(t, 4))), mean(known(d, last(t, 13))))
         row["dept_year_on_year_13"] = year_on_year(d, t, 13)
@@ -113,8 +115,10 @@ class BruteForce:
         for h in range(1, horizon_weeks + 1):
             w = t + h
             row[f"last_year_h{h}"] = value_or_nan(y(w - 52))
+            row[f"last_year_before_2_h{h}"] = value_or_nan(y(w - 54))
             row[f"last_year_before_h{h}"] = value_or_nan(y(w - 53))
             row[f"last_year_after_h{h}"] = value_or_nan(y(w - 51))
+            row[f"last_year_after_2_h{h}"] = value_or_nan(y(w - 50))
             row[f"dept_season_h{h}"] = ratio(value_or_nan(d(w - 52)), level)
         return row
 

@@ -17,11 +17,11 @@ from feature_samples import Tables, random_externals, random_sales, tables_of, w
 
 from shelfcast.database import connect
 from shelfcast.features import feast_repository, materialization, offline_tables, training_data
-from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.definitions import FeatureSet, ModelFeature
 from shelfcast.features.materialization import Window
 from shelfcast.features.on_demand import ON_DEMAND
 from shelfcast.features.presets import PRESETS
-from shelfcast.train.inputs import FeaturePreparation
+from shelfcast.models.presets import NETWORKS, build_network
 
 PROJECT, WEEKS = "shelfcast_definitions", 60
 FEATURES = FeatureSet(2)
@@ -139,8 +139,8 @@ def test_on_demand_features_of_the_past_are_the_same(store: FeatureStore, tables
 
 def test_a_service_names_what_the_network_of_its_preset_uses(store: FeatureStore) -> None:
     names = [service.name for service in store.list_feature_services()]
-    assert names == [f"global_{FEATURES.version}"]
-    (service,) = store.list_feature_services()
+    assert sorted(names) == [f"{preset}_{FEATURES.version}" for preset in sorted(PRESETS)]
+    service = store.get_feature_service(f"global_{FEATURES.version}")
     columns = {field.name for view in service.feature_view_projections for field in view.features}
     assert {"last_year_h1", "last_year_h2", "cpi", "size", "is_holiday"} <= columns
     assert not columns & {"quarter", "weeks_since_last_sale", "cpi_is_missing", "is_easter"}
@@ -149,14 +149,22 @@ def test_a_service_names_what_the_network_of_its_preset_uses(store: FeatureStore
         "feature_set_version": FEATURES.version,
         "horizon_weeks": "2",
     }
-    # The network is made of these and no others.
-    used = [f for f in FEATURES.model_features if f["name"] in PRESETS["global"]]
-    sample = torch.zeros(1, len(used), dtype=torch.float64), torch.ones(1, dtype=torch.int64)
-    FeaturePreparation(used, 2)(*sample)
-    for left_out in range(0, len(used), 9):
-        preparation = FeaturePreparation(used[:left_out] + used[left_out + 1 :], 2)
+
+
+@pytest.mark.parametrize("preset", sorted(NETWORKS))
+def test_the_network_of_a_preset_is_made_of_its_features_and_no_others(preset: str) -> None:
+    used = [f for f in FEATURES.model_features if f["name"] in PRESETS[preset]]
+
+    def forecast(features: list[ModelFeature]) -> torch.Tensor:
+        ids = torch.ones(1, dtype=torch.int64)
+        sample = torch.zeros(1, len(features), dtype=torch.float64)
+        answer: torch.Tensor = build_network(preset, features, [1], [1], 2).eval()(sample, ids, ids, ids)
+        return answer
+
+    assert torch.isfinite(forecast(used)).all()
+    for left_out in range(0, len(used), 5):
         with pytest.raises(KeyError):
-            preparation(*sample)
+            forecast(used[:left_out] + used[left_out + 1 :])
 
 
 def test_everything_has_an_owner_and_a_description(store: FeatureStore) -> None:
@@ -166,7 +174,7 @@ def test_everything_has_an_owner_and_a_description(store: FeatureStore) -> None:
         *store.list_on_demand_feature_views(),
         *store.list_feature_services(),
     ]
-    assert len(named) == 3 + 4 + len(ON_DEMAND) + 1
+    assert len(named) == 3 + 4 + len(ON_DEMAND) + len(PRESETS)
     for each in named:
         assert each.owner == "shelfcast", each.name
         assert each.description, each.name

@@ -1,4 +1,4 @@
-"""The calibration of the 80 % interval."""
+"""The calibration of the intervals."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from train_example import Example
 from shelfcast.train.batch import read_batch
 from shelfcast.train.calibration import calibrate, conformal_factor
 from shelfcast.train.data import read_shard
-from shelfcast.train.model import GlobalModel
+from shelfcast.models.global_model import GlobalModel
 from shelfcast.train.processes import Processes
 
 
 def test_the_factor_is_the_score_of_the_conformal_rank() -> None:
     # ceil(0.8 * (9 + 1)) = 8
-    assert conformal_factor(np.array([9.0, 1, 8, 2, 7, 3, 6, 4, 5])) == 8.0
+    assert conformal_factor(np.array([9.0, 1, 8, 2, 7, 3, 6, 4, 5]), 0.8) == 8.0
     # Of too few scores for the rank, the largest.
-    assert conformal_factor(np.array([2.0, 3.0])) == 3.0
+    assert conformal_factor(np.array([2.0, 3.0]), 0.8) == 3.0
 
 
-def test_new_scores_stay_below_the_factor_in_80_percent() -> None:
+@pytest.mark.parametrize("coverage", [0.8, 0.95])
+def test_new_scores_stay_below_the_factor_as_often_as_promised(coverage: float) -> None:
     generator = np.random.default_rng(1)
     shares = []
     for _ in range(300):
         scores = generator.exponential(size=400)
-        shares.append(np.mean(scores[200:] <= conformal_factor(scores[:200])))
-    assert np.mean(shares) == pytest.approx(0.8, abs=0.01)
+        shares.append(np.mean(scores[200:] <= conformal_factor(scores[:200], coverage)))
+    assert np.mean(shares) == pytest.approx(coverage, abs=0.01)
 
 
 @pytest.mark.parametrize("fewest", [50, 10_000])
-def test_the_interval_covers_80_percent_of_the_validation(
+def test_the_intervals_cover_80_and_95_percent_of_the_validation(
     example: Example, alone: Processes, monkeypatch: pytest.MonkeyPatch, fewest: int
 ) -> None:
     monkeypatch.setattr("shelfcast.train.calibration.FEWEST_SCORES", fewest)
@@ -40,7 +41,8 @@ def test_the_interval_covers_80_percent_of_the_validation(
     calibrate(model, shard, alone)
     batch = read_batch(shard.table, shard.validation, torch.device("cpu"))
     with torch.no_grad():
-        low, _, high = model(*batch.inputs).unbind(dim=1)
-    inside = (low <= batch.actual) & (batch.actual <= high)
-    assert float(inside.double().mean()) == pytest.approx(0.8, abs=0.01)
-    assert len(set(model.widening.tolist())) == (4 if fewest == 50 else 1)
+        quantiles = model(*batch.inputs)
+    for low, high, coverage in ((1, 3, 0.8), (0, 4, 0.95)):
+        inside = (quantiles[:, low] <= batch.actual) & (batch.actual <= quantiles[:, high])
+        assert float(inside.double().mean()) == pytest.approx(coverage, abs=0.01)
+    assert len(set(model.widening[:, 0].tolist())) == (4 if fewest == 50 else 1)

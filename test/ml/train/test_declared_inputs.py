@@ -16,12 +16,13 @@ from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.training_data import NO_EXTRAS
 from shelfcast.ingest.generator import generate
+from shelfcast.models.network import MEDIAN
 from shelfcast.snapshot import DeclaredColumn
 from shelfcast.train.batch import read_batch
 from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.export import write_model
 from shelfcast.train.fitting import fit_constants, known_ids
-from shelfcast.train.model import GlobalModel
+from shelfcast.models.global_model import GlobalModel
 from shelfcast.train.processes import Processes
 from shelfcast.train.training import Trainer
 
@@ -64,7 +65,7 @@ def median_error(model: GlobalModel, shard: Shard) -> float:
     """Returns the mean absolute error of the median in weeks after the training, over mean sales."""
     batch = read_batch(shard.table, shard.validation, torch.device("cpu"))
     with torch.no_grad():
-        median = model(*batch.inputs)[:, 1].double()
+        median = model(*batch.inputs)[:, MEDIAN].double()
     return float((median - batch.actual).abs().mean() / batch.actual.abs().mean())
 
 

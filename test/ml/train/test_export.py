@@ -16,7 +16,7 @@ from train_example import Example
 from shelfcast.train.batch import read_batch
 from shelfcast.train.data import Shard, read_shard
 from shelfcast.train.export import INPUTS, check_graph, to_onnx, write_model
-from shelfcast.train.model import GlobalModel
+from shelfcast.models.global_model import GlobalModel
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,10 @@ def model(shard: Shard) -> GlobalModel:
     torch.manual_seed(3)
     model = GlobalModel(shard.table.features, [1, 2, 3], [1, 2], 4)
     with torch.no_grad():
-        model.head.weight.normal_(std=0.2)
-    model.widening.copy_(torch.tensor([1.0, 1.2, 1.5, 2.0]))
-    return model
+        for member in model.members:
+            member.head.weight.normal_(std=0.2)
+    model.widening.copy_(torch.tensor([[1.0, 1.1], [1.2, 0.2], [1.5, 1.5], [2.0, 3.0]]))
+    return model.eval()
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_onnxruntime_answers_as_torch(folder: Path, model: GlobalModel, shard: S
     fed["store"][0] = 12_345
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     found = session.run(["quantiles"], fed)[0]
-    assert found.shape == (rows, 3)
+    assert found.shape == (rows, 5)
     np.testing.assert_allclose(found, expected(model, fed), rtol=1e-4, atol=0.01)
 
 
@@ -72,13 +73,13 @@ def test_a_graph_that_answers_differently_is_refused(model: GlobalModel, shard: 
     graph = to_onnx(model)
     check_graph(graph, model, shard.table, shard.validation)
     with torch.no_grad():
-        model.head.bias += 0.01
+        model.members[0].head.bias += 0.01
     try:
         with pytest.raises(RuntimeError, match="differs from the model"):
             check_graph(graph, model, shard.table, shard.validation)
     finally:
         with torch.no_grad():
-            model.head.bias -= 0.01
+            model.members[0].head.bias -= 0.01
 
 
 def test_model_json_follows_the_contract(folder: Path, example: Example) -> None:
@@ -91,7 +92,7 @@ def test_model_json_follows_the_contract(folder: Path, example: Example) -> None
         "snapshotId": "example-1-000000000000",
         "featureSetVersion": example.spec["featureSetVersion"],
         "horizonWeeks": 4,
-        "quantiles": [0.1, 0.5, 0.9],
+        "quantiles": [0.025, 0.1, 0.5, 0.9, 0.975],
         "features": json.loads((example.folder / "features.json").read_text(encoding="utf-8"))["features"],
         "onnxSha256": hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest(),
     }

@@ -16,7 +16,9 @@ from train_example import Example, write_example
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.train.data import EpochSampler, read_shard
 from shelfcast.train.fitting import fit_constants, known_ids
-from shelfcast.train.model import GlobalModel
+from shelfcast.models.global_model import GlobalModel
+from shelfcast.models.network import MEDIAN, Network
+from shelfcast.models.presets import NETWORKS, build_network
 from shelfcast.train.processes import Processes
 
 FEATURES = FeatureSet(8).model_features
@@ -24,21 +26,22 @@ NAMES = [feature["name"] for feature in FEATURES]
 VALUES = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, -1e5, 1e300, np.nan])
 
 
-def random_model(size: float) -> GlobalModel:
+def random_model(size: float, preset: str = "global") -> Network:
     """A network far from its start, so that nothing holds only because it is near it."""
     torch.manual_seed(1)
-    model = GlobalModel(FEATURES, [1, 2, 30], [7, 90], horizon_weeks=4)
+    model = build_network(preset, FEATURES, [1, 2, 30], [7, 90], 4).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn_like(parameter) * size)
     return model
 
 
-TAME, WILD = random_model(0.2), random_model(3.0)
+TAME = random_model(0.2)
+ALL = [random_model(size, preset) for size in (0.2, 3.0) for preset in NETWORKS]
 
 
 def quantiles(
-    features: np.ndarray, store: int = 1, dept: int = 7, horizon: int = 1, model: GlobalModel = TAME
+    features: np.ndarray, store: int = 1, dept: int = 7, horizon: int = 1, model: Network = TAME
 ) -> np.ndarray:
     count = len(features)
     ids = [torch.full((count,), value) for value in (store, dept, horizon)]
@@ -55,7 +58,7 @@ def plain_sample(**values: float) -> np.ndarray:
 @settings(max_examples=200, deadline=None)
 @given(arrays(np.float64, (3, len(FEATURES)), elements=VALUES), st.integers(1, 4))
 def test_quantiles_are_finite_and_never_cross(features: np.ndarray, horizon: int) -> None:
-    for model in (TAME, WILD):
+    for model in ALL:
         answer = quantiles(features, horizon=horizon, model=model)
         assert np.isfinite(answer).all()
         assert (np.diff(answer, axis=1) >= 0).all()
@@ -74,20 +77,21 @@ def test_series_without_sales_and_with_returns_have_small_finite_forecasts(sales
     names = [name for name in NAMES if name.startswith(("sales", "lag", "rolling", "last"))]
     answer = quantiles(plain_sample(**dict.fromkeys(names, sales)))
     assert np.isfinite(answer).all()
-    assert np.abs(answer[:, 1]).max() <= 1_000
+    assert np.abs(answer[:, MEDIAN]).max() <= 1_000
 
 
 def test_a_peak_of_last_year_is_forecast_again() -> None:
-    model = GlobalModel(FEATURES, [1], [7], 4)
-    flat, peak = (quantiles(plain_sample(last_year=usd), model=model)[0, 1] for usd in (1_000.0, 5_000.0))
+    model = GlobalModel(FEATURES, [1], [7], 4).eval()
+    flat, peak = (quantiles(plain_sample(last_year=usd), model=model)[0, MEDIAN] for usd in (1_000.0, 5_000.0))
     assert flat == pytest.approx(1_000, rel=0.01)
     assert peak > 3_500
 
 
 def test_a_larger_series_has_a_larger_forecast_in_proportion() -> None:
     torch.manual_seed(2)
-    model = GlobalModel(FEATURES, [1], [7], 4)
-    model.prepare.floor_usd.zero_()
+    model = GlobalModel(FEATURES, [1], [7], 4).eval()
+    for member in model.members:
+        member.prepare.floor_usd.zero_()
     one = torch.from_numpy(plain_sample())
     ids = torch.ones(1, dtype=torch.int64), torch.full((1,), 7), torch.ones(1, dtype=torch.int64)
     # At its start the network ignores its inputs, and with them the level.
@@ -112,14 +116,14 @@ def test_constants_come_from_training_samples_alone(
     assert all(torch.equal(constants[name], later[name]) for name in constants)
     # The newest week that is an origin of training samples: constants follow.
     earlier = fitted(write_example(tmp_path / "earlier", add_usd_from_week=90 - 14, add_usd=1e6), alone)
-    assert not torch.equal(constants["standardize.mean"], earlier["standardize.mean"])
+    assert not torch.equal(constants["members.0.standardize.mean"], earlier["members.0.standardize.mean"])
 
 
 def test_inputs_are_standardized_and_constant_ones_are_dropped(example: Example, alone: Processes) -> None:
     constants = fitted(example, alone)
-    factor = constants["standardize.factor"]
+    factor = constants["members.0.standardize.factor"]
     assert torch.isfinite(factor).all()
     assert (factor > 0).sum() > 50
     # is known and always known in training: says nothing.
     assert (factor == 0).any()
-    assert constants["store.known"].tolist() == [1, 2, 3, 4, 5]
+    assert constants["members.0.store.known"].tolist() == [1, 2, 3, 4, 5]

@@ -13,7 +13,7 @@ from train_example import Example, write_example
 
 from shelfcast.features.samples import read_origin_table
 from shelfcast.job import UserError
-from shelfcast.train.data import EpochSampler, Samples, Shard, prefer_last_year, read_shard, split_weeks
+from shelfcast.train.data import EpochSampler, Samples, Shard, read_shard, split_weeks
 from shelfcast.train.processes import Processes
 
 Key = tuple[int, int, str, int]
@@ -118,15 +118,3 @@ def test_more_processes_than_files_are_refused(example: Example) -> None:
 def test_training_data_of_other_features_are_refused(example: Example) -> None:
     with pytest.raises(UserError, match="have featureSetVersion"):
         read_shard({**example.spec, "featureSetVersion": "0" * 12}, 0, 1)
-
-
-def test_samples_with_a_known_last_year_are_preferred_only_where_enough(
-    example: Example, alone: Processes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shard = read_shard(example.spec, 0, 1)
-    first = np.datetime64(example.spec["snapshot"]["firstWeek"])
-    kept = prefer_last_year(shard, alone)
-    targets = np.concatenate([shard.table.target_week(s.rows, s.horizons) for s in kept.training])
-    assert targets.min() == first + 7 * 52
-    monkeypatch.setattr("shelfcast.train.data.LAST_YEAR_SHARE", 0.9)
-    assert prefer_last_year(shard, alone) is shard

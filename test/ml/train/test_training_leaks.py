@@ -15,7 +15,7 @@ from shelfcast.features.samples import Integers, OriginTable
 from shelfcast.train import fitting
 from shelfcast.train.data import EpochSampler, Samples, Shard, read_shard
 from shelfcast.train.fitting import fit_constants, known_ids
-from shelfcast.train.model import GlobalModel
+from shelfcast.models.global_model import GlobalModel
 from shelfcast.train.processes import Processes
 
 #: Number of the first week that is no target of training samples: 6 of the test, 6 of the validation.

@@ -1,0 +1,1 @@
+"""Networks, a file each, and what they are made of; ``presets`` chooses one by its name."""

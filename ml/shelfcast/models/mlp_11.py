@@ -1,0 +1,89 @@
+"""The preset ``mlp-11``: the network of a published demo, honestly trained; a peer to be measured against.
+
+11 inputs, layers of 256, 128 and 64 with batch normalization, ReLU and dropout. Here it forecasts quantiles, as
+a correction of the sales at the origin, since the contract asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from shelfcast.features.definitions import ModelFeature
+from shelfcast.features.presets import MLP_11
+from shelfcast.models.feature_values import FeatureValues, feature_columns
+from shelfcast.models.network import (
+    QUANTILE_OUTPUTS,
+    Answer,
+    Member,
+    Network,
+    Prepared,
+    Standardization,
+    quantile_answer,
+)
+
+_WIDTHS = (256, 128, 64)
+_DROPOUT = 0.2
+_LARGEST_CORRECTION = 2.0
+#: US dollars and others among the inputs.
+_DOLLARS = MLP_11[:8]
+
+
+class _Inputs(nn.Module):
+    """The eleven inputs; dollars by their mean of a quarter."""
+
+    floor_usd: Tensor
+
+    def __init__(self, features: Sequence[ModelFeature]) -> None:
+        super().__init__()
+        self._columns = feature_columns(features)
+        self.register_buffer("floor_usd", torch.tensor(1.0))
+
+    def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
+        values = FeatureValues(self._columns, features)
+        mean = values.first_known(("rolling_mean_13", "rolling_mean_52", "dept_mean_4"), values.zero)
+        level = mean.abs() + self.floor_usd
+        dollars, known = values.matrix(_DOLLARS)
+        others, _ = values.matrix(MLP_11[len(_DOLLARS) :])
+        scaled = torch.where(known, dollars / level[:, None], 1.0).clamp(-10, 10)
+        base = (mean / level)[:, None]
+        inputs = torch.cat([scaled, others, horizon[:, None].float()], dim=1)
+        return Prepared(level, base, inputs, torch.zeros_like(base), base[:, 0])
+
+
+class _Perceptron(Member):
+    def __init__(self, features: Sequence[ModelFeature]) -> None:
+        super().__init__()
+        self.prepare = _Inputs(features)
+        self.weight_decay = 0.01
+        # The weeks ahead are one more: the demo forecast one week.
+        widths = (len(MLP_11) + 1, *_WIDTHS)
+        self.standardize = Standardization(widths[0])
+        layers: list[nn.Module] = []
+        for width, following in zip(widths[:-1], widths[1:], strict=True):
+            layers += [nn.Linear(width, following), nn.BatchNorm1d(following), nn.ReLU(), nn.Dropout(_DROPOUT)]
+        self.body = nn.Sequential(*layers, nn.Linear(widths[-1], QUANTILE_OUTPUTS))
+
+    def answer(self, prepared: Prepared, store: Tensor, dept: Tensor) -> Answer:  # noqa: ARG002
+        """See ``Member``."""
+        outputs = self.body(self.standardize(prepared.inputs))
+        return quantile_answer(prepared.forecasts[:, 0], outputs, prepared.level, _LARGEST_CORRECTION)
+
+
+class Mlp11(Network):
+    """See the module."""
+
+    def __init__(
+        self,
+        features: Sequence[ModelFeature],
+        stores: Sequence[int],  # noqa: ARG002
+        depts: Sequence[int],  # noqa: ARG002
+        horizon_weeks: int,
+    ) -> None:
+        super().__init__(len(features), horizon_weeks, [_Perceptron(features)])
+
+    def combine(self, prepared: Sequence[Prepared], answers: Sequence[Answer]) -> Answer:  # noqa: ARG002
+        """See ``Network``."""
+        return answers[0]

@@ -1,0 +1,38 @@
+"""Chooses a network by the name of its preset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from shelfcast.features.definitions import ModelFeature
+from shelfcast.job import UserError
+from shelfcast.models.global_model import GlobalModel
+from shelfcast.models.mlp_11 import Mlp11
+from shelfcast.models.network import Network
+
+_Ids = Sequence[int]
+NETWORKS: dict[str, Callable[[Sequence[ModelFeature], _Ids, _Ids, int], Network]] = {
+    "global": GlobalModel,
+    "mlp-11": Mlp11,
+}
+
+
+def build_network(
+    preset: str, features: Sequence[ModelFeature], stores: _Ids, depts: _Ids, horizon_weeks: int
+) -> Network:
+    """Returns an untrained network.
+
+    Args:
+        preset: Its name.
+        features: All that the training data have, in the order of their matrix.
+        stores: That have training samples.
+        depts: That have training samples.
+        horizon_weeks: Largest number of weeks ahead.
+
+    Raises:
+        UserError: ``InvalidInput``: there is no such preset.
+    """
+    if preset not in NETWORKS:
+        known = ", ".join(sorted(NETWORKS))
+        raise UserError("InvalidInput", f"train.preset {preset!r} is not one of {known}")
+    return NETWORKS[preset](features, stores, depts, horizon_weeks)

@@ -1,0 +1,137 @@
+"""From summaries of a series (lags, means, growth) to what a ``Mix`` sees: level, simple forecasts, inputs.
+
+All of it is part of the exported graph, so training and serving cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from shelfcast.features.definitions import ModelFeature
+from shelfcast.features.presets import OWN_DOLLARS, PLAIN, RATIOS, declared_names
+from shelfcast.models.feature_values import LARGEST_RATIO, FeatureValues, feature_columns
+from shelfcast.models.network import Prepared
+
+#: The first forecasts say the same for the week of a holiday as for those around it.
+_FLAT_FORECASTS = 7
+#: Times the season's shift, off the logits of flat forecasts: where last year rose or fell by a third of the
+#: level they count for little. Not learned: what is trained on holds most holidays once, if at all.
+_SEASON_PENALTY = 10.0
+
+
+class Summaries(nn.Module):
+    """Computes level, simple forecasts and inputs of samples. It has no learned weights."""
+
+    floor_usd: Tensor
+
+    def __init__(self, features: Sequence[ModelFeature], horizon_weeks: int) -> None:
+        super().__init__()
+        self._columns = feature_columns(features)
+        self._declared = declared_names(features)
+        self._horizon_weeks = horizon_weeks
+        self.register_buffer("floor_usd", torch.tensor(1.0))
+
+    def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
+        """Prepares N samples.
+
+        Args:
+            features: double [N, F], NaN where missing.
+            horizon: Weeks ahead, int64 [N].
+        """
+        values = FeatureValues(self._columns, features)
+        level = self._level(values)
+        forecasts_usd, shift_usd, seasonal_usd = self._forecasts(values)
+        forecasts = forecasts_usd / level[:, None]
+        flat = torch.arange(forecasts.shape[1], device=features.device) < _FLAT_FORECASTS
+        penalty = _SEASON_PENALTY * (shift_usd / level)[:, None] * flat.float()
+        inputs = self._inputs(values, level, forecasts, horizon)
+        return Prepared(level, forecasts, inputs, penalty, seasonal_usd / level)
+
+    def _level(self, values: FeatureValues) -> Tensor:
+        """Returns the largest of several sizes of the series, plus a floor for those without sales."""
+        recent, std, year, year_ago = (
+            values.get(name).abs()
+            for name in ("rolling_mean_13", "rolling_std_13", "rolling_mean_52", "last_year_mean_13")
+        )
+        size = torch.maximum(torch.maximum(recent, std), torch.maximum(year, year_ago) * 0.5)
+        return torch.where(values.without_history(), values.get("dept_mean_4").abs(), size) + self.floor_usd
+
+    def _forecasts(self, values: FeatureValues) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns simple forecasts [N, K], the season's shift [N] and last year's with growth [N], US dollars.
+
+        Another value stands in for a missing one, so that there always is a forecast; for a series without
+        any history its department's mean.
+        """
+        first_known, ratio = values.first_known, values.ratio
+        new = torch.where(values.without_history(), values.get("dept_mean_4"), values.zero)
+        month = first_known(("rolling_mean_4", "sales_0", "rolling_mean_13", "rolling_mean_52"), new)
+        quarter = first_known(("rolling_mean_13",), month)
+        season = values.season()
+        year_ago = first_known(("last_year",), quarter * season)
+        week_before = first_known(("last_year_before",), year_ago)
+        week_after = first_known(("last_year_after",), year_ago)
+        # 52 weeks are short of a year: some of the days before Christmas lay in the week before.
+        shift = (values.get("christmas_shift").abs() / 7).clamp(0, 1)
+        aligned = year_ago * (1 - shift) + week_before * shift
+        smooth = (week_before + 2 * aligned + week_after) / 4
+        growth = ratio("year_on_year_13", "dept_year_on_year_13", "store_year_on_year_13")
+        month_year_ago = first_known(("last_year_mean_4",), month)
+        quarter_year_ago = first_known(("last_year_mean_13",), quarter)
+        forecasts = torch.stack(
+            [
+                first_known(("sales_0",), month),
+                month,
+                first_known(("rolling_median_4",), month),
+                quarter,
+                first_known(("rolling_median_13",), quarter),
+                first_known(("rolling_mean_52",), quarter),
+                smooth * growth,
+                # The others hold the season of the target week.
+                quarter * season,
+                month / ratio("dept_trend_4_13") * season,
+                _deseasoned(first_known(("sales_0",), month), values) * season,
+                aligned,
+                aligned * growth,
+                aligned * growth.sqrt(),
+                aligned * ratio("year_on_year_4", "year_on_year_13"),
+                aligned * ratio("dept_year_on_year_13"),
+                aligned + month - month_year_ago,
+                aligned + quarter - quarter_year_ago,
+            ],
+            dim=1,
+        )
+        return forecasts, (aligned - month_year_ago).abs(), aligned * growth
+
+    def _inputs(self, values: FeatureValues, level: Tensor, forecasts: Tensor, horizon: Tensor) -> Tensor:
+        dollars, dollars_known = values.matrix(OWN_DOLLARS)
+        ratios, ratios_known = values.matrix(RATIOS)
+        plain, plain_known = values.matrix(PLAIN)
+        # Log of a ratio, so that a half and a double are equally far from 1.
+        logs = ratios.clamp(1 / LARGEST_RATIO, LARGEST_RATIO).log()
+        ahead = horizon[:, None].float()
+        return torch.cat(
+            [
+                torch.where(dollars_known, dollars / level[:, None], 1.0).clamp(-10, 10),
+                torch.where(ratios_known, logs, 0.0),
+                plain,
+                level[:, None].log(),
+                ahead / self._horizon_weeks,
+                1 / ahead.clamp(min=1),
+                forecasts.clamp(-10, 10),
+                torch.cat([dollars_known, ratios_known, plain_known], dim=1).float(),
+                values.of_any_unit(self._declared),
+            ],
+            dim=1,
+        )
+
+
+def _deseasoned(sales: Tensor, values: FeatureValues) -> Tensor:
+    """Returns sales at the origin over the department's there, in its mean of 13 weeks [N]."""
+    found, known = values.matrix(("dept_mean_0", "dept_mean_4", "dept_trend_4_13"))
+    week, month, trend = found.unbind(dim=1)
+    usable = known.all(dim=1) & (week > 0) & (trend > 0)
+    factor = month / trend.clamp(min=1e-3) / week.clamp(min=1.0)
+    return sales * torch.where(usable, factor, 1.0).clamp(1 / LARGEST_RATIO, LARGEST_RATIO)

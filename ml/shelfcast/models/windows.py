@@ -1,0 +1,155 @@
+"""From the weeks before the origin and around the target a year ago to what a ``Mix`` sees.
+
+All of it is part of the exported graph, so training and serving cannot differ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from shelfcast.features.definitions import ModelFeature
+from shelfcast.features.presets import (
+    DEPT_WINDOW,
+    LAST_YEAR_WINDOW,
+    NAMED_HOLIDAYS,
+    OWN_WINDOW,
+    declared_names,
+)
+from shelfcast.models.feature_values import FeatureValues, feature_columns
+from shelfcast.models.network import Prepared
+
+#: Weeks whose mean is the level.
+_LEVEL_WEEKS = 8
+#: Of the year's mean: the least level of a series that is out of season.
+_YEAR_SHARE = 0.25
+#: Distances to a holiday that are told apart, in weeks; further away the season says it.
+_NEAR_WEEKS = (-2, -1, 0, 1, 2)
+_FAR_WEEKS = 8
+#: Off the logits of all forecasts but last year's with growth: what an untrained network says.
+_FIRST_PENALTY = 2.0
+_WEEKS_A_YEAR = 365.2425 / 7
+
+
+class Windows(nn.Module):
+    """Computes level, simple forecasts and inputs of samples. It has no learned weights."""
+
+    floor_usd: Tensor
+
+    def __init__(self, features: Sequence[ModelFeature], horizon_weeks: int) -> None:
+        super().__init__()
+        self._columns = feature_columns(features)
+        self._declared = declared_names(features)
+        self._horizon_weeks = horizon_weeks
+        self.register_buffer("floor_usd", torch.tensor(1.0))
+
+    def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
+        """Prepares N samples.
+
+        Args:
+            features: double [N, F], NaN where missing.
+            horizon: Weeks ahead, int64 [N].
+        """
+        values = FeatureValues(self._columns, features)
+        new = torch.where(values.without_history(), values.get("dept_mean_4"), values.zero)
+        quarter = values.first_known(("rolling_mean_13", "rolling_mean_52"), new)
+        own, own_known = values.matrix(OWN_WINDOW)
+        recent, any_recent = _mean(own[:, :_LEVEL_WEEKS], own_known[:, :_LEVEL_WEEKS])
+        recent = torch.where(any_recent, recent, quarter)
+        year = values.first_known(("rolling_mean_52",), quarter)
+        level = torch.maximum(recent.abs(), _YEAR_SHARE * year.abs()) + self.floor_usd
+        own = torch.where(own_known, own, recent[:, None])
+        season, growth = values.season(), self._growth(values)
+        year_ago = values.first_known(("last_year",), quarter * season)
+        around, around_known = values.matrix(LAST_YEAR_WINDOW)
+        around = torch.where(around_known, around, year_ago[:, None])
+        seasonal = year_ago * growth[0]
+        others = [
+            seasonal,
+            year_ago * growth[1],
+            quarter * season,
+            values.first_known(("rolling_mean_4",), recent),
+            quarter,
+            values.first_known(("rolling_median_13",), quarter),
+            year,
+            recent,
+        ]
+        forecasts = torch.cat([own, around, torch.stack(others, dim=1)], dim=1) / level[:, None]
+        first = own.shape[1] + around.shape[1]
+        other = torch.arange(forecasts.shape[1], device=features.device) != first
+        penalty = _FIRST_PENALTY * values.one[:, None] * other.float()
+        windows = [
+            (own / level[:, None]).clamp(-5, 5),
+            own_known.float(),
+            (around / level[:, None]).clamp(-5, 10),
+            around_known.float(),
+            self._department(values),
+        ]
+        sizes = self._sizes(values, level, quarter, year)
+        inputs = [
+            *windows,
+            torch.stack([season, *growth, *sizes], dim=1),
+            self._week(values, horizon),
+            values.of_any_unit(self._declared),
+        ]
+        return Prepared(level, forecasts, torch.cat(inputs, dim=1), penalty, seasonal / level)
+
+    def _growth(self, values: FeatureValues) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns growth over a year of the series, its department and its store, each [N]."""
+        names = ("year_on_year_13", "dept_year_on_year_13", "store_year_on_year_13")
+        return values.ratio(*names), values.ratio(*names[1:]), values.ratio(*names[2:])
+
+    def _department(self, values: FeatureValues) -> Tensor:
+        """Returns the department's window, relative to its recent mean [N, 13]."""
+        sales, known = values.matrix(DEPT_WINDOW)
+        mean, _ = _mean(sales[:, :_LEVEL_WEEKS], known[:, :_LEVEL_WEEKS])
+        return torch.where(known, sales / mean.clamp(min=1.0)[:, None], 1.0).clamp(0, 5)
+
+    def _sizes(
+        self, values: FeatureValues, level: Tensor, quarter: Tensor, year: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Returns what tells how the series stands: several sizes in levels, and of the store, each [N]."""
+        year_ago = values.first_known(("last_year_mean_13",), quarter)
+        return (
+            (year_ago / level).clamp(-5, 10),
+            values.known("last_year_mean_13").float(),
+            (values.get("rolling_std_13") / level).clamp(0, 5),
+            (quarter / level).clamp(-5, 5),
+            (year / level).clamp(-5, 5),
+            level.log(),
+            values.get("size").clamp(min=0).log1p(),
+            (values.get("type_code") == 1).float(),
+            (values.get("type_code") == 2).float(),
+        )
+
+    def _week(self, values: FeatureValues, horizon: Tensor) -> Tensor:
+        """Returns what is known of the target week and how far ahead it is [N, C]."""
+        columns = []
+        for name in NAMED_HOLIDAYS:
+            distance = values.get(f"weeks_to_{name}")
+            columns += [(distance == weeks).float() for weeks in _NEAR_WEEKS]
+            columns.append(distance.clamp(-_FAR_WEEKS, _FAR_WEEKS))
+        angle = values.get("week_of_year") * (2 * math.pi / _WEEKS_A_YEAR)
+        ahead = horizon.float()
+        columns += [angle.sin(), angle.cos(), (2 * angle).sin(), (2 * angle).cos()]
+        columns += [
+            values.get(name)
+            for name in (
+                "christmas_shift",
+                "easter_shift",
+                "december_days_before_christmas",
+                "is_holiday",
+                "is_holiday_last_year",
+            )
+        ]
+        columns += [ahead / self._horizon_weeks, 1 / ahead.clamp(min=1)]
+        return torch.stack(columns, dim=1)
+
+
+def _mean(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the mean of what is known [N], 0 where nothing is, and where something is [N]."""
+    count = known.float().sum(dim=1)
+    return torch.where(known, values, 0.0).sum(dim=1) / count.clamp(min=1), count > 0
