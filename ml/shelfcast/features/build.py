@@ -126,12 +126,12 @@ def serve(
             features,
             everything=changed or not follows,
         )
-        offline = offline_tables.count_rows(connection, project)
     report(f"materializing the newest features of {window.start} to {window.end} online", fraction=0.6)
     materialization.materialize(store, window)
     with connect(url) as connection:
         entities = materialization.check_online(connection, project, features, window)
         materialization.move_watermark(connection, project, weeks.end, batch["id"])
+        offline = offline_tables.count_rows(connection, project)
     feast_repository.register_services(store, features)
     return Served(offline, entities, window)
 
