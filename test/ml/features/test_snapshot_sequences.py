@@ -77,7 +77,7 @@ def test_any_sequence_of_snapshots_ends_as_a_single_run(
             folder.mkdir()
             with monkeypatch.context() as patch, suppress(KilledError):
                 if attempt == 0 and rng.random() < 0.6:
-                    kill(patch, rng)
+                    kill(patch, *random_step(rng))
                 inputs, features = run(raw, batch, folder)
                 break
             before = check_written(raw, before, batch)
@@ -88,6 +88,38 @@ def test_any_sequence_of_snapshots_ends_as_a_single_run(
         assert (before.batch, before.version) == (batch, features.version)
         assert before.values == rebuilt(inputs, features, folder)
         check_online(raw, before)
+
+
+def test_an_older_snapshot_takes_back_what_a_killed_run_brought(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = RandomBatches(database_url, "taken_back", np.random.default_rng(1))
+    raw.add_first()
+    run(raw, 0, tmp_path)
+    for _ in range(6):
+        raw.add_random()
+    with monkeypatch.context() as patch:
+        kill(patch, PostgreSQLComputeEngine, "_materialize_one", 2, after=True)
+        with pytest.raises(KilledError):
+            run(raw, 6, tmp_path)
+    newer = read_offline(raw)
+    assert newer
+    assert newer.batch == 6
+    with monkeypatch.context() as patch:
+        kill(patch, materialization, "go_back", 0, after=True)
+        with pytest.raises(KilledError):
+            run(raw, 0, tmp_path)
+    assert read_offline(raw) == newer
+    with monkeypatch.context() as patch:
+        kill(patch, materialization, "materialize", 0, after=False)
+        with pytest.raises(KilledError):
+            run(raw, 0, tmp_path)
+    for _ in range(2):
+        offline = read_offline(raw)
+        assert offline
+        assert offline.batch == 0
+        check_online(raw, offline)
+        run(raw, 0, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -148,14 +180,19 @@ def series_files(inputs: Inputs, features: FeatureSet, folder: Path, made: list[
         yield made[-1]
 
 
-def kill(patch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
-    """Has the next run end before or after a random call of a random step, if it comes so far."""
+def random_step(rng: np.random.Generator) -> tuple[Any, str, int, bool]:
+    """Returns the arguments of ``kill``."""
     owner, name = STEPS[int(rng.integers(len(STEPS)))]
-    step, after = getattr(owner, name), rng.random() < 0.5
-    calls, wanted = count(), int(rng.integers(3)) if name in ("copy_table", "_materialize_one") else 0
+    call = int(rng.integers(3)) if name in ("copy_table", "_materialize_one") else 0
+    return owner, name, call, bool(rng.random() < 0.5)
+
+
+def kill(patch: pytest.MonkeyPatch, owner: Any, name: str, call: int, after: bool) -> None:
+    """Has runs end before or after a call of a step, 0 the first, if they come so far."""
+    step, calls = getattr(owner, name), count()
 
     def killed(*args: Any, **kwargs: Any) -> Any:
-        last = next(calls) == wanted
+        last = next(calls) == call
         if last and not after:
             raise KilledError
         result = step(*args, **kwargs)
