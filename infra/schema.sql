@@ -80,6 +80,14 @@ create table if not exists ops.feature_watermark (
   updated_at    timestamptz not null default now()
 );
 
+-- The snapshot and the definitions whose rows Feast's offline tables hold, per Feast project.
+create table if not exists ops.offline_snapshot (
+  feast_project       text primary key,
+  snapshot_id         text not null,
+  feature_set_version text not null,
+  updated_at          timestamptz not null default now()
+);
+
 -- What the champion said about weeks that had not happened.
 create table if not exists ops.forecast (
   model_name    text not null,

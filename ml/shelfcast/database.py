@@ -41,6 +41,21 @@ def identifiers(names: Iterable[str], table: str | None = None) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier(*parts) for parts in qualified)
 
 
+def column_types(connection: psycopg.Connection, table: sql.Identifier) -> dict[str, str]:
+    """Returns a table's columns in order with their types; none if the table is not there.
+
+    Types have PostgreSQL's own names: ``timestamp with time zone not null``, not ``timestamptz``.
+    """
+    rows = connection.execute(
+        """
+        select attname, format_type(atttypid, atttypmod) || case when attnotnull then ' not null' else '' end
+        from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum
+        """,
+        [table.as_string(connection)],
+    )
+    return dict(rows.fetchall())
+
+
 def copy_table(connection: psycopg.Connection, table: sql.Composable, rows: pa.Table) -> None:
     """Copies an Arrow table into columns of the same names. An Arrow null becomes NULL."""
     statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(table, identifiers(rows.column_names))

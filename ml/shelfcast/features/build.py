@@ -114,15 +114,24 @@ def serve(
     report("writing the offline tables", fraction=0.4)
     created = datetime.now(UTC)
     with connect(url) as connection:
-        offline = offline_tables.replace(connection, project, features, tables, created)
+        follows = offline_tables.update(connection, project, features, batch, tables, created)
+        if not follows:
+            materialization.go_back(connection, store, weeks, batch["id"])
         window = materialization.choose_window(
-            connection, project, batch["dataset"], batch["batchId"], weeks, features, everything=changed
+            connection,
+            project,
+            batch["dataset"],
+            batch["batchId"],
+            weeks,
+            features,
+            everything=changed or not follows,
         )
     report(f"materializing the newest features of {window.start} to {window.end} online", fraction=0.6)
     materialization.materialize(store, window)
     with connect(url) as connection:
         entities = materialization.check_online(connection, project, features, window)
         materialization.move_watermark(connection, project, weeks.end, batch["id"])
+        offline = offline_tables.count_rows(connection, project)
     feast_repository.register_services(store, features)
     return Served(offline, entities, window)
 

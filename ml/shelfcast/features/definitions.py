@@ -15,6 +15,7 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import cache
 from types import ModuleType
 from typing import Literal, TypedDict
 
@@ -297,8 +298,13 @@ def _missing(column: DeclaredColumn) -> Feature:
 
 
 def _formulas(module: ModuleType) -> str:
-    """Returns a module's code without comments, layout and docstrings."""
-    tree = ast.parse(inspect.getsource(module))
+    return _plain_code(inspect.getsource(module))
+
+
+@cache
+def _plain_code(source: str) -> str:
+    """Returns code without comments, layout and docstrings."""
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
             node.body = node.body[1:]

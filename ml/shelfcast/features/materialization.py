@@ -10,10 +10,9 @@ import psycopg
 from psycopg import sql
 
 from shelfcast.database import identifiers
+from shelfcast.features.changed_origins import first_changed_origin
 from shelfcast.features.definitions import FeatureSet, View
-from shelfcast.features.known_when import SALES
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
-from shelfcast.snapshot import ALL_WEEKS, EXTERNALS
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -38,9 +37,7 @@ def choose_window(
 ) -> Window:
     """Returns the window whose newest rows may differ from what is online.
 
-    A feature row knows only what is known at its origin, so rows before the first origin that may use a value
-    that changed since the watermark's snapshot are online as they should be. New weeks and late corrections
-    are both changes.
+    Rows before the first origin that may differ from the watermark's snapshot are online as they should be.
 
     Args:
         connection: To the database of raw tables and watermark.
@@ -51,49 +48,19 @@ def choose_window(
         features: Say from which origin on a value is used.
         everything: Whether the definitions changed, so that no row is as it should be.
     """
+    online = online_snapshot(connection, project)
+    if everything or online is None:
+        return weeks
+    first = first_changed_origin(connection, online, dataset, batch_id, features)
+    return weeks if first is None else Window(max(weeks.start, min(first, weeks.end)), weeks.end)
+
+
+def online_snapshot(connection: psycopg.Connection, project: str) -> str | None:
+    """Returns the id of the newest snapshot that came online wholly."""
     row = connection.execute(
         "select snapshot_id from ops.feature_watermark where feast_project = %s", [project]
     ).fetchone()
-    online_batch = None if row is None else int(row[0].rsplit("-", 2)[1])
-    if everything or online_batch is None or online_batch > batch_id:
-        return weeks
-    origins = _changed_origins(connection, dataset, online_batch, batch_id, features)
-    return Window(max(weeks.start, min([*origins, weeks.end])), weeks.end)
-
-
-def _changed_origins(
-    connection: psycopg.Connection, dataset: str, after: int, up_to: int, features: FeatureSet
-) -> list[date]:
-    """Returns the first origin that may use the changed values of each column, of the batches between.
-
-    ``after`` is the batch before the first that counts. Columns of stores are left out: their only rows are
-    those of the last week, which is always in the window.
-    """
-    changed = connection.execute(
-        """
-        with batches as (
-          select batch_id from raw.batch
-          where dataset = %(dataset)s and batch_id > %(after)s and batch_id <= %(up_to)s
-        )
-        select %(sales)s, min(week) from raw.sales
-          where dataset = %(dataset)s and batch_id in (table batches)
-        union all
-        select name, min(week) from raw.store_week, unnest(%(externals)s::text[]) name
-          where dataset = %(dataset)s and batch_id in (table batches) group by name
-        union all
-        select name, min(week) from raw.extra
-          where dataset = %(dataset)s and batch_id in (table batches) and week <> %(all_weeks)s group by name
-        """,
-        {
-            "dataset": dataset,
-            "after": after,
-            "up_to": up_to,
-            "sales": SALES,
-            "externals": list(EXTERNALS),
-            "all_weeks": ALL_WEEKS,
-        },
-    )
-    return [features.earliest_origin(column, week) for column, week in changed if week is not None]
+    return None if row is None else str(row[0])
 
 
 def materialize(store: FeatureStore, window: Window) -> None:
@@ -102,8 +69,39 @@ def materialize(store: FeatureStore, window: Window) -> None:
     Raises:
         Exception: What the engine failed of.
     """
+    store.materialize(*_times(window))
+
+
+def go_back(connection: psycopg.Connection, store: FeatureStore, window: Window, snapshot_id: str) -> None:
+    """Makes what is online that of a snapshot which does not follow the one before.
+
+    Materialization does not: it goes back to no older event time. All is done in the connection's
+    transaction, with the offline tables, so that readers see the rows of one snapshot whenever they look. In
+    a project without a watermark whatever is online is the rest of a killed run, and goes.
+
+    Args:
+        connection: To the database of both stores, where the offline tables are those of the snapshot.
+        store: Of the project.
+        window: First and last origin of the snapshot.
+        snapshot_id: Of the snapshot.
+    """
+    from shelfcast.features import online_store, sql_engine
+
+    views, config = store.list_feature_views(), store.config
+    for view in views:
+        connection.execute(sql.SQL("delete from {}").format(online_store.identifier(config, view)))
+    if online_snapshot(connection, store.project) is None:
+        return
+    for view in views:
+        names = [field.name for field in view.features]
+        rows = sql_engine.newest_rows(view, names, *_times(window))
+        online_store.upsert(connection, config, view, names, rows)
+    move_watermark(connection, store.project, window.end, snapshot_id)
+
+
+def _times(window: Window) -> tuple[datetime, datetime]:
     midnight = time(tzinfo=UTC)
-    store.materialize(datetime.combine(window.start, midnight), datetime.combine(window.end, midnight))
+    return datetime.combine(window.start, midnight), datetime.combine(window.end, midnight)
 
 
 def check_online(
@@ -112,10 +110,10 @@ def check_online(
     """Returns how many entities of each view have their newest row in the window.
 
     Compares in the database, whatever the engine says: Feast's own logs a failed write and reports success.
-    Online must be every entity's newest offline row up to the window's end, or a later one.
+    Online must be the newest offline row of every entity, and nothing else.
 
     Raises:
-        RuntimeError: A row is missing online or differs; worth another try.
+        RuntimeError: A row online is missing, differs or has none offline; worth another try.
     """
     entities: dict[View, int] = {}
     for view, columns in features.view_columns.items():
@@ -123,7 +121,7 @@ def check_online(
         if different:
             raise RuntimeError(
                 f"{different} entities of {view} in project {project}, such as {example}, are not online as "
-                f"their newest offline rows up to {window.end}, although no write failed; run the job again; "
+                "their newest offline rows, although no write failed; run the job again; "
                 "if that does not help, look for another program that writes to these tables"
             )
     return entities
@@ -137,15 +135,16 @@ def _compare(
     statement = """
         select count(*) filter (where newest.{event} >= {start}), count(*) filter (where different),
           min({entity}) filter (where different)
-        from (select distinct {keys} from {offline} where {event} <= {end}) entities
-        cross join lateral (
-          select * from {offline} rows where ({row_keys}) = ({entity_keys}) and {event} <= {end}
-          order by rows.{event} desc, rows.{created} desc limit 1
+        from (
+          select newest.* from (select distinct {keys} from {offline}) entities
+          cross join lateral (
+            select * from {offline} rows where ({row_keys}) = ({entity_keys})
+            order by rows.{event} desc, rows.{created} desc limit 1
+          ) newest
         ) newest
-        left join {online} online on ({online_keys}) = ({entity_keys})
+        full join {online} online on ({online_keys}) = ({newest_keys})
         cross join lateral (
-          select online.event_ts is null or online.event_ts <= newest.{event}
-            and (online.event_ts, {online_values}) is distinct from (newest.{event}, {newest_values})
+          select (online.event_ts, {online_values}) is distinct from (newest.{event}, {newest_values})
         ) comparison (different)
     """
     row = connection.execute(
@@ -153,14 +152,16 @@ def _compare(
             event=sql.Identifier(EVENT),
             created=sql.Identifier(CREATED),
             start=sql.Literal(window.start),
-            end=sql.Literal(window.end),
             entity=sql.SQL(" || ', ' || ").join(
-                sql.SQL("{} || entities.{}").format(sql.Literal(f"{key} "), sql.Identifier(key))
+                sql.SQL("{} || coalesce(newest.{key}, online.{key})").format(
+                    sql.Literal(f"{key} "), key=sql.Identifier(key)
+                )
                 for key in keys
             ),
             keys=identifiers(keys),
             row_keys=identifiers(keys, "rows"),
             entity_keys=identifiers(keys, "entities"),
+            newest_keys=identifiers(keys, "newest"),
             online_keys=identifiers(keys, "online"),
             offline=sql.Identifier("feast_offline", table_name(project, view)),
             online=sql.Identifier("feast_online", table_name(project, view)),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from datetime import date, datetime
+from typing import Any
 
 import numpy as np
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import sql
 
-from shelfcast.database import copy_table, identifiers
+from shelfcast.database import column_types, copy_table, identifiers
+from shelfcast.features.changed_origins import first_changed_origin
 from shelfcast.features.definitions import FeatureSet, View
 from shelfcast.features.store_features import attribute_columns, external_columns
 from shelfcast.features.training_data import Inputs, nullable
@@ -22,6 +26,8 @@ JOIN_KEYS: dict[View, tuple[str, ...]] = {
     "store_attributes": ("store",),
     "calendar": ("week",),
 }
+#: Views with a row an origin; the others have their rows only as of the last week.
+WEEKLY: tuple[View, ...] = ("sales_history", "store_externals")
 _TIMESTAMP = pa.timestamp("us", "UTC")
 
 
@@ -30,16 +36,68 @@ def table_name(project: str, view: View) -> str:
     return f"{project}_{view}"
 
 
+def update(
+    connection: psycopg.Connection,
+    project: str,
+    features: FeatureSet,
+    snapshot: dict[str, Any],
+    tables: dict[View, Iterable[pa.Table]],
+    created: datetime,
+) -> bool:
+    """Makes the project's offline tables those of a snapshot, all in the connection's transaction.
+
+    Where they are of the same definitions and of an older snapshot, the rows that cannot differ stay; where
+    they are of the same snapshot, all do.
+
+    Args:
+        connection: Its transaction must be committed before Feast reads the tables.
+        project: Feast project.
+        features: Decide the columns.
+        snapshot: ``Snapshot`` of ``contracts``: its id, data set and batch are used.
+        tables: As ``replace`` takes them; read to the end.
+        created: Marks the rows that are written, here and online.
+
+    Returns:
+        Whether the snapshot is the one before or follows it. If not, rows of a later snapshot may be online.
+    """
+    held = connection.execute(
+        "select snapshot_id, feature_set_version from ops.offline_snapshot where feast_project = %s",
+        [project],
+    ).fetchone()
+    before, version = held or (None, None)
+    since = None
+    if before is not None:
+        since = first_changed_origin(connection, before, snapshot["dataset"], snapshot["batchId"], features)
+    follows = since is not None
+    if version != features.version or not _are_there(connection, project, features):
+        since = None
+    if since is not None and before == snapshot["id"]:
+        for rows in tables.values():
+            deque(rows, maxlen=0)
+        return follows
+    replace(connection, project, features, tables, created, since)
+    connection.execute(
+        """
+        insert into ops.offline_snapshot (feast_project, snapshot_id, feature_set_version) values (%s, %s, %s)
+        on conflict (feast_project) do update set snapshot_id = excluded.snapshot_id,
+          feature_set_version = excluded.feature_set_version, updated_at = now()
+        """,
+        [project, snapshot["id"], features.version],
+    )
+    return follows
+
+
 def replace(
     connection: psycopg.Connection,
     project: str,
     features: FeatureSet,
     tables: dict[View, Iterable[pa.Table]],
     created: datetime,
-) -> dict[View, int]:
-    """Replaces the project's offline tables by these rows, all in the connection's transaction.
+    since: date | None = None,
+) -> None:
+    """Replaces the rows of the project's offline tables, all in the connection's transaction.
 
-    A snapshot holds the whole history, so its tables replace those of the one before: readers see all of one
+    A snapshot holds the whole history, so its rows replace those of the one before: readers see all of one
     or all of the other, a repeated run ends with the same rows, and a correction leaves no older row behind.
 
     Args:
@@ -48,27 +106,35 @@ def replace(
         features: Decide the columns.
         tables: Join keys, ``event_timestamp`` and the features; columns that the view lacks are left out.
         created: Marks the rows of this replacement, here and online.
-
-    Returns:
-        Rows by view.
+        since: First origin of the weekly rows that are replaced; None makes the tables anew.
     """
-    counts: dict[View, int] = {}
     for view, columns in features.view_columns.items():
-        table = sql.Identifier("feast_offline", table_name(project, view))
-        _create(connection, table, view, columns)
-        counts[view] = 0
-        for rows in tables[view]:
-            wanted = rows.select([*JOIN_KEYS[view], EVENT, *columns])
-            copy_table(connection, table, _with_constant(wanted, CREATED, pa.scalar(created, _TIMESTAMP)))
-            counts[view] += len(rows)
-        # Feast asks for the newest rows of a window, our engine for the newest row of each entity in it.
-        connection.execute(sql.SQL("create index on {} ({})").format(table, sql.Identifier(EVENT)))
-        keys = identifiers(JOIN_KEYS[view])
-        connection.execute(
-            sql.SQL("create index on {} ({}, {} desc, {} desc)").format(
-                table, keys, sql.Identifier(EVENT), sql.Identifier(CREATED)
+        table = _identifier(project, view)
+        first = date.min if since is None or view not in WEEKLY else since
+        if since is None:
+            _create(connection, table, view, columns)
+        else:
+            connection.execute(
+                sql.SQL("delete from {} where {} >= {}").format(
+                    table, sql.Identifier(EVENT), sql.Literal(first)
+                )
             )
-        )
+        for rows in tables[view]:
+            wanted = rows.select([*JOIN_KEYS[view], EVENT, *columns]).filter(pc.field(EVENT) >= _day(first))
+            copy_table(connection, table, _with_constant(wanted, CREATED, pa.scalar(created, _TIMESTAMP)))
+        if since is None:
+            _create_indexes(connection, table, view)
+
+
+def count_rows(connection: psycopg.Connection, project: str) -> dict[View, int]:
+    """Returns the rows of each view's table."""
+    counts: dict[View, int] = {}
+    for view in JOIN_KEYS:
+        row = connection.execute(
+            sql.SQL("select count(*) from {}").format(_identifier(project, view))
+        ).fetchone()
+        assert row is not None
+        counts[view] = row[0]
     return counts
 
 
@@ -105,17 +171,45 @@ def calendar_store_rows(calendar: pa.Table, last_week: date) -> pa.Table:
     return _with_constant(rows, EVENT, _day(last_week))
 
 
+def _identifier(project: str, view: View) -> sql.Identifier:
+    return sql.Identifier("feast_offline", table_name(project, view))
+
+
+def _column_types(view: View, columns: list[str]) -> dict[str, str]:
+    """Returns the columns of a view's table with their types, as PostgreSQL itself names them."""
+    time = "timestamp with time zone"
+    return {
+        **dict.fromkeys(JOIN_KEYS[view], "text" if view == "calendar" else "bigint"),
+        EVENT: f"{time} not null",
+        CREATED: f"{time} not null",
+        **dict.fromkeys(columns, "bigint" if view == "calendar" else "double precision"),
+    }
+
+
+def _are_there(connection: psycopg.Connection, project: str, features: FeatureSet) -> bool:
+    """Returns whether all tables have the columns that ``_create`` gives them."""
+    return all(
+        column_types(connection, _identifier(project, view)) == _column_types(view, columns)
+        for view, columns in features.view_columns.items()
+    )
+
+
 def _create(connection: psycopg.Connection, table: sql.Identifier, view: View, columns: list[str]) -> None:
-    keys = "week text" if view == "calendar" else ", ".join(f"{key} bigint" for key in JOIN_KEYS[view])
-    type_ = "bigint" if view == "calendar" else "double precision"
     definitions = sql.SQL(", ").join(
-        sql.SQL(f"{{}} {type_}").format(sql.Identifier(name)) for name in columns
+        sql.SQL(f"{{}} {type_}").format(sql.Identifier(name))
+        for name, type_ in _column_types(view, columns).items()
     )
     connection.execute(sql.SQL("drop table if exists {}").format(table))
+    connection.execute(sql.SQL("create table {} ({})").format(table, definitions))
+
+
+def _create_indexes(connection: psycopg.Connection, table: sql.Identifier, view: View) -> None:
+    # Feast asks for the newest rows of a window, our engine for the newest row of each entity in it.
+    connection.execute(sql.SQL("create index on {} ({})").format(table, sql.Identifier(EVENT)))
     connection.execute(
-        sql.SQL(
-            f"create table {{}} ({keys}, {EVENT} timestamptz not null, {CREATED} timestamptz not null, {{}})"
-        ).format(table, definitions)
+        sql.SQL("create index on {} ({}, {} desc, {} desc)").format(
+            table, identifiers(JOIN_KEYS[view]), sql.Identifier(EVENT), sql.Identifier(CREATED)
+        )
     )
 
 

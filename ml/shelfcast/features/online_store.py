@@ -25,7 +25,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from psycopg import sql
 
-from shelfcast.database import identifiers
+from shelfcast.database import column_types, identifiers
 
 #: One row of Feast's: key, values by feature, event time and, where the source has one, time of creation.
 FeastRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
@@ -253,14 +253,7 @@ def _create_or_alter(
 ) -> None:
     """Features come from offline, so a table of other keys, or of Feast's own layout, is made anew."""
     table = sql.Identifier(schema, name)
-    rows = connection.execute(
-        """
-        select attname, format_type(atttypid, atttypmod) || case when attnotnull then ' not null' else '' end
-        from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum
-        """,
-        [table.as_string(connection)],
-    )
-    old: dict[str, str] = dict(rows.fetchall())
+    old = column_types(connection, table)
     fixed = [*keys, EVENT_TS, CREATED_TS]
     required = [name for name in old if old[name].endswith(" not null")]
     if required != [*keys, EVENT_TS] or any(old.get(name) != columns[name] for name in fixed):

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
-from feature_samples import Tables
+import pyarrow.compute as pc
+from feature_samples import FIRST_WEEK, Tables
 from psycopg import sql
 
 from shelfcast.database import connect, copy_table
+from shelfcast.snapshot import ALL_WEEKS, DECLARED_COLUMNS, DeclaredColumn
 
 
-def add_batch(url: str, dataset: str, tables: Tables) -> dict[str, Any]:
+def add_batch(
+    url: str, dataset: str, tables: Tables, declared: Sequence[DeclaredColumn] = ()
+) -> dict[str, Any]:
     """Adds the rows as a new batch of raw tables; returns the snapshot."""
+    always = pa.scalar(ALL_WEEKS, pa.date32())
+    extras = tables.extras.set_column(3, "week", pc.fill_null(tables.extras["week"], always))
+    columns = pa.Table.from_pylist([asdict(column) for column in declared], DECLARED_COLUMNS.schema)
     with connect(url) as connection:
         row = connection.execute(
             "insert into raw.batch (dataset, request_id, source, content_hash, row_count) "
@@ -27,6 +36,8 @@ def add_batch(url: str, dataset: str, tables: Tables) -> dict[str, Any]:
             ("sales", tables.sales, dated),
             ("store_week", tables.store_weeks, dated),
             ("store", tables.stores, same),
+            ("extra", extras, same),
+            ("declared_column", columns, same),
         ]:
             for column, value in constants.items():
                 rows = rows.append_column(column, pa.repeat(pa.scalar(value), len(rows)))
@@ -39,6 +50,6 @@ def add_batch(url: str, dataset: str, tables: Tables) -> dict[str, Any]:
         "contentHash": "",
         "rowCount": len(tables.sales),
         "seriesCount": 0,
-        "firstWeek": min(weeks).isoformat(),
-        "lastWeek": max(weeks).isoformat(),
+        "firstWeek": min(weeks, default=FIRST_WEEK).isoformat(),
+        "lastWeek": max(weeks, default=FIRST_WEEK).isoformat(),
     }

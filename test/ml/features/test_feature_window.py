@@ -1,6 +1,3 @@
-from typing import Any
-
-import psycopg
 import pytest
 from feature_samples import DECLARED, Externals, Extras, Sales, tables_of, week
 from raw_batches import add_batch
@@ -8,22 +5,11 @@ from raw_batches import add_batch
 from shelfcast.database import connect
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.materialization import Window, choose_window, move_watermark
-from shelfcast.snapshot import ALL_WEEKS
 
 FEATURES = FeatureSet(2)
 ALL = Window(week(0), week(10))
 SALES: Sales = {(1, 1, number): 1.0 for number in range(11)}
 EXTERNALS: Externals = {(1, number): [1.0] * 9 for number in range(11)}
-
-
-def add_extras(connection: psycopg.Connection, snapshot: dict[str, Any], extras: Extras) -> None:
-    for (name, store, dept, number), value in extras.items():
-        day = ALL_WEEKS if number is None else week(number)
-        connection.execute(
-            "insert into raw.extra (dataset, name, store, dept, week, value, batch_id) "
-            "values (%s, %s, %s, %s, %s, %s, %s)",
-            [snapshot["dataset"], name, store, dept, day, value, snapshot["batchId"]],
-        )
 
 
 def window_after(
@@ -43,8 +29,7 @@ def window_after(
         move_watermark(connection, project, week(10), first["id"])
         second = first
         if sales or externals or extras:
-            second = add_batch(url, dataset, tables_of(sales or {(9, 9, 99): 1.0}, externals))
-            add_extras(connection, second, extras or {})
+            second = add_batch(url, dataset, tables_of(sales, externals, extras))
         return choose_window(connection, project, dataset, second["batchId"], weeks, features, everything)
 
 

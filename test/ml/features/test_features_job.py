@@ -270,7 +270,13 @@ def test_values_that_did_not_arrive_fail_the_job(
 
 
 @pytest.mark.parametrize(
-    "planted", ["lag_52 = 5e-324", "lag_1 = null", "event_ts = event_ts - interval '1 week'"]
+    "planted",
+    [
+        "lag_52 = 5e-324",
+        "lag_1 = null",
+        "event_ts = event_ts - interval '1 week'",
+        "event_ts = event_ts + interval '1 week'",
+    ],
 )
 def test_a_wrong_value_online_is_found(url: str, tmp_path: Path, planted: str) -> None:
     snapshot, project = add_batch(url, "job_wrong", tables_of(*small_snapshot())), "shelfcast_job_wrong"
@@ -285,6 +291,16 @@ def test_a_wrong_value_online_is_found(url: str, tmp_path: Path, planted: str) -
         with pytest.raises(
             RuntimeError, match=r"1 entities of sales_history .* such as store 3, dept 2, are not"
         ):
+            materialization.check_online(connection, project, FEATURES, window)
+
+
+def test_a_row_online_that_has_none_offline_is_found(url: str, tmp_path: Path) -> None:
+    snapshot, project = add_batch(url, "job_more", tables_of(*small_snapshot())), "shelfcast_job_more"
+    run(snapshot, tmp_path / "run")
+    window = Window(week(WEEKS - 1), week(WEEKS - 1))
+    with connect(url) as connection:
+        connection.execute(f"delete from feast_offline.{project}_store_externals where store = 2")
+        with pytest.raises(RuntimeError, match=r"1 entities of store_externals .* such as store 2, are not"):
             materialization.check_online(connection, project, FEATURES, window)
 
 

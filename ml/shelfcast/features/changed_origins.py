@@ -1,0 +1,62 @@
+"""Which feature rows may differ between two snapshots of a data set."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import psycopg
+
+from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.known_when import SALES
+from shelfcast.snapshot import ALL_WEEKS, EXTERNALS
+
+
+def first_changed_origin(
+    connection: psycopg.Connection, before: str, dataset: str, batch_id: int, features: FeatureSet
+) -> date | None:
+    """Returns the first origin whose weekly features may differ from those of a snapshot before.
+
+    A feature row knows only what is known at its origin, so a value that changed since, in a new week or by a
+    late correction, touches no row of an earlier one. Columns of stores do not count: their only rows are
+    those of the last week.
+
+    Args:
+        connection: To the database of the raw tables.
+        before: Id of the snapshot before.
+        dataset: Data set of the snapshot.
+        batch_id: Batch of the snapshot.
+        features: Say from which origin on a value is used; the same of both snapshots.
+
+    Returns:
+        ``date.max`` if there is no such origin. None if the snapshot before is a later one or of another data
+        set, so that any row may differ.
+    """
+    dataset_before, batch_before, _ = before.rsplit("-", 2)
+    if dataset_before != dataset or int(batch_before) > batch_id:
+        return None
+    changed = connection.execute(
+        """
+        with batches as (
+          select batch_id from raw.batch
+          where dataset = %(dataset)s and batch_id > %(after)s and batch_id <= %(up_to)s
+        )
+        select %(sales)s, min(week) from raw.sales
+          where dataset = %(dataset)s and batch_id in (table batches)
+        union all
+        select name, min(week) from raw.store_week, unnest(%(externals)s::text[]) name
+          where dataset = %(dataset)s and batch_id in (table batches) group by name
+        union all
+        select name, min(week) from raw.extra
+          where dataset = %(dataset)s and batch_id in (table batches) and week <> %(all_weeks)s group by name
+        """,
+        {
+            "dataset": dataset,
+            "after": int(batch_before),
+            "up_to": batch_id,
+            "sales": SALES,
+            "externals": list(EXTERNALS),
+            "all_weeks": ALL_WEEKS,
+        },
+    )
+    origins = [features.earliest_origin(column, week) for column, week in changed if week is not None]
+    return min(origins, default=date.max)
