@@ -16,7 +16,7 @@ from psycopg import sql
 from shelfcast.database import connect, identifiers
 from shelfcast.features.definitions import FeatureSet, ModelFeature, View
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
-from shelfcast.features.samples import read_origin_table
+from shelfcast.features.samples import Integers, OriginTable, read_origin_table
 from shelfcast.job import write_json
 
 if TYPE_CHECKING:
@@ -89,12 +89,17 @@ def draw(directory: Path, origin: date, seed: int) -> Sample:
     table = read_origin_table(directory, first_origin=np.datetime64(origin))
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(table.store))[:SAMPLE_SIZE])
-    horizons = rng.integers(1, table.horizon_weeks + 1, len(rows))
+    return sample_of(table, rows, rng.integers(1, table.horizon_weeks + 1, len(rows)))
+
+
+def sample_of(table: OriginTable, rows: Integers, horizons: Integers) -> Sample:
+    """Returns N rows of one origin as instances, each so many weeks ahead."""
     weeks = table.target_week(rows, horizons).astype(str)
     columns = (table.store[rows].tolist(), table.dept[rows].tolist(), weeks.tolist())
     keys = [
         dict(zip(("store", "dept", "week"), values, strict=True)) for values in zip(*columns, strict=True)
     ]
+    origin = table.origin[rows[0]].astype(date)
     return Sample(origin, keys, horizons.tolist(), table.features, table.matrix(rows, horizons))
 
 
