@@ -1,5 +1,7 @@
 /** Asks the deployed endpoint for forecasts, as any client of it would. */
+import { ApplicationFailure } from '@temporalio/common';
 import { z } from 'zod';
+import { ERROR_TYPES } from '../contracts/errors.ts';
 
 const predictionSchema = z.object({
   store: z.int(),
@@ -11,6 +13,8 @@ const predictionSchema = z.object({
   p10: z.number(),
   p50: z.number(),
   p90: z.number(),
+  /** Those that were used, when they were asked for. */
+  features: z.record(z.string(), z.number().nullable()).optional(),
 });
 export type Prediction = z.infer<typeof predictionSchema>;
 const answerSchema = z.object({ predictions: z.array(predictionSchema) });
@@ -45,8 +49,9 @@ export async function askForecasts(
   instances: readonly Instance[],
   signal: AbortSignal,
   version?: number,
+  query: '' | '?explain=features' = '',
 ): Promise<Answer> {
-  const response = await fetch(`${url}/v1/models/${modelName}:predict`, {
+  const response = await fetch(`${url}/v1/models/${modelName}:predict${query}`, {
     method: 'POST',
     headers: {
       'content-type': 'application/json',
@@ -68,6 +73,18 @@ export async function askForecasts(
     message: predictions === null ? text.slice(0, 500) : '',
     predictions,
   };
+}
+
+/** The predictions of an answer; a refusal fails as `CandidateFailed`, unless nobody was there to give one. */
+export function forecastsOf({ predictions, status, version, message }: Answer, asked: string): Prediction[] {
+  if (predictions !== null) return predictions;
+  // Away for the moment: a gateway that reaches no version answers 500 itself.
+  const isAway = status >= 502 || (status === 500 && version === null);
+  throw ApplicationFailure.create({
+    message: `${asked}: ${status} ${message}`,
+    type: isAway ? ERROR_TYPES.serviceUnavailable : ERROR_TYPES.candidateFailed,
+    nonRetryable: !isAway,
+  });
 }
 
 /** Null when the text is no answer to this many instances. */

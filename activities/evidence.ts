@@ -29,7 +29,7 @@ export async function readManifest(modelUri: string): Promise<ModelManifest> {
 }
 
 /** What an earlier stage wrote does not get better by reading it again. */
-function parseOrFail<T>(where: string, schema: z.ZodType<T>, text: string): T {
+export function parseOrFail<T>(where: string, schema: z.ZodType<T>, text: string): T {
   try {
     return schema.parse(JSON.parse(text));
   } catch (error) {

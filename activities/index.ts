@@ -4,6 +4,8 @@ import { createCleanUpActivities } from './clean-up.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { EvaluateActivities } from './evaluate.ts';
 import { createEvaluateActivities } from './evaluate.ts';
+import type { FeatureParityActivities } from './feature-parity.ts';
+import { createFeatureParityActivities } from './feature-parity.ts';
 import type { FeaturesActivities } from './features.ts';
 import { createFeaturesActivities } from './features.ts';
 import type { IngestActivities } from './ingest.ts';
@@ -23,6 +25,7 @@ export type Activities = IngestActivities &
   TrainActivities &
   EvaluateActivities &
   RolloutActivities &
+  FeatureParityActivities &
   MonitorActivities &
   UpdateActivities &
   CleanUpActivities;
@@ -34,6 +37,7 @@ export function createActivities(deps: Dependencies): Activities {
     ...createTrainActivities(deps),
     ...createEvaluateActivities(deps),
     ...createRolloutActivities(deps),
+    ...createFeatureParityActivities(deps),
     ...createMonitorActivities(deps),
     ...createUpdateActivities(deps),
     ...createCleanUpActivities(deps),

@@ -3,7 +3,7 @@ import { ERROR_TYPES } from '../contracts/errors.ts';
 import type { RegisteredVersion, RolloutOptions, StepDecision, StepEvidence } from '../contracts/pipeline.ts';
 import type { Verdict } from '../contracts/stages.ts';
 import type { Dependencies } from './dependencies.ts';
-import { askForecasts } from './endpoint.ts';
+import { askForecasts, forecastsOf } from './endpoint.ts';
 import { canAnswer, collectEvidence, parityDifference, readEvidence, readManifest } from './evidence.ts';
 import { currentRunKey } from './run-job.ts';
 import { decideStep, PARITY_TOLERANCE } from './step-decision.ts';
@@ -162,17 +162,9 @@ async function checkParity(
   const instances = rows.map(({ store, dept, horizon, features }) => ({ store, dept, horizon, features }));
   const endpoint = { url: serving.url, modelName: candidate.modelName };
   const answer = await askForecasts(endpoint, instances, cancellationSignal, candidate.version);
-  if (answer.predictions === null) {
-    const message = `asked version ${candidate.version} for ${rows.length} evaluated weeks: ${answer.status} ${answer.message}`;
-    // Away for the moment: a gateway that reaches no version answers 500 itself. Else it refuses what it was evaluated on.
-    const isAway = answer.status >= 502 || (answer.status === 500 && answer.version === null);
-    throw ApplicationFailure.create({
-      message,
-      type: isAway ? ERROR_TYPES.serviceUnavailable : ERROR_TYPES.candidateFailed,
-      nonRetryable: !isAway,
-    });
-  }
-  const difference = parityDifference(manifest, rows, answer.predictions);
+  // A version that refuses what it was evaluated on is not the one that was evaluated.
+  const asked = `asked version ${candidate.version} for ${rows.length} evaluated weeks`;
+  const difference = parityDifference(manifest, rows, forecastsOf(answer, asked));
   const numbers = `${rows.length} deployed forecasts differ from the evaluated ones by at most ${difference.toExponential(1)}`;
   if (difference > PARITY_TOLERANCE) {
     throw ApplicationFailure.nonRetryable(

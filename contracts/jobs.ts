@@ -107,8 +107,29 @@ export const featuresResultSchema = z.object({
   /** Window that was materialized online. */
   windowStart: isoDate,
   windowEnd: isoDate,
+  /** JSON of `FeatureParity`. Absent from results of versions without this check. */
+  parityUri: z.string().optional(),
 });
 export type FeaturesResult = z.infer<typeof featuresResultSchema>;
+
+/** What the job found the same in the training data, offline and online: features of series at the newest origin. */
+export const featureParitySchema = z.object({
+  snapshotId: z.string(),
+  featureSetVersion: z.string(),
+  origin: isoDate,
+  comparedValues: z.int(),
+  sample: z.array(
+    z.object({
+      store: z.int(),
+      dept: z.int(),
+      horizon: z.int(),
+      targetWeek: isoDate,
+      /** All of the data set by name in the model; null is unknown. */
+      features: z.record(z.string(), z.number().nullable()),
+    }),
+  ),
+});
+export type FeatureParity = z.infer<typeof featureParitySchema>;
 
 export interface TrainSpec {
   preset: 'global';

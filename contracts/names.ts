@@ -36,3 +36,6 @@ export const jobName = (key: string, stage: Stage, n: number): string => `${key}
 
 /** Feast project (and so the prefix of its online tables) of a data set. */
 export const feastProject = (dataset: string): string => `shelfcast_${dataset}`;
+
+/** Advisory lock in PostgreSQL, by `hashtextextended`, of the features job that changes a project (build.py). */
+export const featuresLock = (project: string): string => `features:${project}`;

@@ -25,7 +25,7 @@ export async function forecastPipeline(rawInput?: PipelineInput): Promise<Pipeli
       );
       const rolledOut = evaluated.isRejected
         ? run.skip('rollout', 'the gate decided against the candidate')
-        : await run.stage('rollout', (say) => rollout(say, run, input, evaluated));
+        : await run.stage('rollout', (say) => rollout(say, run, input, featured, evaluated));
       const verdict = rolledOut?.verdict ?? 'rejected';
       const champion = verdict === 'promoted' ? evaluated.candidate : evaluated.champion;
       const monitored = await run.stage('monitor', (say) => {

@@ -1,5 +1,7 @@
-import { CancellationScope, isCancellation, proxyActivities } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, patched, proxyActivities } from '@temporalio/workflow';
+import type { FeatureParityActivities } from '../activities/feature-parity.ts';
 import type { RolloutActivities, RolloutParties } from '../activities/rollout.ts';
+import type { FeaturesResult } from '../contracts/jobs.ts';
 import type { ResolvedPipelineInput, RolloutResult, StepEvidence } from '../contracts/pipeline.ts';
 import { runCanary } from './canary.ts';
 import type { Evaluated } from './evaluate.ts';
@@ -15,6 +17,10 @@ const { deploy, checkParity } = proxyActivities<RolloutActivities>({
   scheduleToCloseTimeout: '90 minutes',
   heartbeatTimeout: '30 seconds',
 });
+const { checkFeatureParity } = proxyActivities<FeatureParityActivities>({
+  ...SERVICE_CALL,
+  summary: 'Compares the features that the candidate reads online with the training data',
+});
 // Taking traffic from a failing candidate is the one thing that must not be given up early.
 const { setTraffic: takeTrafficBack } = proxyActivities<RolloutActivities>({
   ...SERVICE_CALL,
@@ -28,6 +34,7 @@ export async function rollout(
   say: Say,
   run: PipelineRun,
   input: ResolvedPipelineInput,
+  { parityUri }: FeaturesResult,
   { candidate, champion, backtest }: Evaluated,
 ): Promise<RolloutResult> {
   const parties = { candidate, champion };
@@ -45,7 +52,12 @@ export async function rollout(
 
   try {
     await deploy({ ...parties, readyWithinSeconds: input.rollout.readyWithinSeconds });
-    const parity = await checkParity({ candidate, evidenceUri });
+    const sameForecasts = await checkParity({ candidate, evidenceUri });
+    // A rollout that began before there was this check goes on without it.
+    const sameFeatures = patched('feature-parity')
+      ? await checkFeatureParity({ candidate, parityUri })
+      : null;
+    const parity = [sameForecasts, ...(sameFeatures === null ? [] : [sameFeatures])].join('; ');
     say(`version ${candidate.version} is deployed at 0 %: ${parity}`);
     const approval = input.rollout.approval === 'required' ? `, approved by ${await run.approved()}` : '';
     const grounds = isFirst

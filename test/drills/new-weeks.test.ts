@@ -86,6 +86,7 @@ describe('new weeks', { timeout: 300_000 }, () => {
     const source = { kind: 'long', path: path('history') } as const;
     trained = await (await lab.start('history', { source, dataset: DATASET })).result();
     expect(trained.verdict).toBe('promoted');
+    expect(trained.reason).toContain(`of ${SERIES} forecasts, read online, are those of the training data`);
     expect(await ask()).toMatchObject({ origin: lastWeek });
   });
 

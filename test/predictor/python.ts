@@ -23,3 +23,7 @@ export const modelHash = async (folder: string): Promise<string> =>
 /** Writes Feast's online tables, with the rows of write_feast_rows.py. */
 export const writeFeastRows = (databaseUrl: string): Promise<void> =>
   runFixture('write_feast_rows.py', [databaseUrl]);
+
+/** Makes features of generated sales and a model of all of them; write_features.py says what the folder gets. */
+export const writeFeatures = (databaseUrl: string, folder: string): Promise<void> =>
+  runFixture('write_features.py', [databaseUrl, folder]);

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +36,8 @@ def constant(name: str, values: object, kind: type = np.float64) -> onnx.TensorP
     return numpy_helper.from_array(np.array(values, dtype=kind), name)
 
 
-def graph(offset: float) -> onnx.ModelProto:
-    """Returns the graph; inputs and output as in contracts/model.ts."""
-    width = len(FEATURES)
+def graph(offset: float, width: int) -> onnx.ModelProto:
+    """Returns the graph of so many features; inputs and output as in contracts/model.ts."""
     nodes = [
         helper.make_node("IsNaN", ["features"], ["missing"]),
         helper.make_node("Where", ["missing", "imputed", "features"], ["filled"]),
@@ -88,10 +88,19 @@ def graph(offset: float) -> onnx.ModelProto:
     return model
 
 
-def write(folder: Path, offset: float) -> None:
-    """Writes model.onnx and model.json."""
+def write(
+    folder: Path, offset: float, features: Sequence[tuple[str, str, str]] = FEATURES, **facts: str | int
+) -> None:
+    """Writes model.onnx and model.json.
+
+    Args:
+        folder: Gets both files.
+        offset: Of the forecasts, US dollars.
+        features: Name, view and column of each.
+        **facts: Other values of model.json than those of the golden data set.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    content = graph(offset).SerializeToString()
+    content = graph(offset, len(features)).SerializeToString()
     (folder / "model.onnx").write_bytes(content)
     manifest = {
         "formatVersion": 1,
@@ -102,8 +111,9 @@ def write(folder: Path, offset: float) -> None:
         "featureSetVersion": "1",
         "horizonWeeks": 4,
         "quantiles": [0.1, 0.5, 0.9],
-        "features": [{"name": name, "view": view, "column": column} for name, view, column in FEATURES],
+        "features": [{"name": name, "view": view, "column": column} for name, view, column in features],
         "onnxSha256": hashlib.sha256(content).hexdigest(),
+        **facts,
     }
     (folder / "model.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
 

@@ -125,6 +125,7 @@ export function fakeActivities(
     register: ({ input }) => Promise.resolve(version(input.modelName, 2, input.dataset)),
     deploy: nothing,
     checkParity: () => Promise.resolve('200 deployed forecasts differ by at most 0'),
+    checkFeatureParity: () => Promise.resolve('700 features of 100 series are those of the training data'),
     setTraffic: ({ candidatePercent }) => Promise.resolve({ 1: 100 - candidatePercent, 2: candidatePercent }),
     judgeStep: ({ weightPercent }) => Promise.resolve(judgement(weightPercent, 'pass')),
     moveAliases: nothing,

@@ -7,7 +7,7 @@ import { modelLockWorkflowId } from '../../contracts/names.ts';
 import { abortUpdate, approveUpdate, progressQuery } from '../../workflows/messages.ts';
 import type { PipelineHandle, TestEnvironment } from './environment.ts';
 import { failureOf, startTestEnvironment } from './environment.ts';
-import { fakeActivities, judgement, untilCancelled, version } from './fake-activities.ts';
+import { fakeActivities, featured, judgement, untilCancelled, version } from './fake-activities.ts';
 
 describe('messages', { timeout: 90_000 }, () => {
   let environment: TestEnvironment;
@@ -145,6 +145,25 @@ describe('messages', { timeout: 90_000 }, () => {
       verdict: 'rolled-back',
       reason: 'version 2 rolled back: differs by 0.2',
     });
+    expect(fake.calls).not.toContain('setTraffic:10');
+  });
+
+  test('a candidate that reads other features than it was trained with gets no traffic', async () => {
+    const parityUri = 'file:///a/features/parity.json';
+    const asked: unknown[] = [];
+    const fake = fakeActivities(
+      {
+        buildFeatures: () => Promise.resolve({ ...featured, parityUri }),
+        checkFeatureParity: (request) => {
+          asked.push(request.parityUri);
+          return Promise.reject(ApplicationFailure.nonRetryable('lag_1 is 2', ERROR_TYPES.candidateFailed));
+        },
+      },
+      version('any', 1),
+    );
+    const result = await environment.withWorker(fake, async ({ start }) => (await start()).result());
+    expect(result).toMatchObject({ verdict: 'rolled-back', reason: 'version 2 rolled back: lag_1 is 2' });
+    expect(asked).toEqual([parityUri]);
     expect(fake.calls).not.toContain('setTraffic:10');
   });
 

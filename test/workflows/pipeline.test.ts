@@ -52,6 +52,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       expect(fromDeploy(fake.calls)).toEqual([
         'deploy',
         'checkParity',
+        'checkFeatureParity',
         ...[10, 50, 100].flatMap((w) => [`setTraffic:${w}`, `judgeStep:${w}`, `audit:traffic-${w}`]),
         'setTraffic:100',
         'moveAliases',

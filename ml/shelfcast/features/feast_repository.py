@@ -28,7 +28,8 @@ from shelfcast.features.presets import PRESETS, preset_features
 from shelfcast.job import UserError
 
 OWNER = "shelfcast"
-#: Classes that Feast loads by name; docs/decisions/0019 tells why they are not Feast's own.
+#: Classes that Feast loads by name; they and docs/decisions/0019 tell why they are not Feast's own.
+OFFLINE_STORE = "shelfcast.features.offline_store.PostgreSQLOfflineStore"
 ONLINE_STORE = "shelfcast.features.online_store.WidePostgreSQLOnlineStore"
 BATCH_ENGINE = "shelfcast.features.sql_engine.PostgreSQLComputeEngine"
 
@@ -59,7 +60,6 @@ def settings(project: str, database_url: str) -> dict[str, Any]:
     """Returns Feast's configuration of a project, as its ``feature_store.yaml`` would hold it."""
     server = conninfo_to_dict(database_url)
     address = {
-        "type": "postgres",
         "host": server["host"],
         "port": server.get("port", 5432),
         "database": server["dbname"],
@@ -73,7 +73,7 @@ def settings(project: str, database_url: str) -> dict[str, Any]:
         "provider": "local",
         "entity_key_serialization_version": 3,
         "registry": {"registry_type": "sql", "path": _registry_url(database_url)},
-        "offline_store": {**address, "db_schema": "feast_offline"},
+        "offline_store": {**address, "type": OFFLINE_STORE, "db_schema": "feast_offline"},
         "online_store": {**address, "type": ONLINE_STORE, "db_schema": "feast_online"},
         "batch_engine": {"type": BATCH_ENGINE},
     }
