@@ -1,0 +1,105 @@
+"""Gradient-boosted trees on the same features as the model, by LightGBM.
+
+The settings are fixed beforehand and read no week that anything is compared on: no early stopping, no search.
+The loss is the absolute error in US dollars, holiday weeks weighing ``HOLIDAY_WEIGHT`` (WMAE). All weeks
+ahead that are asked for are one model's, with their number as an input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfcast.calendar import HOLIDAY_WEIGHT
+from shelfcast.features.presets import OWN_DOLLARS
+from shelfcast.features.samples import Floats, Integers, OriginTable
+
+#: ``relative`` divides all US dollars of a row by the series' recent level, ``absolute`` leaves them.
+Variant = Literal["relative", "absolute"]
+
+ROUNDS = 500
+_SETTINGS: dict[str, Any] = {
+    "objective": "regression_l1",
+    "learning_rate": 0.05,
+    "num_leaves": 63,
+    "feature_fraction": 0.5,
+    "num_threads": 2,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
+#: Of the average of four: two of each variant.
+_FOUR: tuple[tuple[Variant, int], ...] = (("relative", 1), ("relative", 2), ("absolute", 3), ("absolute", 4))
+#: Weekly sales below which a series' level says nothing.
+_LEAST_LEVEL_USD = 10.0
+
+
+@dataclass(frozen=True)
+class GradientBoosting:
+    """Fitted trees; several answer by their mean.
+
+    Attributes:
+        boosters: Each with its variant.
+    """
+
+    boosters: tuple[tuple[Variant, lightgbm.Booster], ...]
+
+    def predict(self, table: OriginTable, rows: Integers, horizons: Integers) -> Floats:
+        """Returns the forecasts of N rows of the table, each so many weeks ahead, US dollars [N]."""
+        forecasts = []
+        for variant, booster in self.boosters:
+            inputs, unit = _inputs(table, rows, horizons, variant)
+            forecasts.append(np.asarray(booster.predict(inputs)) * unit)
+        mean: Floats = np.mean(forecasts, axis=0)
+        return mean
+
+
+def fit(
+    table: OriginTable, rows: Integers, horizons: Integers, variant: Variant = "relative", seed: int = 1
+) -> GradientBoosting:
+    """Fits trees to N rows of the table, each so many weeks ahead; same rows and seed, same trees.
+
+    Raises:
+        ValueError: There is no row, or a target is not known.
+    """
+    target = table.targets[rows, horizons - 1]
+    if len(rows) == 0 or not np.isfinite(target).all():
+        raise ValueError(
+            f"{np.isfinite(target).sum()} of {len(rows)} targets are known; all must be, and some"
+        )
+    inputs, unit = _inputs(table, rows, horizons, variant)
+    is_holiday = inputs[:, _names(table).index("is_holiday")] == 1
+    # The error of a divided target counts as much as it does in US dollars.
+    weight = np.where(is_holiday, HOLIDAY_WEIGHT, 1.0) * unit
+    data = lightgbm.Dataset(inputs, target / unit, weight=weight / weight.mean())
+    booster = lightgbm.train({**_SETTINGS, "seed": seed}, data, ROUNDS)
+    return GradientBoosting(((variant, booster),))
+
+
+def average_of_four(table: OriginTable, rows: Integers, horizons: Integers) -> GradientBoosting:
+    """Fits two of each variant with seeds of their own, as ``fit`` does."""
+    fitted = [fit(table, rows, horizons, variant, seed) for variant, seed in _FOUR]
+    return GradientBoosting(tuple(booster for model in fitted for booster in model.boosters))
+
+
+def _names(table: OriginTable) -> list[str]:
+    return [feature["name"] for feature in table.features]
+
+
+def _inputs(
+    table: OriginTable, rows: Integers, horizons: Integers, variant: Variant
+) -> tuple[NDArray[np.float64], Floats]:
+    """Returns the inputs, features first, [N, F + 3], and what the target is divided by, US dollars [N]."""
+    names = _names(table)
+    features = table.matrix(rows, horizons)
+    unit = np.ones(len(rows))
+    if variant == "relative":
+        means = features[:, [names.index("rolling_mean_13"), names.index("rolling_mean_52")]]
+        unit = np.fmax.reduce([*means.T, np.full(len(rows), _LEAST_LEVEL_USD)])
+        dollars = [place for place, name in enumerate(names) if name in OWN_DOLLARS]
+        features[:, dollars] /= unit[:, np.newaxis]
+    return np.column_stack([features, table.store[rows], table.dept[rows], horizons]), unit
