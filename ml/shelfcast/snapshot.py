@@ -163,8 +163,12 @@ def read_extras(connection: psycopg.Connection, dataset: str, batch_id: int) -> 
     dept is 0 where the column is of the store as a whole, week is null where it is of all weeks. Externals
     are in ``read_store_weeks``, declared or not.
     """
-    rows = read_table(connection, EXTRAS, dataset, batch_id)
-    week = rows["week"]
+    return with_null_weeks(read_table(connection, EXTRAS, dataset, batch_id))
+
+
+def with_null_weeks(extras: pa.Table) -> pa.Table:
+    """Returns rows of ``EXTRAS`` as ``read_extras`` has them."""
+    rows, week = extras, extras["week"]
     position = rows.schema.get_field_index("week")
     nullable = pc.if_else(pc.equal(week, pa.scalar(ALL_WEEKS)), pa.scalar(None, pa.date32()), week)
     return rows.set_column(position, "week", nullable).combine_chunks()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfcast.calendar import HOLIDAY_WEIGHT
-from shelfcast.features.presets import OWN_DOLLARS
+from shelfcast.features.presets import DOLLARS
 from shelfcast.features.samples import Floats, Integers, OriginTable
 
 #: ``relative`` divides all US dollars of a row by the series' recent level, ``absolute`` leaves them.
@@ -100,6 +100,6 @@ def _inputs(
     if variant == "relative":
         means = features[:, [names.index("rolling_mean_13"), names.index("rolling_mean_52")]]
         unit = np.fmax.reduce([*means.T, np.full(len(rows), _LEAST_LEVEL_USD)])
-        dollars = [place for place, name in enumerate(names) if name in OWN_DOLLARS]
+        dollars = [place for place, name in enumerate(names) if name in DOLLARS]
         features[:, dollars] /= unit[:, np.newaxis]
     return np.column_stack([features, table.store[rows], table.dept[rows], horizons]), unit

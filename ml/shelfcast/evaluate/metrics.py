@@ -63,6 +63,24 @@ def bias(forecast: Floats, actual: Floats) -> float:
     return float((forecast - actual).mean())
 
 
+def mase(forecast: Floats, actual: Floats, scale: Floats) -> float:
+    """Returns mean(|f - a| / s), s the series' mean error of a naive forecast in the known weeks, [N].
+
+    Source: Hyndman and Koehler, "Another look at measures of forecast accuracy", International Journal of
+    Forecasting 22 (2006); the naive forecast is the same week last year, of a series without one last week.
+    """
+    return float((np.abs(forecast - actual) / scale).mean())
+
+
+def pinball(quantile: Floats, actual: Floats, level: float) -> float:
+    """Returns the mean of level (a - q) where a is above q, else (1 - level) (q - a), US dollars.
+
+    Source: Koenker and Bassett, "Regression Quantiles", Econometrica 46 (1978).
+    """
+    error = actual - quantile
+    return float(np.maximum(level * error, (level - 1) * error).mean())
+
+
 def coverage(interval: Floats, actual: Floats) -> float:
     """Returns the share of actuals in [low, high], both ends included; ``interval`` is [N, 2].
 

@@ -34,6 +34,8 @@ OWN_WINDOW = ("sales_0", *(f"lag_{n}" for n in range(1, 13)))
 DEPT_WINDOW = ("dept_mean_0", *(f"dept_lag_{n}" for n in DEPT_LAGS))
 #: US dollars, in the order of weeks: those around the target week a year before.
 LAST_YEAR_WINDOW = tuple(f"last_year{end}" for end in NEIGHBOURS)
+#: All US dollars that go with the size of the series.
+DOLLARS = frozenset((*OWN_DOLLARS, *OWN_WINDOW, *DEPT_WINDOW, *LAST_YEAR_WINDOW))
 RATIOS = (
     "trend_4_13",
     "year_on_year_4",

@@ -8,7 +8,9 @@ than sold), is NaN. Standard deviations are those of a sample (divided by n - 1)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -33,17 +35,38 @@ class SalesGrid:
         dept: Department of each series, int64 [series].
         weeks: datetime64[D] [weeks], 7 days apart, from the snapshot's first to its last.
         sales: float64 [series, weeks], NaN where the series has no row.
+        forecast_from: Origins at which each series has a row of features, sold or not.
     """
 
     store: NDArray[np.int64]
     dept: NDArray[np.int64]
     weeks: NDArray[np.datetime64]
     sales: Grid
+    forecast_from: tuple[np.datetime64, ...] = ()
+
+    @property
+    def has_row(self) -> NDArray[np.bool_]:
+        """Whether there is a row of features, [series, weeks]."""
+        return ~np.isnan(self.sales) | np.isin(self.weeks, np.array(self.forecast_from, "datetime64[D]"))
 
     def part(self, number: int, of: int) -> SalesGrid:
         """Returns each ``of``-th series, from the one with that number on."""
         rows = slice(number, None, of)
         return replace(self, store=self.store[rows], dept=self.dept[rows], sales=self.sales[rows])
+
+    def asked(self, forecast_from: Sequence[date], new_series: Sequence[tuple[int, int]] = ()) -> SalesGrid:
+        """Returns the same with rows of features where forecasts are asked for.
+
+        Args:
+            forecast_from: Origins at which each series has a row.
+            new_series: Stores and departments of series without any sales so far.
+        """
+        keys = [*zip(self.store.tolist(), self.dept.tolist(), strict=True), *new_series]
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        nothing = np.full((len(new_series), len(self.weeks)), np.nan)
+        store, dept = np.array(keys, dtype=np.int64).reshape(-1, 2)[order].T
+        weeks = tuple(np.datetime64(week) for week in forecast_from)
+        return SalesGrid(store, dept, self.weeks, np.concatenate([self.sales, nothing])[order], weeks)
 
 
 @dataclass(frozen=True)
@@ -117,7 +140,7 @@ def aggregate(grid: SalesGrid) -> Aggregates:
 def sales_history(grid: SalesGrid, aggregates: Aggregates, features: FeatureSet) -> Columns:
     """Returns the columns made of sales, each [rows], rows ordered by series and origin.
 
-    A series has a row at each origin for which it has sales.
+    A series has a row at each origin for which it has sales or that is asked for.
     """
     department = np.searchsorted(aggregates.departments, grid.dept)
     store = np.searchsorted(aggregates.stores, grid.store)
@@ -125,13 +148,13 @@ def sales_history(grid: SalesGrid, aggregates: Aggregates, features: FeatureSet)
     columns["share_of_store"] = ratio(columns["rolling_mean_13"], aggregates.store_mean_13[store])
     columns |= _group_columns(aggregates, department, store)
     columns |= _horizon_columns(grid.sales, aggregates.department_sales, department, features.horizon_weeks)
-    present = ~np.isnan(grid.sales)
+    present = grid.has_row
     return {name: values[present] for name, values in columns.items()}
 
 
 def targets(grid: SalesGrid, horizon_weeks: int) -> Columns:
     """Returns the labels ``target_h1`` ..: sales h weeks after a row's origin, [rows]; NaN where unknown."""
-    present = ~np.isnan(grid.sales)
+    present = grid.has_row
     columns = {}
     for h in range(1, horizon_weeks + 1):
         later = np.full_like(grid.sales, np.nan)
@@ -206,7 +229,7 @@ def _series_columns(sales: Grid) -> Columns:
     columns["observed_weeks_13"] = _count(sales, 13)
     first = known.argmax(axis=1, keepdims=True)
     week = np.arange(sales.shape[1], dtype=np.float64)
-    columns["weeks_since_first"] = week - first
+    columns["weeks_since_first"] = np.where(known.any(axis=1, keepdims=True), week - first, np.nan)
     sold = np.where(sales > 0, week, np.nan)
     columns["weeks_since_last_sale"] = week - np.fmax.accumulate(sold, axis=1)
     columns["trend_4_13"] = ratio(columns["rolling_mean_4"], columns["rolling_mean_13"])

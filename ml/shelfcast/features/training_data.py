@@ -11,7 +11,8 @@
 - ``features.json``: ``{"featureSetVersion": ..., "horizonWeeks": H, "features": [{name, view, column},
   ..]}``, the list as model.json wants it; ``{horizon}`` in a column stands for h.
 
-A series has a row at each origin for which it has sales. Series number n, in the order of (store, dept), is
+A series has a row at each origin for which it has sales; in a backtest also at the origin that is forecast from.
+Series number n, in the order of (store, dept), is
 in file n mod 16, so that each file holds series of all stores.
 """
 
@@ -80,7 +81,26 @@ class Inputs:
         return replace(self, grid=self.grid.part(number, of), series_extras=extras)
 
 
-def prepare(sales: pa.Table, store_weeks: pa.Table, stores: pa.Table, extras: pa.Table = NO_EXTRAS) -> Inputs:
+@dataclass(frozen=True)
+class Asked:
+    """Rows of features beyond those of weeks with sales.
+
+    Attributes:
+        forecast_from: Origins at which each series has a row.
+        new_series: Stores and departments of series without any sales so far.
+    """
+
+    forecast_from: tuple[date, ...] = ()
+    new_series: tuple[tuple[int, int], ...] = ()
+
+
+def prepare(
+    sales: pa.Table,
+    store_weeks: pa.Table,
+    stores: pa.Table,
+    extras: pa.Table = NO_EXTRAS,
+    asked: Asked = Asked(),  # noqa: B008
+) -> Inputs:
     """Returns the inputs made of a snapshot's tables, which are as ``shelfcast.snapshot`` reads them.
 
     Raises:
@@ -91,6 +111,7 @@ def prepare(sales: pa.Table, store_weeks: pa.Table, stores: pa.Table, extras: pa
         sales["store"].to_numpy(), sales["dept"].to_numpy(), week, sales["weekly_sales"].to_numpy()
     )
     aggregates = aggregate(grid)
+    grid = grid.asked(asked.forecast_from, asked.new_series)
     whole = pc.equal(extras["dept"], STORE_AS_A_WHOLE)
     of_stores = store_features(aggregates.stores, grid.weeks, store_weeks, stores, extras.filter(whole))
     return Inputs(grid, aggregates, of_stores, _series_extras(grid, extras.filter(pc.invert(whole))))
@@ -103,6 +124,7 @@ def write(
     stores: pa.Table,
     features: FeatureSet,
     extras: pa.Table = NO_EXTRAS,
+    asked: Asked = Asked(),  # noqa: B008
 ) -> str:
     """Writes the whole folder in this process; needs neither database nor Ray.
 
@@ -113,6 +135,7 @@ def write(
         stores: ``store``, ``type`` (a letter), ``size`` (square feet).
         features: To be made.
         extras: As ``snapshot.read_extras`` returns them.
+        asked: Further rows.
 
     Returns:
         The feature set's version.
@@ -120,7 +143,7 @@ def write(
     Raises:
         UserError: The tables break a rule.
     """
-    inputs = prepare(sales, store_weeks, stores, extras)
+    inputs = prepare(sales, store_weeks, stores, extras, asked)
     for number in range(SERIES_FILES):
         write_series(directory, number, series_rows(inputs, number, features))
     return write_shared(directory, inputs, features)
@@ -130,7 +153,7 @@ def series_rows(inputs: Inputs, number: int, features: FeatureSet) -> pa.Table:
     """Returns the rows of one series file."""
     part = inputs.part(number, SERIES_FILES)
     grid, stores = part.grid, part.store_features
-    series, week = np.nonzero(~np.isnan(grid.sales))
+    series, week = np.nonzero(grid.has_row)
     store = np.searchsorted(stores.stores, grid.store)[series]
     history = sales_history(grid, part.aggregates, features)
     history |= {name: values[series, week] for name, values in _extra_columns(part, features).items()}

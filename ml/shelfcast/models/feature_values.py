@@ -68,8 +68,11 @@ class FeatureValues:
         return torch.cat([values.sign() * values.abs().log1p(), known.float()], dim=1)
 
     def without_history(self) -> Tensor:
-        """Returns where nothing at all is known of the series' own sales, bool [N]: it is new."""
-        _, known = self.matrix(("rolling_mean_13", "rolling_mean_52", "last_year"))
+        """Returns where nothing at all is known of the series' own sales, bool [N]: it is new.
+
+        One that has not sold for years is not: its age is known.
+        """
+        _, known = self.matrix(("weeks_since_first", "rolling_mean_13", "rolling_mean_52", "last_year"))
         return ~known.any(dim=1)
 
 

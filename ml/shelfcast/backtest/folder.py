@@ -1,0 +1,133 @@
+"""The folder of sales, and what of it was known at an origin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shelfcast.calendar import WEEK
+from shelfcast.ingest.bad_rows import write_bad_rows
+from shelfcast.ingest.long_source import read_long_source
+from shelfcast.ingest.walmart import read_folder
+from shelfcast.job import UserError
+from shelfcast.snapshot import (
+    DECLARED_COLUMNS,
+    EXTRAS,
+    SALES,
+    STORE_WEEKS,
+    DeclaredColumn,
+    declared_columns,
+    empty_tables,
+    with_null_weeks,
+)
+
+#: Share of bad rows above which a folder is refused, as in a pipeline by default.
+MAX_BAD_ROW_SHARE = 0.01
+#: A network needs a few weeks to learn from and to validate with.
+LEAST_WEEKS = 20
+
+Series = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a folder holds.
+
+    Attributes:
+        tables: By name, as ``shelfcast.snapshot`` has them.
+        columns: That it declares.
+    """
+
+    tables: dict[str, pa.Table]
+    columns: tuple[DeclaredColumn, ...]
+
+    @property
+    def sales(self) -> pa.Table:
+        """``store``, ``dept``, ``week``, ``weekly_sales``."""
+        return self.tables[SALES.name]
+
+    @property
+    def weeks(self) -> tuple[date, date]:
+        """First and last week with sales."""
+        bounds = pc.min_max(self.sales["week"])
+        return bounds["min"].as_py(), bounds["max"].as_py()
+
+    def known_at(self, origin: date) -> dict[str, pa.Table]:
+        """Returns the tables without what lies after the origin, but for what is announced before.
+
+        Which of these values a feature may use at which origin, ``features.known_when`` decides.
+        """
+        announced = max((-(column.known_after_weeks or 0) for column in self.columns), default=0)
+        last = {SALES.name: origin} | dict.fromkeys(
+            (STORE_WEEKS.name, EXTRAS.name), origin + max(announced, 0) * WEEK
+        )
+        known = {
+            name: rows.filter(pc.less_equal(rows["week"], last[name])) if name in last else rows
+            for name, rows in self.tables.items()
+        }
+        return known | {EXTRAS.name: with_null_weeks(known[EXTRAS.name])}
+
+    def series(self, first: date, last: date) -> set[Series]:
+        """Returns the series with sales in these weeks, both included."""
+        week = self.sales["week"]
+        rows = self.sales.filter(pc.and_(pc.greater_equal(week, first), pc.less_equal(week, last)))
+        pairs = rows.group_by(["store", "dept"]).aggregate([])
+        return set(zip(pairs["store"].to_pylist(), pairs["dept"].to_pylist(), strict=True))
+
+
+def read(path: Path, bad_rows: Path) -> Folder:
+    """Reads a folder in the Walmart or the long layout (docs/data.md).
+
+    Args:
+        path: The folder.
+        bad_rows: Where to list rows that break rules, if there are any.
+
+    Raises:
+        UserError: ``BadData``: it is not in either layout, or more rows are bad than a pipeline takes.
+    """
+    if not path.is_dir():
+        raise UserError("InvalidInput", f"--data: there is no folder {path}")
+    if (path / "train.csv").exists():
+        rows = read_folder(path)
+    else:
+        rows = read_long_source({"path": str(path), "encoding": "utf-8"}, empty_tables())
+    bad = write_bad_rows(rows.findings, bad_rows)
+    if bad > MAX_BAD_ROW_SHARE * rows.row_count:
+        raise UserError(
+            "BadData",
+            f"{bad} of {rows.row_count} rows in {path} are bad, more than {MAX_BAD_ROW_SHARE:.0%}; see "
+            f"{bad_rows}",
+        )
+    tables = empty_tables() | rows.tables
+    if len(tables[SALES.name]) == 0:
+        raise UserError("BadData", f"{path} has no good row of sales")
+    return Folder(tables, tuple(declared_columns(tables[DECLARED_COLUMNS.name])))
+
+
+def check_origins(folder: Folder, origins: Sequence[date]) -> None:
+    """Looks whether forecasts can be made from each origin.
+
+    Raises:
+        UserError: ``InvalidInput``: one is no week of the folder, or too few weeks lie before it.
+    """
+    first, last = folder.weeks
+    for origin in origins:
+        days = (origin - first).days
+        if days % 7:
+            near = first + timedelta(days=7 * round(days / 7))
+            raise UserError(
+                "InvalidInput",
+                f"--origins: {origin} is no week of the folder, whose weeks end on {first:%A}s; did you mean "
+                f"{near}?",
+            )
+        if not first + LEAST_WEEKS * WEEK <= origin <= last:
+            raise UserError(
+                "InvalidInput",
+                f"--origins: {origin} must be from {first + LEAST_WEEKS * WEEK} to {last}: the sales of the "
+                f"folder are of {first} to {last}, and {LEAST_WEEKS} weeks must lie before an origin",
+            )

@@ -1,0 +1,283 @@
+"""One origin of a backtest: features of what was known, a model trained on it, its forecasts and those of others."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from shelfcast.backtest.folder import Folder, Series
+from shelfcast.baselines import gradient_boosting, seasonal
+from shelfcast.calendar import WEEK, is_holiday
+from shelfcast.evaluate.model import load_model
+from shelfcast.features import training_data
+from shelfcast.features.definitions import YEAR, FeatureSet
+from shelfcast.features.sales_history import SalesGrid, sales_grid
+from shelfcast.features.samples import Floats, Integers, OriginTable, read_origin_table
+from shelfcast.features.training_data import Asked
+from shelfcast.job import UserError, path_of
+from shelfcast.snapshot import EXTRAS, SALES, STORE_WEEKS, STORES
+
+#: Point forecasts beside the model's, and which of them can be left out to save time.
+BASELINES = ("last_week", "same_week_last_year", "seasonal_average", "lightgbm")
+ALWAYS = BASELINES[:2]
+#: LightGBM is fit to at most so many samples, drawn evenly; more take minutes and change little.
+_LIGHTGBM_SAMPLES = 400_000
+_SEED = 7
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked for.
+
+    Attributes:
+        horizon_weeks: Weeks ahead.
+        preset: Of the network.
+        baselines: Some of ``BASELINES``.
+        train: Of TrainSpec: processes, maxEpochs, batchSize, learningRate, seed, validationWeeks.
+    """
+
+    horizon_weeks: int
+    preset: str
+    baselines: tuple[str, ...]
+    train: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What was known at an origin.
+
+    Attributes:
+        week: The origin.
+        folder: With ``features`` and, where a model was trained on it, ``train``.
+        tables: Of the source, without what lies after.
+        features: Of the source.
+        table: Its features; each series that is forecast has a row at the origin.
+        left_out: Series with sales later whose store or department had none so far.
+    """
+
+    week: date
+    folder: Path
+    tables: Mapping[str, Any]
+    features: FeatureSet
+    table: OriginTable
+    left_out: tuple[Series, ...]
+
+    @property
+    def rows(self) -> Integers:
+        """Rows of the table that are forecast from."""
+        return np.flatnonzero(self.table.origin == np.datetime64(self.week))
+
+    @property
+    def grid(self) -> SalesGrid:
+        """Sales that were known."""
+        sales = self.tables[SALES.name]
+        week = sales["week"].to_numpy().astype("datetime64[D]")
+        return sales_grid(
+            sales["store"].to_numpy(), sales["dept"].to_numpy(), week, sales["weekly_sales"].to_numpy()
+        )
+
+
+def prepare(source: Folder, week: date, directory: Path, settings: Settings) -> Origin:
+    """Computes the features of what was known at the end of the week.
+
+    A series is forecast if it ever sold, or if it sells later in the folder and its store and department sold
+    before: then only that it exists is taken from later weeks.
+    """
+    tables = source.known_at(week)
+    sales = tables[SALES.name]
+    known = source.series(source.weeks[0], week)
+    later = source.series(week + WEEK, week + settings.horizon_weeks * WEEK) - known
+    stores, departments = ({pair[part] for pair in known} for part in (0, 1))
+    new = {pair for pair in later if pair[0] in stores and pair[1] in departments}
+    features = FeatureSet(settings.horizon_weeks, source.columns)
+    folder = directory / week.isoformat()
+    (folder / "features").mkdir(parents=True, exist_ok=True)
+    training_data.write(
+        folder / "features",
+        sales,
+        tables[STORE_WEEKS.name],
+        tables[STORES.name],
+        features,
+        tables[EXTRAS.name],
+        Asked((week,), tuple(sorted(new))),
+    )
+    table = read_origin_table(folder / "features")
+    return Origin(week, folder, tables, features, table, tuple(sorted(later - new)))
+
+
+def train(origin: Origin, settings: Settings) -> Path:
+    """Trains a model on what was known and returns its folder; goes on after a kill.
+
+    Raises:
+        UserError: The data are too few, or a setting is wrong.
+        RuntimeError: The training failed.
+    """
+    directory = origin.folder / "train"
+    directory.mkdir(exist_ok=True)
+    spec = {
+        "preset": settings.preset,
+        "snapshot": {
+            "id": f"backtest-{origin.week}",
+            "dataset": "backtest",
+            "firstWeek": str(origin.table.origin.min()),
+            "lastWeek": origin.week.isoformat(),
+        },
+        "feastProject": "backtest",
+        "featureSetVersion": origin.features.version,
+        "trainingDataUri": (origin.folder / "features").absolute().as_uri(),
+        "horizonWeeks": settings.horizon_weeks,
+        "testWeeks": 0,
+        **settings.train,
+    }
+    _forget_another(directory, spec)
+    (directory / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+    launcher = ["-m", "torch.distributed.run", "--standalone"]
+    processes = ["--nproc-per-node", str(settings.train["processes"])]
+    job = ["-m", "shelfcast.train", "--dir", directory.absolute().as_uri()]
+    log = directory / "train.log"
+    with log.open("w", encoding="utf-8") as file:
+        code = subprocess.run(
+            [sys.executable, *launcher, *processes, *job], stdout=file, stderr=file, check=False
+        ).returncode
+    if (directory / "error.json").exists():
+        error = json.loads((directory / "error.json").read_text(encoding="utf-8"))
+        raise UserError(error["type"], f"origin {origin.week}: {error['message']}")
+    if code != 0:
+        raise RuntimeError(f"the training of origin {origin.week} failed (exit code {code}): see {log}")
+    result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+    return path_of(result["modelUri"])
+
+
+def _forget_another(directory: Path, spec: Mapping[str, Any]) -> None:
+    """Removes what a training with another spec left there."""
+    before = directory / "spec.json"
+    if before.exists() and json.loads(before.read_text(encoding="utf-8")) != spec:
+        for name in ("result.json", "error.json"):
+            (directory / name).unlink(missing_ok=True)
+
+
+def forecast(
+    origin: Origin, model: Path, trees: gradient_boosting.GradientBoosting | None, settings: Settings
+) -> pd.DataFrame:
+    """Returns a row a series and week ahead: keys, the model's quantiles, baselines, and what metrics need.
+
+    Columns: origin, store, dept, target_week, horizon, p2_5, p10, p50, p90, p97_5, one a baseline; then
+    holiday, store_type, mean_sales (US dollars, NaN for a new series), age_weeks (NaN for a new one), scale
+    (see ``naive_error``).
+    """
+    table, ahead = origin.table, np.arange(1, settings.horizon_weeks + 1)
+    rows, horizons = np.repeat(origin.rows, len(ahead)), np.tile(ahead, len(origin.rows))
+    loaded = load_model(model.absolute().as_uri(), "candidate", "backtest", table.features)
+    matrix = table.matrix(rows, horizons)
+    values = {f["name"]: matrix[:, place] for place, f in enumerate(table.features)}
+    store, dept = table.store[rows], table.dept[rows]
+    quantiles = loaded.predict(matrix, store, dept, horizons).astype(np.float64)
+    weeks = [origin.week + int(h) * WEEK for h in ahead]
+    frame = pd.DataFrame(
+        {
+            "origin": origin.week,
+            "store": store,
+            "dept": dept,
+            "target_week": np.tile(np.array(weeks, dtype=object), len(origin.rows)),
+            "horizon": horizons,
+            **{
+                f"p{100 * q:g}".replace(".", "_"): quantiles[:, place]
+                for place, q in enumerate(loaded.manifest["quantiles"])
+            },
+        }
+    )
+    grid = origin.grid
+    place = _places(grid, store, dept)
+    # The mean of its department, for a series that never sold.
+    last_week = np.where(place < 0, values["dept_mean_4"], _newest(grid.sales)[place])
+    # What a person would do: who knows no last year takes last week.
+    last_year = np.where(np.isnan(values["last_year"]), last_week, values["last_year"])
+    frame["last_week"], frame["same_week_last_year"] = last_week, last_year
+    if "seasonal_average" in settings.baselines:
+        average = seasonal.seasonal_average(grid, settings.horizon_weeks)["average_shifted"]
+        frame["seasonal_average"] = np.where(place < 0, last_year, average[place, horizons - 1])
+    if trees is not None:
+        frame["lightgbm"] = trees.predict(table, rows, horizons)
+    frame["holiday"] = np.tile([is_holiday(week) for week in weeks], len(origin.rows))
+    frame["store_type"] = values["type_code"]
+    frame["mean_sales"] = values["rolling_mean_52"]
+    frame["age_weeks"] = values["weeks_since_first"]
+    frame["scale"] = _of_series(naive_error(grid.sales), place)
+    return frame
+
+
+def fit_trees(origin: Origin, settings: Settings) -> gradient_boosting.GradientBoosting | None:
+    """Fits LightGBM to what was known, if it is asked for."""
+    if "lightgbm" not in settings.baselines:
+        return None
+    first, last = origin.table.origin.min(), np.datetime64(origin.week)
+    rows, horizons = origin.table.samples(first, last)
+    drawn = np.random.default_rng(_SEED).permutation(len(rows))[:_LIGHTGBM_SAMPLES]
+    return gradient_boosting.fit(origin.table, rows[drawn], horizons[drawn])
+
+
+def naive_error(sales: Floats) -> Floats:
+    """Returns each series' mean absolute error of the naive forecast over known weeks, US dollars [series].
+
+    The same week last year where the series has any such pair, else last week; NaN where it has neither or
+    never erred.
+
+    Args:
+        sales: US dollars [series, weeks], NaN where there is no row.
+    """
+    error = np.full(len(sales), np.nan)
+    for lag in (1, YEAR):
+        if sales.shape[1] <= lag:
+            continue
+        change = np.abs(sales[:, lag:] - sales[:, :-lag])
+        known = ~np.isnan(change)
+        count = known.sum(axis=1)
+        mean = np.where(known, change, 0).sum(axis=1) / np.maximum(count, 1)
+        error = np.where(count > 0, mean, error)
+    return np.where(error > 0, error, np.nan)
+
+
+def default_processes() -> int:
+    """Returns how many processes train unless said otherwise."""
+    return min(2, os.cpu_count() or 1)
+
+
+def _places(grid: SalesGrid, store: Integers, dept: Integers) -> Integers:
+    """Returns the place of each row's series in the grid, -1 where it is none of it."""
+    known = {key: n for n, key in enumerate(zip(grid.store.tolist(), grid.dept.tolist(), strict=True))}
+    return np.array([known.get(key, -1) for key in zip(store.tolist(), dept.tolist(), strict=True)])
+
+
+def _of_series(values: Floats, place: Integers) -> Floats:
+    return np.where(place < 0, np.nan, values[place])
+
+
+def _newest(sales: Floats) -> Floats:
+    """Returns the newest known value of each series."""
+    known = ~np.isnan(sales)
+    newest = sales.shape[1] - 1 - known[:, ::-1].argmax(axis=1)
+    values: Floats = sales[np.arange(len(sales)), newest]
+    return values
+
+
+def check_baselines(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the baselines that are asked for, in the order of ``BASELINES``.
+
+    Raises:
+        UserError: ``InvalidInput``: one is unknown.
+    """
+    if unknown := [name for name in names if name not in BASELINES]:
+        raise UserError(
+            "InvalidInput", f"--baselines: {', '.join(unknown)} is none of {', '.join(BASELINES)}"
+        )
+    return tuple(name for name in BASELINES if name in names or name in ALWAYS)
