@@ -67,10 +67,9 @@ def fit(
         ValueError: There is no row, or a target is not known.
     """
     target = table.targets[rows, horizons - 1]
-    if len(rows) == 0 or not np.isfinite(target).all():
-        raise ValueError(
-            f"{np.isfinite(target).sum()} of {len(rows)} targets are known; all must be, and some"
-        )
+    known = int(np.isfinite(target).sum())
+    if known == 0 or known < len(rows):
+        raise ValueError(f"{known} of {len(rows)} targets are known; trees need some rows, all with a target")
     inputs, unit = _inputs(table, rows, horizons, variant)
     is_holiday = inputs[:, _names(table).index("is_holiday")] == 1
     # The error of a divided target counts as much as it does in US dollars.

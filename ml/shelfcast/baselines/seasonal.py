@@ -86,7 +86,7 @@ def shift_christmas(grid: SalesGrid, forecast: Grid) -> Grid:
     """
     shifted = forecast.copy()
     last = grid.weeks[-1].item()
-    for h in range(-_ADVENT_WEEKS, forecast.shape[1] + _ADVENT_WEEKS + 1):
+    for h in range(1, forecast.shape[1] + _ADVENT_WEEKS + 1):
         christmas_week = last + h * WEEK
         days = calendar_features(christmas_week)["christmas_shift"]
         if weeks_to(christmas, christmas_week) != 0 or days <= 0:

@@ -117,11 +117,18 @@ def test_forecasts_do_not_read_targets(table: OriginTable) -> None:
     np.testing.assert_array_equal(trees.predict(blind, *test), trees.predict(table, *test))
 
 
-def test_a_target_must_be_known(table: OriginTable) -> None:
-    last = np.flatnonzero(table.origin == table.origin.max())
-    message = f"0 of {len(last)} targets are known"
-    with pytest.raises(ValueError, match=message):
-        fit(table, last, np.ones(len(last), dtype=np.int64))
+def test_the_number_of_weeks_ahead_is_an_input(table: OriginTable) -> None:
+    rows, horizons = split(table)[1]
+    for variant in VARIANTS:
+        inputs, _ = gradient_boosting._inputs(table, rows, horizons, variant)
+        keys = np.column_stack([table.store[rows], table.dept[rows], horizons])
+        np.testing.assert_array_equal(inputs[:, len(table.features) :], keys)
+
+
+def test_targets_must_be_known(table: OriginTable) -> None:
+    newest = np.flatnonzero(table.origin >= np.unique(table.origin)[-2])
+    with pytest.raises(ValueError, match=f"{len(newest) // 2} of {len(newest)} targets are known"):
+        fit(table, newest, np.ones_like(newest))
     none = np.array([], dtype=np.int64)
     with pytest.raises(ValueError, match="0 of 0 targets are known"):
         fit(table, none, none)

@@ -162,6 +162,11 @@ def test_christmas_moves_when_its_weeks_have_begun() -> None:
     np.testing.assert_allclose(shift_christmas(grid_of(sales), np.zeros((1, 4))), [[-10, 40, 0, 0]])
 
 
+def test_christmas_moves_when_its_own_week_is_too_far_ahead() -> None:
+    grid = grid_of(december_2010(140, 210, 280, 350, 70))
+    np.testing.assert_allclose(shift_christmas(grid, np.zeros((1, 6))), [[0, 0, 0, 0, -10, -10]])
+
+
 def test_christmas_moves_where_the_department_sells_more_before_it() -> None:
     flat = december_2010(105, 105, 105, 105, 100)
     bulge = december_2010(140, 210, 280, 350, 70)
