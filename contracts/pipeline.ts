@@ -62,10 +62,11 @@ const postgresSource = z.strictObject({
 });
 
 const trainOptions = z.strictObject({
-  preset: z.enum(['global']).default('global'),
+  /** Of the network; docs/training.md describes them. */
+  preset: z.enum(['global', 'mlp-11']).default('global'),
   /** At most as many as the training data has files: each process reads its own. */
   processes: z.int().min(1).max(16).default(2),
-  maxEpochs: z.int().min(1).max(1_000).default(8),
+  maxEpochs: z.int().min(1).max(1_000).default(12),
   batchSize: z.int().min(16).max(65_536).default(1_024),
   learningRate: z.number().positive().max(1).default(0.002),
   seed: z.int().min(0).default(7),

@@ -12,6 +12,8 @@ import type { AnyHandle, Shelfcast } from './client.ts';
 import { connect, PipelineError } from './client.ts';
 import { clusterFile, readLocalConfig } from './config.ts';
 import { print, tell } from './output.ts';
+import type { BacktestOptions } from './backtest.ts';
+import { backtest } from './backtest.ts';
 import type { InputOptions } from './run-input.ts';
 import { inputOf, updateInputOf } from './run-input.ts';
 import { championDataset, followAndReport, printRun, runOnce } from './run-once.ts';
@@ -80,6 +82,29 @@ withAllow(program.command('ingest'))
       const dataset = update.dataset ?? (await championDataset(update.modelName ?? DEFAULT_MODEL_NAME));
       await followAndReport(await shelfcast.startPipeline(inputOf({ ...options, data, dataset })));
     });
+  });
+
+program
+  .command('backtest')
+  .description(
+    'forecast a folder of sales as of past weeks, each with what was known then; needs no services',
+  )
+  .requiredOption('--data <folder>', 'sales in the Walmart or the long layout, see docs/data.md')
+  .requiredOption('--origins <weeks>', 'last known weeks, ISO dates separated by commas')
+  .requiredOption('--out <folder>', 'for forecasts.csv, metrics.json and report.html')
+  .option('--horizon <weeks>', 'weeks ahead, 1 to 39', '8')
+  .option('--preset <name>', 'of the network', 'global')
+  .option('--refit <true|false>', 'false: one model, trained at the first origin, for all', 'true')
+  .option(
+    '--baselines <names>',
+    'all, or some of seasonal_average,lightgbm; last week and year always',
+    'all',
+  )
+  .option('--processes <count>', 'that train (default: 2, or as many as there are cores)')
+  .option('--max-epochs <count>', 'of the training')
+  .option('--seed <number>', 'of the training')
+  .action(async (options: BacktestOptions) => {
+    process.exitCode = await backtest(options);
   });
 
 program

@@ -16,6 +16,8 @@ QUANTILES = (0.025, 0.1, 0.5, 0.9, 0.975)
 MEDIAN = 2
 #: Shares of actuals that the intervals are to hold: inner, outer.
 COVERAGES = (0.8, 0.95)
+#: Groups of samples by the size of their series, each with intervals of its own.
+SIZE_GROUPS = 5
 #: What a head says of quantiles: correction of the median, then inner and outer distance below and above.
 QUANTILE_OUTPUTS = 5
 
@@ -93,12 +95,15 @@ class Network(nn.Module, ABC):
         members: Are trained side by side.
         feature_count: Columns of the features.
         mean_level_usd: Of the training samples; the loss is in units of it.
-        widening: Factors that calibration sets, by number of weeks ahead, inner and outer interval [H, 2].
+        size_edges_usd: Levels that part the groups of sizes, ascending, US dollars [SIZE_GROUPS - 1].
+        widening: Factors that calibration sets, by number of weeks ahead and group of sizes, for the inner and
+            the outer interval [H, SIZE_GROUPS, 2].
     """
 
     members: nn.ModuleList
     feature_count: int
     mean_level_usd: Tensor
+    size_edges_usd: Tensor
     widening: Tensor
 
     def __init__(self, feature_count: int, horizon_weeks: int, members: Sequence[Member]) -> None:
@@ -106,7 +111,8 @@ class Network(nn.Module, ABC):
         self.feature_count = feature_count
         self.members = nn.ModuleList(members)
         self.register_buffer("mean_level_usd", torch.tensor(1.0))
-        self.register_buffer("widening", torch.ones(horizon_weeks, len(COVERAGES)))
+        self.register_buffer("size_edges_usd", torch.full((SIZE_GROUPS - 1,), torch.inf))
+        self.register_buffer("widening", torch.ones(horizon_weeks, SIZE_GROUPS, len(COVERAGES)))
 
     def forward(self, features: Tensor, store: Tensor, dept: Tensor, horizon: Tensor) -> Tensor:
         """Returns ``QUANTILES`` of sales in US dollars, float [N, 5], never crossing.
@@ -122,8 +128,16 @@ class Network(nn.Module, ABC):
             member.answer(inputs, store, dept)
             for member, inputs in zip(self.members, prepared, strict=True)
         ]
-        widening = self.widening[(horizon - 1).clamp(0, len(self.widening) - 1)]
+        ahead = (horizon - 1).clamp(0, len(self.widening) - 1)
+        widening = self.widening[ahead, self._group(prepared[0].level)]
         return self.combine(prepared, answers).quantiles(widening)
+
+    def size_group(self, features: Tensor, horizon: Tensor) -> Tensor:
+        """Returns the group of sizes of each sample, int64 [N]; see ``forward``."""
+        return self._group(self.members[0].prepare(features, horizon).level)
+
+    def _group(self, level: Tensor) -> Tensor:
+        return (level[:, None] > self.size_edges_usd).long().sum(dim=1)
 
     @abstractmethod
     def combine(self, prepared: Sequence[Prepared], answers: Sequence[Answer]) -> Answer:

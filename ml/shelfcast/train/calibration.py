@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shelfcast.models.network import COVERAGES, MEDIAN, Network
+from shelfcast.models.network import COVERAGES, MEDIAN, SIZE_GROUPS, Network
 from shelfcast.train.batch import chunks, read_batch
 from shelfcast.train.data import Shard
 from shelfcast.train.processes import Processes
@@ -33,13 +33,15 @@ def conformal_factor(scores: NDArray[np.float64], coverage: float) -> float:
 
 @torch.no_grad()
 def calibrate(model: Network, shard: Shard, processes: Processes) -> None:
-    """Sets the model's widening for each number of weeks ahead, from the validation samples of all processes.
+    """Sets the model's widening from the validation samples of all processes.
 
-    Horizons with few samples get the factor of all samples together.
+    Each number of weeks ahead and each group of sizes has a factor of its own; one with few samples has that of
+    its group, or of all samples together.
     """
     model.eval()
     model.widening.fill_(1.0)
-    parts = [np.empty((0, 1 + len(COVERAGES)))]
+    _part_sizes(model, shard, processes)
+    parts = [np.empty((0, 2 + len(COVERAGES)))]
     for samples in chunks(shard.validation):
         batch = read_batch(shard.table, samples, processes.device)
         quantiles = model(*batch.inputs).double()
@@ -51,11 +53,30 @@ def calibrate(model: Network, shard: Shard, processes: Processes) -> None:
             / torch.where(above, quantiles[:, MEDIAN + step] - median, median - quantiles[:, MEDIAN - step])
             for step in range(1, len(COVERAGES) + 1)
         ]
-        parts.append(np.stack([samples.horizons, *(score.cpu().numpy() for score in scores)], axis=1))
-    horizons, *by_coverage = np.concatenate(processes.gather(np.concatenate(parts))).T
+        group = model.size_group(batch.inputs[0], batch.inputs[3])
+        columns = [group, *scores]
+        parts.append(np.stack([samples.horizons, *(column.cpu().numpy() for column in columns)], axis=1))
+    horizons, groups, *by_coverage = np.concatenate(processes.gather(np.concatenate(parts))).T
     for place, (coverage, scores) in enumerate(zip(COVERAGES, by_coverage, strict=True)):
         together = conformal_factor(scores, coverage)
-        for horizon in range(1, len(model.widening) + 1):
-            own = scores[horizons == horizon]
-            enough = len(own) >= FEWEST_SCORES
-            model.widening[horizon - 1, place] = conformal_factor(own, coverage) if enough else together
+        for group in range(SIZE_GROUPS):
+            of_group = groups == group
+            usual = _factor(scores[of_group], coverage, together)
+            for horizon in range(1, len(model.widening) + 1):
+                own = scores[of_group & (horizons == horizon)]
+                model.widening[horizon - 1, group, place] = _factor(own, coverage, usual)
+
+
+def _factor(scores: NDArray[np.float64], coverage: float, otherwise: float) -> float:
+    return conformal_factor(scores, coverage) if len(scores) >= FEWEST_SCORES else otherwise
+
+
+def _part_sizes(model: Network, shard: Shard, processes: Processes) -> None:
+    """Sets the edges of the groups of sizes, so that each holds as many validation samples."""
+    levels = [np.empty(0)]
+    for samples in chunks(shard.validation):
+        features, _, _, horizon = read_batch(shard.table, samples, processes.device).inputs
+        levels.append(model.members[0].prepare(features, horizon).level.cpu().double().numpy())
+    every = np.concatenate(processes.gather(np.concatenate(levels)))
+    edges = np.quantile(every, np.arange(1, SIZE_GROUPS) / SIZE_GROUPS)
+    model.size_edges_usd.copy_(torch.from_numpy(edges))

@@ -11,6 +11,7 @@ from shelfcast.train.batch import read_batch
 from shelfcast.train.calibration import calibrate, conformal_factor
 from shelfcast.train.data import read_shard
 from shelfcast.models.global_model import GlobalModel
+from shelfcast.models.network import SIZE_GROUPS
 from shelfcast.train.processes import Processes
 
 
@@ -31,7 +32,7 @@ def test_new_scores_stay_below_the_factor_as_often_as_promised(coverage: float) 
     assert np.mean(shares) == pytest.approx(coverage, abs=0.01)
 
 
-@pytest.mark.parametrize("fewest", [50, 10_000])
+@pytest.mark.parametrize("fewest", [10, 10_000])
 def test_the_intervals_cover_80_and_95_percent_of_the_validation(
     example: Example, alone: Processes, monkeypatch: pytest.MonkeyPatch, fewest: int
 ) -> None:
@@ -44,5 +45,7 @@ def test_the_intervals_cover_80_and_95_percent_of_the_validation(
         quantiles = model(*batch.inputs)
     for low, high, coverage in ((1, 3, 0.8), (0, 4, 0.95)):
         inside = (quantiles[:, low] <= batch.actual) & (batch.actual <= quantiles[:, high])
-        assert float(inside.double().mean()) == pytest.approx(coverage, abs=0.01)
-    assert len(set(model.widening[:, 0].tolist())) == (4 if fewest == 50 else 1)
+        # Of few scores the conformal rank is that many more.
+        assert coverage <= float(inside.double().mean()) <= coverage + (0.05 if fewest == 10 else 0.01)
+    factors = model.widening[:, :, 0].flatten().tolist()
+    assert len(set(factors)) == (4 * SIZE_GROUPS if fewest == 10 else 1)

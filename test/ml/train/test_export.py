@@ -31,7 +31,8 @@ def model(shard: Shard) -> GlobalModel:
     with torch.no_grad():
         for member in model.members:
             member.head.weight.normal_(std=0.2)
-    model.widening.copy_(torch.tensor([[1.0, 1.1], [1.2, 0.2], [1.5, 1.5], [2.0, 3.0]]))
+    model.size_edges_usd.copy_(torch.tensor([500.0, 1_000.0, 2_000.0, 4_000.0]))
+    model.widening.copy_(torch.rand_like(model.widening) + 0.5)
     return model.eval()
 
 

@@ -1,0 +1,34 @@
+/** The command `backtest`: a program of its own in Python, which needs no services. */
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { ensurePython } from '../infra/local/toolchain.ts';
+import { readLocalConfig, userPath } from './config.ts';
+import { tell } from './output.ts';
+
+export interface BacktestOptions {
+  data: string;
+  origins: string;
+  out: string;
+  horizon: string;
+  preset: string;
+  refit: string;
+  baselines: string;
+  processes?: string;
+  maxEpochs?: string;
+  seed?: string;
+}
+
+/** Resolves to the exit code: 0 done, 2 wrong input, else failed. */
+export async function backtest({ data, out, ...options }: BacktestOptions): Promise<number> {
+  const { projectDir, cacheDir } = readLocalConfig();
+  await ensurePython({ projectDir, cacheDir }, tell);
+  const args = Object.entries({ data: userPath(data), out: userPath(out), ...options }).flatMap(
+    ([name, value]) => [`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, value],
+  );
+  const python = join(projectDir, 'ml', '.venv', 'bin', 'python');
+  const { exitCode } = await execa(python, ['-m', 'shelfcast.backtest', ...args], {
+    stdio: 'inherit',
+    reject: false,
+  });
+  return exitCode ?? 1;
+}
