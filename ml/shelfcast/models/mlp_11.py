@@ -43,7 +43,7 @@ class _Inputs(Preparation):
     def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
         """See ``Preparation``."""
         values = FeatureValues(self._columns, features)
-        mean = values.first_known(("rolling_mean_13", "rolling_mean_52", "dept_mean_4"), values.zero)
+        mean = values.first_known(("rolling_mean_13", "rolling_mean_4", "sales_0"), values.zero)
         level = mean.abs() + self.floor_usd
         dollars, known = values.matrix(_DOLLARS)
         others, _ = values.matrix(MLP_11[len(_DOLLARS) :])
