@@ -143,6 +143,11 @@ class Trainer:
         """The epoch with the lowest validation loss."""
         return min(self.epochs, key=lambda epoch: epoch["validationLoss"])["epoch"]
 
+    @property
+    def steps_done(self) -> int:
+        """Steps since the training's first, those of earlier starts included."""
+        return self._scheduler.last_epoch
+
     def state(self) -> dict[str, Any]:
         """Returns all that ``restore`` needs. Each process must call it."""
         return {
@@ -157,12 +162,13 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes back to a state."""
+        """Goes back to a state; of another number of processes, random numbers go on differently."""
         self._model.load_state_dict(state["model"])
         self._average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])
-        torch.set_rng_state(state["randomStates"][self._processes.rank])
+        random_states = state["randomStates"]
+        torch.set_rng_state(random_states[self._processes.rank % len(random_states)])
         self._best = state["best"]
         self.epochs = state["epochs"]
 
