@@ -145,6 +145,8 @@ export interface TrainSpec {
   batchSize: number;
   learningRate: number;
   seed: number;
+  maxWallTimeMinutes?: number | undefined;
+  gpuSeconds?: number | undefined;
 }
 
 const epochSchema = z.object({
@@ -163,6 +165,8 @@ export const trainResultSchema = z.object({
   parameterCount: z.int(),
   bestEpoch: z.int(),
   epochs: z.array(epochSchema),
+  /** Why no epoch followed. Absent from results of versions without a budget. */
+  stoppedBy: z.enum(['epochs', 'patience', 'wallTime', 'gpuSeconds']).optional(),
   /** The epoch each start of the training went on from; [0] for a run never interrupted. */
   startedFromEpochs: z.array(z.int()),
   /** Folder with loss.png and data-sample.csv. */

@@ -123,6 +123,7 @@ def _outputs(
         "parameterCount": sum(parameter.numel() for parameter in model.parameters()),
         "bestEpoch": trainer.best_epoch,
         "epochs": trainer.epochs,
+        "stoppedBy": trainer.stopped_by,
         "startedFromEpochs": starts.epochs(),
         "reportUri": report.absolute().as_uri(),
     }

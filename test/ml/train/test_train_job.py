@@ -89,6 +89,7 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_bytes(
     assert other["startedFromEpochs"][0] == 0
     assert other["startedFromEpochs"][-1] >= 2
     assert one["startedFromEpochs"] == [0]
+    assert one["stoppedBy"] == other["stoppedBy"] == "epochs"
     assert other["modelHash"] == one["modelHash"]
     graphs = [(directory / "model" / "model.onnx").read_bytes() for directory in (whole, killed)]
     assert graphs[0] == graphs[1]
