@@ -23,6 +23,7 @@ from shelfcast.train.export import write_model
 from shelfcast.train.fitting import fit_constants, known_ids
 from shelfcast.train.processes import Processes, joined
 from shelfcast.train.starts import Starts
+from shelfcast.train.telling import StepTeller
 from shelfcast.train.training import Epoch, Trainer
 
 
@@ -95,7 +96,8 @@ def _train(
         message = f"epoch {number} of at most {of}: validation loss {epoch['validationLoss']:.2f} USD"
         report_progress(directory, message, fraction=number / (of + 1), epoch=epoch)
 
-    trainer.run(after_epoch)
+    teller = StepTeller(directory, spec["maxEpochs"], trainer.steps)
+    trainer.run(after_epoch, teller.step if processes.first else None)
 
 
 def _beginning(found: Found, processes: Processes) -> Iterator[str]:

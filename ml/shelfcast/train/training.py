@@ -35,6 +35,8 @@ _WARM_UP = 0.05
 _BUDGET_STEPS = 16
 
 StoppedBy = Literal["epochs", "patience"] | Limit
+#: Is called with epoch and step, both counted from 1, and what computes this process's mean loss so far, USD.
+AfterStep = Callable[[int, int, Callable[[], float]], None]
 
 
 class Epoch(TypedDict):
@@ -134,14 +136,18 @@ class Trainer:
         self._scheduler = LambdaLR(self._optimizer, self._learning_rate_factor)
         self._best: dict[str, Tensor] = {}
 
-    def run(self, after_epoch: Callable[[Epoch], None]) -> None:
+    def run(self, after_epoch: Callable[[Epoch], None], after_step: AfterStep | None = None) -> None:
         """Trains until the last epoch, an early end or the end of the budget; the model is then the best one.
+
+        Args:
+            after_epoch: Is called in each process, and may call ``state``.
+            after_step: Is called in this process alone.
 
         Raises:
             UserError: A loss is not finite.
         """
         while (reason := self._reason_to_stop()) is None:
-            self.epochs.append(self._epoch(len(self.epochs)))
+            self.epochs.append(self._epoch(len(self.epochs), after_step))
             if self.best_epoch == len(self.epochs):
                 self._best = copy.deepcopy(self._average.module.state_dict())
             after_epoch(self.epochs[-1])
@@ -152,6 +158,11 @@ class Trainer:
     def best_epoch(self) -> int:
         """The epoch with the lowest validation loss."""
         return min(self.epochs, key=lambda epoch: epoch["validationLoss"])["epoch"]
+
+    @property
+    def steps(self) -> int:
+        """Steps of a whole epoch."""
+        return self._sampler.steps
 
     @property
     def steps_done(self) -> int:
@@ -218,12 +229,18 @@ class Trainer:
         # Clocks differ: that of the first process counts.
         return self._processes.gather(self._budget.used_up())[0]
 
-    def _epoch(self, epoch: int) -> Epoch:
+    def _epoch(self, epoch: int, after_step: AfterStep | None) -> Epoch:
         begin = time.monotonic()
         sums = torch.zeros(2, dtype=torch.float64, device=self._processes.device)
         self._parallel.train()
+
+        def mean_so_far() -> float:
+            return float(sums[0] / sums[1])
+
         for step, samples in enumerate(self._sampler.batches(self._shard, epoch), start=1):
-            sums += self._step(samples)
+            sums.add_(self._step(samples))
+            if after_step is not None:
+                after_step(epoch + 1, step, mean_so_far)
             if step % _BUDGET_STEPS == 0 and self._limit_reached() is not None:
                 break
         self._processes.share([*self._model.buffers(), *self._average.module.buffers()])
