@@ -3,7 +3,7 @@
 ``starts.txt`` has a line for each start: the epoch that it went on from. ``failures.jsonl`` has a line for
 each process that ended by an error of its own. Two rules end a training that is started again and again:
 
-- the same error in the same step of two starts in a row: a third would end there too;
+- the same error after the same step in two starts in a row: a third would end there too;
 - ``MOST_DEATHS`` starts in a row from the same epoch, whatever ended them. A process that something outside
   kills has no error of its own: once or twice, that is a machine that went away. Every time before the next
   checkpoint, it is most often the memory, and a platform that starts jobs anew would do so for ever.
@@ -88,15 +88,13 @@ class Starts:
         starts = self.epochs()
         last = self._failed(len(starts))
         before = {(failure["step"], failure["error"]) for failure in self._failed(len(starts) - 1)}
-        if starts[-2:] == [epoch, epoch]:
-            for failure in last:
-                if (failure["step"], failure["error"]) in before:
-                    lines = "\n".join(failure["lines"])
-                    raise UserError(
-                        "JobFailed",
-                        f"the training failed twice in step {failure['step']} with the same error; it is not "
-                        f"started again. It last printed:\n{lines}",
-                    )
+        for failure in last:
+            if (failure["step"], failure["error"]) in before:
+                raise UserError(
+                    "JobFailed",
+                    f"the training failed twice after step {failure['step']} with the same error; it is not "
+                    "started again. It last printed:\n" + "\n".join(failure["lines"]),
+                )
         if starts[-MOST_DEATHS:] == [epoch] * MOST_DEATHS:
             if last:
                 why = "It last printed:\n" + "\n".join(last[-1]["lines"])

@@ -179,3 +179,21 @@ def test_a_loss_that_is_not_finite_ends_the_training(example: Example, tmp_path:
     assert error["type"] == "InvalidInput"
     assert "lower learningRate" in error["message"]
     assert not (directory / "checkpoints").exists()
+
+
+def test_a_training_that_fails_twice_in_the_same_way_is_not_started_again(
+    example: Example, tmp_path: Path
+) -> None:
+    directory = example.job(tmp_path / "job", maxEpochs=1, batchSize=2_048)
+    # Where a folder is to be.
+    (directory / "report").write_text("in the way", encoding="utf-8")
+    command = [sys.executable, "-m", "shelfcast.train", "--dir", directory.as_uri()]
+    codes = [
+        subprocess.run(command, capture_output=True, timeout=120, check=False).returncode for _ in range(3)
+    ]
+    assert codes == [1, 1, 2]
+    error = json.loads((directory / "error.json").read_text(encoding="utf-8"))
+    assert error["type"] == "JobFailed"
+    assert "failed twice after step 3 with the same error" in error["message"]
+    assert "FileExistsError" in error["message"].splitlines()[-1]
+    assert Starts(directory).epochs() == [0, 1]
