@@ -101,7 +101,7 @@ function backtestMetrics(run: MlflowRun, { overall, oneWeekAhead }: EvaluateResu
     ([group, byForecaster]) =>
       Object.entries(byForecaster).flatMap(([forecaster, metrics]) =>
         Object.entries(metrics).flatMap(([name, value]): MlflowMetric[] =>
-          value === null
+          value == null
             ? []
             : [{ key: `${group}/${forecaster}/${name}`, value, timestamp: run.startTime, step: 0 }],
         ),

@@ -186,11 +186,17 @@ const metricsSchema = z.object({
   wmae: z.number(),
   /** Sum of absolute errors over sum of absolute actuals. */
   wape: z.number(),
+  /** Mean absolute error, in that of a naive forecast of the series before the test weeks; null where none has one. */
+  mase: z.number().nullable().optional(),
   rmse: z.number(),
   /** Mean of forecast minus actual, USD. */
   bias: z.number(),
+  /** Pinball loss, USD, the mean over the model's quantiles; null for point forecasts. */
+  pinball: z.number().nullable().optional(),
   /** Share of actuals inside [p10, p90]; null for point forecasts. */
   coverage80: z.number().nullable(),
+  /** The same inside [p2.5, p97.5]; null for models without these quantiles, too. */
+  coverage95: z.number().nullable().optional(),
   rows: z.int(),
 });
 export type Metrics = z.infer<typeof metricsSchema>;
@@ -206,6 +212,8 @@ export const evaluateResultSchema = z.object({
   oneWeekAhead: z.partialRecord(z.enum(FORECASTERS), metricsSchema),
   /** Slice name (for example `store_type=A`, `holiday=true`, `volume=low`) to forecaster to metrics. */
   slices: z.record(z.string(), z.partialRecord(z.enum(FORECASTERS), metricsSchema)),
+  /** Slices that have no metrics, and why. */
+  slicesNotScored: z.array(z.object({ slice: z.string(), reason: z.string() })).optional(),
   testFirstWeek: isoDate,
   testLastWeek: isoDate,
   /** JSON lines of `EvidenceRow`: known weeks for the rollout to send to the deployed endpoint. */
