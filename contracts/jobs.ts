@@ -205,6 +205,22 @@ export type Metrics = z.infer<typeof metricsSchema>;
 export const FORECASTERS = ['candidate', 'champion', 'last_week', 'same_week_last_year', 'oracle'] as const;
 export type Forecaster = (typeof FORECASTERS)[number];
 
+/** WMAE of the candidate over that of another forecaster, minus 1: below 0 the candidate is better. */
+const comparisonSchema = z.object({
+  /** `overall`, or the name of a slice. */
+  slice: z.string(),
+  against: z.enum(FORECASTERS),
+  difference: z.number(),
+  /** Ends of the difference's 95 % interval (paired bootstrap of series and target weeks). */
+  lower: z.number(),
+  upper: z.number(),
+  rows: z.int(),
+  series: z.int(),
+  /** Target weeks; a single one says nothing about others. */
+  weeks: z.int(),
+});
+export type Comparison = z.infer<typeof comparisonSchema>;
+
 export const evaluateResultSchema = z.object({
   /** All horizons together. */
   overall: z.partialRecord(z.enum(FORECASTERS), metricsSchema),
@@ -212,8 +228,10 @@ export const evaluateResultSchema = z.object({
   oneWeekAhead: z.partialRecord(z.enum(FORECASTERS), metricsSchema),
   /** Slice name (for example `store_type=A`, `holiday=true`, `volume=low`) to forecaster to metrics. */
   slices: z.record(z.string(), z.partialRecord(z.enum(FORECASTERS), metricsSchema)),
-  /** Slices that have no metrics, and why. */
+  /** Slices that have no metrics or are not compared with everybody, and why. */
   slicesNotScored: z.array(z.object({ slice: z.string(), reason: z.string() })).optional(),
+  /** The candidate against each other forecaster but the oracle. Absent from results of versions without it. */
+  comparisons: z.array(comparisonSchema).optional(),
   testFirstWeek: isoDate,
   testLastWeek: isoDate,
   /** JSON lines of `EvidenceRow`: known weeks for the rollout to send to the deployed endpoint. */

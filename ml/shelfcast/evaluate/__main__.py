@@ -15,6 +15,7 @@ from shelfcast.evaluate.metrics import score, score_slices, slices_of
 from shelfcast.evaluate.model import Model, Role, load_model
 from shelfcast.evaluate.naive_errors import naive_errors
 from shelfcast.evaluate.report import plot_errors_by_horizon, plot_residuals
+from shelfcast.evaluate.significance import OVERALL, compare
 from shelfcast.features.samples import OriginTable, read_origin_table
 from shelfcast.job import UserError, main, path_of, report_progress, write_json
 
@@ -99,12 +100,15 @@ def _report_left_out(directory: Path, backtest: Backtest) -> None:
 
 
 def _scores(backtest: Backtest, horizon_weeks: int) -> dict[str, Any]:
-    by_slice, not_scored = score_slices(backtest, slices_of(backtest, horizon_weeks))
+    every, masks = np.full(len(backtest.row), True), slices_of(backtest, horizon_weeks)
+    by_slice, not_scored = score_slices(backtest, masks)
+    comparisons, not_compared = compare(backtest, {OVERALL: every, **masks})
     return {
-        "overall": score(backtest, np.full(len(backtest.row), True), "the backtest"),
+        "overall": score(backtest, every, "the backtest"),
         "oneWeekAhead": score(backtest, backtest.horizon == 1, "one week ahead"),
         "slices": by_slice,
-        "slicesNotScored": not_scored,
+        "slicesNotScored": [*not_scored, *not_compared],
+        "comparisons": comparisons,
     }
 
 
