@@ -236,8 +236,10 @@ export const evaluateResultSchema = z.object({
   testLastWeek: isoDate,
   /** JSON lines of `EvidenceRow`: known weeks for the rollout to send to the deployed endpoint. */
   evidenceUri: z.string(),
-  /** Folder with residuals.png and metrics.json. */
+  /** Folder with the plots, metrics.json and model-card.md. */
   reportUri: z.string(),
+  /** The model card, without the gate's decision, which the one in MLflow has. Absent from versions without it. */
+  modelCardUri: z.string().optional(),
 });
 export type EvaluateResult = z.infer<typeof evaluateResultSchema>;
 

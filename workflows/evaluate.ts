@@ -50,7 +50,8 @@ export async function evaluate(
       () => uploads.recordTraining({ input, snapshot, features, trained }),
     );
     const gate = await registry.decide({ input, evaluated: backtest });
-    const candidate = await registry.register({ input, trained, snapshotId: snapshot.id });
+    const { modelCardUri } = backtest;
+    const candidate = await registry.register({ input, trained, snapshotId: snapshot.id, modelCardUri });
     return { backtest, gate, candidate };
   });
 

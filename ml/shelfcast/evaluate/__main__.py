@@ -13,6 +13,7 @@ from shelfcast.evaluate.backtest import Backtest, run_backtest
 from shelfcast.evaluate.evidence import write_evidence
 from shelfcast.evaluate.metrics import score, score_slices, slices_of
 from shelfcast.evaluate.model import Model, Role, load_model
+from shelfcast.evaluate.model_card import model_card
 from shelfcast.evaluate.naive_errors import naive_errors
 from shelfcast.evaluate.report import plot_errors_by_horizon, plot_residuals
 from shelfcast.evaluate.significance import OVERALL, compare
@@ -59,8 +60,11 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     plot_residuals(report / "residuals.png", backtest)
     plot_errors_by_horizon(report / "errors-by-horizon.png", scores["slices"])
     write_json(report / "metrics.json", {**scores, **_about(spec, models, backtest)})
+    card = report / "model-card.md"
+    card.write_text(model_card(spec, models["candidate"].manifest, backtest, scores), encoding="utf-8")
     report_progress(directory, _summary(scores), fraction=1.0)
-    return {**scores, "evidenceUri": evidence.as_uri(), "reportUri": report.as_uri()}
+    uris = {"evidenceUri": evidence, "reportUri": report, "modelCardUri": card}
+    return {**scores, **{name: path.as_uri() for name, path in uris.items()}}
 
 
 def _read_table(spec: Mapping[str, Any], first_target: np.datetime64) -> OriginTable:

@@ -38,6 +38,9 @@ def write_inputs(root: Path) -> dict[str, Any]:
         "snapshot": {
             "id": "toy-1-0123456789ab",
             "dataset": DATASET,
+            "rowCount": 419,
+            "seriesCount": 6,
+            "firstWeek": WEEKS[0].isoformat(),
             "lastWeek": WEEKS[-1].isoformat(),
         },
         "trainingDataUri": write_training_data(root / "data", toy_sales()).as_uri(),
