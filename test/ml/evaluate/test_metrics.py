@@ -3,8 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from shelfcast.backtest.scores import slices as slices_of_rows
 from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.metrics import (
     bias,
@@ -164,6 +166,14 @@ def test_slices_of_hand_made_rows() -> None:
         "horizon=2": [1, 3, 5],
         "horizon=3": [],
     }
+
+
+def test_the_backtest_command_has_the_same_slices() -> None:
+    of = backtest(6)
+    columns = ("store_type", "holiday", "mean_sales", "dept", "age_weeks", "row")
+    found = slices_of_rows(pd.DataFrame({name: getattr(of, name) for name in columns}))
+    wanted = {name: np.flatnonzero(rows).tolist() for name, rows in slices_of(of, 0).items()}
+    assert {name: rows["row"].tolist() for name, rows in found.items()} == wanted
 
 
 def test_equal_sellers_are_all_in_the_lowest_third() -> None:
