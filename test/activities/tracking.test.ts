@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openJobFolder } from '../../activities/job-folder.ts';
-import { uploadQualityReport, uploadReport } from '../../activities/tracking.ts';
+import { registerModel, uploadQualityReport, uploadReport } from '../../activities/tracking.ts';
+import type { Dependencies } from '../../activities/dependencies.ts';
 import type { GateDecision } from '../../contracts/pipeline.ts';
 
 let artifacts: string;
@@ -73,4 +74,25 @@ test("the backtest's report is uploaded with the gate's decision, which the mode
 
 test('a backtest of a version without model cards has none', async () => {
   expect([...(await uploaded()).keys()]).toEqual(['evaluate', 'evaluate/gate.json']);
+});
+
+test.each([true, false])('a registered version names its model card, if it has one (%s)', async (hasCard) => {
+  let tags: Record<string, string> = {};
+  const mlflow = {
+    ensureVersion: (version: { tags: Record<string, string> }) => {
+      tags = version.tags;
+      return Promise.resolve({ version: 3, runId: 'r', tags });
+    },
+    setAlias: () => Promise.resolve(),
+  };
+  const run = { runId: 'r', experimentId: 'e', artifactUri: 'mlflow-artifacts:/r', startTime: 0 };
+  const model = {
+    ...{ modelName: 'mine', modelUri: 'file:///m', modelHash: 'ab', dataset: 'd', snapshotId: 's' },
+    hasCard,
+  };
+  const registered = await registerModel({ mlflow } as unknown as Dependencies, run, model);
+  expect(registered).toMatchObject({ version: 3, runId: 'r' });
+  expect(tags['shelfcast.model_card']).toBe(
+    hasCard ? 'mlflow-artifacts:/r/evaluate/model-card.md' : undefined,
+  );
 });

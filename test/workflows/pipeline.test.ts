@@ -118,6 +118,17 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       expect(fake.calls).not.toContain('deploy');
     });
 
+    test('the version is registered with the model card of its backtest', async () => {
+      const cards: (string | undefined)[] = [];
+      await runWithChampion(environment, {
+        register: ({ input, modelCardUri }) => {
+          cards.push(modelCardUri);
+          return Promise.resolve(version(input.modelName, 2, input.dataset));
+        },
+      });
+      expect(cards).toEqual(['file:///a/evaluate/model-card.md']);
+    });
+
     test('what the gate leaves to a person waits for one before it has traffic', async () => {
       const fake = fakeActivities({
         decide: () =>
