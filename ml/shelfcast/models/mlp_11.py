@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from shelfcast.features.definitions import ModelFeature
-from shelfcast.features.presets import MLP_11
+from shelfcast.features.presets import MLP_11, MLP_11_LEVELS
 from shelfcast.models.feature_values import FeatureValues, feature_columns
 from shelfcast.models.network import (
     QUANTILE_OUTPUTS,
@@ -43,7 +43,7 @@ class _Inputs(nn.Module):
 
     def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
         values = FeatureValues(self._columns, features)
-        mean = values.first_known(("rolling_mean_13", "rolling_mean_52", "dept_mean_4"), values.zero)
+        mean = values.first_known(("rolling_mean_13", *MLP_11_LEVELS), values.zero)
         level = mean.abs() + self.floor_usd
         dollars, known = values.matrix(_DOLLARS)
         others, _ = values.matrix(MLP_11[len(_DOLLARS) :])
@@ -63,7 +63,12 @@ class _Perceptron(Member):
         self.standardize = Standardization(widths[0])
         layers: list[nn.Module] = []
         for width, following in zip(widths[:-1], widths[1:], strict=True):
-            layers += [nn.Linear(width, following), nn.BatchNorm1d(following), nn.ReLU(), nn.Dropout(_DROPOUT)]
+            layers += [
+                nn.Linear(width, following),
+                nn.BatchNorm1d(following),
+                nn.ReLU(),
+                nn.Dropout(_DROPOUT),
+            ]
         self.body = nn.Sequential(*layers, nn.Linear(widths[-1], QUANTILE_OUTPUTS))
 
     def answer(self, prepared: Prepared, store: Tensor, dept: Tensor) -> Answer:  # noqa: ARG002
