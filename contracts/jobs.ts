@@ -132,7 +132,7 @@ export const featureParitySchema = z.object({
 export type FeatureParity = z.infer<typeof featureParitySchema>;
 
 export interface TrainSpec {
-  preset: 'global' | 'mlp-11';
+  preset: 'global' | 'ensemble' | 'lstm' | 'mlp-11';
   snapshot: Snapshot;
   feastProject: string;
   featureSetVersion: string;

@@ -13,7 +13,7 @@ from torch import nn
 
 from shelfcast.features.definitions import ModelFeature
 from shelfcast.features.presets import declared_names
-from shelfcast.models.network import Answer, IdEmbedding, Mix, MixBody, Network, Prepared
+from shelfcast.models.network import Answer, IdEmbedding, Mix, MixBody, Network, Prepared, perceptron
 from shelfcast.models.summaries import Summaries
 from shelfcast.models.windows import Windows
 
@@ -29,7 +29,13 @@ _LARGEST_CORRECTION, _LARGEST_WITH_OWN_COLUMNS = 0.05, 0.5
 
 
 class GlobalModel(Network):
-    """See the module."""
+    """See the module.
+
+    Attributes:
+        networks: How many of each kind; ``combine`` gets one answer of each kind.
+    """
+
+    networks = 1
 
     def __init__(
         self,
@@ -40,14 +46,16 @@ class GlobalModel(Network):
     ) -> None:
         count, own_columns = len(features), bool(declared_names(features))
         correction = _LARGEST_WITH_OWN_COLUMNS if own_columns else _LARGEST_CORRECTION
-        summaries_body = MixBody(nn.SiLU, _HIDDEN, _SUMMARIES_DECAY, correction)
-        windows_body = MixBody(nn.GELU, _HIDDEN, _WINDOWS_DECAY, correction)
+        summaries_body = MixBody(perceptron(nn.SiLU), _HIDDEN, _SUMMARIES_DECAY, correction)
+        windows_body = MixBody(perceptron(nn.GELU), _HIDDEN, _WINDOWS_DECAY, correction)
         summaries = Summaries(features, horizon_weeks)
         windows = Windows(features, horizon_weeks)
-        members = [
-            Mix(summaries, count, (IdEmbedding(stores, 4), IdEmbedding(depts, 8)), summaries_body),
-            Mix(windows, count, (IdEmbedding(stores, 6), IdEmbedding(depts, 12)), windows_body),
-        ]
+        members = []
+        for _ in range(self.networks):
+            members += [
+                Mix(summaries, count, (IdEmbedding(stores, 4), IdEmbedding(depts, 8)), summaries_body),
+                Mix(windows, count, (IdEmbedding(stores, 6), IdEmbedding(depts, 12)), windows_body),
+            ]
         super().__init__(count, horizon_weeks, members)
         # Last year does not know what a column of the user's own says of the target week.
         self._corrects_seasonal = own_columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -125,8 +125,7 @@ class Network(nn.Module, ABC):
         """
         prepared = [member.prepare(features, horizon) for member in self.members]
         answers = [
-            member.answer(inputs, store, dept)
-            for member, inputs in zip(self.members, prepared, strict=True)
+            member.answer(inputs, store, dept) for member, inputs in zip(self.members, prepared, strict=True)
         ]
         ahead = (horizon - 1).clamp(0, len(self.widening) - 1)
         widening = self.widening[ahead, self._group(prepared[0].level)]
@@ -258,12 +257,7 @@ class Mix(Member):
         inputs, forecasts = empty.inputs.shape[1], empty.forecasts.shape[1]
         self.standardize = Standardization(inputs)
         ids = sum(embedding.vectors.shape[1] for embedding in embeddings)
-        self.body = nn.Sequential(
-            nn.Linear(inputs + ids, body.hidden),
-            body.activation(),
-            nn.Linear(body.hidden, body.hidden),
-            body.activation(),
-        )
+        self.body = body.layers(inputs + ids, body.hidden)
         self.head = nn.Linear(body.hidden, forecasts + QUANTILE_OUTPUTS)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -275,9 +269,7 @@ class Mix(Member):
         logits = self._LARGEST_LOGIT * torch.tanh(outputs[:, :-QUANTILE_OUTPUTS] / self._LARGEST_LOGIT)
         mix = torch.softmax(logits - prepared.penalty, dim=1)
         base = (mix * prepared.forecasts).sum(dim=1)
-        return quantile_answer(
-            base, outputs[:, -QUANTILE_OUTPUTS:], prepared.level, self.largest_correction
-        )
+        return quantile_answer(base, outputs[:, -QUANTILE_OUTPUTS:], prepared.level, self.largest_correction)
 
 
 @dataclass(frozen=True)
@@ -285,13 +277,22 @@ class MixBody:
     """How the network of a ``Mix`` is made and trained.
 
     Attributes:
-        activation: Between its layers.
-        hidden: Width of its two layers.
+        layers: Makes them of the number of their inputs and of their outputs.
+        hidden: Outputs of the layers.
         weight_decay: AdamW's.
         largest_correction: Of the mix, as a share of it.
     """
 
-    activation: type[nn.Module]
+    layers: Callable[[int, int], nn.Module]
     hidden: int
     weight_decay: float
     largest_correction: float
+
+
+def perceptron(activation: type[nn.Module]) -> Callable[[int, int], nn.Module]:
+    """Returns what makes the layers of a ``MixBody``: two, fully connected."""
+
+    def layers(inputs: int, hidden: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(inputs, hidden), activation(), nn.Linear(hidden, hidden), activation())
+
+    return layers
