@@ -145,6 +145,7 @@ export interface TrainSpec {
   batchSize: number;
   learningRate: number;
   seed: number;
+  search?: { trials: number } | undefined;
 }
 
 const epochSchema = z.object({
@@ -154,6 +155,20 @@ const epochSchema = z.object({
   seconds: z.number(),
 });
 export type EpochMetrics = z.infer<typeof epochSchema>;
+
+const trialSchema = z.object({
+  /** From 1; the first one has the run's own parameters. */
+  number: z.int(),
+  parameters: z.object({
+    learningRate: z.number(),
+    batchSize: z.int(),
+    /** Of the weight decay that the preset has. */
+    weightDecayFactor: z.number(),
+  }),
+  /** The lowest of its epochs; null when the trial's loss was not finite. */
+  validationLoss: z.number().nullable(),
+});
+export type Trial = z.infer<typeof trialSchema>;
 
 export const trainResultSchema = z.object({
   /** Folder in MLflow's model format with model.onnx, model.json and MLmodel. */
@@ -165,8 +180,10 @@ export const trainResultSchema = z.object({
   epochs: z.array(epochSchema),
   /** The epoch each start of the training went on from; [0] for a run never interrupted. */
   startedFromEpochs: z.array(z.int()),
-  /** Folder with loss.png and data-sample.csv. */
+  /** Folder with loss.png and data-sample.csv, and search.json when there was a search. */
   reportUri: z.string(),
+  /** All trials, and the one whose parameters the training had. Absent without a search. */
+  search: z.object({ trials: z.array(trialSchema), best: trialSchema }).optional(),
 });
 export type TrainResult = z.infer<typeof trainResultSchema>;
 

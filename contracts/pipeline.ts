@@ -70,6 +70,8 @@ const trainOptions = z.strictObject({
   batchSize: z.int().min(16).max(65_536).default(1_024),
   learningRate: z.number().positive().max(1).default(0.002),
   seed: z.int().min(0).default(7),
+  /** Tries other values of learningRate, batchSize and the weight decay on the validation weeks first. */
+  search: z.strictObject({ trials: z.int().min(1).max(500) }).optional(),
 });
 
 const gateOptions = z.strictObject({
