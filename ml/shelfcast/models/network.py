@@ -123,7 +123,7 @@ class Network(nn.Module, ABC):
             dept: int64 [N].
             horizon: Weeks ahead from 1, int64 [N].
         """
-        prepared = [member.prepare(features, horizon) for member in self.members]
+        prepared = self._prepared(features, horizon)
         answers = [
             member.answer(inputs, store, dept) for member, inputs in zip(self.members, prepared, strict=True)
         ]
@@ -147,10 +147,16 @@ class Network(nn.Module, ABC):
         ones = torch.ones(len(horizon), len(COVERAGES), device=features.device)
         return torch.stack(
             [
-                member.answer(member.prepare(features, horizon), store, dept).quantiles(ones)
-                for member in self.members
+                member.answer(inputs, store, dept).quantiles(ones)
+                for member, inputs in zip(self.members, self._prepared(features, horizon), strict=True)
             ]
         )
+
+    def _prepared(self, features: Tensor, horizon: Tensor) -> list[Prepared]:
+        """Returns what each member works on; what several of them share is computed once."""
+        preparations = dict.fromkeys(member.prepare for member in self.members)
+        prepared = {prepare: prepare(features, horizon) for prepare in preparations}
+        return [prepared[member.prepare] for member in self.members]
 
 
 def quantile_answer(base: Tensor, outputs: Tensor, level: Tensor, largest_correction: float) -> Answer:
