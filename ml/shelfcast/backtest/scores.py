@@ -56,8 +56,8 @@ def slices(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     their sales), new series, and weeks ahead.
     """
     groups: dict[str, pd.DataFrame] = {}
-    for code, part in rows.groupby("store_type"):
-        groups[f"store_type={chr(64 + int(code))}"] = part
+    for code in sorted(rows["store_type"].unique()):
+        groups[f"store_type={chr(64 + int(code))}"] = rows[rows["store_type"] == code]
     for holiday, part in rows.groupby("holiday"):
         groups[f"holiday={str(bool(holiday)).lower()}"] = part
     size = rows["mean_sales"].fillna(0).rank(pct=True)
@@ -77,8 +77,8 @@ def slices(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def sums(rows: pd.DataFrame, forecasters: Sequence[str]) -> dict[str, dict[str, float]]:
     """Returns the WAPE of sums over departments (``store``) and over all series (``total``), by forecaster.
 
-    Point forecasts of a store are the sums of those of its departments, so all levels agree. Quantiles are not
-    summed: the quantile of a sum is not the sum of quantiles.
+    Point forecasts of a store are the sums of those of its departments, so all levels agree. Quantiles are
+    not summed: the quantile of a sum is not the sum of quantiles.
     """
     columns = {name: "p50" if place == 0 else name for place, name in enumerate(forecasters)}
     keys = {"store": ["origin", "target_week", "store"], "total": ["origin", "target_week"]}

@@ -15,7 +15,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from shelfcast.job import UserError, main, path_of, report_progress, write_json
 from shelfcast.models.presets import build_network
-from shelfcast.train.calibration import calibrate
+from shelfcast.train.calibration import calibrate, choose_seasonal_share
 from shelfcast.train.checkpoint import Checkpoints, config_hash
 from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.export import write_model
@@ -37,6 +37,7 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
             spec = {**spec, **found["best"]["parameters"]}
         trainer = prepare(spec)
         _train(trainer, spec, directory, processes)
+        choose_seasonal_share(trainer.model, shard, processes)
         calibrate(trainer.model, shard, processes)
     return _outputs(spec, directory, shard, trainer, found) if processes.first else {}
 
