@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { activityInfo } from '@temporalio/activity';
-import type { EpochMetrics, EvaluateResult, StepMetrics, TrainResult } from '../contracts/jobs.ts';
+import type { EpochMetrics, EvaluateResult, StepMetrics, TrainResult, Trial } from '../contracts/jobs.ts';
 import type { GateDecision, RegisteredVersion, ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { Mlflow, MlflowMetric, MlflowRun } from '../infra/mlflow.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -70,9 +70,30 @@ export async function recordTraining(
     },
   });
   await logEpochs(mlflow, run, trained.epochs);
+  await recordTrials(mlflow, input.modelName, currentRunKey(), run, trained.search?.trials ?? []);
   await uploadQualityReport(mlflow, run, artifactsUrl, currentRunKey());
   await mlflow.uploadFolder(run.artifactUri, 'train', fileURLToPath(trained.reportUri));
   await mlflow.uploadFolder(run.artifactUri, 'model', fileURLToPath(trained.modelUri));
+}
+
+/** Makes each trial of a search a child of the run, once. */
+export async function recordTrials(
+  mlflow: Pick<Mlflow, 'ensureRun' | 'logBatch' | 'endRun'>,
+  modelName: string,
+  runKey: string,
+  parent: MlflowRun,
+  trials: Trial[],
+): Promise<void> {
+  for (const { number, parameters, validationLoss } of trials) {
+    const child = await mlflow.ensureRun(modelName, `${runKey}/trial-${number}`, `trial ${number}`);
+    const at = { timestamp: child.startTime, step: 0 };
+    await mlflow.logBatch(child.runId, {
+      params: stringsOf(parameters),
+      tags: { 'mlflow.parentRunId': parent.runId },
+      metrics: validationLoss === null ? [] : [{ key: 'validation/loss', value: validationLoss, ...at }],
+    });
+    await mlflow.endRun(child.runId, validationLoss === null ? 'FAILED' : 'FINISHED');
+  }
 }
 
 /** Logs what the quality gate found. A run whose sales were loaded by a version without one has no report. */
@@ -88,9 +109,24 @@ export async function uploadQualityReport(
 
 function trainingParams(input: ResolvedPipelineInput, trained: TrainResult): Record<string, string> {
   const { train, horizonWeeks, testWeeks, validationWeeks } = input;
-  const params = { ...train, horizonWeeks, testWeeks, validationWeeks, ...trainedParams(trained) };
-  return Object.fromEntries(Object.entries(params).map(([key, value]) => [key, String(value)]));
+  const { search, ...own } = train;
+  const found =
+    search === undefined ? {} : { searchTrials: search.trials, ...trained.search?.best.parameters };
+  return stringsOf({
+    ...own,
+    ...found,
+    horizonWeeks,
+    testWeeks,
+    validationWeeks,
+    ...trainedParams(trained),
+  });
 }
+
+/** What is not set is left out. */
+const stringsOf = (record: Record<string, string | number | undefined>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(record).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)]])),
+  );
 
 const trainedParams = ({ parameterCount, bestEpoch }: TrainResult) => ({ parameterCount, bestEpoch });
 

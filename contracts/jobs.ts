@@ -132,7 +132,7 @@ export const featureParitySchema = z.object({
 export type FeatureParity = z.infer<typeof featureParitySchema>;
 
 export interface TrainSpec {
-  preset: 'global' | 'mlp-11';
+  preset: 'global' | 'ensemble' | 'lstm' | 'mlp-11';
   snapshot: Snapshot;
   feastProject: string;
   featureSetVersion: string;
@@ -147,6 +147,7 @@ export interface TrainSpec {
   seed: number;
   maxWallTimeMinutes?: number | undefined;
   gpuSeconds?: number | undefined;
+  search?: { trials: number } | undefined;
 }
 
 const epochSchema = z.object({
@@ -169,6 +170,20 @@ const stepSchema = z.object({
 });
 export type StepMetrics = z.infer<typeof stepSchema>;
 
+const trialSchema = z.object({
+  /** From 1; the first one has the run's own parameters. */
+  number: z.int(),
+  parameters: z.object({
+    learningRate: z.number(),
+    batchSize: z.int(),
+    /** Of the weight decay that the preset has. */
+    weightDecayFactor: z.number(),
+  }),
+  /** The lowest of its epochs; null when the trial's loss was not finite. */
+  validationLoss: z.number().nullable(),
+});
+export type Trial = z.infer<typeof trialSchema>;
+
 export const trainResultSchema = z.object({
   /** Folder in MLflow's model format with model.onnx, model.json and MLmodel. */
   modelUri: z.string(),
@@ -181,8 +196,10 @@ export const trainResultSchema = z.object({
   stoppedBy: z.enum(['epochs', 'patience', 'wallTime', 'gpuSeconds']).optional(),
   /** The epoch each start of the training went on from; [0] for a run never interrupted. */
   startedFromEpochs: z.array(z.int()),
-  /** Folder with loss.png and data-sample.csv. */
+  /** Folder with loss.png and data-sample.csv, and search.json when there was a search. */
   reportUri: z.string(),
+  /** All trials, and the one whose parameters the training had. Absent without a search. */
+  search: z.object({ trials: z.array(trialSchema), best: trialSchema }).optional(),
 });
 export type TrainResult = z.infer<typeof trainResultSchema>;
 

@@ -63,7 +63,7 @@ const postgresSource = z.strictObject({
 
 const trainOptions = z.strictObject({
   /** Of the network; docs/training.md describes them. */
-  preset: z.enum(['global', 'mlp-11']).default('global'),
+  preset: z.enum(['global', 'ensemble', 'lstm', 'mlp-11']).default('global'),
   /** At most as many as the training data has files: each process reads its own. */
   processes: z.int().min(1).max(16).default(2),
   maxEpochs: z.int().min(1).max(1_000).default(12),
@@ -77,6 +77,8 @@ const trainOptions = z.strictObject({
   maxWallTimeMinutes: z.number().positive().optional(),
   /** The same for seconds of all GPUs together. Without a GPU none pass. */
   gpuSeconds: z.number().positive().optional(),
+  /** Tries other values of learningRate, batchSize and the weight decay on the validation weeks first. */
+  search: z.strictObject({ trials: z.int().min(1).max(500) }).optional(),
 });
 
 const gateOptions = z.strictObject({

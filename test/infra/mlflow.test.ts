@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { recordTrials } from '../../activities/tracking.ts';
 import type { Mlflow, MlflowMetric, MlflowRun } from '../../infra/mlflow.ts';
 import { createMlflow, MlflowError } from '../../infra/mlflow.ts';
 import type { MlflowServer } from './mlflow-server.ts';
@@ -93,6 +94,35 @@ describe('runs', () => {
     const run = await mlflow.ensureRun('deleted', 'key-1', 'n');
     expect(run.runId).not.toBe(deleted.runId);
     expect((await runsOf(run)).map(({ info }) => info.run_id)).toEqual([run.runId]);
+  });
+
+  it('of the trials of a search are children of its run, made once', async () => {
+    const parent = await mlflow.ensureRun('searched', 'key-1', 'n');
+    const parameters = { learningRate: 0.0005, batchSize: 512, weightDecayFactor: 1 };
+    const trials = [
+      { number: 1, parameters, validationLoss: 812.5 },
+      { number: 2, parameters: { ...parameters, batchSize: 300 }, validationLoss: null },
+    ];
+    await recordTrials(mlflow, 'searched', 'key-1', parent, trials);
+    await recordTrials(mlflow, 'searched', 'key-1', parent, trials);
+
+    const children = (await runsOf(parent)).filter(({ info }) => info.run_id !== parent.runId);
+    const byName = Object.fromEntries(children.map((run) => [run.info.run_name, run]));
+    expect(children).toHaveLength(2);
+    expect(byName['trial 1']?.info.status).toBe('FINISHED');
+    expect(byName['trial 2']?.info.status).toBe('FAILED');
+    expect(recordOf(byName['trial 1']?.data.params)).toEqual({
+      learningRate: '0.0005',
+      batchSize: '512',
+      weightDecayFactor: '1',
+    });
+    for (const { data } of children) expect(recordOf(data.tags)['mlflow.parentRunId']).toBe(parent.runId);
+    const losses = async (name: string) =>
+      (await history({ ...parent, runId: byName[name]?.info.run_id ?? '' }, 'validation/loss')).map(
+        ({ value }) => value,
+      );
+    expect([await losses('trial 1'), await losses('trial 2')]).toEqual([[812.5], []]);
+    expect(await mlflow.ensureRun('searched', 'key-1', 'n')).toEqual(parent);
   });
 
   it('take names with odd characters', async () => {

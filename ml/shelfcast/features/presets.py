@@ -75,18 +75,43 @@ MLP_11 = (
     "week_of_year",
     "is_holiday",
 )
-_GLOBAL = (
-    *OWN_DOLLARS,
-    *RATIOS,
-    *PLAIN,
+#: Stand in for the level of a series of the preset ``mlp-11`` that lacks its own.
+MLP_11_LEVELS = ("rolling_mean_52", "dept_mean_4")
+#: Of the preset ``lstm``: weeks, the target week, and how the series stands.
+_LSTM = (
     *OWN_WINDOW,
     *DEPT_WINDOW,
     *LAST_YEAR_WINDOW,
     *(f"weeks_to_{name}" for name in NAMED_HOLIDAYS),
     "week_of_year",
+    "is_holiday",
+    "is_holiday_last_year",
+    "december_days_before_christmas",
+    "christmas_shift",
+    "easter_shift",
+    "weeks_since_first",
+    "rolling_mean_4",
+    "rolling_mean_13",
+    "rolling_mean_52",
+    "rolling_median_13",
+    "rolling_std_13",
+    "last_year_mean_13",
+    "dept_mean_4",
+    "dept_season",
+    "year_on_year_13",
+    "dept_year_on_year_13",
+    "store_year_on_year_13",
+    "type_code",
+    "size",
 )
+_GLOBAL = (*OWN_DOLLARS, *RATIOS, *PLAIN, *_LSTM)
 #: By preset: features that every data set has. A network uses all declared ones beside them.
-PRESETS: dict[str, frozenset[str]] = {"global": frozenset(_GLOBAL), "mlp-11": frozenset(MLP_11)}
+PRESETS: dict[str, frozenset[str]] = {
+    "ensemble": frozenset(_GLOBAL),
+    "global": frozenset(_GLOBAL),
+    "lstm": frozenset(_LSTM),
+    "mlp-11": frozenset((*MLP_11, *MLP_11_LEVELS)),
+}
 
 
 def declared_names(features: Sequence[ModelFeature]) -> list[str]:

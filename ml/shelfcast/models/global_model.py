@@ -21,6 +21,7 @@ from shelfcast.models.network import (
     MixBody,
     Network,
     Prepared,
+    perceptron,
 )
 from shelfcast.models.summaries import Summaries
 from shelfcast.models.windows import Windows
@@ -38,9 +39,11 @@ class GlobalModel(Network):
     """See the module.
 
     Attributes:
+        networks: How many of each kind.
         seasonal_share: Of last year's sales with growth; the mixes have equal parts of the rest.
     """
 
+    networks = 1
     seasonal_share: Tensor
 
     def __init__(
@@ -52,14 +55,16 @@ class GlobalModel(Network):
     ) -> None:
         count, own_columns = len(features), bool(declared_names(features))
         correction = _LARGEST_WITH_OWN_COLUMNS if own_columns else _LARGEST_CORRECTION
-        summaries_body = MixBody(nn.SiLU, _HIDDEN, _SUMMARIES_DECAY, correction)
-        windows_body = MixBody(nn.GELU, _HIDDEN, _WINDOWS_DECAY, correction)
+        summaries_body = MixBody(perceptron(nn.SiLU), _HIDDEN, _SUMMARIES_DECAY, correction)
+        windows_body = MixBody(perceptron(nn.GELU), _HIDDEN, _WINDOWS_DECAY, correction)
         summaries = Summaries(features, horizon_weeks)
         windows = Windows(features, horizon_weeks)
-        members = [
-            Mix(summaries, count, (IdEmbedding(stores, 4), IdEmbedding(depts, 8)), summaries_body),
-            Mix(windows, count, (IdEmbedding(stores, 6), IdEmbedding(depts, 12)), windows_body),
-        ]
+        members = []
+        for _ in range(self.networks):
+            members += [
+                Mix(summaries, count, (IdEmbedding(stores, 4), IdEmbedding(depts, 8)), summaries_body),
+                Mix(windows, count, (IdEmbedding(stores, 6), IdEmbedding(depts, 12)), windows_body),
+            ]
         super().__init__(count, horizon_weeks, members)
         self.register_buffer("seasonal_share", torch.tensor(USUAL_SEASONAL_SHARE))
         # Last year does not know what a column of the user's own says of the target week.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -152,7 +152,7 @@ class Network(nn.Module, ABC):
             dept: int64 [N].
             horizon: Weeks ahead from 1, int64 [N].
         """
-        prepared = [member.prepare(features, horizon) for member in self.members]
+        prepared = self._prepared(features, horizon)
         answers = [
             member.answer(inputs, store, dept) for member, inputs in zip(self.members, prepared, strict=True)
         ]
@@ -177,10 +177,16 @@ class Network(nn.Module, ABC):
         ones = torch.ones(len(horizon), len(COVERAGES), device=features.device)
         return torch.stack(
             [
-                member.answer(member.prepare(features, horizon), store, dept).quantiles(ones)
-                for member in self.members
+                member.answer(inputs, store, dept).quantiles(ones)
+                for member, inputs in zip(self.members, self._prepared(features, horizon), strict=True)
             ]
         )
+
+    def _prepared(self, features: Tensor, horizon: Tensor) -> list[Prepared]:
+        """Returns what each member works on; what several of them share is computed once."""
+        preparations = dict.fromkeys(member.prepare for member in self.members)
+        prepared = {prepare: prepare(features, horizon) for prepare in preparations}
+        return [prepared[member.prepare] for member in self.members]
 
 
 def quantile_answer(base: Tensor, outputs: Tensor, level: Tensor, largest_correction: float) -> Answer:
@@ -287,12 +293,7 @@ class Mix(Member):
         inputs, forecasts = empty.inputs.shape[1], empty.forecasts.shape[1]
         self.standardize = Standardization(inputs)
         ids = sum(embedding.vectors.shape[1] for embedding in embeddings)
-        self.body = nn.Sequential(
-            nn.Linear(inputs + ids, body.hidden),
-            body.activation(),
-            nn.Linear(body.hidden, body.hidden),
-            body.activation(),
-        )
+        self.body = body.layers(inputs + ids, body.hidden)
         self.head = nn.Linear(body.hidden, forecasts + QUANTILE_OUTPUTS)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -312,13 +313,22 @@ class MixBody:
     """How the network of a ``Mix`` is made and trained.
 
     Attributes:
-        activation: Between its layers.
-        hidden: Width of its two layers.
+        layers: Makes them of the number of their inputs and of their outputs.
+        hidden: Outputs of the layers.
         weight_decay: AdamW's.
         largest_correction: Of the mix, as a share of it.
     """
 
-    activation: type[nn.Module]
+    layers: Callable[[int, int], nn.Module]
     hidden: int
     weight_decay: float
     largest_correction: float
+
+
+def perceptron(activation: type[nn.Module]) -> Callable[[int, int], nn.Module]:
+    """Returns what makes the layers of a ``MixBody``: two, fully connected."""
+
+    def layers(inputs: int, hidden: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(inputs, hidden), activation(), nn.Linear(hidden, hidden), activation())
+
+    return layers

@@ -6,13 +6,17 @@ from collections.abc import Callable, Sequence
 
 from shelfcast.features.definitions import ModelFeature
 from shelfcast.job import UserError
+from shelfcast.models.ensemble import Ensemble
 from shelfcast.models.global_model import GlobalModel
+from shelfcast.models.lstm import Lstm
 from shelfcast.models.mlp_11 import Mlp11
 from shelfcast.models.network import Network
 
 _Ids = Sequence[int]
 NETWORKS: dict[str, Callable[[Sequence[ModelFeature], _Ids, _Ids, int], Network]] = {
+    "ensemble": Ensemble,
     "global": GlobalModel,
+    "lstm": Lstm,
     "mlp-11": Mlp11,
 }
 

@@ -7,14 +7,14 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from shelfcast.job import UserError, main, path_of, report_progress
-from shelfcast.models.network import Network
+from shelfcast.job import UserError, main, path_of, report_progress, write_json
 from shelfcast.models.presets import build_network
 from shelfcast.train.calibration import calibrate, choose_seasonal_share
 from shelfcast.train.checkpoint import Checkpoints, Found, config_hash
@@ -22,6 +22,7 @@ from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.export import write_model
 from shelfcast.train.fitting import fit_constants, known_ids
 from shelfcast.train.processes import Processes, joined
+from shelfcast.train.search import Search, search, trial_epochs
 from shelfcast.train.starts import Starts
 from shelfcast.train.telling import StepTeller
 from shelfcast.train.training import Epoch, Trainer
@@ -33,16 +34,26 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     with starts.noting_failure():
         with joined() as processes:
             shard = processes.agree(lambda: read_shard(spec, processes.rank, processes.world_size))
-            sampler = EpochSampler(_training_counts(shard, processes), spec["batchSize"], spec["seed"])
-            torch.manual_seed(spec["seed"])
-            ids = known_ids(shard, processes)
-            model = build_network(spec["preset"], shard.table.features, *ids, spec["horizonWeeks"])
-            fit_constants(model, shard, sampler, processes)
-            trainer = Trainer(model.to(processes.device), shard, sampler, processes, spec)
+            counts = _training_counts(shard, processes)
+            prepare = partial(_trainer, shard, counts, processes)
+            found = search(spec, directory, processes, prepare) if "search" in spec else None
+            if found is not None:
+                spec = {**spec, **found["best"]["parameters"]}
+            trainer = prepare(spec)
             _train(trainer, spec, directory, starts, processes)
-            choose_seasonal_share(model, shard, processes)
-            calibrate(model, shard, processes)
-        return _outputs(spec, directory, model, shard, trainer, starts) if processes.first else {}
+            choose_seasonal_share(trainer.model, shard, processes)
+            calibrate(trainer.model, shard, processes)
+        return _outputs(spec, directory, shard, trainer, starts, found) if processes.first else {}
+
+
+def _trainer(shard: Shard, counts: list[int], processes: Processes, spec: dict[str, Any]) -> Trainer:
+    """Returns one that has trained nothing yet; the same spec gives the same."""
+    sampler = EpochSampler(counts, spec["batchSize"], spec["seed"])
+    torch.manual_seed(spec["seed"])
+    ids = known_ids(shard, processes)
+    model = build_network(spec["preset"], shard.table.features, *ids, spec["horizonWeeks"])
+    fit_constants(model, shard, sampler, processes)
+    return Trainer(model.to(processes.device), shard, sampler, processes, spec)
 
 
 def _training_counts(shard: Shard, processes: Processes) -> list[int]:
@@ -95,7 +106,9 @@ def _train(
         number, of = epoch["epoch"], spec["maxEpochs"]
         checkpoints.save(number, state, trainer.best_epoch)
         message = f"epoch {number} of at most {of}: validation loss {epoch['validationLoss']:.2f} USD"
-        report_progress(directory, message, fraction=number / (of + 1), epoch=epoch)
+        before = trial_epochs(spec) * spec["search"]["trials"] if "search" in spec else 0
+        fraction = (before + number) / (before + of + 1)
+        report_progress(directory, message, fraction=fraction, epoch=epoch)
 
     teller = StepTeller(directory, spec["maxEpochs"], trainer.steps)
     trainer.run(after_epoch, teller.step if processes.first else None)
@@ -112,14 +125,21 @@ def _beginning(found: Found, processes: Processes) -> Iterator[str]:
 
 
 def _outputs(
-    spec: dict[str, Any], directory: Path, model: Network, shard: Shard, trainer: Trainer, starts: Starts
+    spec: dict[str, Any],
+    directory: Path,
+    shard: Shard,
+    trainer: Trainer,
+    starts: Starts,
+    found: Search | None,
 ) -> dict[str, Any]:
     # Only this process needs it, and only here: a start is to be quick.
     from shelfcast.train.report import write_report
 
-    folder, report = directory / "model", directory / "report"
+    folder, report, model = directory / "model", directory / "report", trainer.model
     sha256 = write_model(folder, model, shard.table, shard.validation, spec)
     write_report(report, trainer.epochs, trainer.best_epoch, shard)
+    if found is not None:
+        write_json(report / "search.json", found)
     return {
         "modelUri": folder.absolute().as_uri(),
         "modelHash": sha256,
@@ -129,6 +149,7 @@ def _outputs(
         "stoppedBy": trainer.stopped_by,
         "startedFromEpochs": starts.epochs(),
         "reportUri": report.absolute().as_uri(),
+        **({} if found is None else {"search": found}),
     }
 
 

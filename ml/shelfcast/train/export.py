@@ -99,7 +99,19 @@ def to_onnx(model: Network) -> bytes:
             output_names=[OUTPUT],
             dynamic_axes={name: {0: "rows"} for name in (*INPUTS, OUTPUT)},
         )
-        return path.read_bytes()
+        return _with_all_inputs(path.read_bytes())
+
+
+def _with_all_inputs(graph: bytes) -> bytes:
+    """Returns the graph with the inputs that the exporter left out, since the network ignores them.
+
+    Who runs a graph gives all of them, and onnxruntime refuses one that it does not know.
+    """
+    model = onnx.load_from_string(graph)
+    missing = [name for name in INPUTS if name not in {value.name for value in model.graph.input}]
+    for name in missing:
+        model.graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT64, ["rows"]))
+    return model.SerializeToString() if missing else graph
 
 
 def check_graph(graph: bytes, model: Network, table: OriginTable, samples: Samples) -> None:

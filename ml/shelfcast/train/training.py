@@ -39,6 +39,10 @@ StoppedBy = Literal["epochs", "patience"] | Limit
 AfterStep = Callable[[int, int, Callable[[], float]], None]
 
 
+class LossNotFiniteError(UserError):
+    """A training ran away."""
+
+
 class Epoch(TypedDict):
     """See contracts/jobs.ts. Losses are weighted means of ``pinball_usd``; epochs count from 1.
 
@@ -93,6 +97,7 @@ class Trainer:
 
     Attributes:
         epochs: What is done so far; one that the budget ended may be short.
+        model: What is trained; on the process's device.
         stopped_by: Why ``run`` returned.
     """
 
@@ -113,10 +118,10 @@ class Trainer:
             shard: What this process reads.
             sampler: The same in each process.
             processes: All of them.
-            spec: The TrainSpec.
+            spec: The TrainSpec; a search adds ``weightDecayFactor``.
         """
         self.epochs: list[Epoch] = []
-        self._model = model
+        self.model = model
         self._shard = shard
         self._sampler = sampler
         self._processes = processes
@@ -128,8 +133,9 @@ class Trainer:
         self._parallel = DistributedDataParallel(_MemberForecasts(model), forward_sync_buffers=False)
         self._settle_gradient_order()
         self._average = AveragedModel(model, avg_fn=moving_average).eval()
+        decay_factor = spec.get("weightDecayFactor", 1.0)
         groups = [
-            {"params": list(member.parameters()), "weight_decay": member.weight_decay}
+            {"params": list(member.parameters()), "weight_decay": decay_factor * member.weight_decay}
             for member in model.members
         ]
         self._optimizer = AdamW(groups, lr=spec["learningRate"])
@@ -144,7 +150,7 @@ class Trainer:
             after_step: Is called in this process alone.
 
         Raises:
-            UserError: A loss is not finite.
+            LossNotFiniteError: A loss is not finite.
         """
         while (reason := self._reason_to_stop()) is None:
             self.epochs.append(self._epoch(len(self.epochs), after_step))
@@ -152,7 +158,7 @@ class Trainer:
                 self._best = copy.deepcopy(self._average.module.state_dict())
             after_epoch(self.epochs[-1])
         self.stopped_by = reason
-        self._model.load_state_dict(self._best)
+        self.model.load_state_dict(self._best)
 
     @property
     def best_epoch(self) -> int:
@@ -172,7 +178,7 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """Returns all that ``restore`` needs. Each process must call it."""
         return {
-            "model": self._model.state_dict(),
+            "model": self.model.state_dict(),
             "average": self._average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict(),
@@ -185,7 +191,7 @@ class Trainer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes back to a state; of another number of processes, random numbers go on differently."""
-        self._model.load_state_dict(state["model"])
+        self.model.load_state_dict(state["model"])
         self._average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])
@@ -243,7 +249,7 @@ class Trainer:
                 after_step(epoch + 1, step, mean_so_far)
             if step % _BUDGET_STEPS == 0 and self._limit_reached() is not None:
                 break
-        self._processes.share([*self._model.buffers(), *self._average.module.buffers()])
+        self._processes.share([*self.model.buffers(), *self._average.module.buffers()])
         train_loss = self._mean_loss(sums, "training", epoch)
         validation_loss = self._mean_loss(self._validate(), "validation", epoch)
         return {
@@ -259,11 +265,11 @@ class Trainer:
         losses = (pinball_usd(self._parallel(*batch.inputs), batch.actual) * batch.weight).sum(dim=1)
         self._optimizer.zero_grad()
         (losses.sum() * self._gradient_scale).backward()
-        for member in self._model.members:
+        for member in self.model.members:
             clip_grad_norm_(member.parameters(), _GRADIENT_NORM)
         self._optimizer.step()
         self._scheduler.step()
-        self._average.update_parameters(self._model)
+        self._average.update_parameters(self.model)
         return torch.stack([losses.detach().mean(), batch.weight.sum()]).double()
 
     @torch.no_grad()
@@ -278,7 +284,7 @@ class Trainer:
     def _mean_loss(self, sums: Tensor, what: str, epoch: int) -> float:
         loss, weight = self._processes.total(sums.cpu().numpy())
         if not np.isfinite(loss):
-            raise UserError(
+            raise LossNotFiniteError(
                 "InvalidInput",
                 f"the {what} loss became {loss} in epoch {epoch + 1}; lower learningRate",
             )

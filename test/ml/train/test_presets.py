@@ -1,0 +1,104 @@
+"""What each preset's network must be, beside what test_network.py says of all of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from train_example import Example
+
+from shelfcast.features.definitions import FeatureSet
+from shelfcast.models.lstm import Lstm
+from shelfcast.models.network import MEDIAN, Network
+from shelfcast.models.presets import NETWORKS, build_network
+from shelfcast.train.batch import read_batch
+from shelfcast.train.data import read_shard
+from shelfcast.train.export import INPUTS, to_onnx
+
+FEATURES = FeatureSet(4).model_features
+NAMES = [feature["name"] for feature in FEATURES]
+
+
+def untrained(preset: str, seed: int = 3) -> Network:
+    torch.manual_seed(seed)
+    model = build_network(preset, FEATURES, [1, 2, 3], [1, 2], 4).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+@pytest.mark.parametrize("preset", sorted(NETWORKS))
+def test_the_graph_answers_any_number_of_rows_as_torch_and_has_the_same_bytes_again(
+    example: Example, preset: str
+) -> None:
+    model = untrained(preset)
+    graph = to_onnx(model)
+    assert to_onnx(untrained(preset)) == graph
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    shard = read_shard(example.spec, 0, 1)
+    for rows in (1, 2, 257):
+        batch = read_batch(shard.table, shard.validation.take(slice(0, rows)), torch.device("cpu"))
+        batch.inputs[0][0, :40] = torch.nan
+        batch.inputs[1][0] = 12_345
+        fed = dict(zip(INPUTS, (array.numpy() for array in batch.inputs), strict=True))
+        with torch.no_grad():
+            expected = model(*batch.inputs).numpy()
+        np.testing.assert_allclose(session.run(["quantiles"], fed)[0], expected, rtol=1e-4, atol=0.01)
+
+
+@pytest.mark.parametrize("preset", ["ensemble", "lstm", "mlp-11"])
+def test_two_trainings_give_the_same_bytes(example: Example, tmp_path: Path, preset: str) -> None:
+    hashes = []
+    for name in ("one", "other"):
+        directory = example.job(tmp_path / name, preset=preset, maxEpochs=1)
+        command = [sys.executable, "-m", "shelfcast.train", "--dir", directory.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        hashes.append(json.loads((directory / "result.json").read_text(encoding="utf-8"))["modelHash"])
+    assert hashes[0] == hashes[1]
+
+
+def sample(**values: float) -> torch.Tensor:
+    """A steady series that sells 1000 USD a week; some values changed."""
+    steady = {
+        name: 1_000.0 for name in NAMES if name.startswith(("sales", "lag", "rolling", "last", "dept_"))
+    }
+    return torch.tensor([[{**steady, **values}.get(name, torch.nan) for name in NAMES]], dtype=torch.float64)
+
+
+@torch.no_grad()
+def median(model: Network, features: torch.Tensor) -> float:
+    one = torch.ones(1, dtype=torch.int64)
+    return float(model(features, one, one, one)[0, MEDIAN])
+
+
+def test_the_ensemble_forecasts_the_mean_of_its_networks() -> None:
+    model = untrained("ensemble")
+    parts = []
+    for start in (0, 2, 4):
+        part = build_network("global", FEATURES, [1, 2, 3], [1, 2], 4).eval()
+        for own, other in zip(part.members, list(model.members)[start : start + 2], strict=True):
+            own.load_state_dict(other.state_dict())
+        parts.append(median(part, sample(last_year=1_500.0)))
+    assert len(set(parts)) == 3
+    assert median(model, sample(last_year=1_500.0)) == pytest.approx(sum(parts) / 3, rel=1e-5)
+
+
+def test_the_lstm_reads_weeks_of_series_and_department_in_their_order() -> None:
+    torch.manual_seed(5)
+    layer = Lstm(FEATURES, [1], [1], 4).members[0].body
+    inputs = torch.randn(4, layer.layers[0].in_features + 39 - layer.cell.hidden_size)
+    # Series 0-12, known 13-25, last year and known 26-35, department 36-48; newest week first.
+    weeks = torch.stack([inputs[:, start : start + 13].flip(1) for start in (0, 13, 36)], dim=2)
+    whole = torch.nn.LSTM(3, layer.cell.hidden_size, batch_first=True)
+    whole.load_state_dict({f"{name}_l0": value for name, value in layer.cell.state_dict().items()})
+    _, (state, _) = whole(weeks)
+    beside = torch.cat([state[0], inputs[:, 26:36], inputs[:, 49:]], dim=1)
+    torch.testing.assert_close(layer(inputs), layer.layers(beside))
