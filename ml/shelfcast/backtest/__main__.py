@@ -1,4 +1,4 @@
-"""``python -m shelfcast.backtest --data DIR --origins WEEK,.. --out DIR``; ``npx shelfcast backtest`` calls it.
+"""``python -m shelfcast.backtest --data DIR --origins WEEK,.. --out DIR``, behind ``npx shelfcast backtest``.
 
 Writes to ``--out``: ``forecasts.csv``, ``metrics.json``, ``report.html``, and a folder an origin with its
 features and its training, which a repeated command goes on from.
@@ -160,7 +160,7 @@ def _write(
     about = {
         "origins": ", ".join(metrics["origins"]),
         "weeks ahead": str(metrics["horizonWeeks"]),
-        "model": f"{metrics['preset']}, {'trained anew at each origin' if metrics['refit'] else 'one for all'}",
+        "model": metrics["preset"] + (", trained at each origin" if metrics["refit"] else ", one for all"),
         "forecasts": f"{metrics['forecasts']:,}, {metrics['withActual']:,} of them with actual sales",
         "series left out, since their store or department is unknown at the origin": str(
             len(metrics["leftOut"])

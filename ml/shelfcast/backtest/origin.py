@@ -1,4 +1,4 @@
-"""One origin of a backtest: features of what was known, a model trained on it, its forecasts and those of others."""
+"""One origin of a backtest: features of what was known, a model trained on it, forecasts beside others'."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from shelfcast.backtest.scores import QUANTILES, Scores
 
@@ -61,7 +62,9 @@ def page(
     known = rows[rows["actual"].notna()]
     parts = [f"<ul>{facts}</ul>"]
     if len(known) == 0:
-        parts.append("<p>The folder holds no sales after the origins, so there is nothing to compare with.</p>")
+        parts.append(
+            "<p>The folder holds no sales after the origins, so there is nothing to compare with.</p>"
+        )
     else:
         parts += [
             "<h2>Error</h2>",
@@ -84,7 +87,9 @@ def page(
 
 
 def _overall(scores: Scores) -> str:
-    head = "".join(f"<th>{name}</th>" for name in ("", "WMAE", "WAPE", "MASE", "RMSE", "bias", "80 %", "95 %"))
+    head = "".join(
+        f"<th>{name}</th>" for name in ("", "WMAE", "WAPE", "MASE", "RMSE", "bias", "80 %", "95 %")
+    )
     best = min(by["wmae"] for by in scores.values())
     lines = []
     for name, by in scores.items():
@@ -137,10 +142,12 @@ def errors_by_horizon(by_horizon: Mapping[str, Scores], forecasters: Sequence[st
     axes = figure.subplots()
     horizons = [int(h) for h in by_horizon]
     for name in forecasters:
-        axes.plot(horizons, [by_horizon[str(h)][name]["wmae"] for h in horizons], marker="o", label=label(name))
+        axes.plot(
+            horizons, [by_horizon[str(h)][name]["wmae"] for h in horizons], marker="o", label=label(name)
+        )
     axes.set(xlabel="weeks ahead", ylabel="WMAE, USD", title="Error by weeks ahead")
     axes.set_ylim(bottom=0)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside right upper")
     return figure
 

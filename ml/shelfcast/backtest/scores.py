@@ -58,8 +58,8 @@ def slices(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def sums(rows: pd.DataFrame, forecasters: Sequence[str]) -> dict[str, dict[str, float]]:
     """Returns the WAPE of sums over departments (``store``) and over all series (``total``), by forecaster.
 
-    Point forecasts of a store are the sums of those of its departments, so all levels agree. Quantiles are not
-    summed: the quantile of a sum is not the sum of quantiles.
+    Point forecasts of a store are the sums of those of its departments, so all levels agree. Quantiles are
+    not summed: the quantile of a sum is not the sum of quantiles.
     """
     columns = {name: "p50" if place == 0 else name for place, name in enumerate(forecasters)}
     keys = {"store": ["origin", "target_week", "store"], "total": ["origin", "target_week"]}

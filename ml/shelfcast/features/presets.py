@@ -29,7 +29,7 @@ OWN_DOLLARS = (
     "dept_mean_0",
     "dept_mean_4",
 )
-#: US dollars, newest first: the quarter up to the origin, of the series and of its department over all stores.
+#: US dollars, newest first: the quarter up to the origin, of the series and of its department.
 OWN_WINDOW = ("sales_0", *(f"lag_{n}" for n in range(1, 13)))
 DEPT_WINDOW = ("dept_mean_0", *(f"dept_lag_{n}" for n in DEPT_LAGS))
 #: US dollars, in the order of weeks: those around the target week a year before.

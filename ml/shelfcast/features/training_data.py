@@ -11,7 +11,7 @@
 - ``features.json``: ``{"featureSetVersion": ..., "horizonWeeks": H, "features": [{name, view, column},
   ..]}``, the list as model.json wants it; ``{horizon}`` in a column stands for h.
 
-A series has a row at each origin for which it has sales; in a backtest also at the origin that is forecast from.
+A series has a row at each origin for which it has sales; in a backtest also at the one that is forecast from.
 Series number n, in the order of (store, dept), is
 in file n mod 16, so that each file holds series of all stores.
 """
@@ -99,7 +99,7 @@ def prepare(
     store_weeks: pa.Table,
     stores: pa.Table,
     extras: pa.Table = NO_EXTRAS,
-    asked: Asked = Asked(),  # noqa: B008
+    asked: Asked = Asked(),
 ) -> Inputs:
     """Returns the inputs made of a snapshot's tables, which are as ``shelfcast.snapshot`` reads them.
 
@@ -124,7 +124,7 @@ def write(
     stores: pa.Table,
     features: FeatureSet,
     extras: pa.Table = NO_EXTRAS,
-    asked: Asked = Asked(),  # noqa: B008
+    asked: Asked = Asked(),
 ) -> str:
     """Writes the whole folder in this process; needs neither database nor Ray.
 

@@ -42,7 +42,7 @@ class FeatureValues:
         return self._known[:, self._columns[name]]
 
     def matrix(self, names: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Returns the values of several features, 0 where missing, and where they are known [N, len(names)]."""
+        """Returns several features, 0 where missing, and where they are known [N, len(names)]."""
         places = [self._columns[name] for name in names]
         return self._values[:, places], self._known[:, places]
 

@@ -1,7 +1,7 @@
 """The preset ``global``: for all series and all numbers of weeks ahead; docs/decisions/0025 tells why so.
 
-Three forecasts that err differently, averaged by fixed shares: a mix led by summaries of the series, a mix led
-by its weeks, and last year's sales with this year's growth.
+Three forecasts that err differently, averaged: a mix led by summaries of the series, a mix led by its weeks, and
+last year's sales with this year's growth, whose share the validation weeks choose in part.
 """
 
 from __future__ import annotations
@@ -9,19 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shelfcast.features.definitions import ModelFeature
 from shelfcast.features.presets import declared_names
-from shelfcast.models.network import Answer, IdEmbedding, Mix, MixBody, Network, Prepared
+from shelfcast.models.network import (
+    USUAL_SEASONAL_SHARE,
+    Answer,
+    IdEmbedding,
+    Mix,
+    MixBody,
+    Network,
+    Prepared,
+)
 from shelfcast.models.summaries import Summaries
 from shelfcast.models.windows import Windows
 
-#: Of the two networks and of last year's sales with growth.
-_SHARES = (0.3, 0.3, 0.4)
-#: Weight decay is strong, since weeks are few however many series there are: the network must not learn them
-#: by heart.
 _HIDDEN = 128
+#: Of weights. Strong where the inputs tell one week from another: weeks are few however many series there
+#: are, and the network must not learn them by heart.
 _SUMMARIES_DECAY, _WINDOWS_DECAY = 1.0, 0.02
 #: As a share of a mix. What the training has not seen, the mix forecasts better than a network; but what a
 #: column of the user's own says, no simple forecast knows.
@@ -29,7 +35,13 @@ _LARGEST_CORRECTION, _LARGEST_WITH_OWN_COLUMNS = 0.05, 0.5
 
 
 class GlobalModel(Network):
-    """See the module."""
+    """See the module.
+
+    Attributes:
+        seasonal_share: Of last year's sales with growth; the mixes have equal parts of the rest.
+    """
+
+    seasonal_share: Tensor
 
     def __init__(
         self,
@@ -49,6 +61,7 @@ class GlobalModel(Network):
             Mix(windows, count, (IdEmbedding(stores, 6), IdEmbedding(depts, 12)), windows_body),
         ]
         super().__init__(count, horizon_weeks, members)
+        self.register_buffer("seasonal_share", torch.tensor(USUAL_SEASONAL_SHARE))
         # Last year does not know what a column of the user's own says of the target week.
         self._corrects_seasonal = own_columns
 
@@ -59,8 +72,7 @@ class GlobalModel(Network):
         seasonal = first.seasonal * first.level
         if self._corrects_seasonal:
             seasonal = seasonal * (1 + correction)
-        medians = [*(answer.median for answer in answers), seasonal]
-        median = sum(share * forecast for share, forecast in zip(_SHARES, medians, strict=True))
-        assert isinstance(median, torch.Tensor)
+        mixes = torch.stack([answer.median for answer in answers]).mean(dim=0)
+        median = (1 - self.seasonal_share) * mixes + self.seasonal_share * seasonal
         distances = torch.stack([answer.distances for answer in answers]).mean(dim=0)
         return Answer(median, distances, correction)

@@ -16,6 +16,9 @@ QUANTILES = (0.025, 0.1, 0.5, 0.9, 0.975)
 MEDIAN = 2
 #: Shares of actuals that the intervals are to hold: inner, outer.
 COVERAGES = (0.8, 0.95)
+#: Of last year's sales with growth in a forecast, where nothing else is known: what few weeks of validation like
+#: best is half of it, this the other half.
+USUAL_SEASONAL_SHARE = 0.4
 #: Groups of samples by the size of their series, each with intervals of its own.
 SIZE_GROUPS = 5
 #: What a head says of quantiles: correction of the median, then inner and outer distance below and above.
@@ -53,7 +56,7 @@ class Answer:
 
     Attributes:
         median: [N].
-        distances: Of the quantiles from it, none below 0: inner and outer below, inner and outer above [N, 4].
+        distances: Of the quantiles from it, none below 0: inner and outer below, then above [N, 4].
         correction: What the network adds to the simple forecasts, as a share of them [N].
     """
 
@@ -70,16 +73,39 @@ class Answer:
         return torch.cat([lower[:, :1], near, upper[:, 1:]], dim=1)
 
 
+class Preparation(nn.Module, ABC):
+    """From features to level, simple forecasts and inputs; it has no learned weights.
+
+    Attributes:
+        floor_usd: Is added to each level, so that a series without sales has one.
+    """
+
+    floor_usd: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("floor_usd", torch.tensor(1.0))
+
+    @abstractmethod
+    def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
+        """Prepares N samples.
+
+        Args:
+            features: double [N, F], NaN where missing.
+            horizon: Weeks ahead, int64 [N].
+        """
+
+
 class Member(nn.Module, ABC):
     """A network that learns by its own loss.
 
     Attributes:
-        prepare: Has no learned weights and returns ``Prepared``; ``floor_usd`` is the least level.
+        prepare: What it works on.
         standardize: Of the prepared inputs.
         weight_decay: AdamW's.
     """
 
-    prepare: nn.Module
+    prepare: Preparation
     standardize: Standardization
     weight_decay: float
 
@@ -92,15 +118,13 @@ class Network(nn.Module, ABC):
     """A preset's network.
 
     Attributes:
-        members: Are trained side by side.
         feature_count: Columns of the features.
         mean_level_usd: Of the training samples; the loss is in units of it.
         size_edges_usd: Levels that part the groups of sizes, ascending, US dollars [SIZE_GROUPS - 1].
-        widening: Factors that calibration sets, by number of weeks ahead and group of sizes, for the inner and
+        widening: Factors that calibration sets, by weeks ahead and group of sizes, for the inner and
             the outer interval [H, SIZE_GROUPS, 2].
     """
 
-    members: nn.ModuleList
     feature_count: int
     mean_level_usd: Tensor
     size_edges_usd: Tensor
@@ -109,10 +133,15 @@ class Network(nn.Module, ABC):
     def __init__(self, feature_count: int, horizon_weeks: int, members: Sequence[Member]) -> None:
         super().__init__()
         self.feature_count = feature_count
-        self.members = nn.ModuleList(members)
+        self.parts = nn.ModuleList(members)
         self.register_buffer("mean_level_usd", torch.tensor(1.0))
         self.register_buffer("size_edges_usd", torch.full((SIZE_GROUPS - 1,), torch.inf))
         self.register_buffer("widening", torch.ones(horizon_weeks, SIZE_GROUPS, len(COVERAGES)))
+
+    @property
+    def members(self) -> list[Member]:
+        """Are trained side by side."""
+        return [part for part in self.parts if isinstance(part, Member)]
 
     def forward(self, features: Tensor, store: Tensor, dept: Tensor, horizon: Tensor) -> Tensor:
         """Returns ``QUANTILES`` of sales in US dollars, float [N, 5], never crossing.
@@ -125,8 +154,7 @@ class Network(nn.Module, ABC):
         """
         prepared = [member.prepare(features, horizon) for member in self.members]
         answers = [
-            member.answer(inputs, store, dept)
-            for member, inputs in zip(self.members, prepared, strict=True)
+            member.answer(inputs, store, dept) for member, inputs in zip(self.members, prepared, strict=True)
         ]
         ahead = (horizon - 1).clamp(0, len(self.widening) - 1)
         widening = self.widening[ahead, self._group(prepared[0].level)]
@@ -134,7 +162,8 @@ class Network(nn.Module, ABC):
 
     def size_group(self, features: Tensor, horizon: Tensor) -> Tensor:
         """Returns the group of sizes of each sample, int64 [N]; see ``forward``."""
-        return self._group(self.members[0].prepare(features, horizon).level)
+        prepared: Prepared = self.members[0].prepare(features, horizon)
+        return self._group(prepared.level)
 
     def _group(self, level: Tensor) -> Tensor:
         return (level[:, None] > self.size_edges_usd).long().sum(dim=1)
@@ -235,7 +264,7 @@ class Mix(Member):
 
     def __init__(
         self,
-        prepare: nn.Module,
+        prepare: Preparation,
         feature_count: int,
         embeddings: tuple[IdEmbedding, IdEmbedding],
         body: MixBody,
@@ -275,9 +304,7 @@ class Mix(Member):
         logits = self._LARGEST_LOGIT * torch.tanh(outputs[:, :-QUANTILE_OUTPUTS] / self._LARGEST_LOGIT)
         mix = torch.softmax(logits - prepared.penalty, dim=1)
         base = (mix * prepared.forecasts).sum(dim=1)
-        return quantile_answer(
-            base, outputs[:, -QUANTILE_OUTPUTS:], prepared.level, self.largest_correction
-        )
+        return quantile_answer(base, outputs[:, -QUANTILE_OUTPUTS:], prepared.level, self.largest_correction)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from shelfcast.features.definitions import ModelFeature
 from shelfcast.features.presets import OWN_DOLLARS, PLAIN, RATIOS, declared_names
 from shelfcast.models.feature_values import LARGEST_RATIO, FeatureValues, feature_columns
-from shelfcast.models.network import Prepared
+from shelfcast.models.network import Preparation, Prepared
 
 #: The first forecasts say the same for the week of a holiday as for those around it.
 _FLAT_FORECASTS = 7
@@ -22,25 +22,17 @@ _FLAT_FORECASTS = 7
 _SEASON_PENALTY = 10.0
 
 
-class Summaries(nn.Module):
-    """Computes level, simple forecasts and inputs of samples. It has no learned weights."""
-
-    floor_usd: Tensor
+class Summaries(Preparation):
+    """Computes level, simple forecasts and inputs of samples."""
 
     def __init__(self, features: Sequence[ModelFeature], horizon_weeks: int) -> None:
         super().__init__()
         self._columns = feature_columns(features)
         self._declared = declared_names(features)
         self._horizon_weeks = horizon_weeks
-        self.register_buffer("floor_usd", torch.tensor(1.0))
 
     def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
-        """Prepares N samples.
-
-        Args:
-            features: double [N, F], NaN where missing.
-            horizon: Weeks ahead, int64 [N].
-        """
+        """See ``Preparation``."""
         values = FeatureValues(self._columns, features)
         level = self._level(values)
         forecasts_usd, shift_usd, seasonal_usd = self._forecasts(values)
@@ -60,7 +52,7 @@ class Summaries(nn.Module):
         return torch.where(values.without_history(), values.get("dept_mean_4").abs(), size) + self.floor_usd
 
     def _forecasts(self, values: FeatureValues) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns simple forecasts [N, K], the season's shift [N] and last year's with growth [N], US dollars.
+        """Returns simple forecasts [N, K], the season's shift and last year's with growth [N], US dollars.
 
         Another value stands in for a missing one, so that there always is a forecast; for a series without
         any history its department's mean.

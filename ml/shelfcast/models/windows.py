@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from shelfcast.features.definitions import ModelFeature
 from shelfcast.features.presets import (
@@ -20,7 +20,7 @@ from shelfcast.features.presets import (
     declared_names,
 )
 from shelfcast.models.feature_values import FeatureValues, feature_columns
-from shelfcast.models.network import Prepared
+from shelfcast.models.network import Preparation, Prepared
 
 #: Weeks whose mean is the level.
 _LEVEL_WEEKS = 8
@@ -34,25 +34,17 @@ _FIRST_PENALTY = 2.0
 _WEEKS_A_YEAR = 365.2425 / 7
 
 
-class Windows(nn.Module):
-    """Computes level, simple forecasts and inputs of samples. It has no learned weights."""
-
-    floor_usd: Tensor
+class Windows(Preparation):
+    """Computes level, simple forecasts and inputs of samples."""
 
     def __init__(self, features: Sequence[ModelFeature], horizon_weeks: int) -> None:
         super().__init__()
         self._columns = feature_columns(features)
         self._declared = declared_names(features)
         self._horizon_weeks = horizon_weeks
-        self.register_buffer("floor_usd", torch.tensor(1.0))
 
     def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
-        """Prepares N samples.
-
-        Args:
-            features: double [N, F], NaN where missing.
-            horizon: Weeks ahead, int64 [N].
-        """
+        """See ``Preparation``."""
         values = FeatureValues(self._columns, features)
         new = torch.where(values.without_history(), values.get("dept_mean_4"), values.zero)
         quarter = values.first_known(("rolling_mean_13", "rolling_mean_52"), new)

@@ -15,7 +15,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from shelfcast.job import UserError, main, path_of, report_progress
 from shelfcast.models.network import Network
 from shelfcast.models.presets import build_network
-from shelfcast.train.calibration import calibrate
+from shelfcast.train.calibration import calibrate, choose_seasonal_share
 from shelfcast.train.checkpoint import Checkpoints, config_hash
 from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.export import write_model
@@ -36,6 +36,7 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
         fit_constants(model, shard, sampler, processes)
         trainer = Trainer(model.to(processes.device), shard, sampler, processes, spec)
         _train(trainer, spec, directory, processes)
+        choose_seasonal_share(model, shard, processes)
         calibrate(model, shard, processes)
     return _outputs(spec, directory, model, shard, trainer) if processes.first else {}
 

@@ -1,4 +1,4 @@
-"""Widens the intervals so that they hold what they promise on weeks that were not trained on."""
+"""What is set after the training, from weeks that were not trained on: shares of forecasts, and intervals."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shelfcast.models.network import COVERAGES, MEDIAN, SIZE_GROUPS, Network
+from shelfcast.models.network import (
+    COVERAGES,
+    MEDIAN,
+    SIZE_GROUPS,
+    USUAL_SEASONAL_SHARE,
+    Network,
+    Prepared,
+)
 from shelfcast.train.batch import chunks, read_batch
 from shelfcast.train.data import Shard
 from shelfcast.train.processes import Processes
 
+SEASONAL_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 #: Fewer scores than this are too few for a quantile of their own.
 FEWEST_SCORES = 200
 
@@ -32,11 +40,33 @@ def conformal_factor(scores: NDArray[np.float64], coverage: float) -> float:
 
 
 @torch.no_grad()
+def choose_seasonal_share(model: Network, shard: Shard, processes: Processes) -> None:
+    """Sets the model's ``seasonal_share``, if it has one: the usual one and what validates best, halved.
+
+    Few weeks of validation say little of the weeks after them, so they decide in part only.
+    """
+    share = getattr(model, "seasonal_share", None)
+    if share is None:
+        return
+    model.eval()
+    errors = []
+    for candidate in SEASONAL_SHARES:
+        share.fill_(candidate)
+        error = 0.0
+        for samples in chunks(shard.validation):
+            batch = read_batch(shard.table, samples, processes.device)
+            error += float(((model(*batch.inputs)[:, MEDIAN] - batch.actual).abs() * batch.weight).double().sum())
+        errors.append(error)
+    total = processes.total(np.array(errors))
+    share.fill_((SEASONAL_SHARES[int(total.argmin())] + USUAL_SEASONAL_SHARE) / 2)
+
+
+@torch.no_grad()
 def calibrate(model: Network, shard: Shard, processes: Processes) -> None:
     """Sets the model's widening from the validation samples of all processes.
 
-    Each number of weeks ahead and each group of sizes has a factor of its own; one with few samples has that of
-    its group, or of all samples together.
+    Each number of weeks ahead and each group of sizes has a factor of its own; one with few samples has that
+    of its group, or of all samples together.
     """
     model.eval()
     model.widening.fill_(1.0)
@@ -53,17 +83,16 @@ def calibrate(model: Network, shard: Shard, processes: Processes) -> None:
             / torch.where(above, quantiles[:, MEDIAN + step] - median, median - quantiles[:, MEDIAN - step])
             for step in range(1, len(COVERAGES) + 1)
         ]
-        group = model.size_group(batch.inputs[0], batch.inputs[3])
-        columns = [group, *scores]
+        columns = [model.size_group(batch.inputs[0], batch.inputs[3]), *scores]
         parts.append(np.stack([samples.horizons, *(column.cpu().numpy() for column in columns)], axis=1))
     horizons, groups, *by_coverage = np.concatenate(processes.gather(np.concatenate(parts))).T
-    for place, (coverage, scores) in enumerate(zip(COVERAGES, by_coverage, strict=True)):
-        together = conformal_factor(scores, coverage)
+    for place, (coverage, found) in enumerate(zip(COVERAGES, by_coverage, strict=True)):
+        together = conformal_factor(found, coverage)
         for group in range(SIZE_GROUPS):
             of_group = groups == group
-            usual = _factor(scores[of_group], coverage, together)
+            usual = _factor(found[of_group], coverage, together)
             for horizon in range(1, len(model.widening) + 1):
-                own = scores[of_group & (horizons == horizon)]
+                own = found[of_group & (horizons == horizon)]
                 model.widening[horizon - 1, group, place] = _factor(own, coverage, usual)
 
 
@@ -76,7 +105,8 @@ def _part_sizes(model: Network, shard: Shard, processes: Processes) -> None:
     levels = [np.empty(0)]
     for samples in chunks(shard.validation):
         features, _, _, horizon = read_batch(shard.table, samples, processes.device).inputs
-        levels.append(model.members[0].prepare(features, horizon).level.cpu().double().numpy())
+        prepared: Prepared = model.members[0].prepare(features, horizon)
+        levels.append(prepared.level.cpu().double().numpy())
     every = np.concatenate(processes.gather(np.concatenate(levels)))
     edges = np.quantile(every, np.arange(1, SIZE_GROUPS) / SIZE_GROUPS)
     model.size_edges_usd.copy_(torch.from_numpy(edges))

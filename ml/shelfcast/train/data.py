@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 
 from shelfcast.features.samples import Integers, OriginTable, read_origin_table, series_files
 from shelfcast.job import UserError, path_of
-from shelfcast.train.processes import Processes
 
 #: A pass over all samples of many series would show nearly the same weeks again and again.
 EPOCH_SAMPLES = 65_536

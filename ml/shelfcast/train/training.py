@@ -191,7 +191,7 @@ class Trainer:
     def _epoch(self, epoch: int) -> Epoch:
         begin = time.monotonic()
         sums = torch.zeros(2, dtype=torch.float64, device=self._processes.device)
-        self._parallel.train()
+        self._parallel.train()  # type: ignore[no-untyped-call]
         for samples in self._sampler.batches(self._shard, epoch):
             sums += self._step(samples)
         self._processes.share([*self._model.buffers(), *self._average.module.buffers()])

@@ -7,11 +7,11 @@ import pytest
 import torch
 from train_example import Example
 
+from shelfcast.models.global_model import GlobalModel
+from shelfcast.models.network import SIZE_GROUPS
 from shelfcast.train.batch import read_batch
 from shelfcast.train.calibration import calibrate, conformal_factor
 from shelfcast.train.data import read_shard
-from shelfcast.models.global_model import GlobalModel
-from shelfcast.models.network import SIZE_GROUPS
 from shelfcast.train.processes import Processes
 
 

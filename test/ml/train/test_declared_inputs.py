@@ -16,13 +16,13 @@ from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.training_data import NO_EXTRAS
 from shelfcast.ingest.generator import generate
+from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.network import MEDIAN
 from shelfcast.snapshot import DeclaredColumn
 from shelfcast.train.batch import read_batch
 from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.export import write_model
 from shelfcast.train.fitting import fit_constants, known_ids
-from shelfcast.models.global_model import GlobalModel
 from shelfcast.train.processes import Processes
 from shelfcast.train.training import Trainer
 

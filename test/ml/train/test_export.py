@@ -13,10 +13,11 @@ import pytest
 import torch
 from train_example import Example
 
+from shelfcast.models.global_model import GlobalModel
+from shelfcast.models.presets import NETWORKS, build_network
 from shelfcast.train.batch import read_batch
 from shelfcast.train.data import Shard, read_shard
 from shelfcast.train.export import INPUTS, check_graph, to_onnx, write_model
-from shelfcast.models.global_model import GlobalModel
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,16 @@ def test_onnxruntime_answers_as_torch(folder: Path, model: GlobalModel, shard: S
     found = session.run(["quantiles"], fed)[0]
     assert found.shape == (rows, 5)
     np.testing.assert_allclose(found, expected(model, fed), rtol=1e-4, atol=0.01)
+
+
+@pytest.mark.parametrize("preset", sorted(NETWORKS))
+def test_the_graph_of_every_preset_answers_as_its_network(preset: str, shard: Shard) -> None:
+    torch.manual_seed(4)
+    network = build_network(preset, shard.table.features, [1, 2, 3], [1, 2], 4).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    check_graph(to_onnx(network), network, shard.table, shard.validation)
 
 
 def test_the_same_model_gives_the_same_bytes(model: GlobalModel) -> None:

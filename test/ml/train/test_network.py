@@ -14,11 +14,11 @@ from torch import Tensor
 from train_example import Example, write_example
 
 from shelfcast.features.definitions import FeatureSet
-from shelfcast.train.data import EpochSampler, read_shard
-from shelfcast.train.fitting import fit_constants, known_ids
 from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.network import MEDIAN, Network
 from shelfcast.models.presets import NETWORKS, build_network
+from shelfcast.train.data import EpochSampler, read_shard
+from shelfcast.train.fitting import fit_constants, known_ids
 from shelfcast.train.processes import Processes
 
 FEATURES = FeatureSet(8).model_features
@@ -82,7 +82,9 @@ def test_series_without_sales_and_with_returns_have_small_finite_forecasts(sales
 
 def test_a_peak_of_last_year_is_forecast_again() -> None:
     model = GlobalModel(FEATURES, [1], [7], 4).eval()
-    flat, peak = (quantiles(plain_sample(last_year=usd), model=model)[0, MEDIAN] for usd in (1_000.0, 5_000.0))
+    flat, peak = (
+        quantiles(plain_sample(last_year=usd), model=model)[0, MEDIAN] for usd in (1_000.0, 5_000.0)
+    )
     assert flat == pytest.approx(1_000, rel=0.01)
     assert peak > 3_500
 
@@ -116,14 +118,14 @@ def test_constants_come_from_training_samples_alone(
     assert all(torch.equal(constants[name], later[name]) for name in constants)
     # The newest week that is an origin of training samples: constants follow.
     earlier = fitted(write_example(tmp_path / "earlier", add_usd_from_week=90 - 14, add_usd=1e6), alone)
-    assert not torch.equal(constants["members.0.standardize.mean"], earlier["members.0.standardize.mean"])
+    assert not torch.equal(constants["parts.0.standardize.mean"], earlier["parts.0.standardize.mean"])
 
 
 def test_inputs_are_standardized_and_constant_ones_are_dropped(example: Example, alone: Processes) -> None:
     constants = fitted(example, alone)
-    factor = constants["members.0.standardize.factor"]
+    factor = constants["parts.0.standardize.factor"]
     assert torch.isfinite(factor).all()
     assert (factor > 0).sum() > 50
     # is known and always known in training: says nothing.
     assert (factor == 0).any()
-    assert constants["members.0.store.known"].tolist() == [1, 2, 3, 4, 5]
+    assert constants["parts.0.store.known"].tolist() == [1, 2, 3, 4, 5]

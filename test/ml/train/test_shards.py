@@ -14,7 +14,6 @@ from train_example import Example, write_example
 from shelfcast.features.samples import read_origin_table
 from shelfcast.job import UserError
 from shelfcast.train.data import EpochSampler, Samples, Shard, read_shard, split_weeks
-from shelfcast.train.processes import Processes
 
 Key = tuple[int, int, str, int]
 

@@ -12,10 +12,10 @@ import torch
 from train_example import WEEKS, Example, write_example
 
 from shelfcast.features.samples import Integers, OriginTable
+from shelfcast.models.global_model import GlobalModel
 from shelfcast.train import fitting
 from shelfcast.train.data import EpochSampler, Samples, Shard, read_shard
 from shelfcast.train.fitting import fit_constants, known_ids
-from shelfcast.models.global_model import GlobalModel
 from shelfcast.train.processes import Processes
 
 #: Number of the first week that is no target of training samples: 6 of the test, 6 of the validation.

@@ -1,0 +1,152 @@
+"""``accuracy.py [FOLDER]``: errors of all presets and baselines on weeks that none of them saw, as JSON.
+
+Of a folder in the Walmart layout, or of generated sales. The last 26 weeks (8 of generated sales) are
+forecast twice, by models that are trained once, on the weeks before: from the origin of each week for one to
+eight weeks ahead, and from the first origin for all of them. Prints one line by group of weeks ahead (``h1``,
+``h1to8``, ``long``): ``{"h1": {"global": {"wmae": .., "wape": .., "coverage80": ..}, ..}, ..}``, all of a
+group on the same rows; ``oracle`` is the generator's own mean, the best that can be reached.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from shelfcast.backtest import folder as folders
+from shelfcast.backtest.folder import Folder
+from shelfcast.backtest.origin import Origin, Settings, default_processes, fit_trees, forecast, prepare, train
+from shelfcast.baselines import gradient_boosting, seasonal
+from shelfcast.calendar import WEEK
+from shelfcast.evaluate.metrics import coverage, wape, wmae
+from shelfcast.ingest.generator import generate
+from shelfcast.models.presets import NETWORKS
+
+TRAIN = {
+    "maxEpochs": 12,
+    "batchSize": 1_024,
+    "learningRate": 0.002,
+    "seed": 7,
+    "validationWeeks": 8,
+    "processes": default_processes(),
+}
+HORIZON_WEEKS = 8
+KEYS = ["origin", "store", "dept", "target_week", "horizon"]
+
+
+def main(path: str | None) -> dict[str, Any]:
+    """Returns the errors."""
+    with tempfile.TemporaryDirectory() as scratch:
+        oracle, test_weeks = None, 26
+        if path is None:
+            generated = generate(45, 14, 104, 7)
+            source, oracle, test_weeks = Folder(generated.tables, ()), generated.oracle, 8
+        else:
+            source = folders.read(Path(path), Path(scratch) / "bad-rows.csv")
+        last = source.weeks[1]
+        origins = [last - n * WEEK for n in range(test_weeks, 0, -1)]
+        short = rolling(source, origins, Path(scratch) / "short", oracle)
+        single = one_origin(source, origins[0], test_weeks, Path(scratch) / "long", oracle)
+        return {
+            "testFirstWeek": str(origins[0] + WEEK),
+            "testLastWeek": str(last),
+            "h1": errors(short[short["horizon"] == 1]),
+            f"h1to{HORIZON_WEEKS}": errors(short.drop(columns="lightgbm_four")),
+            "long": errors(single),
+        }
+
+
+def rolling(
+    source: Folder, origins: Sequence[date], directory: Path, oracle: pa.Table | None
+) -> pd.DataFrame:
+    """Returns the forecasts of every preset, of LightGBM and of simple ones from each origin."""
+    settings = Settings(HORIZON_WEEKS, "global", ("last_week", "same_week_last_year", "lightgbm"), TRAIN)
+    first = prepare(source, origins[0], directory / "first", settings)
+    models = {preset: train_preset(first, preset, settings) for preset in NETWORKS}
+    trees, four = fit_trees(first, settings), average_of_four(first)
+    frames = []
+    for week in origins:
+        origin = prepare(source, week, directory, settings)
+        frame = None
+        for preset, model in models.items():
+            made = forecast(origin, model, trees if frame is None else None, settings)
+            frame = made if frame is None else frame
+            frame[[preset, f"{preset} p10", f"{preset} p90"]] = made[["p50", "p10", "p90"]]
+        rows, horizons = np.repeat(origin.rows, HORIZON_WEEKS), frame["horizon"].to_numpy()
+        frame["lightgbm_four"] = np.where(horizons == 1, four.predict(origin.table, rows, horizons), np.nan)
+        frames.append(frame)
+        print(f"origin {week}", file=sys.stderr, flush=True)
+    return with_actuals(pd.concat(frames, ignore_index=True), source, oracle)
+
+
+def one_origin(
+    source: Folder, week: date, weeks_ahead: int, directory: Path, oracle: pa.Table | None
+) -> pd.DataFrame:
+    """Returns the forecasts of the default preset and of each seasonal method, all from one origin."""
+    settings = Settings(weeks_ahead, "global", ("last_week", "same_week_last_year"), TRAIN)
+    origin = prepare(source, week, directory, settings)
+    rows = forecast(origin, train(origin, settings), None, settings)
+    rows[["global", "global p10", "global p90"]] = rows[["p50", "p10", "p90"]]
+    grid = origin.grid
+    place = {key: n for n, key in enumerate(zip(grid.store.tolist(), grid.dept.tolist(), strict=True))}
+    series = np.array([place.get(key, -1) for key in zip(rows["store"], rows["dept"], strict=True)])
+    for name, values in seasonal.seasonal_average(grid, weeks_ahead).items():
+        known = values[series, rows["horizon"].to_numpy() - 1]
+        rows[f"seasonal {name}"] = np.where(series < 0, rows["last_week"], known)
+    return with_actuals(rows, source, oracle)
+
+
+def train_preset(origin: Origin, preset: str, settings: Settings) -> Path:
+    """Returns the folder of a model of the preset; each has a training of its own."""
+    own = replace(origin, folder=origin.folder / preset)
+    own.folder.mkdir(exist_ok=True)
+    (own.folder / "features").symlink_to(origin.folder / "features")
+    return train(own, replace(settings, preset=preset))
+
+
+def average_of_four(origin: Origin) -> gradient_boosting.GradientBoosting:
+    """Fits the four to all samples of one week ahead."""
+    rows, horizons = origin.table.samples(origin.table.origin.min(), np.datetime64(origin.week))
+    one = horizons == 1
+    return gradient_boosting.average_of_four(origin.table, rows[one], horizons[one])
+
+
+def with_actuals(rows: pd.DataFrame, source: Folder, oracle: pa.Table | None) -> pd.DataFrame:
+    """Returns the rows whose target week is in the folder, with what was sold."""
+    keys = ["store", "dept", "target_week"]
+    sales = source.sales.select(["store", "dept", "week", "weekly_sales"]).to_pandas()
+    known = rows.merge(sales.rename(columns={"week": "target_week", "weekly_sales": "actual"}), on=keys)
+    if oracle is None:
+        return known
+    means = oracle.to_pandas().rename(columns={"week": "target_week", "expected_sales": "oracle"})
+    return known.merge(means[[*keys, "oracle"]], on=keys)
+
+
+def errors(rows: pd.DataFrame) -> dict[str, Any]:
+    """Returns the errors of each forecaster."""
+    actual, holiday = rows["actual"].to_numpy(), rows["holiday"].to_numpy()
+    beside = {*KEYS, "actual", "holiday", "store_type", "mean_sales", "age_weeks", "scale"}
+    points = [name for name in rows.columns if name not in beside and not name.startswith("p")]
+    result: dict[str, Any] = {"rows": len(rows)}
+    for name in points:
+        if name.endswith((" p10", " p90")):
+            continue
+        values = rows[name].to_numpy()
+        errors_of = {"wmae": wmae(values, actual, holiday), "wape": wape(values, actual)}
+        if f"{name} p10" in rows:
+            errors_of["coverage80"] = coverage(rows[[f"{name} p10", f"{name} p90"]].to_numpy(), actual)
+        result[name] = errors_of
+    return result
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1] if len(sys.argv) > 1 else None)))

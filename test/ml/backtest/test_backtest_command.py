@@ -1,0 +1,167 @@
+"""The backtest command on a folder, from its files to its files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sales_folder
+from sales_folder import DEPARTMENTS, STORES
+
+from shelfcast.backtest.__main__ import main
+from shelfcast.calendar import WEEK
+
+QUICK = ["--max-epochs", "2", "--processes", "1", "--baselines", "last_week", "--validation-weeks", "4"]
+KEYS = ["origin", "store", "dept", "target_week", "horizon"]
+
+
+def backtest(data: Path, out: Path, origins: Sequence[date], *more: str) -> pd.DataFrame:
+    """Runs the command and returns forecasts.csv."""
+    asked = ["--data", str(data), "--out", str(out), "--origins", ",".join(map(str, origins))]
+    assert main([*asked, "--horizon", "3", *QUICK, *more]) == 0
+    return pd.read_csv(out / "forecasts.csv")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[date], pd.DataFrame]:
+    """A folder, its weeks, and forecasts from two origins, of which the second has one later week."""
+    folder = tmp_path_factory.mktemp("backtest")
+    weeks = sales_folder.write(folder / "data")
+    return folder, weeks, backtest(folder / "data", folder / "out", [weeks[-5], weeks[-2]])
+
+
+def test_every_series_is_forecast_for_each_week_ahead(
+    whole: tuple[Path, list[date], pd.DataFrame],
+) -> None:
+    folder, weeks, rows = whole
+    assert len(rows) == 2 * STORES * DEPARTMENTS * 3
+    assert not rows.duplicated(KEYS).any()
+    assert list(rows.columns[:8]) == [*KEYS, "p10", "p50", "p90"]
+    targets = pd.to_datetime(rows["target_week"]) - pd.to_datetime(rows["origin"])
+    assert (targets.dt.days == 7 * rows["horizon"]).all()
+    quantiles = rows[["p2_5", "p10", "p50", "p90", "p97_5"]].to_numpy()
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+    # Of the second origin's weeks only the next one is in the folder.
+    known = rows.groupby(["origin", "horizon"])["actual"].apply(lambda actual: actual.notna().all())
+    assert known.tolist() == [True, True, True, True, False, False]
+    html = (folder / "out" / "report.html").read_text(encoding="utf-8")
+    assert "same week last year" in html
+    assert html.count("data:image/png;base64,") == 3
+    assert str(weeks[-5]) in html
+
+
+def test_metrics_are_those_of_the_forecasts(whole: tuple[Path, list[date], pd.DataFrame]) -> None:
+    folder, _, rows = whole
+    metrics = json.loads((folder / "out" / "metrics.json").read_text(encoding="utf-8"))
+    known = rows[rows["actual"].notna()]
+    error = (known["p50"] - known["actual"]).abs()
+    overall = metrics["overall"]["global"]
+    assert overall["rows"] == len(known) == metrics["withActual"]
+    assert overall["wape"] == pytest.approx(error.sum() / known["actual"].abs().sum(), rel=1e-4)
+    inside = (known["p10"] <= known["actual"]) & (known["actual"] <= known["p90"])
+    assert overall["coverage80"] == pytest.approx(inside.mean())
+    last_week = (known["last_week"] - known["actual"]).abs()
+    assert metrics["overall"]["last_week"]["wape"] == pytest.approx(
+        last_week.sum() / known["actual"].abs().sum(), rel=1e-4
+    )
+    assert {"1", "2", "3"} == metrics["byHorizon"].keys()
+    by_store = known.groupby(["origin", "target_week", "store"])[["p50", "actual"]].sum()
+    of_stores = (by_store["p50"] - by_store["actual"]).abs().sum() / by_store["actual"].abs().sum()
+    assert metrics["sums"]["store"]["global"] == pytest.approx(of_stores, rel=1e-4)
+
+
+def test_nothing_after_the_origin_is_used(
+    whole: tuple[Path, list[date], pd.DataFrame], tmp_path: Path
+) -> None:
+    _, weeks, rows = whole
+    origin = weeks[-5]
+
+    def doubled(sales: pd.DataFrame) -> pd.DataFrame:
+        sales.loc[sales["Date"] > origin, "Weekly_Sales"] *= 2
+        return sales
+
+    sales_folder.write(tmp_path / "later", doubled)
+    later = backtest(tmp_path / "later", tmp_path / "out", [origin])
+    before = rows[rows["origin"] == str(origin)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(later.drop(columns="actual"), before.drop(columns="actual"))
+    # The test can fail: what was known counts.
+    sales_folder.write(
+        tmp_path / "earlier",
+        lambda sales: sales.assign(
+            Weekly_Sales=np.where(sales["Date"] == origin, 2.0, 1.0) * sales["Weekly_Sales"]
+        ),
+    )
+    earlier = backtest(tmp_path / "earlier", tmp_path / "out-earlier", [origin])
+    assert not np.allclose(earlier["p50"], before["p50"], rtol=1e-3)
+
+
+def test_series_that_skip_the_origin_or_are_new_are_forecast_too(tmp_path: Path) -> None:
+    weeks: list[date] = []
+
+    def gaps(sales: pd.DataFrame) -> pd.DataFrame:
+        weeks.extend(sorted(sales["Date"].unique()))
+        origin = weeks[-4]
+        one, two = (sales["Store"] == 1) & (sales["Dept"] == 1), (sales["Store"] == 2) & (sales["Dept"] == 2)
+        only_three = (sales["Store"] == 3) & (sales["Dept"] == 3)
+        other = sales["Dept"] == 1
+        drop = (
+            (one & (sales["Date"] == origin))
+            | (two & (sales["Date"] <= origin))
+            | (only_three & (sales["Date"] < origin - 2 * WEEK))
+            | ((sales["Store"] == 4) & ~other & (sales["Date"] > origin - 60 * WEEK))
+        )
+        return sales[~drop]
+
+    sales_folder.write(tmp_path / "data", gaps)
+    rows = backtest(tmp_path / "data", tmp_path / "out", [weeks[-4]])
+    means = rows.groupby(["store", "dept"])["p50"].mean()
+    assert np.isfinite(rows[["p10", "p50", "p90", "last_week", "same_week_last_year"]]).all(axis=None)
+    history = pd.read_csv(tmp_path / "data" / "train.csv").groupby(["Store", "Dept"])["Weekly_Sales"].mean()
+    # One that pauses, one that is new, one of three weeks: near the size of what is known of its like.
+    assert means[1, 1] == pytest.approx(history[1, 1], rel=0.5)
+    assert means[2, 2] == pytest.approx((history[1, 2] + history[3, 2]) / 2, rel=0.8)
+    assert means[3, 3] == pytest.approx(history[3, 3], rel=0.5)
+    # One that stopped selling over a year ago stays closed.
+    assert abs(means[4, 2]) < 0.1 * history[4, 2]
+
+
+def test_one_model_may_serve_all_origins(
+    whole: tuple[Path, list[date], pd.DataFrame], tmp_path: Path
+) -> None:
+    folder, weeks, rows = whole
+    origins = [weeks[-5], weeks[-2]]
+    fixed = backtest(folder / "data", tmp_path / "out", origins, "--refit", "false")
+    first = fixed["origin"] == str(origins[0])
+    pd.testing.assert_frame_equal(fixed[first], rows[first])
+    assert not np.allclose(fixed[~first]["p50"], rows[~first]["p50"], rtol=1e-3)
+    assert (tmp_path / "out" / "origins" / str(origins[0]) / "train" / "model").is_dir()
+    assert not (tmp_path / "out" / "origins" / str(origins[1]) / "train").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--origins", "2020-13-01"], "write them as 2011-07-29,2011-08-05"),
+        (["--origins", "2099-01-01"], "is no week of the folder|must be from"),
+        (["--baselines", "prophet"], "prophet is none of last_week"),
+        (["--preset", "magic"], "'magic' is not one of"),
+        (["--horizon", "0"], "horizonWeeks is 0"),
+    ],
+)
+def test_wrong_input_gets_a_sentence(
+    whole: tuple[Path, list[date], pd.DataFrame],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    says: str,
+) -> None:
+    folder, weeks, _ = whole
+    usual = ["--data", str(folder / "data"), "--out", str(tmp_path / "out"), "--origins", str(weeks[-2])]
+    assert main([*usual, *QUICK, *options]) == 2
+    assert re.search(says, capsys.readouterr().err)
