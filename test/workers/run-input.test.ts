@@ -28,14 +28,7 @@ describe('defaults', () => {
       horizonWeeks: 8,
       testWeeks: 8,
       validationWeeks: 8,
-      train: {
-        preset: 'global',
-        processes: 2,
-        maxEpochs: 12,
-        batchSize: 1_024,
-        learningRate: 0.002,
-        seed: 7,
-      },
+      train: { preset: 'global', processes: 2, maxEpochs: 12, batchSize: 1_024, learningRate: 0.002, seed: 7 },
       gate: { minImprovementOverBaselines: 0, maxRegressionAgainstChampion: 0.02, coverage80: [0.65, 0.95] },
       rollout: {
         stepsPercent: [10, 50, 100],
@@ -52,13 +45,6 @@ describe('defaults', () => {
     const input = resolved({ train: { maxEpochs: 2 }, source: { kind: 'generated', stores: 3 } });
     expect(input.train).toEqual({ ...resolved({}).train, maxEpochs: 2 });
     expect(input.source).toEqual({ kind: 'generated', stores: 3, departments: 14, weeks: 104, seed: 7 });
-  });
-
-  test('a search has no default', () => {
-    const input = resolved({ train: { search: { trials: 20 } } });
-    expect(input.train).toEqual({ ...resolved({}).train, search: { trials: 20 } });
-    expect(issuesOf({ train: { search: {} } })).toHaveLength(1);
-    expect(issuesOf({ train: { search: { trials: 0 } } })).toHaveLength(1);
   });
 
   test('what is resolved resolves to itself', () => {

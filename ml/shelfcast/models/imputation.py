@@ -25,7 +25,7 @@ IMPUTATION: dict[str, tuple[str, ...]] = {
     ),
     "mlp-11": (
         _NAN,
-        "The level of a series: its mean of 13 weeks, then of 52, then its department's recent one, then 0.",
+        "The level of a series: its mean of 13 weeks, then of 4, then its newest sales, then 0.",
         "Features in dollars: that level. Others: 0. The network is not told which values are missing.",
     ),
 }
