@@ -44,6 +44,7 @@ from shelfcast.train.checkpoint import Checkpoints, config_hash
 from shelfcast.train.data import EpochSampler, Samples, Shard, read_shard
 from shelfcast.train.fitting import fit_constants, known_ids
 from shelfcast.train.processes import Processes, joined
+from shelfcast.train.telling import StepTeller
 from shelfcast.train.training import Epoch, Trainer, moving_average, pinball_usd
 
 HORIZON_WEEKS = 8
@@ -160,7 +161,8 @@ def take_turns(directory: Path) -> None:
             bare_epochs.append(bare.epoch(epoch["epoch"] - 1))
             dist.barrier()
 
-        trainer.run(after_epoch)
+        teller = StepTeller(directory, spec["maxEpochs"], trainer.steps)
+        trainer.run(after_epoch, teller.step if processes.first else None)
         losses = [epoch["validationLoss"] for epoch in trainer.epochs]
         np.testing.assert_allclose(losses, [loss for loss, _ in bare_epochs], rtol=SAME)
         if processes.first:

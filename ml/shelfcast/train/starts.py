@@ -11,11 +11,11 @@ each process that ended by an error of its own. Two rules end a training that is
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Starts:
         """Says in each process which start this is, counted from 1, and how to learn the step it is in."""
         self._start, self._step = start, step
 
-    @contextmanager
+    @contextlib.contextmanager
     def noting_failure(self) -> Iterator[None]:
         """Notes what ends this process, unless the user's input is at fault."""
         try:
@@ -112,9 +112,12 @@ class Starts:
     def _failed(self, start: int) -> list[dict[str, Any]]:
         if not self._failures.exists():
             return []
-        # A killed process may have written half a line; it is then nobody's last words.
-        lines = self._failures.read_text(encoding="utf-8").split("\n")[:-1]
-        return [failure for failure in map(json.loads, lines) if failure["start"] == start]
+        failures = []
+        for line in self._failures.read_text(encoding="utf-8").splitlines():
+            # A killed process may have written half a line.
+            with contextlib.suppress(ValueError):
+                failures.append(json.loads(line))
+        return [failure for failure in failures if failure["start"] == start]
 
     def _last_told(self) -> str:
         if not self._progress.exists():

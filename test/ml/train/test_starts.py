@@ -77,7 +77,8 @@ def test_three_deaths_without_a_checkpoint_between_end_it(tmp_path: Path) -> Non
 def test_half_a_line_of_a_killed_process_is_passed_over(tmp_path: Path) -> None:
     begin(tmp_path, 0)
     (tmp_path / "failures.jsonl").write_text('{"start": 1, "st', encoding="utf-8")
-    begin(tmp_path, 0)
+    fail(begin(tmp_path, 0), 17, RuntimeError("broken"))
+    begin(tmp_path, 1)
 
 
 def test_what_the_user_did_wrong_is_no_failure(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from train_example import Example, torchrun
 from shelfcast.train.starts import Starts
 
 #: Small batches make epochs long enough to be killed in.
-OPTIONS = {"maxEpochs": 4, "batchSize": 64}
+OPTIONS = {"maxEpochs": 5, "batchSize": 64}
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -115,16 +115,16 @@ def test_another_number_of_processes_goes_on_and_says_what_that_means(
 ) -> None:
     directory = example.job(tmp_path / "job", **OPTIONS, processes=1)
     checkpoints = shutil.copytree(whole / "checkpoints", directory / "checkpoints")
-    (checkpoints / "epoch-0004.json").unlink()
+    (checkpoints / "epoch-0005.json").unlink()
     command = [sys.executable, "-m", "shelfcast.train", "--dir", directory.as_uri()]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     resumed, undisturbed = result(directory), result(whole)
-    assert resumed["startedFromEpochs"] == [3]
+    assert resumed["startedFromEpochs"] == [4]
     messages = [line["message"] for line in progress(directory)]
-    assert "epoch-0004.pt is passed over: it was not written to its end" in messages[0]
-    assert "after epoch 3 with another number of processes (1, was 2): the weights may differ" in messages[1]
-    assert resumed["epochs"][:3] == undisturbed["epochs"][:3]
-    assert resumed["epochs"][3]["trainLoss"] == pytest.approx(undisturbed["epochs"][3]["trainLoss"], rel=1e-4)
+    assert "epoch-0005.pt is passed over: it was not written to its end" in messages[0]
+    assert "after epoch 4 with another number of processes (1, was 2): the weights may differ" in messages[1]
+    assert resumed["epochs"][:4] == undisturbed["epochs"][:4]
+    assert resumed["epochs"][4]["trainLoss"] == pytest.approx(undisturbed["epochs"][4]["trainLoss"], rel=1e-4)
 
 
 def test_one_process_without_torchrun_trains_the_same_model_but_for_rounding(
