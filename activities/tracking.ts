@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { activityInfo } from '@temporalio/activity';
-import type { EpochMetrics, EvaluateResult, TrainResult, Trial } from '../contracts/jobs.ts';
+import type { EpochMetrics, EvaluateResult, StepMetrics, TrainResult, Trial } from '../contracts/jobs.ts';
 import type { GateDecision, RegisteredVersion, ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { Mlflow, MlflowMetric, MlflowRun } from '../infra/mlflow.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -33,6 +33,19 @@ export async function logEpochs(mlflow: Mlflow, run: MlflowRun, epochs: EpochMet
       { key: 'validation/loss', value: epoch.validationLoss, ...at },
       { key: 'epoch_seconds', value: epoch.seconds, ...at },
     ];
+  });
+  await mlflow.logBatch(run.runId, { metrics });
+}
+
+/** Where a training is in an epoch; only seen while it runs, so the run is complete without it. */
+export async function logSteps(
+  mlflow: Pick<Mlflow, 'logBatch'>,
+  run: MlflowRun,
+  steps: StepMetrics[],
+): Promise<void> {
+  const metrics = steps.map(({ epoch, step, steps: stepsOfEpoch, loss }): MlflowMetric => {
+    const done = (epoch - 1) * stepsOfEpoch + step;
+    return { key: 'train/loss_so_far', value: loss, timestamp: run.startTime + done, step: done };
   });
   await mlflow.logBatch(run.runId, { metrics });
 }
@@ -106,7 +119,7 @@ function trainingParams(input: ResolvedPipelineInput, trained: TrainResult): Rec
   });
 }
 
-const stringsOf = (record: Record<string, string | number>): Record<string, string> =>
+const stringsOf = (record: Record<string, string | number | undefined>): Record<string, string> =>
   Object.fromEntries(Object.entries(record).map(([key, value]) => [key, String(value)]));
 
 const trainedParams = ({ parameterCount, bestEpoch }: TrainResult) => ({ parameterCount, bestEpoch });

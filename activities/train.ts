@@ -1,11 +1,11 @@
 import { log } from '@temporalio/activity';
-import type { EpochMetrics, FeaturesResult, Snapshot, TrainResult, TrainSpec } from '../contracts/jobs.ts';
+import type { FeaturesResult, JobProgress, Snapshot, TrainResult, TrainSpec } from '../contracts/jobs.ts';
 import { trainResultSchema } from '../contracts/jobs.ts';
 import { feastProject } from '../contracts/names.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { Dependencies } from './dependencies.ts';
 import { activityJobContext, runJob } from './run-job.ts';
-import { logEpochs, openMlflowRun, recordTraining } from './tracking.ts';
+import { logEpochs, logSteps, openMlflowRun, recordTraining } from './tracking.ts';
 
 export interface TrainRequest {
   input: ResolvedPipelineInput;
@@ -14,7 +14,7 @@ export interface TrainRequest {
 }
 
 export interface TrainActivities {
-  /** Trains in a distributed job; its epochs appear in MLflow while it runs. */
+  /** Trains in a distributed job; its steps and epochs appear in MLflow while it runs. */
   train: (request: TrainRequest) => Promise<TrainResult>;
   /** Logs parameters, epochs, plots, data sample and model to the run in MLflow. */
   recordTraining: (request: TrainRequest & { trained: TrainResult }) => Promise<void>;
@@ -33,9 +33,7 @@ export function createTrainActivities(deps: Dependencies): TrainActivities {
           resultSchema: trainResultSchema,
           trainingProcesses: request.input.train.processes,
           onProgress: (lines) => {
-            const epochs = lines.flatMap((line) => (line.epoch === undefined ? [] : [line.epoch]));
-            if (epochs.length > 0)
-              logged.push(logLive(deps, request.input.modelName, context.runKey, epochs));
+            logged.push(logLive(deps, request.input.modelName, context.runKey, lines));
           },
         },
         context,
@@ -51,10 +49,15 @@ async function logLive(
   deps: Dependencies,
   modelName: string,
   runKey: string,
-  epochs: EpochMetrics[],
+  lines: JobProgress[],
 ): Promise<void> {
+  const epochs = lines.flatMap(({ epoch }) => epoch ?? []);
+  const steps = lines.flatMap(({ training }) => training ?? []);
+  if (epochs.length + steps.length === 0) return;
   try {
-    await logEpochs(deps.mlflow, await openMlflowRun(deps.mlflow, modelName, runKey), epochs);
+    const run = await openMlflowRun(deps.mlflow, modelName, runKey);
+    await logEpochs(deps.mlflow, run, epochs);
+    await logSteps(deps.mlflow, run, steps);
   } catch (error) {
     log.warn('epochs not logged to MLflow while training; they will be after it', { error });
   }

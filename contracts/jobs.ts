@@ -145,6 +145,8 @@ export interface TrainSpec {
   batchSize: number;
   learningRate: number;
   seed: number;
+  maxWallTimeMinutes?: number | undefined;
+  gpuSeconds?: number | undefined;
   search?: { trials: number } | undefined;
 }
 
@@ -155,6 +157,18 @@ const epochSchema = z.object({
   seconds: z.number(),
 });
 export type EpochMetrics = z.infer<typeof epochSchema>;
+
+const stepSchema = z.object({
+  epoch: z.int(),
+  /** From 1 to `steps`, the steps of an epoch. */
+  step: z.int(),
+  steps: z.int(),
+  /** Mean of the epoch so far, USD, over the samples of the first process. */
+  loss: z.number(),
+  /** Until the last epoch, should no earlier end come. */
+  etaSeconds: z.number(),
+});
+export type StepMetrics = z.infer<typeof stepSchema>;
 
 const trialSchema = z.object({
   /** From 1; the first one has the run's own parameters. */
@@ -178,6 +192,8 @@ export const trainResultSchema = z.object({
   parameterCount: z.int(),
   bestEpoch: z.int(),
   epochs: z.array(epochSchema),
+  /** Why no epoch followed. Absent from results of versions without a budget. */
+  stoppedBy: z.enum(['epochs', 'patience', 'wallTime', 'gpuSeconds']).optional(),
   /** The epoch each start of the training went on from; [0] for a run never interrupted. */
   startedFromEpochs: z.array(z.int()),
   /** Folder with loss.png and data-sample.csv, and search.json when there was a search. */
@@ -250,7 +266,10 @@ export const jobProgressSchema = z.object({
   message: z.string(),
   /** Share done, 0 to 1. */
   fraction: z.number().min(0).max(1).optional(),
+  /** A finished epoch. */
   epoch: epochSchema.optional(),
+  /** Where in an epoch the training is, every few seconds. */
+  training: stepSchema.optional(),
 });
 export type JobProgress = z.infer<typeof jobProgressSchema>;
 

@@ -70,6 +70,13 @@ const trainOptions = z.strictObject({
   batchSize: z.int().min(16).max(65_536).default(1_024),
   learningRate: z.number().positive().max(1).default(0.002),
   seed: z.int().min(0).default(7),
+  /**
+   * The training stops there, at the end of a step, with the best model so far. Restarts go on counting from their checkpoint;
+   * starting processes, reading and exporting are not counted.
+   */
+  maxWallTimeMinutes: z.number().positive().optional(),
+  /** The same for seconds of all GPUs together. Without a GPU none pass. */
+  gpuSeconds: z.number().positive().optional(),
   /** Tries other values of learningRate, batchSize and the weight decay on the validation weeks first. */
   search: z.strictObject({ trials: z.int().min(1).max(500) }).optional(),
 });

@@ -40,7 +40,7 @@ export function updateReport(result: UpdateResult, endpoints: Endpoints | null):
   const { snapshot, insertedRows, unchangedRows, badRows } = ingest;
   const came =
     insertedRows === 0
-      ? `nothing new: all ${unchangedRows} rows of sales were known`
+      ? `no new sales: all ${unchangedRows} rows of sales were known`
       : `${insertedRows} rows of sales came or changed, ${unchangedRows} were known, ${badRows} were bad`;
   return [
     `${came}; data set ${dataset}, ${snapshot.firstWeek} to ${snapshot.lastWeek}, snapshot ${snapshot.id}`,

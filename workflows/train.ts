@@ -20,7 +20,21 @@ export async function train(
   const restarts = trained.startedFromEpochs.length - 1;
   say(
     `best of ${trained.epochs.length} epochs is ${trained.bestEpoch}, ${trained.parameterCount} parameters` +
-      (restarts > 0 ? `, resumed ${restarts} times` : ''),
+      (restarts > 0 ? `, resumed ${restarts} times` : '') +
+      outOfBudget(trained.stoppedBy),
   );
   return trained;
+}
+
+function outOfBudget(stoppedBy: TrainResult['stoppedBy']): string {
+  switch (stoppedBy) {
+    case 'wallTime':
+      return ', stopped at train.maxWallTimeMinutes';
+    case 'gpuSeconds':
+      return ', stopped at train.gpuSeconds';
+    case 'epochs':
+    case 'patience':
+    case undefined:
+      return '';
+  }
 }

@@ -51,7 +51,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def report_progress(directory: Path, message: str, **details: Any) -> None:
-    """Appends one line to ``progress.jsonl``; ``details`` may hold ``fraction`` (0 to 1) and ``epoch``."""
+    """Appends one line to ``progress.jsonl``; ``jobProgressSchema`` has what ``details`` may hold."""
     with (directory / "progress.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps({"message": message, **details}, allow_nan=False) + "\n")
 

@@ -1,5 +1,5 @@
 /** The one-node Kubernetes of `dev-cluster/`: whether this machine can have it, and its start and end. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { execa } from 'execa';
@@ -25,6 +25,8 @@ const COMMANDS: Record<string, string> = {
   mmdebstrap: 'mmdebstrap',
   buildah: 'buildah',
 };
+/** Of three images, unpacked, and what their building leaves for a while. */
+const LEAST_FREE_BYTES = 12e9;
 /** Built last: with it, all are there. */
 const LAST_BINARY = 'pause';
 
@@ -49,7 +51,17 @@ export function whyImpossible(): string | null {
   if (missingPackages().length > 0 && !isCommand('apt-get')) {
     return `the dev cluster needs ${missingPackages().join(', ')}, and there is no apt-get to install them`;
   }
+  const free = freeBytes();
+  if (free < LEAST_FREE_BYTES) {
+    const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
+    return `the images of the dev cluster need ${gigabytes(LEAST_FREE_BYTES)} GB of disk, and ${gigabytes(free)} are free`;
+  }
   return null;
+}
+
+function freeBytes(): number {
+  const { bavail, bsize } = statfsSync('/var/lib');
+  return bavail * bsize;
 }
 
 export const cacheFolder = (): string =>

@@ -148,11 +148,11 @@ describe('new weeks', { timeout: 300_000 }, () => {
     expect(await ask()).toMatchObject({ origin: newest });
   });
 
-  test('that are known already are nothing new, and no failure', async () => {
+  test('that are known already bring no new sales, and no failure', async () => {
     const before = await ask();
     const again = await shelfcast('ingest', path('week-2.csv'));
     expect(again.exitCode).toBe(0);
-    expect(again.stdout).toContain(`nothing new: all ${2 * SERIES} rows of sales were known`);
+    expect(again.stdout).toContain(`no new sales: all ${2 * SERIES} rows of sales were known`);
     expect(await ask()).toEqual(before);
   });
 

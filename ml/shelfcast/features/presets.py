@@ -75,8 +75,6 @@ MLP_11 = (
     "week_of_year",
     "is_holiday",
 )
-#: Stand in for the level of a series of the preset ``mlp-11`` that lacks its own.
-MLP_11_LEVELS = ("rolling_mean_52", "dept_mean_4")
 #: Of the preset ``lstm``: weeks, the target week, and how the series stands.
 _LSTM = (
     *OWN_WINDOW,
@@ -110,7 +108,7 @@ PRESETS: dict[str, frozenset[str]] = {
     "ensemble": frozenset(_GLOBAL),
     "global": frozenset(_GLOBAL),
     "lstm": frozenset(_LSTM),
-    "mlp-11": frozenset((*MLP_11, *MLP_11_LEVELS)),
+    "mlp-11": frozenset(MLP_11),
 }
 
 

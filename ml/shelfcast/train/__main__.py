@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,30 +17,32 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from shelfcast.job import UserError, main, path_of, report_progress, write_json
 from shelfcast.models.presets import build_network
 from shelfcast.train.calibration import calibrate, choose_seasonal_share
-from shelfcast.train.checkpoint import Checkpoints, config_hash
+from shelfcast.train.checkpoint import Checkpoints, Found, config_hash
 from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.export import write_model
 from shelfcast.train.fitting import fit_constants, known_ids
 from shelfcast.train.processes import Processes, joined
-from shelfcast.train.report import write_report
-from shelfcast.train.search import Search, search, trial_epochs
+from shelfcast.train.search import Search, search, search_epochs
+from shelfcast.train.starts import Starts
+from shelfcast.train.telling import StepTeller
 from shelfcast.train.training import Epoch, Trainer
 
 
 def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     """Trains with all processes, then exports and reports in the first one, whose result counts."""
-    with joined() as processes:
-        shard = processes.agree(lambda: read_shard(spec, processes.rank, processes.world_size))
-        counts = _training_counts(shard, processes)
-        prepare = partial(_trainer, shard, counts, processes)
-        found = search(spec, directory, processes, prepare) if "search" in spec else None
-        if found is not None:
-            spec = {**spec, **found["best"]["parameters"]}
-        trainer = prepare(spec)
-        _train(trainer, spec, directory, processes)
-        choose_seasonal_share(trainer.model, shard, processes)
-        calibrate(trainer.model, shard, processes)
-    return _outputs(spec, directory, shard, trainer, found) if processes.first else {}
+    starts = Starts(directory)
+    with starts.noting_failure():
+        with joined() as processes:
+            shard = processes.agree(lambda: read_shard(spec, processes.rank, processes.world_size))
+            prepare = partial(_trainer, shard, _training_counts(shard, processes), processes)
+            searched = search(spec, directory, processes, prepare) if "search" in spec else None
+            if searched is not None:
+                spec = {**spec, **searched["best"]["parameters"]}
+            trainer = prepare(spec)
+            _train(trainer, spec, directory, starts, processes)
+            choose_seasonal_share(trainer.model, shard, processes)
+            calibrate(trainer.model, shard, processes)
+        return _outputs(spec, directory, shard, trainer, starts, searched) if processes.first else {}
 
 
 def _trainer(shard: Shard, counts: list[int], processes: Processes, spec: dict[str, Any]) -> Trainer:
@@ -73,60 +76,80 @@ def _training_counts(shard: Shard, processes: Processes) -> list[int]:
     return [counts[file] for file in sorted(counts)]
 
 
-def _train(trainer: Trainer, spec: dict[str, Any], directory: Path, processes: Processes) -> None:
+def _train(
+    trainer: Trainer, spec: dict[str, Any], directory: Path, starts: Starts, processes: Processes
+) -> None:
     """Trains from the newest checkpoint on; writes one after each epoch."""
-    checkpoints = Checkpoints(directory, config_hash({**spec, "worldSize": processes.world_size}))
-    # The first decides, for all: a folder that is being written may look different to each.
-    newest = processes.agree(lambda: checkpoints.newest() if processes.first else 0)
-    begin = processes.gather(newest)[0]
-    if begin > 0:
-        trainer.restore(checkpoints.load(begin))
+    checkpoints = Checkpoints(directory, config_hash(spec), processes.world_size)
+
+    def begin() -> tuple[Found, int]:
+        # The first decides, for all: a folder that is being written may look different to each.
+        if not processes.first:
+            return Found(), 0
+        found = checkpoints.newest()
+        starts.note(found.epoch)
+        return found, len(starts.epochs())
+
+    found, start = processes.gather(processes.agree(begin))[0]
+    starts.count(start, lambda: trainer.steps_done)
+    if found.epoch > 0:
+        trainer.restore(checkpoints.load(found.epoch))
     if processes.first:
-        _note_start(directory, begin)
+        for message in _beginning(found, processes):
+            report_progress(directory, message)
+
+    before = search_epochs(spec)
 
     def after_epoch(epoch: Epoch) -> None:
         state = trainer.state()
         if not processes.first:
             return
         number, of = epoch["epoch"], spec["maxEpochs"]
-        checkpoints.save(number, state)
+        checkpoints.save(number, state, trainer.best_epoch)
         message = f"epoch {number} of at most {of}: validation loss {epoch['validationLoss']:.2f} USD"
-        before = trial_epochs(spec) * spec["search"]["trials"] if "search" in spec else 0
         fraction = (before + number) / (before + of + 1)
         report_progress(directory, message, fraction=fraction, epoch=epoch)
 
-    trainer.run(after_epoch)
+    teller = StepTeller(directory, spec["maxEpochs"], trainer.steps, before)
+    trainer.run(after_epoch, teller.step if processes.first else None)
 
 
-def _starts(directory: Path) -> Path:
-    """Returns the file with a line for each start: the epoch that it went on from."""
-    return directory / "starts.txt"
-
-
-def _note_start(directory: Path, epoch: int) -> None:
-    with _starts(directory).open("a", encoding="utf-8") as file:
-        file.write(f"{epoch}\n")
-        file.flush()
-        os.fsync(file.fileno())
+def _beginning(found: Found, processes: Processes) -> Iterator[str]:
+    """Yields what a reader of the progress should know of a start that is not the plain first one."""
+    yield from found.passed_over
+    if found.epoch > 0 and found.world_size != processes.world_size:
+        yield (
+            f"goes on after epoch {found.epoch} with another number of processes "
+            f"({processes.world_size}, was {found.world_size}): the weights may differ in the last bits"
+        )
 
 
 def _outputs(
-    spec: dict[str, Any], directory: Path, shard: Shard, trainer: Trainer, found: Search | None
+    spec: dict[str, Any],
+    directory: Path,
+    shard: Shard,
+    trainer: Trainer,
+    starts: Starts,
+    searched: Search | None,
 ) -> dict[str, Any]:
+    # Only this process needs it, and only here: a start is to be quick.
+    from shelfcast.train.report import write_report
+
     folder, report, model = directory / "model", directory / "report", trainer.model
     sha256 = write_model(folder, model, shard.table, shard.validation, spec)
     write_report(report, trainer.epochs, trainer.best_epoch, shard)
-    if found is not None:
-        write_json(report / "search.json", found)
+    if searched is not None:
+        write_json(report / "search.json", searched)
     return {
         "modelUri": folder.absolute().as_uri(),
         "modelHash": sha256,
         "parameterCount": sum(parameter.numel() for parameter in model.parameters()),
         "bestEpoch": trainer.best_epoch,
         "epochs": trainer.epochs,
-        "startedFromEpochs": [int(line) for line in _starts(directory).read_text(encoding="utf-8").split()],
+        "stoppedBy": trainer.stopped_by,
+        "startedFromEpochs": starts.epochs(),
         "reportUri": report.absolute().as_uri(),
-        **({} if found is None else {"search": found}),
+        **({} if searched is None else {"search": searched}),
     }
 
 

@@ -55,7 +55,9 @@ def choose_seasonal_share(model: Network, shard: Shard, processes: Processes) ->
         error = 0.0
         for samples in chunks(shard.validation):
             batch = read_batch(shard.table, samples, processes.device)
-            error += float(((model(*batch.inputs)[:, MEDIAN] - batch.actual).abs() * batch.weight).double().sum())
+            error += float(
+                ((model(*batch.inputs)[:, MEDIAN] - batch.actual).abs() * batch.weight).double().sum()
+            )
         errors.append(error)
     total = processes.total(np.array(errors))
     share.fill_((SEASONAL_SHARES[int(total.argmin())] + USUAL_SEASONAL_SHARE) / 2)

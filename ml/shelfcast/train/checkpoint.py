@@ -1,7 +1,8 @@
 """Checkpoints: all that a training needs to go on as if it had never stopped.
 
 ``checkpoints/epoch-0003.pt`` is the state after three epochs, ``epoch-0003.json`` says that it is complete:
-it is written last and holds the hash of the other. Anything else there is what a killed process left.
+it is written last and holds a hash of the state and of what it says itself. Anything else there is what a
+killed process or a broken disk left; it is passed over, and said so.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,54 +20,84 @@ import torch
 
 from shelfcast.job import UserError, write_json
 
+#: Of the newest; the best one stays beside them.
 KEPT = 2
 
+#: Values of a TrainSpec that a training may go on with when they have changed.
+_CHANGEABLE = frozenset({"processes", "maxWallTimeMinutes", "gpuSeconds"})
 
-def config_hash(config: Mapping[str, Any]) -> str:
-    """Returns the SHA-256 of all that decides the course of a training, hex."""
+
+def config_hash(spec: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 of all in a TrainSpec that decides the course of a training, hex."""
+    config = {name: value for name, value in spec.items() if name not in _CHANGEABLE}
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Found:
+    """The newest complete checkpoint.
+
+    Attributes:
+        epoch: Epochs done in it; 0 when there is none.
+        world_size: Number of processes that trained it; 0 when there is none.
+        passed_over: A sentence about each newer one that does not count.
+    """
+
+    epoch: int = 0
+    world_size: int = 0
+    passed_over: list[str] = field(default_factory=list)
 
 
 class Checkpoints:
     """The checkpoints of one training folder."""
 
-    def __init__(self, directory: Path, config: str) -> None:
+    def __init__(self, directory: Path, config: str, world_size: int) -> None:
         """Looks at ``directory / checkpoints``, which need not exist.
 
         Args:
             directory: The job's folder.
             config: ``config_hash`` of the training.
+            world_size: Number of processes that train.
         """
         self._folder = directory / "checkpoints"
         self._config = config
+        self._world_size = world_size
 
-    def newest(self) -> int:
-        """Returns the number of epochs in the newest complete checkpoint; 0 when there is none.
+    def newest(self) -> Found:
+        """Looks for the newest complete checkpoint.
 
         Raises:
             UserError: It is of a training with another configuration.
         """
-        for marker in sorted(self._folder.glob("epoch-*.json"), reverse=True):
-            described = json.loads(marker.read_text(encoding="utf-8"))
-            state = marker.with_suffix(".pt")
-            if not state.exists() or _sha256(state.read_bytes()) != described["sha256"]:
+        passed_over: list[str] = []
+        for name in sorted({path.stem for path in self._folder.glob("epoch-*")}, reverse=True):
+            try:
+                described = self._described(name)
+            except _IncompleteError as why:
+                passed_over.append(f"the checkpoint {self._folder / name}.pt is passed over: {why}")
                 continue
             if described["configHash"] != self._config:
                 raise UserError(
                     "InvalidInput",
-                    f"{marker} is of a training with another spec.json or number of processes; start this "
-                    "one in a folder of its own, or delete the folder's checkpoints",
+                    f"the checkpoint {self._folder / name}.pt is of a training with another spec.json; start "
+                    "this one in a folder of its own, or delete the folder's checkpoints",
                 )
-            return int(described["epoch"])
-        return 0
+            return Found(described["epoch"], described["worldSize"], passed_over)
+        return Found(passed_over=passed_over)
 
     def load(self, epoch: int) -> dict[str, Any]:
         """Returns the state of a complete checkpoint."""
         state: dict[str, Any] = torch.load(self._state(epoch), map_location="cpu", weights_only=True)
         return state
 
-    def save(self, epoch: int, state: Mapping[str, Any]) -> None:
-        """Writes a checkpoint that is complete or does not count; deletes all but the newest ``KEPT``."""
+    def save(self, epoch: int, state: Mapping[str, Any], best_epoch: int) -> None:
+        """Writes a checkpoint that is complete or does not count; keeps the newest ``KEPT`` and the best.
+
+        Args:
+            epoch: Epochs done.
+            state: What ``load`` is to return.
+            best_epoch: The best of the epochs done.
+        """
         self._folder.mkdir(exist_ok=True)
         content = io.BytesIO()
         torch.save(state, content)
@@ -76,20 +108,54 @@ class Checkpoints:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        described = {"epoch": epoch, "sha256": _sha256(content.getvalue()), "configHash": self._config}
-        write_json(path.with_suffix(".json"), described)
+        described = {"epoch": epoch, "configHash": self._config, "worldSize": self._world_size}
+        marker = path.with_suffix(".json")
+        sha256 = _sha256(described, content.getbuffer())
+        write_json(marker, {**described, "sha256": sha256})
         _sync(self._folder)
-        for marker in sorted(self._folder.glob("epoch-*.json"))[:-KEPT]:
-            # The marker first: a state without one does not count.
-            marker.unlink()
-            marker.with_suffix(".pt").unlink(missing_ok=True)
+        best = self._state(best_epoch).with_suffix(".json")
+        # Of later epochs there is only what was passed over.
+        complete = [other for other in sorted(self._folder.glob("epoch-*.json")) if other <= marker]
+        for old in complete[:-KEPT]:
+            if old != best:
+                # The marker first: a state without one does not count.
+                old.unlink()
+                old.with_suffix(".pt").unlink(missing_ok=True)
 
     def _state(self, epoch: int) -> Path:
         return self._folder / f"epoch-{epoch:04}.pt"
 
+    def _described(self, name: str) -> dict[str, Any]:
+        """Returns what a complete checkpoint's marker says.
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+        Raises:
+            _IncompleteError: The checkpoint is not complete.
+        """
+        try:
+            described = json.loads((self._folder / f"{name}.json").read_bytes())
+            sha256 = described.pop("sha256")
+        except FileNotFoundError:
+            raise _IncompleteError("it was not written to its end") from None
+        except (ValueError, AttributeError, KeyError, TypeError):
+            raise _IncompleteError(f"{name}.json is damaged") from None
+        try:
+            content = (self._folder / f"{name}.pt").read_bytes()
+        except FileNotFoundError:
+            raise _IncompleteError("it is missing") from None
+        if _sha256(described, content) != sha256:
+            raise _IncompleteError("it is not the bytes that were written")
+        result: dict[str, Any] = described
+        return result
+
+
+class _IncompleteError(Exception):
+    """Why a checkpoint does not count."""
+
+
+def _sha256(described: Mapping[str, Any], content: bytes | memoryview) -> str:
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    digest.update(content)
+    return digest.hexdigest()
 
 
 def _sync(folder: Path) -> None:

@@ -5,7 +5,10 @@ The same code runs under ``torchrun`` and as a plain program (one process).
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +26,7 @@ T = TypeVar("T")
 
 #: A rank that dies takes the others down after this at the latest, should torchrun not have done so before.
 _TIMEOUT = timedelta(minutes=10)
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ def joined() -> Iterator[Processes]:
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
     if "RANK" in os.environ:
+        _die_with_launcher()
         dist.init_process_group(backend, timeout=_TIMEOUT)
     else:
         store = dist.HashStore()  # type: ignore[attr-defined]
@@ -107,3 +112,9 @@ def joined() -> Iterator[Processes]:
         yield Processes(dist.get_rank(), dist.get_world_size(), device)
     finally:
         dist.destroy_process_group()
+
+
+def _die_with_launcher() -> None:
+    """Ends this process when torchrun is killed: it would train on, beside those of the next start."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

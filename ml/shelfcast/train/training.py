@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 from shelfcast.job import UserError
 from shelfcast.models.network import QUANTILES, Network
 from shelfcast.train.batch import chunks, read_batch
+from shelfcast.train.budget import Budget, Limit
 from shelfcast.train.data import EpochSampler, Samples, Shard
 from shelfcast.train.processes import Processes
 
@@ -30,6 +31,12 @@ _GRADIENT_NORM = 1.0
 _AVERAGE_DECAY = 0.99
 #: Share of all steps in which the learning rate rises; then it falls to 0 as a cosine.
 _WARM_UP = 0.05
+#: Steps between two looks at the budget, which all processes have to agree on.
+_BUDGET_STEPS = 16
+
+StoppedBy = Literal["epochs", "patience"] | Limit
+#: Is called with epoch and step, both counted from 1, and what computes this process's mean loss so far, USD.
+AfterStep = Callable[[int, int, Callable[[], float]], None]
 
 
 class LossNotFiniteError(UserError):
@@ -89,9 +96,12 @@ class Trainer:
     """One process's part of a training.
 
     Attributes:
-        epochs: What is done so far.
+        epochs: What is done so far; one that the budget ended may be short.
         model: What is trained; on the process's device.
+        stopped_by: Why ``run`` returned.
     """
+
+    stopped_by: StoppedBy
 
     def __init__(
         self,
@@ -116,6 +126,7 @@ class Trainer:
         self._sampler = sampler
         self._processes = processes
         self._max_epochs = int(spec["maxEpochs"])
+        self._budget = Budget(spec, processes.world_size if processes.device.type == "cuda" else 0)
         # DDP takes the mean over processes, which hold different numbers of samples; wanted is their sum, by
         # sample of a batch and in units of a mean level, so that the norm of the gradients has a usual size.
         self._gradient_scale = processes.world_size / (spec["batchSize"] * float(model.mean_level_usd))
@@ -131,23 +142,38 @@ class Trainer:
         self._scheduler = LambdaLR(self._optimizer, self._learning_rate_factor)
         self._best: dict[str, Tensor] = {}
 
-    def run(self, after_epoch: Callable[[Epoch], None]) -> None:
-        """Trains until the last epoch or an early end; the model is then the best one.
+    def run(self, after_epoch: Callable[[Epoch], None], after_step: AfterStep | None = None) -> None:
+        """Trains until the last epoch, an early end or the end of the budget; the model is then the best one.
+
+        Args:
+            after_epoch: Is called in each process, and may call ``state``.
+            after_step: Is called in this process alone.
 
         Raises:
             LossNotFiniteError: A loss is not finite.
         """
-        while len(self.epochs) < self._max_epochs and not self._ended_early():
-            self.epochs.append(self._epoch(len(self.epochs)))
+        while (reason := self._reason_to_stop()) is None:
+            self.epochs.append(self._epoch(len(self.epochs), after_step))
             if self.best_epoch == len(self.epochs):
                 self._best = copy.deepcopy(self._average.module.state_dict())
             after_epoch(self.epochs[-1])
+        self.stopped_by = reason
         self.model.load_state_dict(self._best)
 
     @property
     def best_epoch(self) -> int:
         """The epoch with the lowest validation loss."""
         return min(self.epochs, key=lambda epoch: epoch["validationLoss"])["epoch"]
+
+    @property
+    def steps(self) -> int:
+        """Steps of a whole epoch."""
+        return self._sampler.steps
+
+    @property
+    def steps_done(self) -> int:
+        """Steps since the training's first, those of earlier starts included."""
+        return self._scheduler.last_epoch
 
     def state(self) -> dict[str, Any]:
         """Returns all that ``restore`` needs. Each process must call it."""
@@ -160,17 +186,20 @@ class Trainer:
             "best": self._best,
             # Their number is the sampler's position: a checkpoint lies between two epochs.
             "epochs": self.epochs,
+            "spent": self._budget.spent(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes back to a state."""
+        """Goes back to a state; of another number of processes, random numbers go on differently."""
         self.model.load_state_dict(state["model"])
         self._average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])
-        torch.set_rng_state(state["randomStates"][self._processes.rank])
+        random_states = state["randomStates"]
+        torch.set_rng_state(random_states[self._processes.rank % len(random_states)])
         self._best = state["best"]
         self.epochs = state["epochs"]
+        self._budget.restore(state["spent"])
 
     def _settle_gradient_order(self) -> None:
         """Has DDP order its buckets, which it does after the first step of a start, before any that counts.
@@ -190,16 +219,36 @@ class Trainer:
             return (step + 1) / warm_up
         return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
 
-    def _ended_early(self) -> bool:
+    def _reason_to_stop(self) -> StoppedBy | None:
         # Losses are sums over all processes, so all come to the same answer.
-        return bool(self.epochs) and len(self.epochs) - self.best_epoch >= PATIENCE_EPOCHS
+        if len(self.epochs) >= self._max_epochs:
+            return "epochs"
+        if not self.epochs:
+            return None
+        if len(self.epochs) - self.best_epoch >= PATIENCE_EPOCHS:
+            return "patience"
+        return self._limit_reached()
 
-    def _epoch(self, epoch: int) -> Epoch:
+    def _limit_reached(self) -> Limit | None:
+        if not self._budget.limited:
+            return None
+        # Clocks differ: that of the first process counts.
+        return self._processes.gather(self._budget.used_up())[0]
+
+    def _epoch(self, epoch: int, after_step: AfterStep | None) -> Epoch:
         begin = time.monotonic()
         sums = torch.zeros(2, dtype=torch.float64, device=self._processes.device)
         self._parallel.train()  # type: ignore[no-untyped-call]
-        for samples in self._sampler.batches(self._shard, epoch):
-            sums += self._step(samples)
+
+        def mean_so_far() -> float:
+            return float(sums[0] / sums[1])
+
+        for step, samples in enumerate(self._sampler.batches(self._shard, epoch), start=1):
+            sums.add_(self._step(samples))
+            if after_step is not None:
+                after_step(epoch + 1, step, mean_so_far)
+            if step % _BUDGET_STEPS == 0 and self._limit_reached() is not None:
+                break
         self._processes.share([*self.model.buffers(), *self._average.module.buffers()])
         train_loss = self._mean_loss(sums, "training", epoch)
         validation_loss = self._mean_loss(self._validate(), "validation", epoch)

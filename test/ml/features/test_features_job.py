@@ -25,6 +25,7 @@ from shelfcast.features.build import build_features
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.materialization import Window
 from shelfcast.features.offline_tables import JOIN_KEYS, table_name
+from shelfcast.features.presets import PRESETS
 from shelfcast.job import UserError
 
 HORIZON = 2
@@ -209,7 +210,8 @@ def test_other_definitions_are_registered_and_all_rows_materialized(
             run(snapshot, tmp_path / "two", horizon_weeks=2)
     result = run(snapshot, tmp_path / "two", horizon_weeks=2)
     assert result["windowStart"] == week(0).isoformat()
-    assert [s.name for s in store.list_feature_services()] == [f"global_{result['featureSetVersion']}"]
+    services = sorted(service.name for service in store.list_feature_services())
+    assert services == [f"{preset}_{result['featureSetVersion']}" for preset in sorted(PRESETS)]
     assert_online_is_the_newest_offline(url, project, result["featureSetVersion"])
 
 
@@ -318,8 +320,8 @@ def test_a_view_whose_rows_grow_old_is_left_to_feasts_engine(url: str) -> None:
 
 def test_a_horizon_that_needs_the_future_is_refused(url: str, tmp_path: Path) -> None:
     snapshot = add_batch(url, "job_horizon", tables_of(*small_snapshot()))
-    with pytest.raises(UserError, match=r"horizonWeeks is 52; it must be 1 to 51") as refused:
-        run(snapshot, tmp_path / "far", horizon_weeks=52)
+    with pytest.raises(UserError, match=r"horizonWeeks is 51; it must be 1 to 50") as refused:
+        run(snapshot, tmp_path / "far", horizon_weeks=51)
     assert refused.value.type == "InvalidInput"
 
 

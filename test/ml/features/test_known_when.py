@@ -58,9 +58,9 @@ def test_a_feature_that_wants_what_is_known_is_not(use: Use) -> None:
 def test_the_horizon_ends_where_last_year_would_need_the_future() -> None:
     features = FeatureSet(MAX_HORIZON_WEEKS)
     uses = {feature.name: feature.uses for feature in features.features}
-    with pytest.raises(UserError, match="feature last_year_after uses weekly_sales of week \\+1"):
+    with pytest.raises(UserError, match="feature last_year_after_2 uses weekly_sales of week \\+1"):
         check_uses(uses, features.sources, MAX_HORIZON_WEEKS + 1)
-    with pytest.raises(UserError, match="horizonWeeks is 52; it must be 1 to 51"):
+    with pytest.raises(UserError, match="horizonWeeks is 51; it must be 1 to 50"):
         FeatureSet(MAX_HORIZON_WEEKS + 1)
 
 

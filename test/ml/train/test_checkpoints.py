@@ -2,44 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from shelfcast.job import UserError
-from shelfcast.train.checkpoint import Checkpoints, config_hash
+from shelfcast.train.checkpoint import Checkpoints, Found, config_hash
 
 CONFIG = config_hash({"seed": 7})
+BEST = 4
 
 
 def saved(directory: Path, epochs: int) -> Checkpoints:
-    checkpoints = Checkpoints(directory, CONFIG)
+    checkpoints = Checkpoints(directory, CONFIG, 2)
     for epoch in range(1, epochs + 1):
-        checkpoints.save(epoch, {"weights": torch.full((1_000,), float(epoch))})
+        checkpoints.save(epoch, {"weights": torch.full((1_000,), float(epoch))}, min(epoch, BEST))
     return checkpoints
 
 
-def test_the_newest_of_two_kept_ones_is_found(tmp_path: Path) -> None:
-    assert Checkpoints(tmp_path, CONFIG).newest() == 0
+def test_the_newest_is_found_and_the_best_is_kept_beside_two(tmp_path: Path) -> None:
+    assert Checkpoints(tmp_path, CONFIG, 2).newest() == Found()
     checkpoints = saved(tmp_path, 11)
-    assert checkpoints.newest() == 11
+    assert checkpoints.newest() == Found(11, 2)
     assert checkpoints.load(11)["weights"][0] == 11
-    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert names == ["epoch-0010.json", "epoch-0010.pt", "epoch-0011.json", "epoch-0011.pt"]
+    names = {path.stem for path in (tmp_path / "checkpoints").iterdir()}
+    assert names == {"epoch-0004", "epoch-0010", "epoch-0011"}
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 6
 
 
-def test_a_state_without_its_marker_does_not_count(tmp_path: Path) -> None:
+def drop_marker(folder: Path) -> None:
+    (folder / "epoch-0003.json").unlink()
+
+
+def drop_state(folder: Path) -> None:
+    (folder / "epoch-0003.pt").unlink()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (drop_marker, "was not written to its end"),
+        (drop_state, "is missing"),
+        (lambda folder: cut(folder / "epoch-0003.pt"), "is not the bytes"),
+        (lambda folder: cut(folder / "epoch-0003.json"), "json is damaged"),
+        (lambda folder: (folder / "epoch-0003.json").write_text("[]"), "json is damaged"),
+        (lambda folder: flip(folder / "epoch-0003.pt", 1_234), "is not the bytes"),
+    ],
+)
+def test_a_damaged_one_is_passed_over_and_said_so(
+    tmp_path: Path, damage: Callable[[Path], None], why: str
+) -> None:
     checkpoints = saved(tmp_path, 3)
-    (tmp_path / "checkpoints" / "epoch-0003.json").unlink()
-    assert checkpoints.newest() == 2
+    damage(tmp_path / "checkpoints")
+    found = checkpoints.newest()
+    assert (found.epoch, found.world_size) == (2, 2)
+    [sentence] = found.passed_over
+    assert "epoch-0003.pt is passed over: it " in sentence or "epoch-0003.json" in sentence
+    assert why in sentence
+    checkpoints.save(3, {"weights": torch.zeros(1)}, 3)
+    assert checkpoints.newest() == Found(3, 2)
 
 
-def test_a_torn_state_does_not_count(tmp_path: Path) -> None:
-    checkpoints = saved(tmp_path, 3)
-    state = tmp_path / "checkpoints" / "epoch-0003.pt"
-    state.write_bytes(state.read_bytes()[:-100])
-    assert checkpoints.newest() == 2
+def test_any_flipped_byte_of_a_marker_is_seen(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 2)
+    marker = tmp_path / "checkpoints" / "epoch-0002.json"
+    for place in range(len(marker.read_bytes())):
+        flip(marker, place)
+        assert checkpoints.newest().epoch == 1, marker.read_bytes()
+        flip(marker, place)
+    assert checkpoints.newest() == Found(2, 2)
+
+
+def test_damaged_ones_of_later_epochs_do_not_push_out_complete_ones(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 2)
+    for epoch in (98, 99):
+        (tmp_path / "checkpoints" / f"epoch-00{epoch}.json").write_text("torn", encoding="utf-8")
+    checkpoints.save(3, {"weights": torch.zeros(1)}, 3)
+    (tmp_path / "checkpoints" / "epoch-0003.pt").unlink()
+    found = checkpoints.newest()
+    assert found.epoch == 2
+    assert len(found.passed_over) == 3
 
 
 def test_a_save_that_died_on_its_way_leaves_the_one_before(
@@ -52,13 +106,19 @@ def test_a_save_that_died_on_its_way_leaves_the_one_before(
 
     monkeypatch.setattr("shelfcast.train.checkpoint.write_json", die)
     with pytest.raises(OSError, match="no space"):
-        checkpoints.save(3, {"weights": torch.zeros(1)})
-    assert checkpoints.newest() == 2
+        checkpoints.save(3, {"weights": torch.zeros(1)}, 3)
+    assert checkpoints.newest().epoch == 2
     assert checkpoints.load(2)["weights"][0] == 2
 
 
 def test_another_configuration_is_refused(tmp_path: Path) -> None:
     saved(tmp_path, 1)
     with pytest.raises(UserError, match=r"another spec\.json") as error:
-        Checkpoints(tmp_path, config_hash({"seed": 8})).newest()
+        Checkpoints(tmp_path, config_hash({"seed": 8}), 2).newest()
     assert error.value.type == "InvalidInput"
+
+
+def test_another_number_of_processes_goes_on(tmp_path: Path) -> None:
+    saved(tmp_path, 1)
+    same = Checkpoints(tmp_path, config_hash({"seed": 7, "processes": 3, "gpuSeconds": 60}), 3)
+    assert same.newest() == Found(1, 2)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 from train_example import Example, torchrun
+
+from shelfcast.train.starts import Starts
 
 #: Small batches make epochs long enough to be killed in.
 OPTIONS = {"maxEpochs": 4, "batchSize": 64}
@@ -30,8 +33,13 @@ def result(directory: Path) -> dict[str, Any]:
 
 
 def epochs_reported(directory: Path) -> int:
-    progress = directory / "progress.jsonl"
-    return len(progress.read_text(encoding="utf-8").splitlines()) if progress.exists() else 0
+    return sum("epoch" in line for line in progress(directory))
+
+
+def progress(directory: Path) -> list[dict[str, Any]]:
+    path = directory / "progress.jsonl"
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
 
 
 def ranks(launcher: subprocess.Popen[str]) -> list[int]:
@@ -48,18 +56,28 @@ def whole(example: Example, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_a_training_killed_and_started_again_ends_with_the_same_bytes(
+def test_a_training_killed_at_random_moments_ends_with_the_same_bytes(
     example: Example, whole: Path, tmp_path: Path
 ) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    generator = random.Random(seed)
+    epoch_seconds = [epoch["seconds"] for epoch in result(whole)["epochs"]]
     killed = example.job(tmp_path / "killed", **OPTIONS)
-    generator = random.Random()
-    kill_after, victim = generator.randint(1, 3), generator.randint(0, 1)
-    launcher = torchrun(killed)
-    while epochs_reported(killed) < kill_after and launcher.poll() is None:
-        time.sleep(0.01)
-    os.kill(ranks(launcher)[victim], signal.SIGKILL)
-    code, output = finish(launcher)
-    assert code != 0, output
+    victims = ["rank 0", "rank 1", "launcher"]
+    generator.shuffle(victims)
+    for epochs, victim in enumerate(victims):
+        launcher = torchrun(killed)
+        starts = Starts(killed)
+        while epochs_reported(killed) < epochs or len(starts.epochs()) <= epochs:
+            assert launcher.poll() is None, finish(launcher)
+            time.sleep(0.01)
+        time.sleep(generator.uniform(0, epoch_seconds[epochs]))
+        own = ranks(launcher)
+        os.kill(launcher.pid if victim == "launcher" else own[int(victim[-1])], signal.SIGKILL)
+        code, output = finish(launcher)
+        assert code != 0, output
+        wait_until_ended(own)
     assert not (killed / "result.json").exists()
     # What a process leaves that dies while it writes.
     (killed / "checkpoints" / "epoch-0099.pt").write_bytes(b"torn")
@@ -67,16 +85,46 @@ def test_a_training_killed_and_started_again_ends_with_the_same_bytes(
     code, output = finish(torchrun(killed))
     assert code == 0, output
     one, other = result(whole), result(killed)
+    assert len(other["startedFromEpochs"]) == 4
     assert other["startedFromEpochs"][0] == 0
-    assert kill_after <= other["startedFromEpochs"][1] < 4
+    assert other["startedFromEpochs"][-1] >= 2
     assert one["startedFromEpochs"] == [0]
+    assert one["stoppedBy"] == other["stoppedBy"] == "epochs"
     assert other["modelHash"] == one["modelHash"]
     graphs = [(directory / "model" / "model.onnx").read_bytes() for directory in (whole, killed)]
     assert graphs[0] == graphs[1]
     assert hashlib.sha256(graphs[0]).hexdigest() == one["modelHash"]
     losses = [[(e["trainLoss"], e["validationLoss"]) for e in r["epochs"]] for r in (one, other)]
     assert losses[0] == losses[1]
-    assert epochs_reported(killed) == 4
+    # One that died between its checkpoint and its line is told by none; none is told twice.
+    told = [line["epoch"]["epoch"] for line in progress(killed) if "epoch" in line]
+    assert len(set(told)) == len(told)
+    assert "epoch-0099.pt is passed over" in "".join(line["message"] for line in progress(killed))
+
+
+def wait_until_ended(pids: list[int]) -> None:
+    """Waits for processes that nobody may have told to end."""
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < deadline, "the ranks outlived their launcher"
+        time.sleep(0.01)
+
+
+def test_another_number_of_processes_goes_on_and_says_what_that_means(
+    example: Example, whole: Path, tmp_path: Path
+) -> None:
+    directory = example.job(tmp_path / "job", **OPTIONS, processes=1)
+    checkpoints = shutil.copytree(whole / "checkpoints", directory / "checkpoints")
+    (checkpoints / "epoch-0004.json").unlink()
+    command = [sys.executable, "-m", "shelfcast.train", "--dir", directory.as_uri()]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    resumed, undisturbed = result(directory), result(whole)
+    assert resumed["startedFromEpochs"] == [3]
+    messages = [line["message"] for line in progress(directory)]
+    assert "epoch-0004.pt is passed over: it was not written to its end" in messages[0]
+    assert "after epoch 3 with another number of processes (1, was 2): the weights may differ" in messages[1]
+    assert resumed["epochs"][:3] == undisturbed["epochs"][:3]
+    assert resumed["epochs"][3]["trainLoss"] == pytest.approx(undisturbed["epochs"][3]["trainLoss"], rel=1e-4)
 
 
 def test_one_process_without_torchrun_trains_the_same_model_but_for_rounding(
@@ -131,3 +179,21 @@ def test_a_loss_that_is_not_finite_ends_the_training(example: Example, tmp_path:
     assert error["type"] == "InvalidInput"
     assert "lower learningRate" in error["message"]
     assert not (directory / "checkpoints").exists()
+
+
+def test_a_training_that_fails_twice_in_the_same_way_is_not_started_again(
+    example: Example, tmp_path: Path
+) -> None:
+    directory = example.job(tmp_path / "job", maxEpochs=1, batchSize=2_048)
+    # Where a folder is to be.
+    (directory / "report").write_text("in the way", encoding="utf-8")
+    command = [sys.executable, "-m", "shelfcast.train", "--dir", directory.as_uri()]
+    codes = [
+        subprocess.run(command, capture_output=True, timeout=120, check=False).returncode for _ in range(3)
+    ]
+    assert codes == [1, 1, 2]
+    error = json.loads((directory / "error.json").read_text(encoding="utf-8"))
+    assert error["type"] == "JobFailed"
+    assert "failed twice after step 3 with the same error" in error["message"]
+    assert "FileExistsError" in error["message"].splitlines()[-1]
+    assert Starts(directory).epochs() == [0, 1]

@@ -1,0 +1,329 @@
+"""``train.py STORES DEPARTMENTS WEEKS``: seconds of an epoch beside a bare PyTorch loop, as JSON.
+
+Prints one line, ``{"samples": .., "rowsPerSecond": .., "ranks": {"1": {..}, "2": {..}}, "resumeLostSeconds":
+..}``; of each number of ranks ``epochSeconds`` (checkpoint included), ``checkpointSeconds`` and
+``bareSeconds``. The bare loop is what one would write for the same model by hand: all samples as tensors in
+memory, the same batches, loss, clipping, AdamW, schedule, average of weights and validation; plain
+DistributedDataParallel with 2 ranks, none with 1; no checkpoint. The two take turns epoch by epoch in the
+same processes, each with one thread, and must come to the same losses. torchrun runs this file for each
+number of ranks (``--loops DIR``).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
+
+from shelfcast.features import training_data
+from shelfcast.features.definitions import FeatureSet
+from shelfcast.ingest.generator import generate
+from shelfcast.models.network import Network
+from shelfcast.models.presets import build_network
+from shelfcast.train.batch import Batch, read_batch
+from shelfcast.train.checkpoint import Checkpoints, config_hash
+from shelfcast.train.data import EpochSampler, Samples, Shard, read_shard
+from shelfcast.train.fitting import fit_constants, known_ids
+from shelfcast.train.processes import Processes, joined
+from shelfcast.train.training import Epoch, Trainer, moving_average, pinball_usd
+
+HORIZON_WEEKS = 8
+#: The first only warms up.
+EPOCHS = 6
+VALIDATION_CHUNK = 8_192
+#: Of losses: the order of sums differs.
+SAME = 1e-3
+#: The epoch in whose middle a rank is killed.
+KILLED_EPOCH = 3
+
+
+def main(stores: int, departments: int, weeks: int) -> dict[str, Any]:
+    """Returns what was measured."""
+    with tempfile.TemporaryDirectory() as scratch:
+        spec = write_data(Path(scratch), stores, departments, weeks)
+        begin = time.perf_counter()
+        shard = read_shard(spec, 0, 1)
+        read_seconds = time.perf_counter() - begin
+        return {
+            "samples": sum(map(len, shard.training)),
+            "rowsPerSecond": round(len(shard.table.store) / read_seconds),
+            "ranks": {str(ranks): loops(Path(scratch), spec, ranks) for ranks in (1, 2)},
+            "resumeLostSeconds": resume_lost_seconds(Path(scratch), spec),
+        }
+
+
+def write_data(folder: Path, stores: int, departments: int, weeks: int) -> dict[str, Any]:
+    """Writes training data of generated sales; returns the spec of a training on them."""
+    tables = generate(stores, departments, weeks, 7).tables
+    data = folder / "data"
+    data.mkdir()
+    version = training_data.write(
+        data, tables["sales"], tables["store_week"], tables["store"], FeatureSet(HORIZON_WEEKS)
+    )
+    sold = tables["sales"]["week"].to_numpy().astype("datetime64[D]")
+    return {
+        "preset": "global",
+        "snapshot": {
+            "id": "bench-1-000000000000",
+            "dataset": "bench",
+            "firstWeek": str(sold.min()),
+            "lastWeek": str(sold.max()),
+        },
+        "feastProject": "bench",
+        "featureSetVersion": version,
+        "trainingDataUri": data.as_uri(),
+        "horizonWeeks": HORIZON_WEEKS,
+        "testWeeks": 8,
+        "validationWeeks": 8,
+        "processes": 2,
+        "maxEpochs": EPOCHS,
+        "batchSize": 1_024,
+        "learningRate": 0.002,
+        "seed": 7,
+    }
+
+
+def job(folder: Path, spec: dict[str, Any]) -> Path:
+    """Makes a job's folder."""
+    folder.mkdir()
+    (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+    return folder
+
+
+def torchrun(ranks: int, *program: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
+    """Starts a program as the platform starts trainings."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, *launcher, *program],
+        env=environment,
+        # Standard output is for the figures.
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+    )
+
+
+def loops(scratch: Path, spec: dict[str, Any], ranks: int) -> dict[str, float]:
+    """Returns the median seconds of both loops.
+
+    Raises:
+        RuntimeError: The processes failed; they told why.
+    """
+    directory = job(scratch / f"loops-{ranks}", spec)
+    if torchrun(ranks, __file__, "--loops", str(directory)).wait() != 0:
+        raise RuntimeError(f"the loops of {ranks} ranks failed")
+    measured: dict[str, float] = json.loads((directory / "measured.json").read_text(encoding="utf-8"))
+    return measured
+
+
+def take_turns(directory: Path) -> None:
+    """Runs both loops, an epoch of each in turn; the first process writes what was measured."""
+    spec = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
+    with joined() as processes:
+        shard = read_shard(spec, processes.rank, processes.world_size)
+        sizes: dict[int, int] = {}
+        for part in processes.gather(dict(zip(shard.files, map(len, shard.training), strict=True))):
+            sizes |= part
+        sampler = EpochSampler([sizes[file] for file in sorted(sizes)], spec["batchSize"], spec["seed"])
+        trainer = Trainer(new_model(spec, shard, sampler, processes), shard, sampler, processes, spec)
+        bare = BareLoop(new_model(spec, shard, sampler, processes), shard, sampler, processes, spec)
+        checkpoints = Checkpoints(directory, config_hash(spec), processes.world_size)
+        checkpoint_seconds: list[float] = []
+        bare_epochs: list[tuple[float, float]] = []
+
+        def after_epoch(epoch: Epoch) -> None:
+            begin = time.perf_counter()
+            state = trainer.state()
+            if processes.first:
+                checkpoints.save(epoch["epoch"], state, trainer.best_epoch)
+            checkpoint_seconds.append(time.perf_counter() - begin)
+            dist.barrier()
+            bare_epochs.append(bare.epoch(epoch["epoch"] - 1))
+            dist.barrier()
+
+        trainer.run(after_epoch)
+        losses = [epoch["validationLoss"] for epoch in trainer.epochs]
+        np.testing.assert_allclose(losses, [loss for loss, _ in bare_epochs], rtol=SAME)
+        if processes.first:
+            checkpoint = statistics.median(checkpoint_seconds[1:])
+            epoch_seconds = statistics.median(epoch["seconds"] for epoch in trainer.epochs[1:])
+            measured = {
+                "epochSeconds": epoch_seconds + checkpoint,
+                "checkpointSeconds": checkpoint,
+                "bareSeconds": statistics.median(seconds for _, seconds in bare_epochs[1:]),
+            }
+            (directory / "measured.json").write_text(json.dumps(measured), encoding="utf-8")
+
+
+def new_model(spec: dict[str, Any], shard: Shard, sampler: EpochSampler, processes: Processes) -> Network:
+    """Returns the network as the training job begins with it."""
+    torch.manual_seed(spec["seed"])
+    model = build_network(
+        spec["preset"], shard.table.features, *known_ids(shard, processes), spec["horizonWeeks"]
+    )
+    fit_constants(model, shard, sampler, processes)
+    return model.to(processes.device)
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Samples as tensors: inputs, actual and weight, each [N, ..]."""
+
+    tensors: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, batch: Batch) -> InMemory:
+        """Holds all samples of a batch."""
+        return cls((*batch.inputs, batch.actual, batch.weight))
+
+    def take(self, index: Tensor | slice) -> tuple[Tensor, ...]:
+        """Returns some samples: features, store, dept, horizon, actual, weight."""
+        return tuple(tensor[index] for tensor in self.tensors)
+
+
+class Members(nn.Module):
+    """The network as it is trained: each member by itself."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Returns the members' quantiles."""
+        return self.network.member_quantiles(*inputs)
+
+
+class BareLoop:
+    """The same training, written down plainly."""
+
+    def __init__(
+        self,
+        model: Network,
+        shard: Shard,
+        sampler: EpochSampler,
+        processes: Processes,
+        spec: dict[str, Any],
+    ) -> None:
+        """Loads all samples of this process into memory."""
+        self.model, self.sampler, self.files = model, sampler, shard.files
+        self.two = processes.world_size > 1
+        samples = Samples(
+            np.concatenate([part.rows for part in shard.training]),
+            np.concatenate([part.horizons for part in shard.training]),
+        )
+        self.training = InMemory.of(read_batch(shard.table, samples, processes.device))
+        self.validation = InMemory.of(read_batch(shard.table, shard.validation, processes.device))
+        self.validation_count = len(shard.validation)
+        self.offsets = np.cumsum([0, *map(len, shard.training)])[:-1]
+        members = Members(model)
+        self.parallel = DistributedDataParallel(members) if self.two else members
+        self.scale = processes.world_size / (spec["batchSize"] * float(model.mean_level_usd))
+        groups = [{"params": [*m.parameters()], "weight_decay": m.weight_decay} for m in model.members]
+        self.optimizer = AdamW(groups, lr=spec["learningRate"])
+        total = spec["maxEpochs"] * sampler.steps
+        warm_up = max(1, int(total * 0.05))
+        self.scheduler = LambdaLR(
+            self.optimizer,
+            lambda step: (
+                (step + 1) / warm_up
+                if step < warm_up
+                else 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
+            ),
+        )
+        self.average = AveragedModel(model, avg_fn=moving_average).eval()
+
+    def epoch(self, epoch: int) -> tuple[float, float]:
+        """Trains an epoch, counted from 0; returns the validation loss and the seconds."""
+        begin = time.perf_counter()
+        self.parallel.train()
+        by_file = [
+            [torch.from_numpy(offset + rows) for rows in self.sampler.positions(epoch, file)]
+            for offset, file in zip(self.offsets, self.files, strict=True)
+        ]
+        for step in zip(*by_file, strict=True):
+            *inputs, actual, weight = self.training.take(torch.cat(step))
+            loss = (pinball_usd(self.parallel(*inputs), actual) * weight).sum() * self.scale
+            self.optimizer.zero_grad()
+            loss.backward()
+            for member in self.model.members:
+                clip_grad_norm_(member.parameters(), 1.0)
+            self.optimizer.step()
+            self.scheduler.step()
+            self.average.update_parameters(self.model)
+        return self.validate(), time.perf_counter() - begin
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """Returns the weighted mean loss of all processes."""
+        sums = torch.zeros(2, dtype=torch.float64)
+        for start in range(0, self.validation_count, VALIDATION_CHUNK):
+            *inputs, actual, weight = self.validation.take(slice(start, start + VALIDATION_CHUNK))
+            loss = (pinball_usd(self.average(*inputs), actual) * weight).sum()
+            sums += torch.stack([loss, weight.sum()]).double().cpu()
+        if self.two:
+            dist.all_reduce(sums)
+        return float(sums[0] / sums[1])
+
+
+def resume_lost_seconds(scratch: Path, spec: dict[str, Any]) -> float:
+    """Kills a rank in the middle of an epoch and starts the training again at once.
+
+    Returns:
+        How much later the epoch is done than it would have been.
+    """
+    directory = job(scratch / "killed", spec)
+    program = ("-m", "shelfcast.train", "--dir", directory.as_uri())
+    # What a killed training tells is not worth a look.
+    launcher = torchrun(2, *program, stderr=subprocess.DEVNULL)
+    told = [wait_for_epoch(directory, epoch, launcher) for epoch in range(1, KILLED_EPOCH)]
+    epoch_seconds = told[-1] - told[-2]
+    time.sleep(epoch_seconds / 2)
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text(encoding="utf-8")
+    os.kill(int(children.split()[1]), signal.SIGKILL)
+    launcher.wait()
+    again = torchrun(2, *program, stderr=subprocess.DEVNULL)
+    done = wait_for_epoch(directory, KILLED_EPOCH, again)
+    again.terminate()
+    again.wait()
+    return done - (told[-1] + epoch_seconds)
+
+
+def wait_for_epoch(directory: Path, epoch: int, launcher: subprocess.Popen[bytes]) -> float:
+    """Returns when the training told that an epoch is done.
+
+    Raises:
+        RuntimeError: It ended before.
+    """
+    progress = directory / "progress.jsonl"
+    while launcher.poll() is None:
+        lines = progress.read_text(encoding="utf-8").split("\n")[:-1] if progress.exists() else []
+        if any(json.loads(line).get("epoch", {}).get("epoch") == epoch for line in lines):
+            return time.monotonic()
+        time.sleep(0.02)
+    raise RuntimeError(f"the training ended before epoch {epoch} was done")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--loops":
+        take_turns(Path(sys.argv[2]))
+    else:
+        print(json.dumps(main(*map(int, sys.argv[1:]))))
