@@ -35,6 +35,8 @@ export interface EvaluateActivities {
     input: ResolvedPipelineInput;
     trained: TrainResult;
     snapshotId: string;
+    /** Of the backtest, when there is one. */
+    modelCardUri?: string | undefined;
   }) => Promise<RegisteredVersion>;
 }
 
@@ -66,7 +68,7 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
       return gate;
     },
 
-    register: async ({ input, trained, snapshotId }) => {
+    register: async ({ input, trained, snapshotId, modelCardUri }) => {
       const run = await openMlflowRun(deps.mlflow, input.modelName, currentRunKey());
       return registerModel(deps, run, {
         modelName: input.modelName,
@@ -74,6 +76,7 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
         modelHash: trained.modelHash,
         dataset: input.dataset,
         snapshotId,
+        hasCard: modelCardUri !== undefined,
       });
     },
   };

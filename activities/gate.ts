@@ -1,23 +1,92 @@
 /** The gate: numbers of the backtest in, a decision with its reasons out. */
-import type { EvaluateResult } from '../contracts/jobs.ts';
-import type { GateCheck, GateDecision, GateOptions } from '../contracts/pipeline.ts';
+import type { Comparison, EvaluateResult } from '../contracts/jobs.ts';
+import type { GateCheck, GateComparison, GateDecision, GateOptions } from '../contracts/pipeline.ts';
 
 const BASELINES = [
   ['last_week', 'last week'],
   ['same_week_last_year', 'the same week last year'],
 ] as const;
 
+const MAX_REGRESSION_IN_SLICE = 0.1;
+/** A single target week says nothing about others, however many series it has. */
+const MIN_WEEKS = 2;
+/** Slices that a sentence names; the table has all. */
+const NAMED_SLICES = 3;
+
 /**
  * Passes when the candidate's WMAE over all horizons is below each baseline's and not above the champion's (both
- * within the options' margins), and its 80 % interval holds about 80 % of the test weeks' sales.
+ * within the options' margins), its 80 % interval holds about 80 % of the test weeks' sales, and it is in no slice
+ * clearly worse than one of them. docs/evaluation.md tells it on a page.
  */
 export function decideGate(evaluated: EvaluateResult, options: GateOptions): GateDecision {
+  const comparisons = evaluated.comparisons?.map((comparison) => judge(comparison, options));
   const checks = [
     ...BASELINES.map(([baseline, words]) => checkBaseline(evaluated, options, baseline, words)),
     ...checkChampion(evaluated, options),
     checkCoverage(evaluated, options),
+    ...(comparisons === undefined ? [] : [checkSlices(comparisons, evaluated)]),
   ];
-  return { verdict: checks.every((check) => check.passed) ? 'pass' : 'fail', checks };
+  const verdict = checks.every((check) => check.passed) ? verdictOf(comparisons ?? [], options) : 'fail';
+  return { verdict, checks, ...(comparisons === undefined ? {} : { comparisons }) };
+}
+
+function verdictOf(comparisons: GateComparison[], options: GateOptions): 'pass' | 'needsApproval' {
+  const isSure = comparisons.every(({ outcome }) => outcome !== 'inconclusive');
+  return isSure || options.onInconclusive !== 'approval' ? 'pass' : 'needsApproval';
+}
+
+function judge(comparison: Comparison, options: GateOptions): GateComparison {
+  const margin = marginOf(comparison, options);
+  return { ...comparison, margin, outcome: outcomeOf(comparison, margin) };
+}
+
+function marginOf({ slice, against }: Comparison, options: GateOptions): number {
+  if (slice !== 'overall') return options.maxRegressionInSlice ?? MAX_REGRESSION_IN_SLICE;
+  return against === 'champion' ? options.maxRegressionAgainstChampion : -options.minImprovementOverBaselines;
+}
+
+function outcomeOf({ lower, upper, weeks }: Comparison, margin: number): GateComparison['outcome'] {
+  if (weeks < MIN_WEEKS) return 'inconclusive';
+  if (upper < Math.min(0, margin)) return 'better';
+  if (upper <= margin) return 'notWorse';
+  return lower > margin ? 'worse' : 'inconclusive';
+}
+
+function checkSlices(comparisons: GateComparison[], { slicesNotScored = [] }: EvaluateResult): GateCheck {
+  const named = (outcome: GateComparison['outcome']) => nameSlices(comparisons, outcome);
+  const worse = named('worse');
+  const inconclusive = named('inconclusive');
+  const fine = comparisons.filter(({ outcome }) => outcome === 'better' || outcome === 'notWorse').length;
+  const notScored = slicesNotScored.map(({ slice, reason }) => `${slice} (${reason})`);
+  return {
+    name: 'slices',
+    passed: worse === '',
+    reason: [
+      `surely within its margin in ${fine} of ${comparisons.length} comparisons, overall and by slice`,
+      ...(worse === '' ? [] : [`clearly worse in ${worse}`]),
+      ...(inconclusive === '' ? [] : [`too little to tell in ${inconclusive}`]),
+      ...(notScored.length === 0 ? [] : [`not scored: ${notScored.join(', ')}`]),
+    ].join('; '),
+  };
+}
+
+/** For example `1: holiday=true against last_week (-2.0 % to +14.0 %, margin +10.0 %)`. */
+function nameSlices(comparisons: GateComparison[], wanted: GateComparison['outcome']): string {
+  const found = comparisons.filter(({ outcome }) => outcome === wanted);
+  if (found.length === 0) return '';
+  // The worst first.
+  const names = found
+    .toSorted((a, b) => b.difference - b.margin - (a.difference - a.margin))
+    .slice(0, NAMED_SLICES)
+    .map(
+      ({ slice, against, lower, upper, margin, weeks }) =>
+        `${slice} against ${against} (` +
+        (weeks < MIN_WEEKS
+          ? 'of a single week)'
+          : `${signed(lower)} to ${signed(upper)}, margin ${signed(margin)})`),
+    );
+  const more = found.length > names.length ? ` and ${found.length - names.length} more` : '';
+  return `${found.length}: ${names.join(', ')}${more}`;
 }
 
 function checkBaseline(
@@ -83,4 +152,5 @@ function comparison(a: number, b: number): string {
 }
 
 const usd = (value: number): string => `$${value.toFixed(0)}`;
+const signed = (share: number): string => `${share < 0 ? '' : '+'}${percent(share)}`;
 const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;

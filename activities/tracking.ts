@@ -1,5 +1,6 @@
 /** What a pipeline run leaves in MLflow: one run, found by its key, with parameters, metrics, plots and the model. */
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { activityInfo } from '@temporalio/activity';
@@ -8,6 +9,7 @@ import type { GateDecision, RegisteredVersion, ResolvedPipelineInput } from '../
 import type { Mlflow, MlflowMetric, MlflowRun } from '../infra/mlflow.ts';
 import type { Dependencies } from './dependencies.ts';
 import { jobFolderPath } from './job-folder.ts';
+import { withGate } from './model-card.ts';
 import { currentRunKey } from './run-job.ts';
 import type { TrainRequest } from './train.ts';
 
@@ -19,6 +21,7 @@ export const VERSION_TAGS = {
   snapshot: 'shelfcast.snapshot',
   verdict: 'shelfcast.verdict',
   reason: 'shelfcast.reason',
+  modelCard: 'shelfcast.model_card',
 } as const;
 
 export const openMlflowRun = (mlflow: Mlflow, modelName: string, runKey: string): Promise<MlflowRun> =>
@@ -119,8 +122,11 @@ function trainingParams(input: ResolvedPipelineInput, trained: TrainResult): Rec
   });
 }
 
+/** What is not set is left out. */
 const stringsOf = (record: Record<string, string | number | undefined>): Record<string, string> =>
-  Object.fromEntries(Object.entries(record).map(([key, value]) => [key, String(value)]));
+  Object.fromEntries(
+    Object.entries(record).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)]])),
+  );
 
 const trainedParams = ({ parameterCount, bestEpoch }: TrainResult) => ({ parameterCount, bestEpoch });
 
@@ -138,8 +144,27 @@ export async function recordEvaluation(
       ...Object.fromEntries(gate.checks.map((check) => [`shelfcast.gate.${check.name}`, check.reason])),
     },
   });
-  await mlflow.uploadFolder(run.artifactUri, 'evaluate', fileURLToPath(evaluated.reportUri));
+  await uploadReport(mlflow, run, evaluated, gate);
   await mlflow.endRun(run.runId, 'FINISHED');
+}
+
+const REPORT = 'evaluate';
+const MODEL_CARD = `${REPORT}/model-card.md`;
+
+/** Logs the job's report with the gate's decision: as gate.json, and in the model card. */
+export async function uploadReport(
+  mlflow: Pick<Mlflow, 'uploadFolder' | 'uploadFile'>,
+  run: Pick<MlflowRun, 'artifactUri'>,
+  { reportUri, modelCardUri }: Pick<EvaluateResult, 'reportUri' | 'modelCardUri'>,
+  gate: GateDecision,
+): Promise<void> {
+  const upload = (path: string, text: string) =>
+    mlflow.uploadFile(run.artifactUri, path, new TextEncoder().encode(text));
+  await mlflow.uploadFolder(run.artifactUri, REPORT, fileURLToPath(reportUri));
+  await upload(`${REPORT}/gate.json`, JSON.stringify(gate, null, 2));
+  if (modelCardUri === undefined) return;
+  // In the place of the job's, which did not know the decision.
+  await upload(MODEL_CARD, withGate(await readFile(fileURLToPath(modelCardUri), 'utf8'), gate));
 }
 
 function backtestMetrics(run: MlflowRun, { overall, oneWeekAhead }: EvaluateResult): MlflowMetric[] {
@@ -147,7 +172,7 @@ function backtestMetrics(run: MlflowRun, { overall, oneWeekAhead }: EvaluateResu
     ([group, byForecaster]) =>
       Object.entries(byForecaster).flatMap(([forecaster, metrics]) =>
         Object.entries(metrics).flatMap(([name, value]): MlflowMetric[] =>
-          value === null
+          value == null
             ? []
             : [{ key: `${group}/${forecaster}/${name}`, value, timestamp: run.startTime, step: 0 }],
         ),
@@ -159,7 +184,7 @@ function backtestMetrics(run: MlflowRun, { overall, oneWeekAhead }: EvaluateResu
 export async function registerModel(
   { mlflow }: Dependencies,
   run: MlflowRun,
-  model: Omit<RegisteredVersion, 'version' | 'runId'> & { snapshotId: string },
+  model: Omit<RegisteredVersion, 'version' | 'runId'> & { snapshotId: string; hasCard: boolean },
 ): Promise<RegisteredVersion> {
   const { version } = await mlflow.ensureVersion({
     name: model.modelName,
@@ -170,6 +195,7 @@ export async function registerModel(
       [VERSION_TAGS.modelHash]: model.modelHash,
       [VERSION_TAGS.dataset]: model.dataset,
       [VERSION_TAGS.snapshot]: model.snapshotId,
+      ...(model.hasCard ? { [VERSION_TAGS.modelCard]: `${run.artifactUri}/${MODEL_CARD}` } : {}),
     },
   });
   await mlflow.setAlias(model.modelName, 'candidate', version);

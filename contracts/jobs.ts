@@ -219,11 +219,17 @@ const metricsSchema = z.object({
   wmae: z.number(),
   /** Sum of absolute errors over sum of absolute actuals. */
   wape: z.number(),
+  /** Mean absolute error, in that of a naive forecast of the series before the test weeks; null where none has one. */
+  mase: z.number().nullable().optional(),
   rmse: z.number(),
   /** Mean of forecast minus actual, USD. */
   bias: z.number(),
+  /** Pinball loss, USD, the mean over the model's quantiles; null for point forecasts. */
+  pinball: z.number().nullable().optional(),
   /** Share of actuals inside [p10, p90]; null for point forecasts. */
   coverage80: z.number().nullable(),
+  /** The same inside [p2.5, p97.5]; null for models without these quantiles, too. */
+  coverage95: z.number().nullable().optional(),
   rows: z.int(),
 });
 export type Metrics = z.infer<typeof metricsSchema>;
@@ -232,6 +238,22 @@ export type Metrics = z.infer<typeof metricsSchema>;
 export const FORECASTERS = ['candidate', 'champion', 'last_week', 'same_week_last_year', 'oracle'] as const;
 export type Forecaster = (typeof FORECASTERS)[number];
 
+/** WMAE of the candidate over that of another forecaster, minus 1: below 0 the candidate is better. */
+const comparisonSchema = z.object({
+  /** `overall`, or the name of a slice. */
+  slice: z.string(),
+  against: z.enum(FORECASTERS),
+  difference: z.number(),
+  /** Ends of the difference's 95 % interval (paired bootstrap of series and target weeks). */
+  lower: z.number(),
+  upper: z.number(),
+  rows: z.int(),
+  series: z.int(),
+  /** Target weeks; a single one says nothing about others. */
+  weeks: z.int(),
+});
+export type Comparison = z.infer<typeof comparisonSchema>;
+
 export const evaluateResultSchema = z.object({
   /** All horizons together. */
   overall: z.partialRecord(z.enum(FORECASTERS), metricsSchema),
@@ -239,12 +261,18 @@ export const evaluateResultSchema = z.object({
   oneWeekAhead: z.partialRecord(z.enum(FORECASTERS), metricsSchema),
   /** Slice name (for example `store_type=A`, `holiday=true`, `volume=low`) to forecaster to metrics. */
   slices: z.record(z.string(), z.partialRecord(z.enum(FORECASTERS), metricsSchema)),
+  /** Slices that have no metrics or are not compared with everybody, and why. */
+  slicesNotScored: z.array(z.object({ slice: z.string(), reason: z.string() })).optional(),
+  /** The candidate against each other forecaster but the oracle. Absent from results of versions without it. */
+  comparisons: z.array(comparisonSchema).optional(),
   testFirstWeek: isoDate,
   testLastWeek: isoDate,
   /** JSON lines of `EvidenceRow`: known weeks for the rollout to send to the deployed endpoint. */
   evidenceUri: z.string(),
-  /** Folder with residuals.png and metrics.json. */
+  /** Folder with the plots, metrics.json and model-card.md. */
   reportUri: z.string(),
+  /** The model card, without the gate's decision, which the one in MLflow has. Absent from versions without it. */
+  modelCardUri: z.string().optional(),
 });
 export type EvaluateResult = z.infer<typeof evaluateResultSchema>;
 

@@ -1,6 +1,6 @@
 /** Input and result of a pipeline run. Workflows import the types only: zod stays outside their sandbox. */
 import { z } from 'zod';
-import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from './jobs.ts';
+import type { Comparison, EvaluateResult, FeaturesResult, IngestResult, TrainResult } from './jobs.ts';
 import { DEFAULT_MODEL_NAME } from './names.ts';
 import type { Stage, Verdict } from './stages.ts';
 
@@ -88,6 +88,10 @@ const gateOptions = z.strictObject({
   maxRegressionAgainstChampion: z.number().min(0).max(1).default(0.02),
   /** Bounds of the share of actuals inside the 80 % interval. */
   coverage80: z.tuple([z.number().min(0).max(1), z.number().min(0).max(1)]).default([0.65, 0.95]),
+  /** In a slice the candidate's WMAE may be at most this share above the champion's and each baseline's: 0.1 when absent. */
+  maxRegressionInSlice: z.number().min(0).max(1).optional(),
+  /** What is done where the backtest is too small to tell: `pass` (when absent) reports it, `approval` asks a person. */
+  onInconclusive: z.enum(['pass', 'approval']).optional(),
 });
 
 const rolloutOptions = z.strictObject({
@@ -212,9 +216,19 @@ export interface GateCheck {
   reason: string;
 }
 
+/** What the interval of a comparison says; docs/evaluation.md. */
+export interface GateComparison extends Comparison {
+  /** Largest difference that is allowed. */
+  margin: number;
+  outcome: 'better' | 'notWorse' | 'inconclusive' | 'worse';
+}
+
 export interface GateDecision {
-  verdict: 'pass' | 'fail';
+  /** `needsApproval`: nothing speaks against the candidate, but the backtest is too small to be sure. */
+  verdict: 'pass' | 'fail' | 'needsApproval';
   checks: GateCheck[];
+  /** Overall and by slice. Absent from decisions on backtests without comparisons. */
+  comparisons?: GateComparison[];
 }
 
 export interface RegisteredVersion {

@@ -25,6 +25,7 @@ export function report(result: PipelineResult, endpoints: Endpoints | null): str
     accuracyTable(result),
     '',
     `${result.modelName}: ${result.reason}`,
+    ...sliceCheck(result),
     ...(monitor === null
       ? []
       : ['', `Next week, by version ${monitor.modelVersion}:`, samplesTable(monitor.samples)]),
@@ -32,6 +33,12 @@ export function report(result: PipelineResult, endpoints: Endpoints | null): str
     '',
     stageTimes(result),
   ].join('\n');
+}
+
+/** A rejection has said it already; otherwise nobody would read where the backtest was too small to tell. */
+function sliceCheck({ gate }: PipelineResult): string[] {
+  const check = gate.checks.find(({ name }) => name === 'slices');
+  return check?.passed === true ? [`gate: ${check.reason}`] : [];
 }
 
 /** Of new weeks that came without a training. */

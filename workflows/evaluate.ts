@@ -21,6 +21,8 @@ const uploads = proxyActivities<Pick<TrainActivities, 'recordTraining'>>({
   summary: 'Logs the training and the model to MLflow',
 });
 
+const DECISIONS = { pass: 'passes', fail: 'rejects', needsApproval: 'asks a person about' } as const;
+
 export interface Evaluated {
   backtest: EvaluateResult;
   gate: GateDecision;
@@ -48,13 +50,14 @@ export async function evaluate(
       () => uploads.recordTraining({ input, snapshot, features, trained }),
     );
     const gate = await registry.decide({ input, evaluated: backtest });
-    const candidate = await registry.register({ input, trained, snapshotId: snapshot.id });
+    const { modelCardUri } = backtest;
+    const candidate = await registry.register({ input, trained, snapshotId: snapshot.id, modelCardUri });
     return { backtest, gate, candidate };
   });
 
   const isRejected = gate.verdict === 'fail';
   const deciding = gate.checks.filter((check) => check.passed !== isRejected);
-  const reason = `the gate ${isRejected ? 'rejects' : 'passes'} version ${candidate.version}: ${deciding.map((check) => check.reason).join('; ')}`;
+  const reason = `the gate ${DECISIONS[gate.verdict]} version ${candidate.version}: ${deciding.map((check) => check.reason).join('; ')}`;
   if (isRejected) await registry.tagVerdict({ candidate, verdict: 'rejected', reason });
   say(reason);
   return { backtest, gate, isRejected, reason, candidate, champion };

@@ -35,7 +35,7 @@ export async function rollout(
   run: PipelineRun,
   input: ResolvedPipelineInput,
   { parityUri }: FeaturesResult,
-  { candidate, champion, backtest }: Evaluated,
+  { candidate, champion, backtest, gate }: Evaluated,
 ): Promise<RolloutResult> {
   const parties = { candidate, champion };
   const isFirst = champion?.dataset !== input.dataset;
@@ -59,7 +59,8 @@ export async function rollout(
       : null;
     const parity = [sameForecasts, ...(sameFeatures === null ? [] : [sameFeatures])].join('; ');
     say(`version ${candidate.version} is deployed at 0 %: ${parity}`);
-    const approval = input.rollout.approval === 'required' ? `, approved by ${await run.approved()}` : '';
+    const mustBeApproved = input.rollout.approval === 'required' || gate.verdict === 'needsApproval';
+    const approval = mustBeApproved ? `, approved by ${await run.approved()}` : '';
     const grounds = isFirst
       ? `first model of the data set ${input.dataset}: takes the short path, 100 % at once; ${parity}`
       : await runCanary(say, { ...parties, evidenceUri, options: input.rollout }, steps);

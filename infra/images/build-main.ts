@@ -53,6 +53,11 @@ try {
   process.exitCode = 1;
 }
 
+/** The jobs' image has no git to ask; a model card names the code. */
+function commitArgs(image: Image, sources: string): string[] {
+  return image === 'ml' ? ['--build-arg', `SHELFCAST_COMMIT=${sources}`] : [];
+}
+
 async function build(named: Image[], { registry, push, ...options }: Options): Promise<void> {
   if (push === true && registry === '') {
     throw new Error('--push needs --registry (or SHELFCAST_IMAGE_REGISTRY): where the images go');
@@ -73,7 +78,7 @@ async function build(named: Image[], { registry, push, ...options }: Options): P
       containerfile: containerfile(image),
       reference: reference(built),
       labels,
-      extraArgs,
+      extraArgs: [...commitArgs(image, tag), ...extraArgs],
     });
     if (push === true) built.digest = await pushImage(builder, reference(built));
     images.push(built);

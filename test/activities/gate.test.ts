@@ -1,6 +1,6 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { decideGate } from '../../activities/gate.ts';
-import type { EvaluateResult, Forecaster, Metrics } from '../../contracts/jobs.ts';
+import type { Comparison, EvaluateResult, Forecaster, Metrics } from '../../contracts/jobs.ts';
 import type { GateOptions } from '../../contracts/pipeline.ts';
 
 type Overall = EvaluateResult['overall'];
@@ -156,4 +156,116 @@ test('the sentences carry the numbers that decided', () => {
   expect(reasonOf('coverage', evaluated({ candidate: metrics(1_000, null) }))).toBe(
     'the backtest holds no coverage of the 80 % interval',
   );
+});
+
+describe('slice by slice', () => {
+  /** Against last week, over 8 weeks, the interval from lower to upper. */
+  const comparison = (lower: number, upper: number, changed: Partial<Comparison> = {}): Comparison => ({
+    slice: 'holiday=true',
+    against: 'last_week',
+    difference: (lower + upper) / 2,
+    lower,
+    upper,
+    rows: 100,
+    series: 20,
+    weeks: 8,
+    ...changed,
+  });
+  const decide = (comparisons: Comparison[], changed: Partial<GateOptions> = {}) =>
+    decideGate({ ...evaluated(), comparisons }, { ...options, ...changed });
+
+  test.each<[string, Comparison, Partial<GateOptions>, string]>([
+    ['wholly below 0', comparison(-0.3, -0.001), {}, 'better'],
+    ['around 0, within the margin', comparison(-0.1, 0.1), {}, 'notWorse'],
+    ['above 0, within the margin', comparison(0.01, 0.1), {}, 'notWorse'],
+    ['over the margin at its upper end', comparison(-0.1, 0.101), {}, 'inconclusive'],
+    ['on the margin at its lower end', comparison(0.1, 0.3), {}, 'inconclusive'],
+    ['wholly above the margin', comparison(0.101, 0.3), {}, 'worse'],
+    ['wholly above a margin of 0', comparison(0.001, 0.1), { maxRegressionInSlice: 0 }, 'worse'],
+    ['within a wide margin', comparison(-0.1, 0.3), { maxRegressionInSlice: 0.3 }, 'notWorse'],
+    ['of one week, far below', comparison(-0.5, -0.4, { weeks: 1 }), {}, 'inconclusive'],
+    ['of one week, far above', comparison(0.4, 0.5, { weeks: 1 }), {}, 'inconclusive'],
+    ['of two weeks, far above', comparison(0.4, 0.5, { weeks: 2 }), {}, 'worse'],
+    // Overall the margin is that of the check on the errors themselves.
+    ['overall, just above last week', comparison(0.001, 0.01, { slice: 'overall' }), {}, 'worse'],
+    ['overall, around last week', comparison(-0.1, 0.01, { slice: 'overall' }), {}, 'inconclusive'],
+    [
+      'overall, not surely as far below last week as is asked for',
+      comparison(-0.3, -0.1, { slice: 'overall' }),
+      { minImprovementOverBaselines: 0.2 },
+      'inconclusive',
+    ],
+    [
+      "overall, within the champion's margin",
+      comparison(-0.1, 0.02, { slice: 'overall', against: 'champion' }),
+      {},
+      'notWorse',
+    ],
+    [
+      "overall, above the champion's margin",
+      comparison(0.021, 0.05, { slice: 'overall', against: 'champion' }),
+      {},
+      'worse',
+    ],
+  ])('%s', (_name, one, changed, outcome) => {
+    expect(decide([one], changed).comparisons?.map((found) => found.outcome)).toEqual([outcome]);
+  });
+
+  test('clearly worse in one slice fails, whatever is done about unclear ones', () => {
+    const comparisons = [comparison(-0.2, -0.1), comparison(0.2, 0.3, { slice: 'volume=low' })];
+    for (const onInconclusive of ['pass', 'approval'] as const) {
+      expect(decide(comparisons, { onInconclusive }).verdict).toBe('fail');
+    }
+    expect(decide(comparisons).checks.at(-1)).toEqual({
+      name: 'slices',
+      passed: false,
+      reason:
+        'surely within its margin in 1 of 2 comparisons, overall and by slice; ' +
+        'clearly worse in 1: volume=low against last_week (+20.0 % to +30.0 %, margin +10.0 %)',
+    });
+  });
+
+  test('an unclear slice passes and is named, or waits for a person where that is asked for', () => {
+    const comparisons = [comparison(-0.2, -0.1), comparison(-0.2, 0.3)];
+    const passed = decide(comparisons);
+    expect(passed.verdict).toBe('pass');
+    expect(passed.checks.at(-1)?.reason).toBe(
+      'surely within its margin in 1 of 2 comparisons, overall and by slice; ' +
+        'too little to tell in 1: holiday=true against last_week (-20.0 % to +30.0 %, margin +10.0 %)',
+    );
+    expect(decide(comparisons, { onInconclusive: 'pass' }).verdict).toBe('pass');
+    expect(decide(comparisons, { onInconclusive: 'approval' }).verdict).toBe('needsApproval');
+    expect(decide([comparison(-0.2, -0.1)], { onInconclusive: 'approval' }).verdict).toBe('pass');
+  });
+
+  test('a check that fails is not left to a person', () => {
+    const result = { ...evaluated({ last_week: metrics(999) }), comparisons: [comparison(-0.2, 0.3)] };
+    expect(decideGate(result, { ...options, onInconclusive: 'approval' }).verdict).toBe('fail');
+  });
+
+  test('of many, the worst three are named', () => {
+    const comparisons = [0.2, 0.5, 0.3, 0.4, 0.6].map((upper, n) =>
+      comparison(-0.2, upper, { slice: `horizon=${n + 1}`, ...(n === 0 ? { weeks: 1 } : {}) }),
+    );
+    expect(decide(comparisons).checks.at(-1)?.reason).toBe(
+      'surely within its margin in 0 of 5 comparisons, overall and by slice; too little to tell in 5: ' +
+        'horizon=5 against last_week (-20.0 % to +60.0 %, margin +10.0 %), ' +
+        'horizon=2 against last_week (-20.0 % to +50.0 %, margin +10.0 %), ' +
+        'horizon=4 against last_week (-20.0 % to +40.0 %, margin +10.0 %) and 2 more',
+    );
+    expect(decide(comparisons.slice(0, 1)).checks.at(-1)?.reason).toContain(
+      'horizon=1 against last_week (of a single week)',
+    );
+  });
+
+  test('slices without numbers are named, and do not fail', () => {
+    const slicesNotScored = [{ slice: 'new_series=true', reason: 'no row' }];
+    const decided = decideGate({ ...evaluated(), comparisons: [], slicesNotScored }, options);
+    expect(decided.verdict).toBe('pass');
+    expect(decided.checks.at(-1)?.reason).toContain('; not scored: new_series=true (no row)');
+  });
+
+  test('a backtest of a version without comparisons is decided as it was', () => {
+    expect(decideGate(evaluated(), options)).not.toHaveProperty('comparisons');
+  });
 });

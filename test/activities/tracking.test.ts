@@ -1,12 +1,14 @@
 /** Which folder goes to MLflow; that it arrives there is test/infra/mlflow.test.ts. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openJobFolder } from '../../activities/job-folder.ts';
-import { logSteps, uploadQualityReport } from '../../activities/tracking.ts';
+import { logSteps, registerModel, uploadQualityReport, uploadReport } from '../../activities/tracking.ts';
+import type { Dependencies } from '../../activities/dependencies.ts';
+import type { GateDecision } from '../../contracts/pipeline.ts';
 
 let artifacts: string;
 beforeEach(() => {
@@ -58,4 +60,67 @@ test('steps of all epochs are one curve, and logging them again stores nothing n
     },
   ]);
   expect(batches[1]).toEqual(batches[0]);
+});
+
+const gate: GateDecision = {
+  verdict: 'pass',
+  checks: [{ name: 'slices', passed: true, reason: 'surely within its margin in 1 of 1 comparisons' }],
+};
+
+/** What is at a path after uploads of folders (named alone) and files. */
+async function uploaded(modelCardUri?: string): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  const mlflow = {
+    uploadFolder: (_uri: string, prefix: string, folder: string) => {
+      found.set(prefix, folder);
+      return Promise.resolve(1);
+    },
+    uploadFile: (_uri: string, path: string, bytes: Uint8Array) => {
+      found.set(path, new TextDecoder().decode(bytes));
+      return Promise.resolve();
+    },
+  };
+  const run = { artifactUri: 'mlflow-artifacts:/r' };
+  await uploadReport(mlflow, run, { reportUri: pathToFileURL(artifacts).href, modelCardUri }, gate);
+  return found;
+}
+
+test("the backtest's report is uploaded with the gate's decision, which the model card has too", async () => {
+  const card = join(artifacts, 'model-card.md');
+  await writeFile(card, '# Model card: global\n');
+  // Twice, as a repeated activity does.
+  for (const found of [await uploaded(pathToFileURL(card).href), await uploaded(pathToFileURL(card).href)]) {
+    expect([...found.keys()]).toEqual(['evaluate', 'evaluate/gate.json', 'evaluate/model-card.md']);
+    expect(found.get('evaluate')).toBe(artifacts);
+    expect(JSON.parse(found.get('evaluate/gate.json') ?? '')).toEqual(gate);
+    expect(found.get('evaluate/model-card.md')).toBe(
+      '# Model card: global\n\n## Gate\n\nThe candidate passes.\n\n' +
+        '- slices, passed: surely within its margin in 1 of 1 comparisons\n',
+    );
+  }
+});
+
+test('a backtest of a version without model cards has none', async () => {
+  expect([...(await uploaded()).keys()]).toEqual(['evaluate', 'evaluate/gate.json']);
+});
+
+test.each([true, false])('a registered version names its model card, if it has one (%s)', async (hasCard) => {
+  let tags: Record<string, string> = {};
+  const mlflow = {
+    ensureVersion: (version: { tags: Record<string, string> }) => {
+      tags = version.tags;
+      return Promise.resolve({ version: 3, runId: 'r', tags });
+    },
+    setAlias: () => Promise.resolve(),
+  };
+  const run = { runId: 'r', experimentId: 'e', artifactUri: 'mlflow-artifacts:/r', startTime: 0 };
+  const model = {
+    ...{ modelName: 'mine', modelUri: 'file:///m', modelHash: 'ab', dataset: 'd', snapshotId: 's' },
+    hasCard,
+  };
+  const registered = await registerModel({ mlflow } as unknown as Dependencies, run, model);
+  expect(registered).toMatchObject({ version: 3, runId: 'r' });
+  expect(tags['shelfcast.model_card']).toBe(
+    hasCard ? 'mlflow-artifacts:/r/evaluate/model-card.md' : undefined,
+  );
 });

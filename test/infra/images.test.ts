@@ -64,6 +64,9 @@ describe('npm run images', () => {
       /^buildah build --layers --file infra\/images\/worker\.Containerfile --tag shelfcast-worker:7 --label org\.opencontainers\.image\.version=\d+\.\d+\.\d+ (--label org\.opencontainers\.image\.revision=[0-9a-f]{40} )?--build-arg ACCELERATOR=cpu \.$/,
     );
     expect(ml).toContain('--file infra/images/ml.Containerfile --tag shelfcast-ml:7');
+    expect(ml).toMatch(
+      / --build-arg SHELFCAST_COMMIT=\d+\.\d+\.\d+(-[0-9a-f]{12}(-dirty)?)? --build-arg ACCELERATOR=cpu \.$/,
+    );
     expect(stdout).toBe(
       [
         'shelfcast-worker:7',

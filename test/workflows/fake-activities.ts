@@ -61,6 +61,7 @@ const backtest: EvaluateResult = {
   testLastWeek: '2025-11-28',
   evidenceUri: 'file:///a/evidence.jsonl',
   reportUri: 'file:///a/evaluate',
+  modelCardUri: 'file:///a/evaluate/model-card.md',
 };
 
 export const version = (modelName: string, number: number, dataset = 'generated'): RegisteredVersion => ({

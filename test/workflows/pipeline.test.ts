@@ -2,7 +2,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 import { SEARCH_ATTRIBUTES } from '../../contracts/names.ts';
-import { progressQuery } from '../../workflows/messages.ts';
+import { approveUpdate, progressQuery } from '../../workflows/messages.ts';
+import { eventually } from '../predictor/processes.ts';
 import type { TestEnvironment } from './environment.ts';
 import { failureOf, startTestEnvironment } from './environment.ts';
 import { fakeActivities, judgement, version } from './fake-activities.ts';
@@ -115,6 +116,41 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       expect(result.reason).toBe('the gate rejects version 2: is worse');
       expect(fake.calls).toContain('tagVerdict:rejected');
       expect(fake.calls).not.toContain('deploy');
+    });
+
+    test('the version is registered with the model card of its backtest', async () => {
+      const cards: (string | undefined)[] = [];
+      await runWithChampion(environment, {
+        register: ({ input, modelCardUri }) => {
+          cards.push(modelCardUri);
+          return Promise.resolve(version(input.modelName, 2, input.dataset));
+        },
+      });
+      expect(cards).toEqual(['file:///a/evaluate/model-card.md']);
+    });
+
+    test('what the gate leaves to a person waits for one before it has traffic', async () => {
+      const fake = fakeActivities({
+        decide: () =>
+          Promise.resolve({
+            verdict: 'needsApproval',
+            checks: [{ name: 'slices', passed: true, reason: 'too little to tell' }],
+          }),
+      });
+      const result = await environment.withWorker(fake, async ({ start }) => {
+        const handle = await start();
+        await eventually('a run that waits for an approval', async () => {
+          const { waitingFor, stages } = await handle.query(progressQuery);
+          if (waitingFor !== 'approval') return undefined;
+          expect(stages.evaluate.summary).toBe('the gate asks a person about version 2: too little to tell');
+          return true;
+        });
+        expect(fake.calls.some((call) => call.startsWith('setTraffic'))).toBe(false);
+        await handle.executeUpdate(approveUpdate, { args: [{ by: 'Ada' }] });
+        return handle.result();
+      });
+      expect(result.verdict).toBe('promoted');
+      expect(result.reason).toContain('approved by Ada');
     });
 
     test('no input at all and {} both work', async () => {

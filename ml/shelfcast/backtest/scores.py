@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from shelfcast.evaluate.metrics import bias, coverage, mase, pinball, rmse, wape, wmae
+from shelfcast.evaluate.slices import slices as slice_masks
 
 #: Column and level of each quantile in forecasts.csv.
 QUANTILES = {"p2_5": 0.025, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p97_5": 0.975}
 _INTERVALS = {"coverage80": ("p10", "p90"), "coverage95": ("p2_5", "p97_5")}
-#: A series is new in its first year: no week of it has a last year.
-NEW_WEEKS = 52
 
 Scores = dict[str, dict[str, Any]]
 
@@ -50,28 +49,10 @@ def score(rows: pd.DataFrame, forecasters: Sequence[str]) -> Scores:
 
 
 def slices(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Returns the rows of each slice that has any.
-
-    Store type, holiday, third of the series by mean sales, department group (third of the departments by
-    their sales), new series, and weeks ahead.
-    """
-    groups: dict[str, pd.DataFrame] = {}
-    for code in sorted(rows["store_type"].unique()):
-        groups[f"store_type={chr(64 + int(code))}"] = rows[rows["store_type"] == code]
-    for holiday, part in rows.groupby("holiday"):
-        groups[f"holiday={str(bool(holiday)).lower()}"] = part
-    size = rows["mean_sales"].fillna(0).rank(pct=True)
-    by_dept = rows.groupby("dept")["mean_sales"].sum().rank(pct=True)
-    dept = rows["dept"].map(by_dept)
-    for name, share in (("volume", size), ("dept_group", dept)):
-        groups |= {
-            f"{name}=low": rows[share <= 1 / 3],
-            f"{name}=medium": rows[(share > 1 / 3) & (share <= 2 / 3)],
-            f"{name}=high": rows[share > 2 / 3],
-        }
-    new = rows["age_weeks"].isna() | (rows["age_weeks"] < NEW_WEEKS)
-    groups |= {"new_series=true": rows[new], "new_series=false": rows[~new]}
-    return {name: part for name, part in groups.items() if len(part) > 0}
+    """Returns the rows of each of the evaluate job's slices that has any."""
+    names = ("store_type", "holiday", "mean_sales", "dept", "age_weeks")
+    masks = slice_masks(*(rows[name].to_numpy() for name in names))
+    return {name: rows[mask] for name, mask in masks.items() if mask.any()}
 
 
 def sums(rows: pd.DataFrame, forecasters: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -11,9 +11,12 @@ import pyarrow.parquet as pq
 
 from shelfcast.evaluate.backtest import Backtest, run_backtest
 from shelfcast.evaluate.evidence import write_evidence
-from shelfcast.evaluate.metrics import score, score_slices
+from shelfcast.evaluate.metrics import score, score_slices, slices_of
 from shelfcast.evaluate.model import Model, Role, load_model
+from shelfcast.evaluate.model_card import model_card
+from shelfcast.evaluate.naive_errors import naive_errors
 from shelfcast.evaluate.report import plot_errors_by_horizon, plot_residuals
+from shelfcast.evaluate.significance import OVERALL, compare
 from shelfcast.features.samples import OriginTable, read_origin_table
 from shelfcast.job import UserError, main, path_of, report_progress, write_json
 
@@ -44,10 +47,11 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
         (rows[asked], horizons[asked]),
         models,
         pq.read_table(path_of(spec["oracleUri"])) if spec["oracleUri"] is not None else None,
+        naive_errors(path_of(spec["trainingDataUri"]), first),
         lambda share: report_progress(directory, message, fraction=0.1 + 0.7 * share),
     )
     _report_left_out(directory, backtest)
-    scores, without_sales = _scores(backtest)
+    scores = _scores(backtest, spec["horizonWeeks"])
     scores |= {"testFirstWeek": str(first), "testLastWeek": str(last)}
     evidence, report = directory / "evidence.jsonl", directory / "report"
     count = write_evidence(evidence, table, backtest, models["candidate"], EVIDENCE_ROWS)
@@ -55,9 +59,12 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     report.mkdir(exist_ok=True)
     plot_residuals(report / "residuals.png", backtest)
     plot_errors_by_horizon(report / "errors-by-horizon.png", scores["slices"])
-    write_json(report / "metrics.json", {**scores, **_about(spec, models, backtest, without_sales)})
+    write_json(report / "metrics.json", {**scores, **_about(spec, models, backtest)})
+    card = report / "model-card.md"
+    card.write_text(model_card(spec, models["candidate"].manifest, backtest, scores), encoding="utf-8")
     report_progress(directory, _summary(scores), fraction=1.0)
-    return {**scores, "evidenceUri": evidence.as_uri(), "reportUri": report.as_uri()}
+    uris = {"evidenceUri": evidence, "reportUri": report, "modelCardUri": card}
+    return {**scores, **{name: path.as_uri() for name, path in uris.items()}}
 
 
 def _read_table(spec: Mapping[str, Any], first_target: np.datetime64) -> OriginTable:
@@ -96,26 +103,26 @@ def _report_left_out(directory: Path, backtest: Backtest) -> None:
         )
 
 
-def _scores(backtest: Backtest) -> tuple[dict[str, Any], list[str]]:
-    by_slice, without_sales = score_slices(backtest)
-    scores = {
-        "overall": score(backtest, np.full(len(backtest.row), True), "the backtest"),
+def _scores(backtest: Backtest, horizon_weeks: int) -> dict[str, Any]:
+    every, masks = np.full(len(backtest.row), True), slices_of(backtest, horizon_weeks)
+    by_slice, not_scored = score_slices(backtest, masks)
+    comparisons, not_compared = compare(backtest, {OVERALL: every, **masks})
+    return {
+        "overall": score(backtest, every, "the backtest"),
         "oneWeekAhead": score(backtest, backtest.horizon == 1, "one week ahead"),
         "slices": by_slice,
+        "slicesNotScored": [*not_scored, *not_compared],
+        "comparisons": comparisons,
     }
-    return scores, without_sales
 
 
-def _about(
-    spec: Mapping[str, Any], models: Mapping[Role, Model], backtest: Backtest, without_sales: list[str]
-) -> dict[str, Any]:
+def _about(spec: Mapping[str, Any], models: Mapping[Role, Model], backtest: Backtest) -> dict[str, Any]:
     """Returns what metrics.json tells beyond the result."""
     keys = ("onnxSha256", "snapshotId", "featureSetVersion", "horizonWeeks")
     return {
         "snapshotId": spec["snapshot"]["id"],
         "models": {role: {key: model.manifest[key] for key in keys} for role, model in models.items()},
         "rows": {"found": backtest.found, "scored": len(backtest.row), "leftOut": backtest.left_out},
-        "slicesWithoutSales": without_sales,
     }
 
 

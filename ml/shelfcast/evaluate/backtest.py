@@ -12,21 +12,21 @@ from typing import Literal, TypedDict
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from shelfcast.evaluate.model import Model, Quantiles, Role
+from shelfcast.evaluate.naive_errors import NaiveErrors
+from shelfcast.evaluate.slices import Booleans
 from shelfcast.features.samples import Floats, Integers, OriginTable, Weeks
 from shelfcast.job import UserError
 
 Forecaster = Literal["candidate", "champion", "last_week", "same_week_last_year", "oracle"]
-Booleans = NDArray[np.bool_]
-
 #: Rows whose features are in memory at a time.
 BATCH_ROWS = 16_384
 
 #: Point forecasts that are features themselves.
 _BASELINES: dict[Forecaster, str] = {"last_week": "sales_0", "same_week_last_year": "last_year"}
-_HOLIDAY, _STORE_TYPE, _MEAN_SALES = "is_holiday", "type_code", "rolling_mean_52"
+_HOLIDAY, _STORE_TYPE = "is_holiday", "type_code"
+_MEAN_SALES, _AGE_WEEKS = "rolling_mean_52", "weeks_since_first"
 
 _REASONS: dict[Forecaster, str] = {
     "champion": "it has no finite forecast, or the target is more weeks ahead than it answers",
@@ -58,9 +58,11 @@ class Backtest:
         holiday: Whether the target week is a holiday week, [N].
         store_type: 1 for A, 2 for B, ..., [N].
         mean_sales: Mean weekly sales of the series over the year that ends at the origin, US dollars, [N].
+        age_weeks: Of the series at the origin, [N].
+        scale: The series' naive error before the test weeks (``naive_errors``), US dollars or NaN, [N].
         forecasts: Point forecast of each forecaster (a model's median), US dollars, [N].
-        intervals: 10 % and 90 % quantile of each model, US dollars, [N, 2].
-        quantiles: The candidate's answers, [N, Q].
+        quantiles: Each model's answers, US dollars, [N, Q].
+        levels: What their columns are, such as 0.1, [Q].
         left_out: Why rows are missing from these.
         found: Rows before any was left out.
     """
@@ -74,11 +76,21 @@ class Backtest:
     holiday: Booleans
     store_type: Floats
     mean_sales: Floats
+    age_weeks: Floats
+    scale: Floats
     forecasts: dict[Forecaster, Floats]
-    intervals: dict[Forecaster, Floats]
-    quantiles: Quantiles
+    quantiles: dict[Forecaster, Quantiles]
+    levels: dict[Forecaster, tuple[float, ...]]
     left_out: list[LeftOut]
     found: int
+
+    def interval(self, forecaster: Forecaster, low: float, high: float) -> Floats | None:
+        """Returns two quantiles, US dollars [N, 2]; None from a forecaster that lacks one of them."""
+        levels = self.levels.get(forecaster, ())
+        if low not in levels or high not in levels:
+            return None
+        ends = [levels.index(low), levels.index(high)]
+        return self.quantiles[forecaster][:, ends].astype(np.float64)
 
 
 def run_backtest(
@@ -86,6 +98,7 @@ def run_backtest(
     samples: tuple[Integers, Integers],
     models: Mapping[Role, Model],
     oracle: pa.Table | None,
+    scale: NaiveErrors,
     on_batch: Callable[[float], None],
 ) -> Backtest:
     """Forecasts the samples: rows of the table [N] and weeks ahead [N].
@@ -95,6 +108,7 @@ def run_backtest(
         samples: What to forecast; all targets are known.
         models: The candidate, and the champion when there is one.
         oracle: Columns store, dept, week, expected_sales, or None.
+        scale: Of MASE.
         on_batch: Is told the share of samples that are done.
 
     Raises:
@@ -105,16 +119,13 @@ def run_backtest(
     columns, quantiles = _answers(table, rows, horizons, models, on_batch)
     store, dept, target_week = table.store[rows], table.dept[rows], table.target_week(rows, horizons)
     _require_finite(quantiles["candidate"], store, dept, target_week)
-    intervals: dict[Forecaster, Floats] = {}
-    forecasts: dict[Forecaster, Floats] = {}
-    for role, model in models.items():
-        answers = quantiles[role].astype(np.float64)
-        forecasts[role] = answers[:, model.column_of(0.5)]
-        intervals[role] = answers[:, [model.column_of(0.1), model.column_of(0.9)]]
+    forecasts: dict[Forecaster, Floats] = {
+        role: quantiles[role][:, model.column_of(0.5)].astype(np.float64) for role, model in models.items()
+    }
     forecasts |= {name: columns[feature] for name, feature in _BASELINES.items()}
     if oracle is not None:
         forecasts["oracle"] = join_oracle(oracle, store, dept, target_week)
-    kept, left_out = _same_rows(forecasts, intervals)
+    kept, left_out = _same_rows(forecasts, quantiles)
     return Backtest(
         row=rows[kept],
         store=store[kept],
@@ -125,9 +136,11 @@ def run_backtest(
         holiday=columns[_HOLIDAY][kept] == 1,
         store_type=columns[_STORE_TYPE][kept],
         mean_sales=columns[_MEAN_SALES][kept],
+        age_weeks=columns[_AGE_WEEKS][kept],
+        scale=scale.of(store[kept], dept[kept]),
         forecasts={name: values[kept] for name, values in forecasts.items()},
-        intervals={name: values[kept] for name, values in intervals.items()},
-        quantiles=quantiles["candidate"][kept],
+        quantiles={role: values[kept] for role, values in quantiles.items()},
+        levels={role: tuple(model.manifest["quantiles"]) for role, model in models.items()},
         left_out=left_out,
         found=len(rows),
     )
@@ -142,7 +155,7 @@ def _answers(
 ) -> tuple[dict[str, Floats], dict[Role, Quantiles]]:
     """Returns the features that the backtest needs, and each model's quantiles (NaN beyond its horizon)."""
     names = [feature["name"] for feature in table.features]
-    needed = [*_BASELINES.values(), _HOLIDAY, _STORE_TYPE, _MEAN_SALES]
+    needed = [*_BASELINES.values(), _HOLIDAY, _STORE_TYPE, _MEAN_SALES, _AGE_WEEKS]
     columns = {name: np.empty(len(rows)) for name in needed}
     quantiles = {
         role: np.full((len(rows), len(model.manifest["quantiles"])), np.nan, np.float32)
@@ -194,12 +207,12 @@ def join_oracle(oracle: pa.Table, store: Integers, dept: Integers, target_week: 
 
 
 def _same_rows(
-    forecasts: Mapping[Forecaster, Floats], intervals: Mapping[Forecaster, Floats]
+    forecasts: Mapping[Forecaster, Floats], quantiles: Mapping[Role, Quantiles]
 ) -> tuple[Booleans, list[LeftOut]]:
     """Returns which rows every forecaster answered, [N], and how many each did not."""
     missing = {name: ~np.isfinite(values) for name, values in forecasts.items()}
-    for name, interval in intervals.items():
-        missing[name] |= ~np.isfinite(interval).all(axis=1)
+    for role, answers in quantiles.items():
+        missing[role] |= ~np.isfinite(answers).all(axis=1)
     left_out = [
         LeftOut(forecaster=name, reason=_REASONS[name], rows=int(rows.sum()))
         for name, rows in missing.items()

@@ -54,7 +54,7 @@ def write_evidence(path: Path, table: OriginTable, backtest: Backtest, candidate
                 "targetWeek": str(backtest.target_week[place]),
                 "features": {name: None if np.isnan(v) else v for name, v in zip(names, values, strict=True)},
                 "actual": float(backtest.actual[place]),
-                "expected": backtest.quantiles[place].tolist(),
+                "expected": backtest.quantiles["candidate"][place].tolist(),
             }
             file.write(json.dumps(line, allow_nan=False) + "\n")
     return len(chosen)

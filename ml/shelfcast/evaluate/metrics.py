@@ -5,12 +5,14 @@ f is a forecast, a the actual sales of the same row, both in US dollars; sums an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypedDict
 
 import numpy as np
 
 from shelfcast.calendar import HOLIDAY_WEIGHT
-from shelfcast.evaluate.backtest import Backtest, Booleans, Forecaster
+from shelfcast.evaluate.backtest import Backtest, Forecaster
+from shelfcast.evaluate.slices import Booleans, slices
 from shelfcast.features.samples import Floats
 from shelfcast.job import UserError
 
@@ -20,10 +22,20 @@ class Metrics(TypedDict):
 
     wmae: float
     wape: float
+    mase: float | None
     rmse: float
     bias: float
+    pinball: float | None
     coverage80: float | None
+    coverage95: float | None
     rows: int
+
+
+class NotScored(TypedDict):
+    """A slice without numbers; see contracts/jobs.ts."""
+
+    slice: str
+    reason: str
 
 
 ByForecaster = dict[Forecaster, Metrics]
@@ -96,52 +108,61 @@ def score(backtest: Backtest, rows: Booleans, what: str) -> ByForecaster:
     Raises:
         UserError: WAPE is not defined: there is no row, or all actual sales are 0.
     """
-    actual, holiday = backtest.actual[rows], backtest.holiday[rows]
+    actual, holiday, scale = backtest.actual[rows], backtest.holiday[rows], backtest.scale[rows]
     if not actual.any():
         raise UserError(
             "BadData",
             f"{what} cannot be scored: its {len(actual)} rows hold no sales; test on more weeks (testWeeks)",
         )
+    scaled = np.isfinite(scale)
     result: ByForecaster = {}
     for name, values in backtest.forecasts.items():
-        forecast, interval = values[rows], backtest.intervals.get(name)
+        forecast = values[rows]
         result[name] = Metrics(
             wmae=wmae(forecast, actual, holiday),
             wape=wape(forecast, actual),
+            mase=mase(forecast[scaled], actual[scaled], scale[scaled]) if scaled.any() else None,
             rmse=rmse(forecast, actual),
             bias=bias(forecast, actual),
-            coverage80=None if interval is None else coverage(interval[rows], actual),
+            pinball=_mean_pinball(backtest, name, rows),
+            coverage80=_coverage(backtest, name, rows, 0.1, 0.9),
+            coverage95=_coverage(backtest, name, rows, 0.025, 0.975),
             rows=len(actual),
         )
     return result
 
 
-def slices(backtest: Backtest) -> dict[str, Booleans]:
-    """Returns the rows [N] of each slice that has any, by name.
-
-    ``store_type=A..``, ``holiday=true|false`` (of the target week), ``volume=low|medium|high`` (the third of
-    the rows by the series' mean sales over the year that ends at the origin), ``horizon=1..`` (weeks ahead).
-    """
-    lower, upper = np.quantile(backtest.mean_sales, [1 / 3, 2 / 3])
-    types = np.unique(backtest.store_type)
-    masks = {
-        **{f"store_type={chr(64 + int(code))}": backtest.store_type == code for code in types},
-        "holiday=true": backtest.holiday,
-        "holiday=false": ~backtest.holiday,
-        "volume=low": backtest.mean_sales <= lower,
-        "volume=medium": (backtest.mean_sales > lower) & (backtest.mean_sales <= upper),
-        "volume=high": backtest.mean_sales > upper,
-        **{f"horizon={h}": backtest.horizon == h for h in np.unique(backtest.horizon)},
-    }
-    return {name: mask for name, mask in masks.items() if mask.any()}
+def _coverage(backtest: Backtest, name: Forecaster, rows: Booleans, low: float, high: float) -> float | None:
+    interval = backtest.interval(name, low, high)
+    return None if interval is None else coverage(interval[rows], backtest.actual[rows])
 
 
-def score_slices(backtest: Backtest) -> tuple[dict[str, ByForecaster], list[str]]:
-    """Returns the metrics by slice, and the slices that have none because all their actual sales are 0."""
-    result, without_sales = {}, []
-    for name, rows in slices(backtest).items():
+def _mean_pinball(backtest: Backtest, name: Forecaster, rows: Booleans) -> float | None:
+    levels = backtest.levels.get(name)
+    if levels is None:
+        return None
+    answers, actual = backtest.quantiles[name][rows].astype(np.float64), backtest.actual[rows]
+    return float(np.mean([pinball(answers[:, q], actual, level) for q, level in enumerate(levels)]))
+
+
+def slices_of(backtest: Backtest, horizon_weeks: int) -> dict[str, Booleans]:
+    """Returns the rows [N] of every slice by name: those of ``slices``, and ``horizon=1..`` (weeks ahead)."""
+    of_backtest = slices(
+        backtest.store_type, backtest.holiday, backtest.mean_sales, backtest.dept, backtest.age_weeks
+    )
+    return of_backtest | {f"horizon={h}": backtest.horizon == h for h in range(1, horizon_weeks + 1)}
+
+
+def score_slices(
+    backtest: Backtest, masks: Mapping[str, Booleans]
+) -> tuple[dict[str, ByForecaster], list[NotScored]]:
+    """Returns the metrics by slice, and the slices that have none."""
+    result: dict[str, ByForecaster] = {}
+    not_scored = []
+    for name, rows in masks.items():
         if backtest.actual[rows].any():
             result[name] = score(backtest, rows, f"slice {name}")
         else:
-            without_sales.append(name)
-    return result, without_sales
+            reason = "all its actual sales are 0" if rows.any() else "no row that every forecaster can answer"
+            not_scored.append(NotScored(slice=name, reason=reason))
+    return result, not_scored

@@ -75,6 +75,8 @@ MLP_11 = (
     "week_of_year",
     "is_holiday",
 )
+#: Stand in for the level of a series of the preset ``mlp-11`` that lacks its own.
+MLP_11_LEVELS = ("rolling_mean_52", "dept_mean_4")
 #: Of the preset ``lstm``: weeks, the target week, and how the series stands.
 _LSTM = (
     *OWN_WINDOW,
@@ -108,7 +110,7 @@ PRESETS: dict[str, frozenset[str]] = {
     "ensemble": frozenset(_GLOBAL),
     "global": frozenset(_GLOBAL),
     "lstm": frozenset(_LSTM),
-    "mlp-11": frozenset(MLP_11),
+    "mlp-11": frozenset((*MLP_11, *MLP_11_LEVELS)),
 }
 
 

@@ -1,7 +1,7 @@
 """The preset ``global``: for all series and all numbers of weeks ahead; docs/decisions/0025 tells why so.
 
-Three forecasts that err differently, averaged: a mix led by summaries of the series, a mix led by its weeks, and
-last year's sales with this year's growth, whose share the validation weeks choose in part.
+Three forecasts that err differently, averaged: a mix led by summaries of the series, a mix led by its weeks,
+and last year's sales with this year's growth, whose share the validation weeks choose in part.
 """
 
 from __future__ import annotations

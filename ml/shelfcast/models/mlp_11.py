@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from shelfcast.features.definitions import ModelFeature
-from shelfcast.features.presets import MLP_11
+from shelfcast.features.presets import MLP_11, MLP_11_LEVELS
 from shelfcast.models.feature_values import FeatureValues, feature_columns
 from shelfcast.models.network import (
     QUANTILE_OUTPUTS,
@@ -43,7 +43,7 @@ class _Inputs(Preparation):
     def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
         """See ``Preparation``."""
         values = FeatureValues(self._columns, features)
-        mean = values.first_known(("rolling_mean_13", "rolling_mean_4", "sales_0"), values.zero)
+        mean = values.first_known(("rolling_mean_13", *MLP_11_LEVELS), values.zero)
         level = mean.abs() + self.floor_usd
         dollars, known = values.matrix(_DOLLARS)
         others, _ = values.matrix(MLP_11[len(_DOLLARS) :])

@@ -16,8 +16,8 @@ QUANTILES = (0.025, 0.1, 0.5, 0.9, 0.975)
 MEDIAN = 2
 #: Shares of actuals that the intervals are to hold: inner, outer.
 COVERAGES = (0.8, 0.95)
-#: Of last year's sales with growth in a forecast, where nothing else is known: what few weeks of validation like
-#: best is half of it, this the other half.
+#: Of last year's sales with growth in a forecast, where nothing else is known: what few weeks of validation
+#: like best is half of it, this the other half.
 USUAL_SEASONAL_SHARE = 0.4
 #: Groups of samples by the size of their series, each with intervals of its own.
 SIZE_GROUPS = 5

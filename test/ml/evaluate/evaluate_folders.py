@@ -39,6 +39,7 @@ FEATURES: list[ModelFeature] = [
     {"name": "rolling_mean_52", "view": "sales_history", "column": "rolling_mean_52"},
     {"name": "last_year_after", "view": "sales_history", "column": "last_year_after_h{horizon}"},
     {"name": "type_code", "view": "store_attributes", "column": "type_code"},
+    {"name": "weeks_since_first", "view": "sales_history", "column": "weeks_since_first"},
 ]
 
 
@@ -59,6 +60,7 @@ def feature_columns(sales: Sales, store: int, dept: int, origin: date) -> dict[s
     known = [
         sales[store, dept, w] for w in (origin - n * WEEK for n in range(52)) if (store, dept, w) in sales
     ]
+    first = min(week for *key, week in sales if key == [store, dept])
     ahead = {
         f"{name}_h{h}": sales.get((store, dept, origin + h * WEEK - back))
         for h in range(1, HORIZONS + 1)
@@ -69,6 +71,7 @@ def feature_columns(sales: Sales, store: int, dept: int, origin: date) -> dict[s
         "temperature": None if store == 2 else 50.0 + origin.month,
         "sales_0": sales[store, dept, origin],
         "rolling_mean_52": sum(known) / len(known),
+        "weeks_since_first": float((origin - first).days // 7),
         **ahead,
     }
 

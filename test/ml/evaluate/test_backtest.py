@@ -26,6 +26,7 @@ from shelfcast.calendar import is_holiday
 from shelfcast.evaluate import backtest as backtest_module
 from shelfcast.evaluate.backtest import Backtest, join_oracle, run_backtest
 from shelfcast.evaluate.model import Model, Role, load_model
+from shelfcast.evaluate.naive_errors import NaiveErrors
 from shelfcast.features.samples import OriginTable, read_origin_table
 from shelfcast.job import UserError
 
@@ -33,6 +34,8 @@ CANDIDATE = {"rolling_mean_52": 0.5, "is_holiday": 50.0, "last_year": 0.5, "week
 #: The same features in another order, which must not matter.
 CHAMPION = {"week_of_year": 1.0, "last_year": 0.5, "rolling_mean_52": 0.5, "is_holiday": 50.0}
 TEST_WEEKS = 4
+
+SCALE = NaiveErrors({(1, 2): 5.0})
 
 Run = Callable[..., Backtest]
 
@@ -55,7 +58,7 @@ def model(tmp_path: Path, table: OriginTable) -> Callable[..., Model]:
 def run(table: OriginTable) -> Run:
     def of(*models: Model, oracle: pa.Table | None = None, weeks: int = TEST_WEEKS) -> Backtest:
         samples = table.samples(np.datetime64(WEEKS[-weeks]), np.datetime64(WEEKS[-1]))
-        return run_backtest(table, samples, {m.role: m for m in models}, oracle, lambda _: None)
+        return run_backtest(table, samples, {m.role: m for m in models}, oracle, SCALE, lambda _: None)
 
     return of
 
@@ -83,6 +86,8 @@ def test_every_forecaster_by_hand(model: Callable[..., Model], run: Run) -> None
     sales = toy_sales()
     backtest = run(model("candidate", CANDIDATE))
     assert sorted(rows_of(backtest)) == wanted_rows(sales)
+    interval = backtest.interval("candidate", 0.1, 0.9)
+    assert interval is not None
     for n, (store, dept, week, h) in enumerate(rows_of(backtest)):
         origin, year_before = week - h * WEEK, sales[store, dept, week - YEAR]
         recent = [sales[key] for key in ((store, dept, origin - i * WEEK) for i in range(52)) if key in sales]
@@ -92,6 +97,8 @@ def test_every_forecaster_by_hand(model: Callable[..., Model], run: Run) -> None
         assert backtest.holiday[n] == is_holiday(week)
         assert backtest.store_type[n] == store
         assert backtest.mean_sales[n] == pytest.approx(np.mean(recent))
+        assert backtest.age_weeks[n] == (origin - WEEKS[0]).days // 7
+        np.testing.assert_equal(backtest.scale[n], 5.0 if (store, dept) == (1, 2) else np.nan)
         middle = (
             0.5 * np.mean(recent)
             + 50 * is_holiday(week)
@@ -100,8 +107,10 @@ def test_every_forecaster_by_hand(model: Callable[..., Model], run: Run) -> None
             + (7 * store + 3 * dept + h)
         )
         assert backtest.forecasts["candidate"][n] == pytest.approx(middle, rel=1e-6)
-        assert backtest.intervals["candidate"][n] == pytest.approx([middle - 100, middle + 100], rel=1e-6)
-        assert backtest.quantiles[n].tolist() == pytest.approx([middle - 100, middle, middle + 100], rel=1e-6)
+        assert interval[n] == pytest.approx([middle - 100, middle + 100], rel=1e-6)
+        assert backtest.quantiles["candidate"][n].tolist() == pytest.approx(
+            [middle - 100, middle, middle + 100], rel=1e-6
+        )
     assert "champion" not in backtest.forecasts
     assert "oracle" not in backtest.forecasts
 
@@ -134,14 +143,14 @@ def test_small_batches_give_the_same(
     monkeypatch.setattr(backtest_module, "BATCH_ROWS", 7)
     parts = run(candidate)
     assert len(whole.row) % 7 != 0
-    np.testing.assert_array_equal(parts.quantiles, whole.quantiles)
+    np.testing.assert_array_equal(parts.quantiles["candidate"], whole.quantiles["candidate"])
     np.testing.assert_array_equal(parts.forecasts["last_week"], whole.forecasts["last_week"])
 
 
 def test_a_champion_with_another_column_order_answers_the_same(model: Callable[..., Model], run: Run) -> None:
     backtest = run(model("candidate", CANDIDATE), model("champion", CHAMPION))
     np.testing.assert_allclose(backtest.forecasts["champion"], backtest.forecasts["candidate"], rtol=1e-6)
-    np.testing.assert_allclose(backtest.intervals["champion"], backtest.intervals["candidate"], rtol=1e-6)
+    np.testing.assert_allclose(backtest.quantiles["champion"], backtest.quantiles["candidate"], rtol=1e-6)
 
 
 def test_quantiles_are_found_by_their_level(model: Callable[..., Model], run: Run) -> None:
@@ -149,10 +158,14 @@ def test_quantiles_are_found_by_their_level(model: Callable[..., Model], run: Ru
         "candidate", CANDIDATE, spread=(-200.0, -100.0, 0.0, 30.0), quantiles=[0.05, 0.1, 0.5, 0.9]
     )
     backtest = run(candidate)
-    low, high = (backtest.intervals["candidate"] - backtest.forecasts["candidate"][:, None]).T
+    interval = backtest.interval("candidate", 0.1, 0.9)
+    assert interval is not None
+    low, high = (interval - backtest.forecasts["candidate"][:, None]).T
     np.testing.assert_allclose(low, -100, atol=0.01)
     np.testing.assert_allclose(high, 30, atol=0.01)
-    assert backtest.quantiles.shape[1] == 4
+    assert backtest.quantiles["candidate"].shape[1] == 4
+    assert backtest.interval("candidate", 0.025, 0.975) is None
+    assert backtest.interval("last_week", 0.1, 0.9) is None
 
 
 def test_a_champion_of_fewer_weeks_ahead_limits_all(model: Callable[..., Model], run: Run) -> None:

@@ -38,6 +38,9 @@ def write_inputs(root: Path) -> dict[str, Any]:
         "snapshot": {
             "id": "toy-1-0123456789ab",
             "dataset": DATASET,
+            "rowCount": 419,
+            "seriesCount": 6,
+            "firstWeek": WEEKS[0].isoformat(),
             "lastWeek": WEEKS[-1].isoformat(),
         },
         "trainingDataUri": write_training_data(root / "data", toy_sales()).as_uri(),
@@ -117,6 +120,24 @@ def test_result_is_what_a_loop_over_the_sales_gives(job: Path, part: str, horizo
     assert found["oracle"]["wmae"] == 0
 
 
+def test_mase_is_by_the_errors_of_last_year_before_the_test_weeks(job: Path) -> None:
+    sales = toy_sales()
+    changes = {key: [] for key in {(store, dept) for store, dept, _ in sales}}
+    for (store, dept, week), value in sales.items():
+        year_before = sales.get((store, dept, week - YEAR))
+        if week < WEEKS[-TEST_WEEKS] and year_before is not None:
+            changes[store, dept].append(abs(value - year_before))
+    errors = []
+    for (store, dept, week), value in sales.items():
+        for h in range(1, HORIZONS + 1):
+            known = (store, dept, week - YEAR) in sales and (store, dept, week - h * WEEK) in sales
+            if week >= WEEKS[-TEST_WEEKS] and known:
+                scale = sum(changes[store, dept]) / len(changes[store, dept])
+                errors.append(abs(value - sales[store, dept, week - YEAR]) / scale)
+    found = read(job / "result.json")["overall"]["same_week_last_year"]["mase"]
+    assert found == pytest.approx(sum(errors) / len(errors))
+
+
 def test_test_weeks_are_the_last_of_the_snapshot(job: Path) -> None:
     result = read(job / "result.json")
     assert result["testFirstWeek"] == WEEKS[-TEST_WEEKS].isoformat()
@@ -137,7 +158,12 @@ def test_slices_divide_the_rows(job: Path) -> None:
         "horizon": "123",
     }.items():
         assert sum(rows[f"{kind}={value}"].copy().pop() for value in values) == total
-    assert len(rows) == 3 + 2 + 3 + HORIZONS
+    # 13 slices of the rows, of which some have none here, and the weeks ahead.
+    none = {entry["slice"]: entry["reason"] for entry in result["slicesNotScored"]}
+    assert none == dict.fromkeys(
+        ("dept_group=medium", "new_series=true"), "no row that every forecaster can answer"
+    )
+    assert len(rows) + len(none) == 13 + HORIZONS
 
 
 def test_rows_left_out_are_in_report_and_progress(job: Path) -> None:

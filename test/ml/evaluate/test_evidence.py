@@ -11,6 +11,7 @@ from evaluate_folders import DATASET, WEEKS, toy_sales, write_model, write_train
 from shelfcast.evaluate.backtest import run_backtest
 from shelfcast.evaluate.evidence import spread, write_evidence
 from shelfcast.evaluate.model import load_model
+from shelfcast.evaluate.naive_errors import NaiveErrors
 from shelfcast.features.samples import read_origin_table
 
 
@@ -72,7 +73,7 @@ def test_written_rows_repeat_in_onnxruntime(tmp_path: Path, count: int) -> None:
     folder = write_model(tmp_path / "model", weights)
     candidate = load_model(folder.as_uri(), "candidate", DATASET, table.features)
     samples = table.samples(np.datetime64(WEEKS[-4]), np.datetime64(WEEKS[-1]))
-    backtest = run_backtest(table, samples, {"candidate": candidate}, None, lambda _: None)
+    backtest = run_backtest(table, samples, {"candidate": candidate}, None, NaiveErrors({}), lambda _: None)
 
     written = write_evidence(tmp_path / "evidence.jsonl", table, backtest, candidate, count)
     rows = [json.loads(line) for line in (tmp_path / "evidence.jsonl").read_text().splitlines()]
@@ -88,7 +89,9 @@ def test_written_rows_repeat_in_onnxruntime(tmp_path: Path, count: int) -> None:
         n = by_key[row["store"], row["dept"], row["targetWeek"], row["horizon"]]
         assert row["actual"] == backtest.actual[n]
         # JSON's decimals lose nothing of a float32.
-        np.testing.assert_array_equal(np.array(row["expected"], np.float32), backtest.quantiles[n])
+        np.testing.assert_array_equal(
+            np.array(row["expected"], np.float32), backtest.quantiles["candidate"][n]
+        )
         assert list(row["features"]) == list(weights)
         assert (row["features"]["temperature"] is None) == (row["store"] == 2)
         features = [np.nan if value is None else value for value in row["features"].values()]

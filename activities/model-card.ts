@@ -1,0 +1,52 @@
+/** What the gate adds to the model card that the evaluate job wrote. */
+import type { GateComparison, GateDecision } from '../contracts/pipeline.ts';
+
+const VERDICTS: Record<GateDecision['verdict'], string> = {
+  pass: 'passes',
+  fail: 'is rejected',
+  needsApproval: 'needs the approval of a person',
+};
+const OUTCOMES: Record<GateComparison['outcome'], string> = {
+  better: 'better',
+  notWorse: 'not worse',
+  inconclusive: 'inconclusive',
+  worse: '**worse**',
+};
+
+/** The whole card, as Markdown. */
+export const withGate = (card: string, gate: GateDecision): string =>
+  `${card.trimEnd()}\n\n${gateSection(gate)}\n`;
+
+function gateSection({ verdict, checks, comparisons }: GateDecision): string {
+  const reasons = checks.map(
+    ({ passed, name, reason }) => `- ${name}, ${passed ? 'passed' : 'failed'}: ${reason}`,
+  );
+  return [
+    '## Gate',
+    `The candidate ${VERDICTS[verdict]}.`,
+    reasons.join('\n'),
+    ...(comparisons === undefined || comparisons.length === 0 ? [] : [comparisonTable(comparisons)]),
+  ].join('\n\n');
+}
+
+function comparisonTable(comparisons: GateComparison[]): string {
+  const rows = comparisons.map(({ slice, against, difference, lower, upper, margin, weeks, outcome }) => [
+    slice,
+    against,
+    signed(difference),
+    `${signed(lower)} to ${signed(upper)}`,
+    signed(margin),
+    weeks,
+    OUTCOMES[outcome],
+  ]);
+  return [
+    'WMAE of the candidate above (+) or below (-) that of others:',
+    '',
+    row('slice', 'against', 'difference', '95 % interval', 'margin', 'weeks', ''),
+    row('---', '---', '---:', '---:', '---:', '---:', '---'),
+    ...rows.map((cells) => row(...cells)),
+  ].join('\n');
+}
+
+const row = (...cells: (string | number)[]): string => `| ${cells.join(' | ')} |`;
+const signed = (share: number): string => `${share < 0 ? '' : '+'}${(share * 100).toFixed(1)} %`;

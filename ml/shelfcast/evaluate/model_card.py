@@ -1,0 +1,153 @@
+"""The model card: what the candidate was made of, how wrong it was, and where not to trust it. Markdown.
+
+The gate decides after the job; its decision is added where the card is logged (activities/model-card.ts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from shelfcast.evaluate.backtest import Backtest
+from shelfcast.evaluate.code_version import code_version
+from shelfcast.evaluate.metrics import ByForecaster
+from shelfcast.models.imputation import IMPUTATION
+
+
+def _usd(value: float) -> str:
+    return f"{'-' if value < 0 else ''}${abs(value):,.0f}"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f} %"
+
+
+#: Metric, its head in a table, and how a value is written.
+_METRICS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("wmae", "WMAE", _usd),
+    ("wape", "WAPE", _percent),
+    ("mase", "MASE", "{:.3f}".format),
+    ("rmse", "RMSE", _usd),
+    ("bias", "bias", _usd),
+    ("pinball", "pinball", _usd),
+    ("coverage80", "in 80 % interval", _percent),
+    ("coverage95", "in 95 % interval", _percent),
+)
+
+
+def model_card(
+    spec: Mapping[str, Any], manifest: Mapping[str, Any], backtest: Backtest, scores: Mapping[str, Any]
+) -> str:
+    """Returns the card.
+
+    Args:
+        spec: The job's EvaluateSpec.
+        manifest: The candidate's model.json.
+        backtest: On the test weeks.
+        scores: The EvaluateResult so far.
+    """
+    preset = manifest["preset"]
+    unknown = (f"Not described for this preset: see the code of {preset} in ml/shelfcast/models.",)
+    parts = [
+        f"# Model card: {preset}, trained on {spec['snapshot']['dataset']}",
+        "Forecasts the weekly sales of a department in a store, US dollars, "
+        f"1 to {manifest['horizonWeeks']} weeks ahead: the quantiles "
+        f"{', '.join(map(str, manifest['quantiles']))}.",
+        _table(("what", "value"), _facts(spec, manifest, backtest, scores)),
+        "## Errors on weeks that it never saw",
+        "Holiday weeks weigh 5 in WMAE. All forecasters are scored on the same rows.",
+        _errors(scores["overall"]),
+        "### One week ahead",
+        _errors(scores["oneWeekAhead"]),
+        "## Slices (WMAE)",
+        _slices(scores["slices"]),
+        _list([f"{entry['slice']}: {entry['reason']}" for entry in scores["slicesNotScored"]], "Not scored:"),
+        "## Missing values",
+        _list(IMPUTATION.get(preset, unknown)),
+        "## Limits",
+        _list(_limits(manifest, backtest, scores)),
+        "## Licence",
+        "The code that made and runs it is under Apache-2.0. What the model may be used for is also for the "
+        "owner of the sales to say: it was trained on them.",
+    ]
+    return "\n\n".join(part for part in parts if part != "") + "\n"
+
+
+def _facts(
+    spec: Mapping[str, Any], manifest: Mapping[str, Any], backtest: Backtest, scores: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    snapshot = spec["snapshot"]
+    left_out = backtest.found - len(backtest.row)
+    return [
+        (
+            "data snapshot",
+            f"{snapshot['id']}: {snapshot['rowCount']:,} rows of {snapshot['seriesCount']:,} series, "
+            f"{snapshot['firstWeek']} to {snapshot['lastWeek']}",
+        ),
+        ("trained on snapshot", manifest["snapshotId"]),
+        ("feature set version", f"{manifest['featureSetVersion']}, {len(manifest['features'])} features"),
+        ("preset", manifest["preset"]),
+        ("model.onnx", f"SHA-256 {manifest['onnxSha256']}"),
+        ("code", code_version()),
+        ("test weeks", f"{scores['testFirstWeek']} to {scores['testLastWeek']}"),
+        ("forecasts scored", f"{len(backtest.row):,} of {backtest.found:,}, {left_out:,} left out for all"),
+    ]
+
+
+def _errors(by_forecaster: ByForecaster) -> str:
+    lines = []
+    for name, metrics in by_forecaster.items():
+        values: Mapping[str, Any] = metrics
+        cells = ("" if values[key] is None else form(values[key]) for key, _, form in _METRICS)
+        lines.append((name, *cells))
+    return _table(("", *(head for _, head, _ in _METRICS)), lines)
+
+
+def _slices(by_slice: Mapping[str, ByForecaster]) -> str:
+    if not by_slice:
+        return ""
+    names = list(next(iter(by_slice.values())))
+    lines = []
+    for slice_, by_forecaster in by_slice.items():
+        candidate = by_forecaster["candidate"]
+        errors = (_usd(by_forecaster[name]["wmae"]) for name in names)
+        covered = candidate["coverage80"]
+        lines.append(
+            (slice_, f"{candidate['rows']:,}", *errors, "" if covered is None else _percent(covered))
+        )
+    return _table(("slice", "rows", *names, "in 80 % interval"), lines)
+
+
+def _limits(manifest: Mapping[str, Any], backtest: Backtest, scores: Mapping[str, Any]) -> list[str]:
+    covered = scores["overall"]["candidate"]["coverage80"]
+    weeks, holidays = np.unique(backtest.target_week), np.unique(backtest.target_week[backtest.holiday])
+    return [
+        f"It does not answer more than {manifest['horizonWeeks']} weeks ahead.",
+        f"The errors are of {len(weeks)} target weeks, {len(holidays)} of them with a holiday: other seasons "
+        "may differ.",
+        *(
+            f"{entry['rows']:,} forecasts are in none of these figures; "
+            f"{entry['forecaster']}: {entry['reason']}."
+            for entry in backtest.left_out
+        ),
+        "Same week last year cannot answer for most weeks of a series in its first year: the figures say "
+        "little of new series.",
+        f"80 % intervals held {_percent(covered)} of actual sales. They are calibrated on the validation "
+        "weeks, over many series and weeks: a single series may have more or less.",
+        "Quantiles of series must not be added up to those of a store: the quantile of a sum is another.",
+        "It knows no promotion, weather or closure of the target week unless a declared column tells it.",
+    ]
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *("---:" for _ in head[1:])] if len(head) > 2 else ["---"] * len(head)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))
+
+
+def _list(sentences: Sequence[str], title: str = "") -> str:
+    if not sentences:
+        return ""
+    items = "\n".join(f"- {sentence}" for sentence in sentences)
+    return f"{title}\n\n{items}" if title else items

@@ -1,0 +1,49 @@
+"""How wrong a naive forecast of each series was before the test weeks: what MASE measures errors in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from shelfcast.features.samples import Floats, Integers, series_files
+
+_WEEK = np.timedelta64(7, "D")
+#: Of the naive forecasts one week ahead, the better one last.
+_NAIVE = ("sales_0", "last_year_h1")
+
+
+@dataclass(frozen=True)
+class NaiveErrors:
+    """Mean absolute error by store and dept, US dollars."""
+
+    by_series: dict[tuple[int, int], float]
+
+    def of(self, store: Integers, dept: Integers) -> Floats:
+        """Returns the errors of N series [N]; NaN where none is known, or the naive forecast never erred."""
+        keys = zip(store.tolist(), dept.tolist(), strict=True)
+        return np.array([self.by_series.get(key, np.nan) for key in keys])
+
+
+def naive_errors(folder: Path, first_test_week: np.datetime64) -> NaiveErrors:
+    """Reads the training data: sales before the test weeks against the same week last year.
+
+    A series without any such pair has its error of last week's sales.
+    """
+    result: dict[tuple[int, int], float] = {}
+    before = pc.field("origin") < (first_test_week - _WEEK).astype("O")
+    keys = ["store", "dept"]
+    for path in series_files(folder):
+        table = pq.read_table(path, columns=[*keys, "target_h1", *_NAIVE], filters=before)
+        for name in _NAIVE:
+            error = pc.abs(pc.subtract(table["target_h1"], table[name]))
+            means = (
+                table.select(keys).append_column("error", error).group_by(keys).aggregate([("error", "mean")])
+            )
+            for store, dept, mean in zip(*(means[c].to_pylist() for c in (*keys, "error_mean")), strict=True):
+                if mean is not None and mean > 0:
+                    result[store, dept] = mean
+    return NaiveErrors(result)

@@ -1,0 +1,31 @@
+"""What each preset's graph puts in the place of a missing value, in words, for the model card.
+
+It stands beside the code that does it and is free of torch: change both together.
+"""
+
+from __future__ import annotations
+
+_NAN = "A missing value reaches the graph as NaN, never as 0: what stands in for it is part of model.onnx."
+
+#: Sentences by preset.
+IMPUTATION: dict[str, tuple[str, ...]] = {
+    "global": (
+        _NAN,
+        "For lags, windows, means and ratios, and for columns of the user's own, the network is also told "
+        "whether the value is known.",
+        "Sales of the last 13 weeks: the mean of those known in the last 8; without any, the mean of 13,"
+        " then of 52 weeks. A mean of few weeks: the next longer one.",
+        "Sales a year before the target: the mean of 13 weeks times the department's season; of the weeks "
+        "around it: that of the week itself.",
+        "Growth over a year: the department's, then the store's, then none. Season of the department: none.",
+        "A series without any sales so far: the recent mean of its department in all stores.",
+        "A store or department that was not trained on: the mean of all learned ones.",
+        "Other features in dollars: the series' level, of the department's weeks its recent mean. Others,"
+        " and columns of the user's own: 0.",
+    ),
+    "mlp-11": (
+        _NAN,
+        "The level of a series: its mean of 13 weeks, then of 52, then its department's recent one, then 0.",
+        "Features in dollars: that level. Others: 0. The network is not told which values are missing.",
+    ),
+}
