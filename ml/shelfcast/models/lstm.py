@@ -17,7 +17,7 @@ from shelfcast.models.network import Answer, IdEmbedding, Mix, MixBody, Network,
 from shelfcast.models.windows import Windows
 
 _STATE, _HIDDEN = 48, 128
-_DECAY = 0.02
+_DECAY = 1.0
 _LARGEST_CORRECTION = 0.05
 _WEEKS = len(OWN_WINDOW)
 #: Of the inputs of ``Windows``: last year's weeks and where they are known lie between series and department.

@@ -22,7 +22,7 @@ from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.export import write_model
 from shelfcast.train.fitting import fit_constants, known_ids
 from shelfcast.train.processes import Processes, joined
-from shelfcast.train.search import Search, search, trial_epochs
+from shelfcast.train.search import Search, search, search_epochs
 from shelfcast.train.starts import Starts
 from shelfcast.train.telling import StepTeller
 from shelfcast.train.training import Epoch, Trainer
@@ -34,16 +34,15 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     with starts.noting_failure():
         with joined() as processes:
             shard = processes.agree(lambda: read_shard(spec, processes.rank, processes.world_size))
-            counts = _training_counts(shard, processes)
-            prepare = partial(_trainer, shard, counts, processes)
-            found = search(spec, directory, processes, prepare) if "search" in spec else None
-            if found is not None:
-                spec = {**spec, **found["best"]["parameters"]}
+            prepare = partial(_trainer, shard, _training_counts(shard, processes), processes)
+            searched = search(spec, directory, processes, prepare) if "search" in spec else None
+            if searched is not None:
+                spec = {**spec, **searched["best"]["parameters"]}
             trainer = prepare(spec)
             _train(trainer, spec, directory, starts, processes)
             choose_seasonal_share(trainer.model, shard, processes)
             calibrate(trainer.model, shard, processes)
-        return _outputs(spec, directory, shard, trainer, starts, found) if processes.first else {}
+        return _outputs(spec, directory, shard, trainer, starts, searched) if processes.first else {}
 
 
 def _trainer(shard: Shard, counts: list[int], processes: Processes, spec: dict[str, Any]) -> Trainer:
@@ -99,6 +98,8 @@ def _train(
         for message in _beginning(found, processes):
             report_progress(directory, message)
 
+    before = search_epochs(spec)
+
     def after_epoch(epoch: Epoch) -> None:
         state = trainer.state()
         if not processes.first:
@@ -106,11 +107,10 @@ def _train(
         number, of = epoch["epoch"], spec["maxEpochs"]
         checkpoints.save(number, state, trainer.best_epoch)
         message = f"epoch {number} of at most {of}: validation loss {epoch['validationLoss']:.2f} USD"
-        before = trial_epochs(spec) * spec["search"]["trials"] if "search" in spec else 0
         fraction = (before + number) / (before + of + 1)
         report_progress(directory, message, fraction=fraction, epoch=epoch)
 
-    teller = StepTeller(directory, spec["maxEpochs"], trainer.steps)
+    teller = StepTeller(directory, spec["maxEpochs"], trainer.steps, before)
     trainer.run(after_epoch, teller.step if processes.first else None)
 
 
@@ -130,7 +130,7 @@ def _outputs(
     shard: Shard,
     trainer: Trainer,
     starts: Starts,
-    found: Search | None,
+    searched: Search | None,
 ) -> dict[str, Any]:
     # Only this process needs it, and only here: a start is to be quick.
     from shelfcast.train.report import write_report
@@ -138,8 +138,8 @@ def _outputs(
     folder, report, model = directory / "model", directory / "report", trainer.model
     sha256 = write_model(folder, model, shard.table, shard.validation, spec)
     write_report(report, trainer.epochs, trainer.best_epoch, shard)
-    if found is not None:
-        write_json(report / "search.json", found)
+    if searched is not None:
+        write_json(report / "search.json", searched)
     return {
         "modelUri": folder.absolute().as_uri(),
         "modelHash": sha256,
@@ -149,7 +149,7 @@ def _outputs(
         "stoppedBy": trainer.stopped_by,
         "startedFromEpochs": starts.epochs(),
         "reportUri": report.absolute().as_uri(),
-        **({} if found is None else {"search": found}),
+        **({} if searched is None else {"search": searched}),
     }
 
 

@@ -65,7 +65,7 @@ def search(
     Raises:
         UserError: No trial's loss was finite, or the folder's trials are of another spec.
     """
-    config = config_hash({**spec, "worldSize": processes.world_size})
+    config = config_hash(spec)
     path, count = directory / "search.json", spec["search"]["trials"]
     # The first decides, for all: a folder that is being written may look different to each.
     read = processes.agree(lambda: _finished(path, config) if processes.first else [])
@@ -91,6 +91,11 @@ def trial_epochs(spec: Mapping[str, Any]) -> int:
     return min(TRIAL_EPOCHS, int(spec["maxEpochs"]))
 
 
+def search_epochs(spec: Mapping[str, Any]) -> int:
+    """Returns the epochs of all trials, at most; 0 without a search."""
+    return trial_epochs(spec) * int(spec["search"]["trials"]) if "search" in spec else 0
+
+
 def _finished(path: Path, config: str) -> list[Trial]:
     if not path.exists():
         return []
@@ -98,8 +103,8 @@ def _finished(path: Path, config: str) -> list[Trial]:
     if described["configHash"] != config:
         raise UserError(
             "InvalidInput",
-            f"{path} is of a search with another spec.json or number of processes; start this one in a "
-            "folder of its own, or delete the file",
+            f"{path} is of a search with another spec.json; start this one in a folder of its own, or "
+            "delete the file",
         )
     trials: list[Trial] = described["trials"]
     return trials
@@ -169,6 +174,5 @@ def _validation_loss(trial: Trial) -> float:
 def _report(directory: Path, spec: Mapping[str, Any], trials: Sequence[Trial]) -> None:
     loss, count = trials[-1]["validationLoss"], spec["search"]["trials"]
     said = "a loss that is not finite" if loss is None else f"validation loss {loss:.2f} USD"
-    epochs = trial_epochs(spec)
-    done = len(trials) * epochs / (count * epochs + spec["maxEpochs"] + 1)
+    done = len(trials) * trial_epochs(spec) / (search_epochs(spec) + spec["maxEpochs"] + 1)
     report_progress(directory, f"trial {len(trials)} of {count}: {said}", fraction=done)

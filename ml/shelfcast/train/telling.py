@@ -17,17 +17,19 @@ _SECONDS_TOLD = 100
 class StepTeller:
     """Appends to ``progress.jsonl`` where one start of a training is, at most every few seconds."""
 
-    def __init__(self, directory: Path, max_epochs: int, steps: int) -> None:
+    def __init__(self, directory: Path, max_epochs: int, steps: int, epochs_before: int = 0) -> None:
         """Begins to count time.
 
         Args:
             directory: The job's folder.
             max_epochs: Of the training.
             steps: Of an epoch.
+            epochs_before: Of the trials of a search; they count in the share that is done.
         """
         self._directory = directory
         self._max_epochs = max_epochs
         self._steps = steps
+        self._epochs_before = epochs_before
         self._begun = self._told = time.monotonic()
         self._steps_of_start = 0
 
@@ -55,7 +57,8 @@ class StepTeller:
             self._directory,
             f"epoch {epoch} of at most {self._max_epochs}, step {step} of {self._steps}: "
             f"loss {mean:.2f} USD, at most {_duration(eta)} left",
-            fraction=done / (self._steps * (self._max_epochs + 1)),
+            fraction=(self._epochs_before * self._steps + done)
+            / (self._steps * (self._epochs_before + self._max_epochs + 1)),
             training={
                 "epoch": epoch,
                 "step": step,
