@@ -28,7 +28,14 @@ describe('defaults', () => {
       horizonWeeks: 8,
       testWeeks: 8,
       validationWeeks: 8,
-      train: { preset: 'global', processes: 2, maxEpochs: 12, batchSize: 1_024, learningRate: 0.002, seed: 7 },
+      train: {
+        preset: 'global',
+        processes: 2,
+        maxEpochs: 12,
+        batchSize: 1_024,
+        learningRate: 0.002,
+        seed: 7,
+      },
       gate: { minImprovementOverBaselines: 0, maxRegressionAgainstChampion: 0.02, coverage80: [0.65, 0.95] },
       rollout: {
         stepsPercent: [10, 50, 100],
