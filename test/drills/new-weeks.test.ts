@@ -129,7 +129,8 @@ describe('new weeks', { timeout: 300_000 }, () => {
       'select p50 from ops.forecast where origin = $1 and store = 1 and dept = 1 and horizon = 1',
       [next],
     );
-    expect(await ask()).toMatchObject({ origin: next, p50: first?.p50 });
+    // A graph adds up one row and many in another order: the last bit of 32 may differ.
+    expect(await ask()).toMatchObject({ origin: next, p50: expect.closeTo(first?.p50 ?? NaN, 2) as number });
   });
 
   test('come with a late correction, by the command line', async () => {

@@ -83,7 +83,11 @@ describe('a pipeline on the cluster', { timeout: PIPELINE_MS }, () => {
       predictions: { p50: number; targetWeek: string }[];
       modelVersion: string;
     };
-    expect(predictions[0]).toMatchObject({ p50: sample.p50, targetWeek: sample.targetWeek });
+    // A graph adds up one row and many in another order: the last bit of 32 may differ.
+    expect(predictions[0]).toMatchObject({
+      p50: expect.closeTo(sample.p50, 2) as number,
+      targetWeek: sample.targetWeek,
+    });
     expect(modelVersion).toBe(String(undisturbed.registered.version));
     expect((await ask([{ store: 999, dept: 1, horizon: 1 }])).status).toBe(404);
     expect(undisturbed.monitor?.forecastsRecorded).toBe(STORES * DEPARTMENTS * 3);
