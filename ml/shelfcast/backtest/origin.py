@@ -21,7 +21,7 @@ from shelfcast.calendar import WEEK, is_holiday
 from shelfcast.evaluate.model import load_model
 from shelfcast.features import training_data
 from shelfcast.features.definitions import YEAR, FeatureSet
-from shelfcast.features.sales_history import SalesGrid, sales_grid
+from shelfcast.features.sales_history import SalesGrid, aggregate, sales_grid
 from shelfcast.features.samples import Floats, Integers, OriginTable, read_origin_table
 from shelfcast.features.training_data import Asked
 from shelfcast.job import UserError, path_of
@@ -198,8 +198,8 @@ def forecast(
     )
     grid = origin.grid
     place = _places(grid, store, dept)
-    # The mean of its department, for a series that never sold.
-    last_week = np.where(place < 0, values["dept_mean_4"], _newest(grid.sales)[place])
+    # The newest mean of its department, for a series that never sold.
+    last_week = np.where(place < 0, _newest_of_departments(grid, dept), _newest(grid.sales)[place])
     # What a person would do: who knows no last year takes last week.
     last_year = np.where(np.isnan(values["last_year"]), last_week, values["last_year"])
     frame["last_week"], frame["same_week_last_year"] = last_week, last_year
@@ -267,6 +267,13 @@ def _newest(sales: Floats) -> Floats:
     known = ~np.isnan(sales)
     newest = sales.shape[1] - 1 - known[:, ::-1].argmax(axis=1)
     values: Floats = sales[np.arange(len(sales)), newest]
+    return values
+
+
+def _newest_of_departments(grid: SalesGrid, dept: Integers) -> Floats:
+    """Returns the newest known mean sales a store of each row's department, US dollars."""
+    known = aggregate(grid)
+    values: Floats = _newest(known.department_sales)[np.searchsorted(known.departments, dept)]
     return values
 
 
