@@ -1,7 +1,6 @@
 /** A platform of the benchmarks' own, on empty data. */
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, resolve } from 'node:path';
 import { TASK_QUEUE } from '../../contracts/names.ts';
 import type { PipelineInput, PipelineResult } from '../../contracts/pipeline.ts';
 import type { LocalConfig } from '../../infra/local/services.ts';
@@ -9,7 +8,8 @@ import { down, localEnvironment, up } from '../../infra/local/services.ts';
 import { localState } from '../../infra/local/state.ts';
 import { connect } from '../../workers/client.ts';
 
-const projectDir = fileURLToPath(new URL('../..', import.meta.url));
+// Without a slash at its end: what is installed is stamped with the folder's name.
+const projectDir = resolve(import.meta.dirname, '../..');
 export const config: LocalConfig = {
   projectDir,
   stateDir: join(projectDir, '.shelfcast', 'bench'),
