@@ -24,21 +24,22 @@ import pyarrow as pa
 
 from shelfcast.backtest import folder as folders
 from shelfcast.backtest.folder import Folder
-from shelfcast.backtest.origin import Origin, Settings, default_processes, fit_trees, forecast, prepare, train
+from shelfcast.backtest.origin import (
+    TRAIN_DEFAULTS,
+    Origin,
+    Settings,
+    fit_trees,
+    forecast,
+    places,
+    prepare,
+    train,
+)
 from shelfcast.baselines import gradient_boosting, seasonal
 from shelfcast.calendar import WEEK
 from shelfcast.evaluate.metrics import coverage, wape, wmae
 from shelfcast.ingest.generator import generate
 from shelfcast.models.presets import NETWORKS
 
-TRAIN = {
-    "maxEpochs": 12,
-    "batchSize": 1_024,
-    "learningRate": 0.002,
-    "seed": 7,
-    "validationWeeks": 8,
-    "processes": default_processes(),
-}
 HORIZON_WEEKS = 8
 KEYS = ["origin", "store", "dept", "target_week", "horizon"]
 
@@ -69,7 +70,9 @@ def rolling(
     source: Folder, origins: Sequence[date], directory: Path, oracle: pa.Table | None
 ) -> pd.DataFrame:
     """Returns the forecasts of every preset, of LightGBM and of simple ones from each origin."""
-    settings = Settings(HORIZON_WEEKS, "global", ("last_week", "same_week_last_year", "lightgbm"), TRAIN)
+    settings = Settings(
+        HORIZON_WEEKS, "global", ("last_week", "same_week_last_year", "lightgbm"), TRAIN_DEFAULTS
+    )
     first = prepare(source, origins[0], directory / "first", settings)
     models = {preset: train_preset(first, preset, settings) for preset in NETWORKS}
     trees, four = fit_trees(first, settings), average_of_four(first)
@@ -92,13 +95,12 @@ def one_origin(
     source: Folder, week: date, weeks_ahead: int, directory: Path, oracle: pa.Table | None
 ) -> pd.DataFrame:
     """Returns the forecasts of the default preset and of each seasonal method, all from one origin."""
-    settings = Settings(weeks_ahead, "global", ("last_week", "same_week_last_year"), TRAIN)
+    settings = Settings(weeks_ahead, "global", ("last_week", "same_week_last_year"), TRAIN_DEFAULTS)
     origin = prepare(source, week, directory, settings)
     rows = forecast(origin, train(origin, settings), None, settings)
     rows[["global", "global p10", "global p90"]] = rows[["p50", "p10", "p90"]]
     grid = origin.grid
-    place = {key: n for n, key in enumerate(zip(grid.store.tolist(), grid.dept.tolist(), strict=True))}
-    series = np.array([place.get(key, -1) for key in zip(rows["store"], rows["dept"], strict=True)])
+    series = places(grid, rows["store"].to_numpy(), rows["dept"].to_numpy())
     for name, values in seasonal.seasonal_average(grid, weeks_ahead).items():
         known = values[series, rows["horizon"].to_numpy() - 1]
         rows[f"seasonal {name}"] = np.where(series < 0, rows["last_week"], known)
@@ -122,12 +124,11 @@ def average_of_four(origin: Origin) -> gradient_boosting.GradientBoosting:
 
 def with_actuals(rows: pd.DataFrame, source: Folder, oracle: pa.Table | None) -> pd.DataFrame:
     """Returns the rows whose target week is in the folder, with what was sold."""
-    keys = ["store", "dept", "target_week"]
-    sales = source.sales.select(["store", "dept", "week", "weekly_sales"]).to_pandas()
-    known = rows.merge(sales.rename(columns={"week": "target_week", "weekly_sales": "actual"}), on=keys)
+    known = source.with_actuals(rows).dropna(subset="actual")
     if oracle is None:
         return known
     means = oracle.to_pandas().rename(columns={"week": "target_week", "expected_sales": "oracle"})
+    keys = ["store", "dept", "target_week"]
     return known.merge(means[[*keys, "oracle"]], on=keys)
 
 

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
@@ -45,7 +45,7 @@ from shelfcast.train.data import EpochSampler, Samples, Shard, read_shard
 from shelfcast.train.fitting import fit_constants, known_ids
 from shelfcast.train.processes import Processes, joined
 from shelfcast.train.telling import StepTeller
-from shelfcast.train.training import Epoch, Trainer, moving_average, pinball_usd
+from shelfcast.train.training import Epoch, MemberForecasts, Trainer, moving_average, pinball_usd
 
 HORIZON_WEEKS = 8
 #: The first only warms up.
@@ -202,18 +202,6 @@ class InMemory:
         return tuple(tensor[index] for tensor in self.tensors)
 
 
-class Members(nn.Module):
-    """The network as it is trained: each member by itself."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Returns the members' quantiles."""
-        return self.network.member_quantiles(*inputs)
-
-
 class BareLoop:
     """The same training, written down plainly."""
 
@@ -236,7 +224,7 @@ class BareLoop:
         self.validation = InMemory.of(read_batch(shard.table, shard.validation, processes.device))
         self.validation_count = len(shard.validation)
         self.offsets = np.cumsum([0, *map(len, shard.training)])[:-1]
-        members = Members(model)
+        members = MemberForecasts(model)
         self.parallel = DistributedDataParallel(members) if self.two else members
         self.scale = processes.world_size / (spec["batchSize"] * float(model.mean_level_usd))
         groups = [{"params": [*m.parameters()], "weight_decay": m.weight_decay} for m in model.members]

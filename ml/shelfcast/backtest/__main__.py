@@ -15,16 +15,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from shelfcast.backtest import folder as folders
 from shelfcast.backtest.folder import Folder
 from shelfcast.backtest.origin import (
     BASELINES,
+    TRAIN_DEFAULTS,
     Settings,
     check_baselines,
-    default_processes,
     fit_trees,
     forecast,
     prepare,
@@ -57,10 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", default="global")
     parser.add_argument("--refit", choices=("true", "false"), default="true")
     parser.add_argument("--baselines", default="all", help=f"all, or some of {', '.join(BASELINES)}")
-    parser.add_argument("--processes", type=int, default=default_processes())
-    parser.add_argument("--max-epochs", type=int, default=12)
-    parser.add_argument("--validation-weeks", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--processes", type=int, default=TRAIN_DEFAULTS["processes"])
+    parser.add_argument("--max-epochs", type=int, default=TRAIN_DEFAULTS["maxEpochs"])
+    parser.add_argument("--validation-weeks", type=int, default=TRAIN_DEFAULTS["validationWeeks"])
+    parser.add_argument("--seed", type=int, default=TRAIN_DEFAULTS["seed"])
     return parser
 
 
@@ -72,10 +71,9 @@ def _run(options: argparse.Namespace) -> None:
         options.preset,
         check_baselines(names),
         {
+            **TRAIN_DEFAULTS,
             "processes": options.processes,
             "maxEpochs": options.max_epochs,
-            "batchSize": 1024,
-            "learningRate": 0.002,
             "seed": options.seed,
             "validationWeeks": options.validation_weeks,
         },
@@ -85,7 +83,7 @@ def _run(options: argparse.Namespace) -> None:
     source = folders.read(options.data, out / "bad-rows.csv")
     folders.check_origins(source, origins)
     frames, left_out = _forecasts(source, origins, settings, out / "origins", options.refit == "true")
-    rows = _with_actuals(pd.concat(frames, ignore_index=True), source)
+    rows = source.with_actuals(pd.concat(frames, ignore_index=True))
     forecasters = [settings.preset, *settings.baselines]
     metrics = {
         "preset": settings.preset,
@@ -131,12 +129,6 @@ def _forecasts(
     return frames, left_out
 
 
-def _with_actuals(rows: pd.DataFrame, source: Folder) -> pd.DataFrame:
-    sales = source.sales.select(["store", "dept", "week", "weekly_sales"]).to_pandas()
-    actual = sales.rename(columns={"week": "target_week", "weekly_sales": "actual"})
-    return rows.merge(actual, on=["store", "dept", "target_week"], how="left", validate="many_to_one")
-
-
 def _metrics(rows: pd.DataFrame, forecasters: Sequence[str]) -> dict[str, Any]:
     if len(rows) == 0:
         return {}
@@ -156,7 +148,6 @@ def _write(
     columns = [*usual, *others, "actual"]
     rows[columns].to_csv(out / "forecasts.csv", index=False, float_format="%.2f")
     write_json(out / "metrics.json", metrics)
-    history = source.sales.select(["store", "dept", "week", "weekly_sales"]).to_pandas()
     about = {
         "origins": ", ".join(metrics["origins"]),
         "weeks ahead": str(metrics["horizonWeeks"]),
@@ -166,7 +157,7 @@ def _write(
             len(metrics["leftOut"])
         ),
     }
-    html = page(f"Backtest of {metrics['preset']}", about, metrics, rows, history, forecasters)
+    html = page(f"Backtest of {metrics['preset']}", about, metrics, rows, source.history, forecasters)
     (out / "report.html").write_text(html, encoding="utf-8")
     print(json.dumps({name: metrics[name] for name in ("forecasts", "withActual")}))
     for name, by in metrics.get("overall", {}).items():
@@ -177,6 +168,4 @@ def _write(
 
 
 if __name__ == "__main__":
-    # Warnings of float division in empty groups would hide the lines that matter.
-    np.seterr(all="ignore")
     raise SystemExit(main())

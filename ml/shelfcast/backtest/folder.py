@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -71,6 +72,17 @@ class Folder:
             for name, rows in self.tables.items()
         }
         return known | {EXTRAS.name: with_null_weeks(known[EXTRAS.name])}
+
+    def with_actuals(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Returns rows of store, dept and target_week with ``actual`` sales, US dollars, NaN if unknown."""
+        actual = self.history.rename(columns={"week": "target_week", "weekly_sales": "actual"})
+        return rows.merge(actual, on=["store", "dept", "target_week"], how="left", validate="many_to_one")
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """``store``, ``dept``, ``week``, ``weekly_sales`` of all weeks."""
+        sales: pd.DataFrame = self.sales.select(["store", "dept", "week", "weekly_sales"]).to_pandas()
+        return sales
 
     def series(self, first: date, last: date) -> set[Series]:
         """Returns the series with sales in these weeks, both included."""

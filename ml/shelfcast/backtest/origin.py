@@ -21,7 +21,7 @@ from shelfcast.calendar import WEEK, is_holiday
 from shelfcast.evaluate.model import load_model
 from shelfcast.features import training_data
 from shelfcast.features.definitions import YEAR, FeatureSet
-from shelfcast.features.sales_history import SalesGrid, aggregate, sales_grid
+from shelfcast.features.sales_history import SalesGrid, aggregate
 from shelfcast.features.samples import Floats, Integers, OriginTable, read_origin_table
 from shelfcast.features.training_data import Asked
 from shelfcast.job import UserError, path_of
@@ -33,6 +33,15 @@ ALWAYS = BASELINES[:2]
 #: LightGBM is fit to at most so many samples, drawn evenly; more take minutes and change little.
 _LIGHTGBM_SAMPLES = 400_000
 _SEED = 7
+#: Of TrainSpec: what a pipeline has by default (contracts/pipeline.ts).
+TRAIN_DEFAULTS = {
+    "processes": min(2, os.cpu_count() or 1),
+    "maxEpochs": 12,
+    "batchSize": 1_024,
+    "learningRate": 0.002,
+    "seed": 7,
+    "validationWeeks": 8,
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ class Settings:
         horizon_weeks: Weeks ahead.
         preset: Of the network.
         baselines: Some of ``BASELINES``.
-        train: Of TrainSpec: processes, maxEpochs, batchSize, learningRate, seed, validationWeeks.
+        train: As ``TRAIN_DEFAULTS``.
     """
 
     horizon_weeks: int
@@ -80,11 +89,7 @@ class Origin:
     @property
     def grid(self) -> SalesGrid:
         """Sales that were known."""
-        sales = self.tables[SALES.name]
-        week = sales["week"].to_numpy().astype("datetime64[D]")
-        return sales_grid(
-            sales["store"].to_numpy(), sales["dept"].to_numpy(), week, sales["weekly_sales"].to_numpy()
-        )
+        return training_data.grid_of(self.tables[SALES.name])
 
 
 def prepare(source: Folder, week: date, directory: Path, settings: Settings) -> Origin:
@@ -197,7 +202,7 @@ def forecast(
         }
     )
     grid = origin.grid
-    place = _places(grid, store, dept)
+    place = places(grid, store, dept)
     # The newest mean of its department, for a series that never sold.
     last_week = np.where(place < 0, _newest_of_departments(grid, dept), _newest(grid.sales)[place])
     # What a person would do: who knows no last year takes last week.
@@ -247,12 +252,7 @@ def naive_error(sales: Floats) -> Floats:
     return np.where(error > 0, error, np.nan)
 
 
-def default_processes() -> int:
-    """Returns how many processes train unless said otherwise."""
-    return min(2, os.cpu_count() or 1)
-
-
-def _places(grid: SalesGrid, store: Integers, dept: Integers) -> Integers:
+def places(grid: SalesGrid, store: Integers, dept: Integers) -> Integers:
     """Returns the place of each row's series in the grid, -1 where it is none of it."""
     known = {key: n for n, key in enumerate(zip(grid.store.tolist(), grid.dept.tolist(), strict=True))}
     return np.array([known.get(key, -1) for key in zip(store.tolist(), dept.tolist(), strict=True)])

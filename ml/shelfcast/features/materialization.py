@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from shelfcast.database import identifiers
+from shelfcast.features import offline_tables
 from shelfcast.features.changed_origins import first_changed_origin
 from shelfcast.features.definitions import FeatureSet, View
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
@@ -163,7 +164,7 @@ def _compare(
             entity_keys=identifiers(keys, "entities"),
             newest_keys=identifiers(keys, "newest"),
             online_keys=identifiers(keys, "online"),
-            offline=sql.Identifier("feast_offline", table_name(project, view)),
+            offline=offline_tables.identifier(project, view),
             online=sql.Identifier("feast_online", table_name(project, view)),
             online_values=identifiers(columns, "online"),
             newest_values=identifiers(columns, "newest"),

@@ -109,7 +109,7 @@ def replace(
         since: First origin of the weekly rows that are replaced; None makes the tables anew.
     """
     for view, columns in features.view_columns.items():
-        table = _identifier(project, view)
+        table = identifier(project, view)
         first = date.min if since is None or view not in WEEKLY else since
         if since is None:
             _create(connection, table, view, columns)
@@ -131,7 +131,7 @@ def count_rows(connection: psycopg.Connection, project: str) -> dict[View, int]:
     counts: dict[View, int] = {}
     for view in JOIN_KEYS:
         row = connection.execute(
-            sql.SQL("select count(*) from {}").format(_identifier(project, view))
+            sql.SQL("select count(*) from {}").format(identifier(project, view))
         ).fetchone()
         assert row is not None
         counts[view] = row[0]
@@ -171,7 +171,8 @@ def calendar_store_rows(calendar: pa.Table, last_week: date) -> pa.Table:
     return _with_constant(rows, EVENT, _day(last_week))
 
 
-def _identifier(project: str, view: View) -> sql.Identifier:
+def identifier(project: str, view: View) -> sql.Identifier:
+    """Returns the name of a view's table in SQL."""
     return sql.Identifier("feast_offline", table_name(project, view))
 
 
@@ -189,7 +190,7 @@ def _column_types(view: View, columns: list[str]) -> dict[str, str]:
 def _are_there(connection: psycopg.Connection, project: str, features: FeatureSet) -> bool:
     """Returns whether all tables have the columns that ``_create`` gives them."""
     return all(
-        column_types(connection, _identifier(project, view)) == _column_types(view, columns)
+        column_types(connection, identifier(project, view)) == _column_types(view, columns)
         for view, columns in features.view_columns.items()
     )
 

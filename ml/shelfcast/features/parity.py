@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from shelfcast.database import connect, identifiers
+from shelfcast.features import offline_tables
 from shelfcast.features.definitions import FeatureSet, ModelFeature, View
-from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
+from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS
 from shelfcast.features.samples import Integers, OriginTable, read_origin_table
 from shelfcast.job import write_json
 
@@ -181,7 +182,7 @@ def _newest_rows(
         columns=identifiers(columns, "newest"),
         types=sql.SQL(types),
         keys=identifiers(keys),
-        table=sql.Identifier("feast_offline", table_name(project, view)),
+        table=offline_tables.identifier(project, view),
         row_keys=identifiers(keys, "rows"),
         asked_keys=identifiers(keys, "asked"),
         event=sql.Identifier(EVENT),

@@ -106,15 +106,24 @@ def prepare(
     Raises:
         UserError: No sales, or rows that break the rules of ``sales_grid`` or ``store_features``.
     """
-    week = sales["week"].to_numpy().astype("datetime64[D]")
-    grid = sales_grid(
-        sales["store"].to_numpy(), sales["dept"].to_numpy(), week, sales["weekly_sales"].to_numpy()
-    )
+    grid = grid_of(sales)
     aggregates = aggregate(grid)
     grid = grid.asked(asked.forecast_from, asked.new_series)
     whole = pc.equal(extras["dept"], STORE_AS_A_WHOLE)
     of_stores = store_features(aggregates.stores, grid.weeks, store_weeks, stores, extras.filter(whole))
     return Inputs(grid, aggregates, of_stores, _series_extras(grid, extras.filter(pc.invert(whole))))
+
+
+def grid_of(sales: pa.Table) -> SalesGrid:
+    """Returns the grid of a snapshot's sales.
+
+    Raises:
+        UserError: No sales, or rows that break the rules of ``sales_grid``.
+    """
+    week = sales["week"].to_numpy().astype("datetime64[D]")
+    return sales_grid(
+        sales["store"].to_numpy(), sales["dept"].to_numpy(), week, sales["weekly_sales"].to_numpy()
+    )
 
 
 def write(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from shelfcast.features.definitions import ModelFeature
 from shelfcast.features.presets import MLP_11, MLP_11_LEVELS
-from shelfcast.models.feature_values import FeatureValues, feature_columns
+from shelfcast.models.feature_values import FeatureValues
 from shelfcast.models.network import (
     QUANTILE_OUTPUTS,
     Answer,
@@ -36,10 +36,6 @@ _DOLLARS = MLP_11[:8]
 class _Inputs(Preparation):
     """The eleven inputs; dollars by their mean of a quarter."""
 
-    def __init__(self, features: Sequence[ModelFeature]) -> None:
-        super().__init__()
-        self._columns = feature_columns(features)
-
     def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
         """See ``Preparation``."""
         values = FeatureValues(self._columns, features)
@@ -54,9 +50,9 @@ class _Inputs(Preparation):
 
 
 class _Perceptron(Member):
-    def __init__(self, features: Sequence[ModelFeature]) -> None:
+    def __init__(self, features: Sequence[ModelFeature], horizon_weeks: int) -> None:
         super().__init__()
-        self.prepare = _Inputs(features)
+        self.prepare = _Inputs(features, horizon_weeks)
         self.weight_decay = 0.01
         # The weeks ahead are one more: the demo forecast one week.
         widths = (len(MLP_11) + 1, *_WIDTHS)
@@ -89,7 +85,7 @@ class Mlp11(Network):
         depts: Sequence[int],  # noqa: ARG002
         horizon_weeks: int,
     ) -> None:
-        super().__init__(len(features), horizon_weeks, [_Perceptron(features)])
+        super().__init__(len(features), horizon_weeks, [_Perceptron(features, horizon_weeks)])
 
     def combine(self, prepared: Sequence[Prepared], answers: Sequence[Answer]) -> Answer:  # noqa: ARG002
         """See ``Network``."""

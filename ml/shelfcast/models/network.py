@@ -10,6 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from shelfcast.features.definitions import ModelFeature
+from shelfcast.features.presets import declared_names
+from shelfcast.models.feature_values import feature_columns
+
 #: Of the output's columns.
 QUANTILES = (0.025, 0.1, 0.5, 0.9, 0.975)
 #: Column of the median.
@@ -82,8 +86,11 @@ class Preparation(nn.Module, ABC):
 
     floor_usd: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, features: Sequence[ModelFeature], horizon_weeks: int) -> None:
         super().__init__()
+        self._columns = feature_columns(features)
+        self._declared = declared_names(features)
+        self._horizon_weeks = horizon_weeks
         self.register_buffer("floor_usd", torch.tensor(1.0))
 
     @abstractmethod

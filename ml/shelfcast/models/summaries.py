@@ -5,14 +5,11 @@ All of it is part of the exported graph, so training and serving cannot differ.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from shelfcast.features.definitions import ModelFeature
-from shelfcast.features.presets import OWN_DOLLARS, PLAIN, RATIOS, declared_names
-from shelfcast.models.feature_values import LARGEST_RATIO, FeatureValues, feature_columns
+from shelfcast.features.presets import OWN_DOLLARS, PLAIN, RATIOS
+from shelfcast.models.feature_values import LARGEST_RATIO, FeatureValues
 from shelfcast.models.network import Preparation, Prepared
 
 #: The first forecasts say the same for the week of a holiday as for those around it.
@@ -24,12 +21,6 @@ _SEASON_PENALTY = 10.0
 
 class Summaries(Preparation):
     """Computes level, simple forecasts and inputs of samples."""
-
-    def __init__(self, features: Sequence[ModelFeature], horizon_weeks: int) -> None:
-        super().__init__()
-        self._columns = feature_columns(features)
-        self._declared = declared_names(features)
-        self._horizon_weeks = horizon_weeks
 
     def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
         """See ``Preparation``."""

@@ -6,20 +6,17 @@ All of it is part of the exported graph, so training and serving cannot differ.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from shelfcast.features.definitions import ModelFeature
 from shelfcast.features.presets import (
     DEPT_WINDOW,
     LAST_YEAR_WINDOW,
     NAMED_HOLIDAYS,
     OWN_WINDOW,
-    declared_names,
 )
-from shelfcast.models.feature_values import FeatureValues, feature_columns
+from shelfcast.models.feature_values import FeatureValues
 from shelfcast.models.network import Preparation, Prepared
 
 #: Weeks whose mean is the level.
@@ -36,12 +33,6 @@ _WEEKS_A_YEAR = 365.2425 / 7
 
 class Windows(Preparation):
     """Computes level, simple forecasts and inputs of samples."""
-
-    def __init__(self, features: Sequence[ModelFeature], horizon_weeks: int) -> None:
-        super().__init__()
-        self._columns = feature_columns(features)
-        self._declared = declared_names(features)
-        self._horizon_weeks = horizon_weeks
 
     def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
         """See ``Preparation``."""

@@ -49,17 +49,14 @@ def choose_seasonal_share(model: Network, shard: Shard, processes: Processes) ->
     if share is None:
         return
     model.eval()
-    errors = []
-    for candidate in SEASONAL_SHARES:
-        share.fill_(candidate)
-        error = 0.0
-        for samples in chunks(shard.validation):
-            batch = read_batch(shard.table, samples, processes.device)
-            error += float(
-                ((model(*batch.inputs)[:, MEDIAN] - batch.actual).abs() * batch.weight).double().sum()
-            )
-        errors.append(error)
-    total = processes.total(np.array(errors))
+    errors = np.zeros(len(SEASONAL_SHARES))
+    for samples in chunks(shard.validation):
+        batch = read_batch(shard.table, samples, processes.device)
+        for place, candidate in enumerate(SEASONAL_SHARES):
+            share.fill_(candidate)
+            missed = (model(*batch.inputs)[:, MEDIAN] - batch.actual).abs()
+            errors[place] += float((missed * batch.weight).double().sum())
+    total = processes.total(errors)
     share.fill_((SEASONAL_SHARES[int(total.argmin())] + USUAL_SEASONAL_SHARE) / 2)
 
 

@@ -81,7 +81,7 @@ def moving_average(average: Tensor, weights: Tensor, updates: Tensor | int) -> T
     return average.lerp(weights, 1 - decay)
 
 
-class _MemberForecasts(nn.Module):
+class MemberForecasts(nn.Module):
     """What is trained: each member by itself."""
 
     def __init__(self, network: Network) -> None:
@@ -89,6 +89,7 @@ class _MemberForecasts(nn.Module):
         self.network = network
 
     def forward(self, features: Tensor, store: Tensor, dept: Tensor, horizon: Tensor) -> Tensor:
+        """Returns ``Network.member_quantiles``."""
         return self.network.member_quantiles(features, store, dept, horizon)
 
 
@@ -130,7 +131,7 @@ class Trainer:
         # DDP takes the mean over processes, which hold different numbers of samples; wanted is their sum, by
         # sample of a batch and in units of a mean level, so that the norm of the gradients has a usual size.
         self._gradient_scale = processes.world_size / (spec["batchSize"] * float(model.mean_level_usd))
-        self._parallel = DistributedDataParallel(_MemberForecasts(model), forward_sync_buffers=False)
+        self._parallel = DistributedDataParallel(MemberForecasts(model), forward_sync_buffers=False)
         self._settle_gradient_order()
         self._average = AveragedModel(model, avg_fn=moving_average).eval()
         decay_factor = spec.get("weightDecayFactor", 1.0)
