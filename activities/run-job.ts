@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import type { JobProgress } from '../contracts/jobs.ts';
 import { jobName, runKey } from '../contracts/names.ts';
+import type { JobHeartbeat } from '../contracts/progress.ts';
 import type { Stage } from '../contracts/stages.ts';
 import type { JobObservation, JobPlatform, JobSpec } from '../infra/platform.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -39,7 +40,7 @@ export interface JobRequest<T> {
 export interface JobContext {
   runKey: string;
   signal: AbortSignal;
-  heartbeat: (details: { job: string; progress: string | null }) => void;
+  heartbeat: (details: JobHeartbeat) => void;
   sleep: (ms: number) => Promise<void>;
   /** After `signal` fired: whether the job is to end too. It is not when only this worker shuts down. */
   mustStopJob: () => boolean;
@@ -94,7 +95,7 @@ export async function runJob<T>(
   };
   let outcome: T;
   try {
-    context.heartbeat({ job: job.name, progress: null });
+    context.heartbeat({ job: job.name, progress: null, fraction: null });
     await jobs.ensure(job, context.signal);
     outcome = await watch(jobs, request, context, folder, job, n);
   } catch (error) {
@@ -167,12 +168,14 @@ async function watch<T>(
 ): Promise<T> {
   const readProgress = createProgressReader(folder);
   let progress: string | null = null;
+  let fraction: number | null = null;
   let observedAt = Date.now();
   for (;;) {
     const lines = await readProgress();
     if (lines.length > 0) request.onProgress?.(lines);
     progress = lines.at(-1)?.message ?? progress;
-    context.heartbeat({ job: job.name, progress });
+    fraction = lines.at(-1)?.fraction ?? fraction;
+    context.heartbeat({ job: job.name, progress, fraction });
 
     const outcome = await readOutcome(folder, request.resultSchema);
     if (outcome !== null) return outcome;
@@ -215,7 +218,7 @@ async function jobFailure(
 async function stopJob(jobs: JobPlatform, context: JobContext, name: string): Promise<void> {
   // A training takes its time to end; without heartbeats the server would take this attempt for dead.
   const timer = setInterval(() => {
-    context.heartbeat({ job: name, progress: 'stopping' });
+    context.heartbeat({ job: name, progress: 'stopping', fraction: null });
   }, STOP_HEARTBEAT_MS);
   try {
     await jobs.stop(name);

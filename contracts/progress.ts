@@ -1,4 +1,4 @@
-/** What the query `progress` answers. */
+/** What the query `progress` answers, and what heartbeats say in between. */
 import type { Stage, Verdict } from './stages.ts';
 
 export interface StageProgress {
@@ -15,4 +15,13 @@ export interface PipelineProgress {
   /** Set while the run waits for `approve` or `abort`. */
   waitingFor: 'approval' | null;
   verdict: Verdict | null;
+}
+
+/** What the heartbeats of an activity say of the job that it follows. */
+export interface JobHeartbeat {
+  job: string;
+  /** The job's newest line. */
+  progress: string | null;
+  /** Share of the job that is done, 0 to 1; null where it does not tell. */
+  fraction: number | null;
 }

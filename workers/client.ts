@@ -22,7 +22,7 @@ import {
   updateWorkflowId,
 } from '../contracts/names.ts';
 import type { PipelineInput, PipelineResult } from '../contracts/pipeline.ts';
-import type { PipelineProgress } from '../contracts/progress.ts';
+import type { JobHeartbeat, PipelineProgress } from '../contracts/progress.ts';
 import type { UpdateInput, UpdateResult } from '../contracts/update.ts';
 import { abortUpdate, approveUpdate, progressQuery } from '../workflows/messages.ts';
 import type { forecastPipeline } from '../workflows/pipeline.ts';
@@ -67,6 +67,8 @@ export interface PendingWork {
   attempt: number;
   /** Newest line of the job that the activity follows. */
   progress: string | null;
+  /** Share of the job that is done, 0 to 1; null where it does not tell. */
+  fraction: number | null;
   lastFailure: string | null;
 }
 
@@ -229,11 +231,12 @@ async function pendingWork(handle: Pick<WorkflowHandle, 'describe'>): Promise<Pe
   return (raw.pendingActivities ?? []).map((activity) => {
     const payload = activity.heartbeatDetails?.payloads?.[0];
     const details =
-      payload == null ? null : defaultPayloadConverter.fromPayload<{ progress?: unknown }>(payload);
+      payload == null ? null : defaultPayloadConverter.fromPayload<Partial<JobHeartbeat>>(payload);
     return {
       activity: activity.activityType?.name ?? '',
       attempt: activity.attempt ?? 1,
       progress: typeof details?.progress === 'string' ? details.progress : null,
+      fraction: typeof details?.fraction === 'number' ? details.fraction : null,
       lastFailure: activity.lastFailure?.message ?? null,
     };
   });

@@ -1,20 +1,30 @@
-/** Follows a run to its end and tells, line by line, what happens. */
+/** Follows a run to its end and tells what happens: line by line, and on a terminal with a progress bar. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isGrpcServiceError } from '@temporalio/client';
 import type { PipelineProgress } from '../contracts/progress.ts';
 import { STAGES } from '../contracts/stages.ts';
-import type { RunHandle } from './client.ts';
+import type { PendingWork, RunHandle } from './client.ts';
+import type { Teller } from './output.ts';
 
 const POLL_MS = 500;
 /** A server that restarts is back within seconds; one that is away longer than this needs a person. */
 const OUTAGE_MS = 5 * 60_000;
+const BAR_CELLS = 24;
 
 /**
  * Returns when the run has ended well; the run itself does not depend on being followed.
  * @throws PipelineError as `result` does
  */
-export async function follow<T>(run: RunHandle<T>, tell: (line: string) => void): Promise<T> {
-  const teller = createTeller(tell);
+export async function follow<T>(run: RunHandle<T>, teller: Teller): Promise<T> {
+  const story = createStory(teller);
+  try {
+    return await followTo(run, teller, story);
+  } finally {
+    teller.draw('');
+  }
+}
+
+async function followTo<T>(run: RunHandle<T>, teller: Teller, story: Story): Promise<T> {
   let answeredAt = Date.now();
   for (;;) {
     const result = run.result();
@@ -24,35 +34,34 @@ export async function follow<T>(run: RunHandle<T>, tell: (line: string) => void)
       () => true,
     );
     while (!(await Promise.race([ended, sleep(POLL_MS, false)]))) {
-      if (await look(run, teller)) answeredAt = Date.now();
+      if (await look(run, story)) answeredAt = Date.now();
     }
     try {
       const value = await result;
-      await look(run, teller);
+      await look(run, story);
       return value;
     } catch (error) {
       if (!isGrpcServiceError(error) || Date.now() - answeredAt > OUTAGE_MS) throw error;
-      tell('Temporal does not answer; waiting for it');
+      teller.tell('Temporal does not answer; waiting for it');
       await sleep(POLL_MS * 4);
     }
   }
 }
 
 /** False when the server or the worker did not answer just now. */
-async function look(run: RunHandle<unknown>, teller: ReturnType<typeof createTeller>): Promise<boolean> {
+async function look(run: RunHandle<unknown>, story: Story): Promise<boolean> {
   try {
-    teller.tellProgress(await run.progress());
-    for (const { activity, attempt, progress, lastFailure } of await run.pendingWork()) {
-      if (progress !== null) teller.tellOnce(`  ${progress}`);
-      if (lastFailure !== null) teller.tellOnce(`  ${activity}, attempt ${attempt}: ${lastFailure}`);
-    }
+    story.tellProgress(await run.progress());
+    story.tellWork(await run.pendingWork());
     return true;
   } catch {
     return false;
   }
 }
 
-function createTeller(tell: (line: string) => void) {
+type Story = ReturnType<typeof createStory>;
+
+function createStory({ tell, draw, canDraw }: Teller) {
   const told = new Set<string>();
   const tellOnce = (line: string): void => {
     if (told.has(line)) return;
@@ -60,7 +69,6 @@ function createTeller(tell: (line: string) => void) {
     tell(line);
   };
   return {
-    tellOnce,
     tellProgress(progress: PipelineProgress): void {
       for (const stage of STAGES) {
         const { status, summary } = progress.stages[stage];
@@ -71,5 +79,19 @@ function createTeller(tell: (line: string) => void) {
         tellOnce('  waits for a person: `npx shelfcast approve`, or `npx shelfcast abort --reason "..."`');
       }
     },
+    tellWork(work: PendingWork[]): void {
+      for (const { activity, attempt, progress, lastFailure } of work) {
+        if (progress !== null && !canDraw) tellOnce(`  ${progress}`);
+        if (lastFailure !== null) tellOnce(`  ${activity}, attempt ${attempt}: ${lastFailure}`);
+      }
+      draw(work.map(barOf).join('   '));
+    },
   };
+}
+
+/** `train [######------------------]  25 %  epoch 3 of at most 12`, as far as it is known. */
+function barOf({ activity, progress, fraction }: PendingWork): string {
+  const cells = Math.round((fraction ?? 0) * BAR_CELLS);
+  const bar = `[${'#'.repeat(cells).padEnd(BAR_CELLS, '-')}] ${`${Math.floor((fraction ?? 0) * 100)}`.padStart(3)} %`;
+  return [activity, ...(fraction === null ? [] : [bar]), ...(progress === null ? [] : [progress])].join('  ');
 }

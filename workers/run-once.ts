@@ -10,7 +10,7 @@ import type { AnyHandle, Shelfcast } from './client.ts';
 import { PipelineError } from './client.ts';
 import { readLocalConfig } from './config.ts';
 import { follow } from './follow.ts';
-import { print, tell } from './output.ts';
+import { print, tell, teller } from './output.ts';
 import { report, updateReport } from './report.ts';
 
 const NOT_PROMOTED = 3;
@@ -90,7 +90,7 @@ export async function followAndReport(run: AnyHandle): Promise<void> {
     process.stderr.write(`\nthe run ${run.workflowId} goes on; \`npx shelfcast watch\` follows it\n`);
     process.exit(130);
   });
-  const result = await follow(run, tell);
+  const result = await follow(run, teller);
   const endpoints = await refreshEndpoints(readLocalConfig());
   if (!('verdict' in result)) {
     print(`\n${updateReport(result, endpoints)}`);

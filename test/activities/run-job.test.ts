@@ -10,6 +10,7 @@ import { runJob, stopStageJob } from '../../activities/run-job.ts';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 import type { JobProgress } from '../../contracts/jobs.ts';
 import { jobName } from '../../contracts/names.ts';
+import type { JobHeartbeat } from '../../contracts/progress.ts';
 import type { JobStatus } from '../../infra/platform.ts';
 import { MemoryJobs } from './memory-jobs.ts';
 
@@ -26,7 +27,7 @@ let home: string;
 let folder: string;
 let jobs: MemoryJobs;
 let activity: AbortController;
-let heartbeats: { job: string; progress: string | null }[];
+let heartbeats: JobHeartbeat[];
 /** What happens in the world while runJob sleeps; `seconds` since it began. */
 let meanwhile: (seconds: number) => Promise<void> | void;
 let mustStopJob: boolean;
