@@ -19,8 +19,9 @@ from shelfcast.backtest.folder import Folder, Series
 from shelfcast.baselines import gradient_boosting, seasonal
 from shelfcast.calendar import WEEK, is_holiday
 from shelfcast.evaluate.model import load_model
+from shelfcast.evaluate.naive_errors import naive_errors
 from shelfcast.features import training_data
-from shelfcast.features.definitions import YEAR, FeatureSet
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.sales_history import SalesGrid, aggregate
 from shelfcast.features.samples import Floats, Integers, OriginTable, read_origin_table
 from shelfcast.features.training_data import Asked
@@ -178,7 +179,7 @@ def forecast(
 
     Columns: origin, store, dept, target_week, horizon, p2_5, p10, p50, p90, p97_5, one a baseline; then
     holiday, store_type, mean_sales (US dollars, NaN for a new series), age_weeks (NaN for a new one), scale
-    (see ``naive_error``).
+    (see ``naive_errors``).
     """
     table, ahead = origin.table, np.arange(1, settings.horizon_weeks + 1)
     rows, horizons = np.repeat(origin.rows, len(ahead)), np.tile(ahead, len(origin.rows))
@@ -217,7 +218,8 @@ def forecast(
     frame["store_type"] = values["type_code"]
     frame["mean_sales"] = values["rolling_mean_52"]
     frame["age_weeks"] = values["weeks_since_first"]
-    frame["scale"] = _of_series(naive_error(grid.sales), place)
+    known = naive_errors(origin.folder / "features", np.datetime64(origin.week + WEEK))
+    frame["scale"] = known.of(store, dept)
     return frame
 
 
@@ -231,35 +233,10 @@ def fit_trees(origin: Origin, settings: Settings) -> gradient_boosting.GradientB
     return gradient_boosting.fit(origin.table, rows[drawn], horizons[drawn])
 
 
-def naive_error(sales: Floats) -> Floats:
-    """Returns each series' mean absolute error of the naive forecast over known weeks, US dollars [series].
-
-    The same week last year where the series has any such pair, else last week; NaN where it has neither or
-    never erred.
-
-    Args:
-        sales: US dollars [series, weeks], NaN where there is no row.
-    """
-    error = np.full(len(sales), np.nan)
-    for lag in (1, YEAR):
-        if sales.shape[1] <= lag:
-            continue
-        change = np.abs(sales[:, lag:] - sales[:, :-lag])
-        known = ~np.isnan(change)
-        count = known.sum(axis=1)
-        mean = np.where(known, change, 0).sum(axis=1) / np.maximum(count, 1)
-        error = np.where(count > 0, mean, error)
-    return np.where(error > 0, error, np.nan)
-
-
 def places(grid: SalesGrid, store: Integers, dept: Integers) -> Integers:
     """Returns the place of each row's series in the grid, -1 where it is none of it."""
     known = {key: n for n, key in enumerate(zip(grid.store.tolist(), grid.dept.tolist(), strict=True))}
     return np.array([known.get(key, -1) for key in zip(store.tolist(), dept.tolist(), strict=True)])
-
-
-def _of_series(values: Floats, place: Integers) -> Floats:
-    return np.where(place < 0, np.nan, values[place])
 
 
 def _newest(sales: Floats) -> Floats:

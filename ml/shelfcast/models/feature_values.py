@@ -61,6 +61,19 @@ class FeatureValues:
         """Returns how the department's season of the target week compares with the quarter's [N]."""
         return self.first_known(("dept_season",), self.one).clamp(1 / _LARGEST_SEASON, _LARGEST_SEASON)
 
+    def last_year(self, otherwise: Tensor) -> Tensor:
+        """Returns last year's sales of the target week, days before Christmas where they lie now, USD [N].
+
+        52 weeks are a day or two short of a year: some of these days lay in the week before.
+
+        Args:
+            otherwise: Where nothing is known of that week, US dollars [N].
+        """
+        week = self.first_known(("last_year",), otherwise)
+        week_before = self.first_known(("last_year_before",), week)
+        share = (self.get("christmas_shift").abs() / 7).clamp(0, 1)
+        return week * (1 - share) + week_before * share
+
     def of_any_unit(self, names: Sequence[str]) -> Tensor:
         """Returns inputs made of features of any size and unit, and which are known [N, 2 len(names)]."""
         values, known = self.matrix(names)

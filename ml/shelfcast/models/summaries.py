@@ -56,9 +56,7 @@ class Summaries(Preparation):
         year_ago = first_known(("last_year",), quarter * season)
         week_before = first_known(("last_year_before",), year_ago)
         week_after = first_known(("last_year_after",), year_ago)
-        # 52 weeks are short of a year: some of the days before Christmas lay in the week before.
-        shift = (values.get("christmas_shift").abs() / 7).clamp(0, 1)
-        aligned = year_ago * (1 - shift) + week_before * shift
+        aligned = values.last_year(quarter * season)
         smooth = (week_before + 2 * aligned + week_after) / 4
         growth = ratio("year_on_year_13", "dept_year_on_year_13", "store_year_on_year_13")
         month_year_ago = first_known(("last_year_mean_4",), month)

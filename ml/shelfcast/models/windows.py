@@ -49,10 +49,11 @@ class Windows(Preparation):
         year_ago = values.first_known(("last_year",), quarter * season)
         around, around_known = values.matrix(LAST_YEAR_WINDOW)
         around = torch.where(around_known, around, year_ago[:, None])
-        seasonal = year_ago * growth[0]
+        aligned = values.last_year(year_ago)
+        seasonal = aligned * growth[0]
         others = [
             seasonal,
-            year_ago * growth[1],
+            aligned * growth[1],
             quarter * season,
             values.first_known(("rolling_mean_4",), recent),
             quarter,

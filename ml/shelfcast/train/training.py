@@ -24,7 +24,10 @@ from shelfcast.train.budget import Budget, Limit
 from shelfcast.train.data import EpochSampler, Samples, Shard
 from shelfcast.train.processes import Processes
 
-#: Training stops when the validation loss has not fallen for so many epochs.
+#: A validation loss of at most so many times the lowest is as good: a few weeks of one season tell no better.
+#: Among epochs as good the newest is the best, since the learning rate falls and the average gets longer.
+AS_GOOD = 1.03
+#: Training stops when for so many epochs none was as good.
 PATIENCE_EPOCHS = 4
 _GRADIENT_NORM = 1.0
 #: Of the average of the weights over steps, which is what is validated and exported.
@@ -163,8 +166,9 @@ class Trainer:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch with the lowest validation loss."""
-        return min(self.epochs, key=lambda epoch: epoch["validationLoss"])["epoch"]
+        """The newest epoch whose validation loss is as good as the lowest."""
+        highest = AS_GOOD * min(epoch["validationLoss"] for epoch in self.epochs)
+        return max(epoch["epoch"] for epoch in self.epochs if epoch["validationLoss"] <= highest)
 
     @property
     def steps(self) -> int:

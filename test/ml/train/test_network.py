@@ -15,8 +15,10 @@ from train_example import Example, write_example
 
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.models.global_model import GlobalModel
-from shelfcast.models.network import MEDIAN, Network
+from shelfcast.models.network import MEDIAN, Network, Preparation
 from shelfcast.models.presets import NETWORKS, build_network
+from shelfcast.models.summaries import Summaries
+from shelfcast.models.windows import Windows
 from shelfcast.train.data import EpochSampler, read_shard
 from shelfcast.train.fitting import fit_constants, known_ids
 from shelfcast.train.processes import Processes
@@ -87,6 +89,21 @@ def test_a_peak_of_last_year_is_forecast_again() -> None:
     )
     assert flat == pytest.approx(1_000, rel=0.01)
     assert peak > 3_500
+
+
+@pytest.mark.parametrize("preparation", [Summaries, Windows])
+def test_days_before_christmas_move_to_where_they_lie_this_year(preparation: type[Preparation]) -> None:
+    prepare = preparation(FEATURES, 8)
+
+    def seasonal(**values: float) -> float:
+        prepared = prepare(torch.from_numpy(plain_sample(**values)), torch.ones(1, dtype=torch.int64))
+        return float(prepared.seasonal[0] * prepared.level[0])
+
+    peak_before = {"last_year_before": 8_000.0}
+    assert seasonal(**peak_before, christmas_shift=0) == pytest.approx(1_000)
+    # One of the seven days was a week earlier; the week that had it has one less.
+    assert seasonal(**peak_before, christmas_shift=1) == pytest.approx(2_000)
+    assert seasonal(last_year=8_000.0, christmas_shift=-2) == pytest.approx(6_000)
 
 
 def test_a_larger_series_has_a_larger_forecast_in_proportion() -> None:

@@ -111,7 +111,8 @@ def test_gpu_seconds_are_those_of_all_gpus_and_of_all_starts(clock: SimpleNamesp
 def test_patience_ends_it_with_the_best_weights(
     example: Example, alone: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    losses = iter([3.0, 2.0, 5.0, 2.0, 2.5, 4.0])
+    # The fourth is as good as the second, the seventh is not.
+    losses = iter([3.0, 2.0, 5.0, 2.05, 2.5, 4.0, 2.07, 2.2])
     monkeypatch.setattr(
         Trainer, "_validate", lambda _: torch.tensor([next(losses), 1.0], dtype=torch.float64)
     )
@@ -119,10 +120,10 @@ def test_patience_ends_it_with_the_best_weights(
     averages = []
     trainer.run(lambda _: averages.append(trainer.state()["best"]))
     assert trainer.stopped_by == "patience"
-    assert len(trainer.epochs) == 6
-    assert trainer.best_epoch == 2
-    second = averages[1]
-    assert all(torch.equal(value, second[name]) for name, value in model.state_dict().items())
+    assert len(trainer.epochs) == 8
+    assert trainer.best_epoch == 4
+    fourth = averages[3]
+    assert all(torch.equal(value, fourth[name]) for name, value in model.state_dict().items())
 
 
 def test_all_epochs_end_it(example: Example, alone: Processes) -> None:
