@@ -16,7 +16,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from shelfcast.job import UserError, main, path_of, report_progress, write_json
 from shelfcast.models.presets import build_network
-from shelfcast.train.calibration import calibrate, choose_seasonal_share
+from shelfcast.train.calibration import calibrate, choose_shares
 from shelfcast.train.checkpoint import Checkpoints, Found, config_hash
 from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.export import write_model
@@ -40,7 +40,7 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
                 spec = {**spec, **searched["best"]["parameters"]}
             trainer = prepare(spec)
             _train(trainer, spec, directory, starts, processes)
-            choose_seasonal_share(trainer.model, shard, processes)
+            choose_shares(trainer.model, shard, processes)
             calibrate(trainer.model, shard, processes)
         return _outputs(spec, directory, shard, trainer, starts, searched) if processes.first else {}
 
