@@ -1,14 +1,13 @@
-"""Gradient-boosted trees on the same features as the model, by LightGBM.
+"""Gradient-boosted trees on the same features as the model; ``models.boosting`` has how they are fitted.
 
-The settings are fixed beforehand and read no week that anything is compared on: no early stopping, no search.
-The loss is the absolute error in US dollars, holiday weeks weighing ``HOLIDAY_WEIGHT`` (WMAE). All weeks
-ahead that are asked for are one model's, with their number as an input.
+Holiday weeks weigh ``HOLIDAY_WEIGHT`` (WMAE). All weeks ahead that are asked for are one model's, with their
+number as an input.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import lightgbm
 import numpy as np
@@ -17,21 +16,12 @@ from numpy.typing import NDArray
 from shelfcast.calendar import HOLIDAY_WEIGHT
 from shelfcast.features.presets import DOLLARS
 from shelfcast.features.samples import Floats, Integers, OriginTable
+from shelfcast.models.boosting import boost
 
 #: ``relative`` divides all US dollars of a row by the series' recent level, ``absolute`` leaves them.
 Variant = Literal["relative", "absolute"]
 
 ROUNDS = 500
-_SETTINGS: dict[str, Any] = {
-    "objective": "regression_l1",
-    "learning_rate": 0.05,
-    "num_leaves": 63,
-    "feature_fraction": 0.5,
-    "num_threads": 2,
-    "deterministic": True,
-    "force_row_wise": True,
-    "verbosity": -1,
-}
 #: Of the average of four: two of each variant.
 _FOUR: tuple[tuple[Variant, int], ...] = (("relative", 1), ("relative", 2), ("absolute", 3), ("absolute", 4))
 #: Weekly sales below which a series' level says nothing.
@@ -72,11 +62,8 @@ def fit(
         raise ValueError(f"{known} of {len(rows)} targets are known; trees need some rows, all with a target")
     inputs, unit = _inputs(table, rows, horizons, variant)
     is_holiday = inputs[:, _names(table).index("is_holiday")] == 1
-    # The error of a divided target counts as much as it does in US dollars.
-    weight = np.where(is_holiday, HOLIDAY_WEIGHT, 1.0) * unit
-    data = lightgbm.Dataset(inputs, target / unit, weight=weight / weight.mean())
-    booster = lightgbm.train({**_SETTINGS, "seed": seed}, data, ROUNDS)
-    return GradientBoosting(((variant, booster),))
+    weight = np.where(is_holiday, HOLIDAY_WEIGHT, 1.0)
+    return GradientBoosting(((variant, boost(inputs, target, unit, weight, ROUNDS, seed)),))
 
 
 def average_of_four(table: OriginTable, rows: Integers, horizons: Integers) -> GradientBoosting:

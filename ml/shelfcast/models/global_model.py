@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from shelfcast.features.definitions import ModelFeature
 from shelfcast.features.presets import declared_names
 from shelfcast.models.network import (
-    USUAL_SEASONAL_SHARE,
     Answer,
     IdEmbedding,
+    Inputs,
     Mix,
     MixBody,
     Network,
@@ -40,11 +40,14 @@ class GlobalModel(Network):
 
     Attributes:
         networks: How many of each kind.
-        seasonal_share: Of last year's sales with growth; the mixes have equal parts of the rest.
+        usual_shares: Of each of its ``forecasts``, where nothing else is known: what few weeks of validation
+            like best is half of it, this the other half.
+        shares: Of each of its ``forecasts`` in the median, of 1 altogether [P].
     """
 
     networks = 1
-    seasonal_share: Tensor
+    usual_shares: tuple[float, ...] = (0.6, 0.4)
+    shares: Tensor
 
     def __init__(
         self,
@@ -66,18 +69,34 @@ class GlobalModel(Network):
                 Mix(windows, count, (IdEmbedding(stores, 6), IdEmbedding(depts, 12)), windows_body),
             ]
         super().__init__(count, horizon_weeks, members)
-        self.register_buffer("seasonal_share", torch.tensor(USUAL_SEASONAL_SHARE))
+        self.register_buffer("shares", torch.tensor(self.usual_shares))
         # Last year does not know what a column of the user's own says of the target week.
         self._corrects_seasonal = own_columns
 
-    def combine(self, prepared: Sequence[Prepared], answers: Sequence[Answer]) -> Answer:
+    def combine(self, inputs: Inputs, prepared: Sequence[Prepared], answers: Sequence[Answer]) -> Answer:
         """See ``Network``."""
-        first = prepared[0]
-        correction = torch.stack([answer.correction for answer in answers]).mean(dim=0)
-        seasonal = first.seasonal * first.level
+        correction = _mean([answer.correction for answer in answers])
+        forecasts = torch.stack(self._forecasts(inputs, prepared[0], answers))
+        median = (self.shares[:, None] * forecasts).sum(dim=0)
+        return Answer(median, _mean([answer.distances for answer in answers]), correction)
+
+    def forecasts(self, features: Tensor, store: Tensor, dept: Tensor, horizon: Tensor) -> Tensor:
+        """Returns what the median is made of: the mixes, last year's and others, [P, N]; see ``forward``."""
+        inputs = features, store, dept, horizon
+        prepared, answers = self._answers(inputs)
+        return torch.stack(self._forecasts(inputs, prepared[0], answers))
+
+    def _forecasts(
+        self,
+        inputs: Inputs,  # noqa: ARG002
+        prepared: Prepared,
+        answers: Sequence[Answer],
+    ) -> list[Tensor]:
+        seasonal = prepared.seasonal * prepared.level
         if self._corrects_seasonal:
-            seasonal = seasonal * (1 + correction)
-        mixes = torch.stack([answer.median for answer in answers]).mean(dim=0)
-        median = (1 - self.seasonal_share) * mixes + self.seasonal_share * seasonal
-        distances = torch.stack([answer.distances for answer in answers]).mean(dim=0)
-        return Answer(median, distances, correction)
+            seasonal = seasonal * (1 + _mean([answer.correction for answer in answers]))
+        return [_mean([answer.median for answer in answers]), seasonal]
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(values)).mean(dim=0)

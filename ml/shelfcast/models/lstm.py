@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from shelfcast.features.definitions import ModelFeature
 from shelfcast.features.presets import LAST_YEAR_WINDOW, OWN_WINDOW
-from shelfcast.models.network import Answer, IdEmbedding, Mix, MixBody, Network, Prepared, perceptron
+from shelfcast.models.network import IdEmbedding, Mix, MixBody, Network, perceptron
 from shelfcast.models.windows import Windows
 
 _STATE, _HIDDEN = 48, 128
@@ -61,7 +61,3 @@ class Lstm(Network):
         body = MixBody(_WeekByWeek, _HIDDEN, _DECAY, _LARGEST_CORRECTION)
         embeddings = IdEmbedding(stores, 6), IdEmbedding(depts, 12)
         super().__init__(len(features), horizon_weeks, [Mix(windows, len(features), embeddings, body)])
-
-    def combine(self, prepared: Sequence[Prepared], answers: Sequence[Answer]) -> Answer:  # noqa: ARG002
-        """See ``Network``."""
-        return answers[0]

@@ -86,7 +86,3 @@ class Mlp11(Network):
         horizon_weeks: int,
     ) -> None:
         super().__init__(len(features), horizon_weeks, [_Perceptron(features, horizon_weeks)])
-
-    def combine(self, prepared: Sequence[Prepared], answers: Sequence[Answer]) -> Answer:  # noqa: ARG002
-        """See ``Network``."""
-        return answers[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +21,6 @@ QUANTILES = (0.025, 0.1, 0.5, 0.9, 0.975)
 MEDIAN = 2
 #: Shares of actuals that the intervals are to hold: inner, outer.
 COVERAGES = (0.8, 0.95)
-#: Of last year's sales with growth in a forecast, where nothing else is known: what few weeks of validation
-#: like best is half of it, this the other half.
-USUAL_SEASONAL_SHARE = 0.4
 #: Groups of samples by the size of their series, each with intervals of its own.
 SIZE_GROUPS = 5
 #: What a head says of quantiles: correction of the median, then inner and outer distance below and above.
@@ -33,6 +31,9 @@ _FIRST_DISTANCE = -1.5
 #: Inputs further away, in standard deviations, say no more than "extreme": the network must not extrapolate
 #: into weeks of a season that the training has not seen.
 _LARGEST_INPUT = 2.5
+
+#: Arguments of ``Network.forward``.
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,11 @@ class Member(nn.Module, ABC):
         """Forecasts N samples; store and dept are int64 [N]."""
 
 
-class Network(nn.Module, ABC):
+class Network(nn.Module):
     """A preset's network.
 
     Attributes:
+        custom_opsets: Operators of the exported graph beside the usual ones, with their version.
         feature_count: Columns of the features.
         mean_level_usd: Of the training samples; the loss is in units of it.
         size_edges_usd: Levels that part the groups of sizes, ascending, US dollars [SIZE_GROUPS - 1].
@@ -132,6 +134,7 @@ class Network(nn.Module, ABC):
             the outer interval [H, SIZE_GROUPS, 2].
     """
 
+    custom_opsets: ClassVar[dict[str, int]] = {}
     feature_count: int
     mean_level_usd: Tensor
     size_edges_usd: Tensor
@@ -159,13 +162,10 @@ class Network(nn.Module, ABC):
             dept: int64 [N].
             horizon: Weeks ahead from 1, int64 [N].
         """
-        prepared = self._prepared(features, horizon)
-        answers = [
-            member.answer(inputs, store, dept) for member, inputs in zip(self.members, prepared, strict=True)
-        ]
+        prepared, answers = self._answers((features, store, dept, horizon))
         ahead = (horizon - 1).clamp(0, len(self.widening) - 1)
         widening = self.widening[ahead, self._group(prepared[0].level)]
-        return self.combine(prepared, answers).quantiles(widening)
+        return self.combine((features, store, dept, horizon), prepared, answers).quantiles(widening)
 
     def size_group(self, features: Tensor, horizon: Tensor) -> Tensor:
         """Returns the group of sizes of each sample, int64 [N]; see ``forward``."""
@@ -175,9 +175,14 @@ class Network(nn.Module, ABC):
     def _group(self, level: Tensor) -> Tensor:
         return (level[:, None] > self.size_edges_usd).long().sum(dim=1)
 
-    @abstractmethod
-    def combine(self, prepared: Sequence[Prepared], answers: Sequence[Answer]) -> Answer:
-        """Makes one forecast of its members' ones."""
+    def combine(
+        self,
+        inputs: Inputs,  # noqa: ARG002
+        prepared: Sequence[Prepared],  # noqa: ARG002
+        answers: Sequence[Answer],
+    ) -> Answer:
+        """Makes one forecast of its members' ones; without other parts, it is the only member's."""
+        return answers[0]
 
     def member_quantiles(self, features: Tensor, store: Tensor, dept: Tensor, horizon: Tensor) -> Tensor:
         """Returns the quantiles of each member, as training compares them [M, N, 5]; see ``forward``."""
@@ -188,6 +193,13 @@ class Network(nn.Module, ABC):
                 for member, inputs in zip(self.members, self._prepared(features, horizon), strict=True)
             ]
         )
+
+    def _answers(self, inputs: Inputs) -> tuple[list[Prepared], list[Answer]]:
+        """Returns what each member works on and what it says."""
+        features, store, dept, horizon = inputs
+        prepared = self._prepared(features, horizon)
+        members = zip(self.members, prepared, strict=True)
+        return prepared, [member.answer(own, store, dept) for member, own in members]
 
     def _prepared(self, features: Tensor, horizon: Tensor) -> list[Prepared]:
         """Returns what each member works on; what several of them share is computed once."""

@@ -16,11 +16,12 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from shelfcast.job import UserError, main, path_of, report_progress, write_json
 from shelfcast.models.presets import build_network
-from shelfcast.train.calibration import calibrate, choose_seasonal_share
+from shelfcast.train.calibration import calibrate, choose_shares
 from shelfcast.train.checkpoint import Checkpoints, Found, config_hash
 from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.export import write_model
 from shelfcast.train.fitting import fit_constants, known_ids
+from shelfcast.train.growing import grow_trees
 from shelfcast.train.processes import Processes, joined
 from shelfcast.train.search import Search, search, search_epochs
 from shelfcast.train.starts import Starts
@@ -34,13 +35,15 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     with starts.noting_failure():
         with joined() as processes:
             shard = processes.agree(lambda: read_shard(spec, processes.rank, processes.world_size))
-            prepare = partial(_trainer, shard, _training_counts(shard, processes), processes)
+            counts = _training_counts(shard, processes)
+            prepare = partial(_trainer, shard, counts, processes)
             searched = search(spec, directory, processes, prepare) if "search" in spec else None
             if searched is not None:
                 spec = {**spec, **searched["best"]["parameters"]}
             trainer = prepare(spec)
             _train(trainer, spec, directory, starts, processes)
-            choose_seasonal_share(trainer.model, shard, processes)
+            grow_trees(trainer.model, shard, counts, spec["seed"], processes)
+            choose_shares(trainer.model, shard, processes)
             calibrate(trainer.model, shard, processes)
         return _outputs(spec, directory, shard, trainer, starts, searched) if processes.first else {}
 

@@ -7,12 +7,13 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.network import (
     COVERAGES,
     MEDIAN,
     SIZE_GROUPS,
-    USUAL_SEASONAL_SHARE,
     Network,
     Prepared,
 )
@@ -20,7 +21,9 @@ from shelfcast.train.batch import chunks, read_batch
 from shelfcast.train.data import Shard
 from shelfcast.train.processes import Processes
 
-SEASONAL_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+#: That the validation weeks choose among, of last year's sales and of whatever else is beside the mixes.
+_SEASONAL_SHARES = np.arange(7) / 10
+_OTHER_SHARES = np.arange(11) / 10
 #: Fewer scores than this are too few for a quantile of their own.
 FEWEST_SCORES = 200
 
@@ -40,24 +43,31 @@ def conformal_factor(scores: NDArray[np.float64], coverage: float) -> float:
 
 
 @torch.no_grad()
-def choose_seasonal_share(model: Network, shard: Shard, processes: Processes) -> None:
-    """Sets the model's ``seasonal_share``, if it has one: the usual one and what validates best, halved.
+def choose_shares(model: Network, shard: Shard, processes: Processes) -> None:
+    """Sets the model's ``shares``, if it has any: the usual ones and what validates best, halved.
 
     Few weeks of validation say little of the weeks after them, so they decide in part only.
     """
-    share = getattr(model, "seasonal_share", None)
-    if share is None:
+    if not isinstance(model, GlobalModel):
         return
     model.eval()
-    errors = np.zeros(len(SEASONAL_SHARES))
+    candidates = _share_candidates(len(model.shares)).to(processes.device)
+    errors = torch.zeros(len(candidates), dtype=torch.float64)
     for samples in chunks(shard.validation):
         batch = read_batch(shard.table, samples, processes.device)
-        for place, candidate in enumerate(SEASONAL_SHARES):
-            share.fill_(candidate)
-            missed = (model(*batch.inputs)[:, MEDIAN] - batch.actual).abs()
-            errors[place] += float((missed * batch.weight).double().sum())
-    total = processes.total(errors)
-    share.fill_((SEASONAL_SHARES[int(total.argmin())] + USUAL_SEASONAL_SHARE) / 2)
+        missed = (candidates @ model.forecasts(*batch.inputs) - batch.actual).abs()
+        errors += (missed * batch.weight).double().sum(dim=1).cpu()
+    best = candidates[int(processes.total(errors.numpy()).argmin())]
+    model.shares.copy_((best + torch.tensor(model.usual_shares, device=best.device)) / 2)
+
+
+def _share_candidates(parts: int) -> Tensor:
+    """Returns shares of all parts, the first of which has what the others leave [C, P]."""
+    others = [_SEASONAL_SHARES, *[_OTHER_SHARES] * (parts - 2)]
+    grid = np.stack([values.ravel() for values in np.meshgrid(*others, indexing="ij")], axis=1)
+    rest = 1 - grid.sum(axis=1, keepdims=True)
+    # Rounding leaves a rest of nothing a little below 0.
+    return torch.from_numpy(np.hstack([rest, grid])[rest[:, 0] > -1e-9]).float()
 
 
 @torch.no_grad()

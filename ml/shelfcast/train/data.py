@@ -146,17 +146,20 @@ def _check_description(folder: Path, spec: Mapping[str, Any]) -> None:
 class EpochSampler:
     """Decides the samples of each step, from seed, epoch and step alone: a number of epochs is its state."""
 
-    def __init__(self, file_sizes: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(
+        self, file_sizes: Sequence[int], batch_size: int, seed: int, epoch_samples: int | None = None
+    ) -> None:
         """Plans epochs.
 
         Args:
             file_sizes: Training samples in each of all files.
             batch_size: Samples of a step, all processes together; shares of files are rounded.
             seed: Of the shuffling.
+            epoch_samples: Of an epoch, about, evenly of all files; ``EPOCH_SAMPLES`` if not given.
         """
         self._sizes = file_sizes
         self._seed = seed
-        share = min(1.0, EPOCH_SAMPLES / sum(file_sizes))
+        share = min(1.0, (epoch_samples or EPOCH_SAMPLES) / sum(file_sizes))
         self._quotas = [math.ceil(size * share) for size in file_sizes]
         self.steps = math.ceil(sum(self._quotas) / batch_size)
 

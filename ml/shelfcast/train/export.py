@@ -95,6 +95,7 @@ def to_onnx(model: Network) -> bytes:
             path,
             dynamo=False,
             opset_version=_OPSET,
+            custom_opsets=model.custom_opsets,
             input_names=list(INPUTS),
             output_names=[OUTPUT],
             dynamic_axes={name: {0: "rows"} for name in (*INPUTS, OUTPUT)},

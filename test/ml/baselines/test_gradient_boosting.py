@@ -21,9 +21,7 @@ VARIANTS: tuple[Variant, ...] = ("relative", "absolute")
 
 @pytest.fixture(autouse=True)
 def small_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On so few rows a second thread only waits for the first."""
     monkeypatch.setattr(gradient_boosting, "ROUNDS", 80)
-    monkeypatch.setitem(gradient_boosting._SETTINGS, "num_threads", 1)
 
 
 def training_table(folder: Path, times: float = 1.0) -> OriginTable:

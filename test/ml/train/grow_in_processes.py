@@ -1,0 +1,19 @@
+"""Grows the trees of the example in each process that torchrun starts; the first prints their bytes' hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+from grown_trees import grown
+
+from shelfcast.train.processes import joined
+
+if __name__ == "__main__":
+    spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    with joined() as processes:
+        bits = grown(spec, processes).bits()
+    if processes.first:
+        print(hashlib.sha256(bits).hexdigest())

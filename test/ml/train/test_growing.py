@@ -1,0 +1,133 @@
+"""What the trees are fitted to, and how much they count."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from grown_trees import ROUNDS, Grown, grown
+from train_example import WEEKS, Example, torchrun, write_example
+
+from shelfcast.train import growing
+from shelfcast.train.calibration import choose_shares
+from shelfcast.train.processes import Processes
+
+#: Number of the first week that is no target of training samples: 6 of the test, 6 of the validation.
+FIRST_UNSEEN_WEEK = WEEKS - 12
+
+
+@pytest.fixture(autouse=True)
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growing, "ROUNDS", ROUNDS)
+
+
+def test_no_week_of_the_validation_reaches_the_trees(
+    example: Example, alone: Processes, tmp_path: Path
+) -> None:
+    bits = grown(example.spec, alone).bits()
+    unseen = write_example(tmp_path / "unseen", add_usd_from_week=FIRST_UNSEEN_WEEK, add_usd=1e6)
+    assert grown(unseen.spec, alone).bits() == bits
+    seen = write_example(tmp_path / "seen", add_usd_from_week=FIRST_UNSEEN_WEEK - 1, add_usd=1e6)
+    assert grown(seen.spec, alone).bits() != bits
+
+
+def test_any_number_of_processes_grows_the_same_trees(
+    example: Example, alone: Processes, tmp_path: Path
+) -> None:
+    (tmp_path / "spec.json").write_text(json.dumps(example.spec), encoding="utf-8")
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    program = Path(__file__).with_name("grow_in_processes.py")
+    command = [sys.executable, *launcher, str(program), str(tmp_path / "spec.json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == hashlib.sha256(grown(example.spec, alone).bits()).hexdigest()
+
+
+def test_samples_are_bounded_and_come_evenly_from_all_files(
+    example: Example, alone: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = []
+    fit = growing._fit
+
+    def keep(files: list[growing._Rows], seed: int) -> object:
+        fitted.append([len(rows.inputs) for rows in files])
+        return fit(files, seed)
+
+    monkeypatch.setattr(growing, "_fit", keep)
+    sizes = [len(samples) for samples in grown(example.spec, alone).shard.training]
+    monkeypatch.setattr(growing, "SAMPLES", 1_000)
+    grown(example.spec, alone)
+    everything, some = fitted
+    assert everything == sizes
+    assert 1_000 <= sum(some) <= 1_000 + len(sizes)
+    shares = [part / size for part, size in zip(some, sizes, strict=True) if size]
+    assert max(shares) < min(shares) + 0.01
+
+
+def test_the_job_ends_with_the_same_bytes_when_it_goes_on(example: Example, tmp_path: Path) -> None:
+    options = {"preset": "ensemble", "maxEpochs": 2}
+    hashes = []
+    whole = example.job(tmp_path / "whole", **options)
+    for left, name in ((2, "whole"), (2, "killed after the last epoch"), (1, "killed before it")):
+        directory = tmp_path / name
+        if name != "whole":
+            example.job(directory, **options)
+            shutil.copytree(whole / "checkpoints", directory / "checkpoints")
+        if left == 1:
+            (directory / "checkpoints" / "epoch-0002.json").unlink()
+        launcher = torchrun(directory)
+        output, _ = launcher.communicate(timeout=200)
+        assert launcher.returncode == 0, output
+        result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+        assert result["startedFromEpochs"] == [0 if name == "whole" else left]
+        hashes.append(result["modelHash"])
+    assert len(set(hashes)) == 1
+    graph = onnx.load(whole / "model" / "model.onnx").graph
+    assert "TreeEnsembleRegressor" in {node.op_type for node in graph.node}
+
+
+def chosen_share(trained: Grown, processes: Processes) -> float:
+    """Returns the share that the trees get beside networks that were not trained."""
+    choose_shares(trained.model, trained.shard, processes)
+    shares = trained.model.shares
+    assert float(shares.sum()) == pytest.approx(1.0)
+    assert (shares >= 0).all()
+    return float(shares[2])
+
+
+def test_trees_that_forecast_better_get_a_share_and_bad_ones_get_none(
+    example: Example, alone: Processes
+) -> None:
+    trained = grown(example.spec, alone)
+    usual = trained.model.usual_shares[2]
+    assert chosen_share(trained, alone) >= 0.25 + usual / 2
+    wrong = [5 * value for value in reversed(trained.attributes["target_weights"])]
+    trained.model.trees.grow({**trained.attributes, "target_weights": wrong})
+    assert chosen_share(trained, alone) == pytest.approx(usual / 2)
+
+
+@torch.no_grad()
+def test_the_shares_are_half_of_the_usual_ones_and_half_of_the_best(
+    example: Example, alone: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = grown(example.spec, alone)
+    rows, horizons = trained.shard.validation.rows, trained.shard.validation.horizons
+    targets = torch.from_numpy(trained.shard.table.targets[rows, horizons - 1]).float()
+    # The second is right, the others are far off.
+    places = iter(range(len(rows)))
+
+    def forecasts(features: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
+        own = targets[[next(places) for _ in range(len(features))]]
+        return torch.stack([0.9 * own - 50, own * 3, own * 1.1 + 50])
+
+    monkeypatch.setattr(trained.model, "forecasts", forecasts)
+    choose_shares(trained.model, trained.shard, alone)
+    usual = torch.tensor(trained.model.usual_shares)
+    torch.testing.assert_close(2 * trained.model.shares - usual, torch.tensor([0.5, 0.0, 0.5]))
