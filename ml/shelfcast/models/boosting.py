@@ -6,6 +6,7 @@ The loss is the absolute error in US dollars.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lightgbm
@@ -35,6 +36,7 @@ def boost(
     weight: NDArray[np.floating[Any]],
     rounds: int,
     seed: int,
+    after_round: Callable[[int], None] = lambda _: None,
 ) -> lightgbm.Booster:
     """Fits trees to N rows; the same rows and seed give the same trees.
 
@@ -45,9 +47,11 @@ def boost(
         weight: Of each error in US dollars [N].
         rounds: Number of trees.
         seed: Of the inputs that each tree may see.
+        after_round: Is called with the number of trees so far.
     """
     # The error of a divided target counts as much as it does in US dollars.
     weight = weight * unit_usd
     data = lightgbm.Dataset(inputs, target_usd / unit_usd, weight=weight / weight.mean())
     threads = 2 if len(inputs) >= _ROWS_OF_TWO_THREADS else 1
-    return lightgbm.train({**_SETTINGS, "seed": seed, "num_threads": threads}, data, rounds)
+    settings = {**_SETTINGS, "seed": seed, "num_threads": threads}
+    return lightgbm.train(settings, data, rounds, callbacks=[lambda env: after_round(env.iteration + 1)])

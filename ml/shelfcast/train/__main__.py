@@ -42,7 +42,8 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
                 spec = {**spec, **searched["best"]["parameters"]}
             trainer = prepare(spec)
             _train(trainer, spec, directory, starts, processes)
-            grow_trees(trainer.model, shard, counts, spec["seed"], processes)
+            tell = partial(report_progress, directory)
+            grow_trees(trainer.model, shard, counts, spec["seed"], processes, tell)
             choose_shares(trainer.model, shard, processes)
             calibrate(trainer.model, shard, processes)
         return _outputs(spec, directory, shard, trainer, starts, searched) if processes.first else {}

@@ -6,7 +6,7 @@ fits any, and a training that was cut off fits the same ones again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from shelfcast.train.processes import Processes
 #: Drawn evenly from all training samples; more take minutes and change little.
 SAMPLES = 200_000
 ROUNDS = 400
+_TOLD_ROUNDS = 50
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,12 @@ class _Rows:
 
 
 def grow_trees(
-    model: Network, shard: Shard, file_sizes: Sequence[int], seed: int, processes: Processes
+    model: Network,
+    shard: Shard,
+    file_sizes: Sequence[int],
+    seed: int,
+    processes: Processes,
+    tell: Callable[[str], None],
 ) -> None:
     """Fits the model's trees, if it has any, to training samples; each process must call it.
 
@@ -56,6 +62,7 @@ def grow_trees(
         file_sizes: Training samples in each of all files.
         seed: Of the samples drawn.
         processes: All of them.
+        tell: Is called in the first process with how far it is.
     """
     if not isinstance(model, Ensemble):
         return
@@ -65,10 +72,19 @@ def grow_trees(
         for file, samples in zip(shard.files, shard.training, strict=True)
     }
     by_file = {file: rows for part in processes.gather(drawn) for file, rows in part.items()}
-    own = _fit([by_file[file] for file in sorted(by_file)], seed) if processes.first else None
-    fitted = processes.gather(own)[0]
-    assert fitted is not None
-    model.trees.grow(fitted)
+
+    def after_round(number: int) -> None:
+        # All meet: a process that waited for the last round in silence would take the first one for dead.
+        processes.gather(None)
+        if number % _TOLD_ROUNDS == 0:
+            tell(f"tree {number} of {ROUNDS}")
+
+    fitted = None
+    if processes.first:
+        fitted = _fit([by_file[file] for file in sorted(by_file)], seed, after_round)
+    while (found := processes.gather(fitted)[0]) is None:
+        pass
+    model.trees.grow(found)
 
 
 @torch.no_grad()
@@ -84,7 +100,7 @@ def _read(model: Ensemble, shard: Shard, samples: Samples, device: torch.device)
     return _Rows(inputs, target.astype(np.float64), level.astype(np.float64), weight)
 
 
-def _fit(files: Sequence[_Rows], seed: int) -> Attributes:
+def _fit(files: Sequence[_Rows], seed: int, after_round: Callable[[int], None]) -> Attributes:
     # Takes a second, which no other preset pays.
     from shelfcast.models.boosting import boost
 
@@ -95,5 +111,6 @@ def _fit(files: Sequence[_Rows], seed: int) -> Attributes:
         np.concatenate([rows.weight for rows in files]),
         ROUNDS,
         seed,
+        after_round,
     )
     return attributes_of(booster)

@@ -25,6 +25,7 @@ class Grown:
 
     model: Ensemble
     shard: Shard
+    told: list[str]
 
     @property
     def attributes(self) -> Attributes:
@@ -40,11 +41,12 @@ class Grown:
 def grown(spec: dict[str, Any], processes: Processes) -> Grown:
     """Reads this process's part and fits the trees."""
     growing.ROUNDS = ROUNDS
+    told: list[str] = []
     shard = read_shard(spec, processes.rank, processes.world_size)
     counts = _training_counts(shard, processes)
     sampler = EpochSampler(counts, spec["batchSize"], spec["seed"])
     torch.manual_seed(spec["seed"])
     model = Ensemble(shard.table.features, *known_ids(shard, processes), spec["horizonWeeks"])
     fit_constants(model, shard, sampler, processes)
-    growing.grow_trees(model, shard, counts, spec["seed"], processes)
-    return Grown(model, shard)
+    growing.grow_trees(model, shard, counts, spec["seed"], processes, told.append)
+    return Grown(model, shard, told)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -38,6 +39,13 @@ def test_no_week_of_the_validation_reaches_the_trees(
     assert grown(seen.spec, alone).bits() != bits
 
 
+def test_it_tells_how_many_trees_there_are(
+    example: Example, alone: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growing, "_TOLD_ROUNDS", ROUNDS // 2)
+    assert grown(example.spec, alone).told == [f"tree {n} of {ROUNDS}" for n in (ROUNDS // 2, ROUNDS)]
+
+
 def test_any_number_of_processes_grows_the_same_trees(
     example: Example, alone: Processes, tmp_path: Path
 ) -> None:
@@ -56,9 +64,9 @@ def test_samples_are_bounded_and_come_evenly_from_all_files(
     fitted = []
     fit = growing._fit
 
-    def keep(files: list[growing._Rows], seed: int) -> object:
+    def keep(files: list[growing._Rows], *others: Any) -> object:
         fitted.append([len(rows.inputs) for rows in files])
-        return fit(files, seed)
+        return fit(files, *others)
 
     monkeypatch.setattr(growing, "_fit", keep)
     sizes = [len(samples) for samples in grown(example.spec, alone).shard.training]
