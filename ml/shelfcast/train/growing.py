@@ -24,7 +24,7 @@ from shelfcast.train.processes import Processes
 #: Drawn evenly from all training samples; more take minutes and change little.
 SAMPLES = 200_000
 ROUNDS = 400
-_TOLD_ROUNDS = 50
+_ROUNDS_BETWEEN = 20
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ def grow_trees(
     by_file = {file: rows for part in processes.gather(drawn) for file, rows in part.items()}
 
     def after_round(number: int) -> None:
-        # All meet: a process that waited for the last round in silence would take the first one for dead.
-        processes.gather(None)
-        if number % _TOLD_ROUNDS == 0:
+        if number % _ROUNDS_BETWEEN == 0:
             tell(f"tree {number} of {ROUNDS}")
+            # All meet: who waited for the last round in silence would take the first process for dead.
+            processes.gather(None)
 
     fitted = None
     if processes.first:
