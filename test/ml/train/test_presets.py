@@ -59,7 +59,7 @@ def test_two_trainings_give_the_same_bytes(example: Example, tmp_path: Path, pre
     for name in ("one", "other"):
         directory = example.job(tmp_path / name, preset=preset, maxEpochs=1)
         command = [sys.executable, "-m", "shelfcast.train", "--dir", directory.as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stderr
         hashes.append(json.loads((directory / "result.json").read_text(encoding="utf-8"))["modelHash"])
     assert hashes[0] == hashes[1]
