@@ -1,6 +1,8 @@
 /** What a person reads goes to standard error with its time; what a program reads, to standard output. */
 import { clearLine, cursorTo } from 'node:readline';
 
+const USUAL_COLUMNS = 80;
+
 export interface Teller {
   /** Adds a line with the time since the start. */
   tell: (line: string) => void;
@@ -15,13 +17,14 @@ export function createTeller(stream: NodeJS.WriteStream): Teller {
   const canDraw = stream.isTTY;
   let drawn = '';
   const draw = (line: string): void => {
-    if (!canDraw) return;
+    // A line that wraps could not be taken away again. Some terminals do not say how wide they are.
+    const fitting = line.slice(0, (stream.columns || USUAL_COLUMNS) - 1);
+    if (!canDraw || fitting === drawn) return;
     if (drawn !== '') {
       cursorTo(stream, 0);
       clearLine(stream, 0);
     }
-    // A line that wraps could not be taken away again.
-    drawn = line.slice(0, stream.columns - 1);
+    drawn = fitting;
     stream.write(drawn);
   };
   return {

@@ -82,6 +82,13 @@ describe('while a run goes on', () => {
     expect(Math.max(...seen.drawn.filter((line) => line.includes('[')).map((line) => line.length))).toBe(19);
   });
 
+  test('a terminal that does not say how wide it is has 80 columns', async () => {
+    const seen = screen(true, 0);
+    await follow(runOf([[training(0.5, 'x'.repeat(200))], []]), createTeller(seen.stream));
+    await sleep(0);
+    expect(Math.max(...seen.drawn.map((line) => line.length))).toBe(79);
+  });
+
   test('without a terminal each news is a line, told once', async () => {
     const seen = screen(false);
     await follow(runOf([...LOOKS.slice(0, 2), ...LOOKS.slice(1)]), createTeller(seen.stream));
