@@ -91,7 +91,14 @@ function createStory({ tell, draw, canDraw }: Teller) {
 
 /** `train [######------------------]  25 %  epoch 3 of at most 12`, as far as it is known. */
 function barOf({ activity, progress, fraction }: PendingWork): string {
-  const cells = Math.round((fraction ?? 0) * BAR_CELLS);
-  const bar = `[${'#'.repeat(cells).padEnd(BAR_CELLS, '-')}] ${`${Math.floor((fraction ?? 0) * 100)}`.padStart(3)} %`;
-  return [activity, ...(fraction === null ? [] : [bar]), ...(progress === null ? [] : [progress])].join('  ');
+  return [activity, fraction === null ? null : bar(fraction), progress]
+    .filter((part) => part !== null)
+    .join('  ');
+}
+
+function bar(fraction: number): string {
+  const cells = '#'.repeat(Math.round(fraction * BAR_CELLS)).padEnd(BAR_CELLS, '-');
+  return `[${cells}] ${Math.floor(fraction * 100)
+    .toString()
+    .padStart(3)} %`;
 }

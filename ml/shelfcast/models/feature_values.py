@@ -10,7 +10,7 @@ from torch import Tensor
 from shelfcast.features.definitions import ModelFeature
 
 #: Beyond it a dollar value is taken for an error of the source; keeps float32 finite.
-LARGEST_USD = 1e9
+_LARGEST_USD = 1e9
 #: Growth beyond a factor of 3 comes from series that were nearly not sold.
 LARGEST_RATIO = 3.0
 #: The week before Christmas sells several times what the weeks before did.
@@ -29,7 +29,7 @@ class FeatureValues:
         """
         self._columns = columns
         self._known = ~torch.isnan(features)
-        self._values = torch.where(self._known, features, 0.0).clamp(-LARGEST_USD, LARGEST_USD).float()
+        self._values = torch.where(self._known, features, 0.0).clamp(-_LARGEST_USD, _LARGEST_USD).float()
         self.zero = torch.zeros_like(self._values[:, 0])
         self.one = torch.ones_like(self.zero)
 

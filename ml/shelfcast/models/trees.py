@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from shelfcast.features.definitions import ModelFeature
 from shelfcast.features.presets import DOLLARS, PRESETS, declared_names
-from shelfcast.models.feature_values import LARGEST_USD
+from shelfcast.models.feature_values import FeatureValues, feature_columns
 from shelfcast.models.network import Inputs
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ class Trees(nn.Module):
     def __init__(self, features: Sequence[ModelFeature]) -> None:
         super().__init__()
         used = PRESETS["ensemble"] | set(declared_names(features))
-        names = [feature["name"] for feature in features]
-        self._columns = [place for place, name in enumerate(names) if name in used]
-        dollars = [names[place] in DOLLARS for place in self._columns]
+        self._columns = feature_columns(features)
+        self._names = [name for name in self._columns if name in used]
+        dollars = [name in DOLLARS for name in self._names]
         self.register_buffer("_dollars", torch.tensor(dollars), persistent=False)
         self._fitted: _Fitted | None = None
 
@@ -57,10 +57,7 @@ class Trees(nn.Module):
     def inputs(self, samples: Inputs, level: Tensor) -> Tensor:
         """Returns what the trees decide by: features, store, department and weeks ahead, float [N, I]."""
         features, store, dept, horizon = samples
-        found = features[:, self._columns]
-        known = ~torch.isnan(found)
-        # Not NaN itself: what a clamp makes of it is not the same everywhere.
-        values = torch.where(known, found, 0.0).clamp(-LARGEST_USD, LARGEST_USD).float()
+        values, known = FeatureValues(self._columns, features).matrix(self._names)
         values = torch.where(self.get_buffer("_dollars"), values / level[:, None], values)
         keys = torch.stack([store, dept, horizon], dim=1).float()
         return torch.cat([torch.where(known, values, torch.nan), keys], dim=1)
