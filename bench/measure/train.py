@@ -1,12 +1,13 @@
 """``train.py STORES DEPARTMENTS WEEKS``: seconds of an epoch beside a bare PyTorch loop, as JSON.
 
 Prints one line, ``{"samples": .., "rowsPerSecond": .., "ranks": {"1": {..}, "2": {..}}, "resumeLostSeconds":
-..}``; of each number of ranks ``epochSeconds`` (checkpoint included), ``checkpointSeconds`` and
-``bareSeconds``. The bare loop is what one would write for the same model by hand: all samples as tensors in
-memory, the same batches, loss, clipping, AdamW, schedule, average of weights and validation; plain
-DistributedDataParallel with 2 ranks, none with 1; no checkpoint. The two take turns epoch by epoch in the
-same processes, each with one thread, and must come to the same losses. torchrun runs this file for each
-number of ranks (``--loops DIR``).
+..}``; of each number of ranks ``device``, ``epochSeconds`` (checkpoint included), ``checkpointSeconds`` and
+``bareSeconds``, and where they have a GPU each ``gpuShare``, the share of ``epochSeconds`` in which it
+computes or copies, and ``bfloat16Seconds``, of the bare loop with products in bfloat16. The bare loop is what
+one would write for the same model by hand: all samples as tensors in memory, the same batches, loss,
+clipping, AdamW, schedule, average of weights and validation; plain DistributedDataParallel with 2 ranks, none
+with 1; no checkpoint. The two take turns epoch by epoch in the same processes, each with one thread, and must
+come to the same losses. torchrun runs this file for each number of ranks (``--loops DIR``).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
+from torch.profiler import ProfilerActivity, profile
 
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
@@ -48,8 +50,8 @@ from shelfcast.train.telling import StepTeller
 from shelfcast.train.training import Epoch, MemberForecasts, Trainer, moving_average, pinball_usd
 
 HORIZON_WEEKS = 8
-#: The first only warms up.
-EPOCHS = 6
+#: The first only warms up, and in the last one a GPU is watched.
+EPOCHS = 7
 VALIDATION_CHUNK = 8_192
 #: Of losses: the order of sums differs.
 SAME = 1e-3
@@ -123,7 +125,7 @@ def torchrun(ranks: int, *program: str, stderr: int | None = None) -> subprocess
     )
 
 
-def loops(scratch: Path, spec: dict[str, Any], ranks: int) -> dict[str, float]:
+def loops(scratch: Path, spec: dict[str, Any], ranks: int) -> dict[str, Any]:
     """Returns the median seconds of both loops.
 
     Raises:
@@ -132,7 +134,7 @@ def loops(scratch: Path, spec: dict[str, Any], ranks: int) -> dict[str, float]:
     directory = job(scratch / f"loops-{ranks}", spec)
     if torchrun(ranks, __file__, "--loops", str(directory)).wait() != 0:
         raise RuntimeError(f"the loops of {ranks} ranks failed")
-    measured: dict[str, float] = json.loads((directory / "measured.json").read_text(encoding="utf-8"))
+    measured: dict[str, Any] = json.loads((directory / "measured.json").read_text(encoding="utf-8"))
     return measured
 
 
@@ -146,12 +148,21 @@ def take_turns(directory: Path) -> None:
             sizes |= part
         sampler = EpochSampler([sizes[file] for file in sorted(sizes)], spec["batchSize"], spec["seed"])
         trainer = Trainer(new_model(spec, shard, sampler, processes), shard, sampler, processes, spec)
-        bare = BareLoop(new_model(spec, shard, sampler, processes), shard, sampler, processes, spec)
-        checkpoints = Checkpoints(directory, config_hash(spec), processes.world_size)
+        gpu = processes.device.type == "cuda"
+        bare, *in_bfloat16 = [
+            BareLoop(new_model(spec, shard, sampler, processes), shard, sampler, processes, spec, bfloat16)
+            for bfloat16 in ((False, True) if gpu else (False,))
+        ]
+        checkpoints = Checkpoints(directory, config_hash(spec), processes.described)
         checkpoint_seconds: list[float] = []
         bare_epochs: list[tuple[float, float]] = []
+        bfloat16_seconds: list[float] = []
+        # Kernels take as long with it, what starts them takes longer: no time of its epoch counts.
+        profiler = profile(activities=[ProfilerActivity.CUDA]) if gpu else None
 
         def after_epoch(epoch: Epoch) -> None:
+            if profiler is not None and epoch["epoch"] == EPOCHS:
+                profiler.stop()
             begin = time.perf_counter()
             state = trainer.state()
             if processes.first:
@@ -159,20 +170,28 @@ def take_turns(directory: Path) -> None:
             checkpoint_seconds.append(time.perf_counter() - begin)
             dist.barrier()
             bare_epochs.append(bare.epoch(epoch["epoch"] - 1))
+            bfloat16_seconds.extend(loop.epoch(epoch["epoch"] - 1)[1] for loop in in_bfloat16)
             dist.barrier()
+            if profiler is not None and epoch["epoch"] == EPOCHS - 1:
+                profiler.start()
 
         teller = StepTeller(directory, spec["maxEpochs"], trainer.steps)
         trainer.run(after_epoch, teller.step if processes.first else None)
         losses = [epoch["validationLoss"] for epoch in trainer.epochs]
         np.testing.assert_allclose(losses, [loss for loss, _ in bare_epochs], rtol=SAME)
         if processes.first:
-            checkpoint = statistics.median(checkpoint_seconds[1:])
-            epoch_seconds = statistics.median(epoch["seconds"] for epoch in trainer.epochs[1:])
+            checkpoint = statistics.median(checkpoint_seconds[1:-1])
+            epoch_seconds = statistics.median(epoch["seconds"] for epoch in trainer.epochs[1:-1])
             measured = {
+                "device": processes.device.type,
                 "epochSeconds": epoch_seconds + checkpoint,
                 "checkpointSeconds": checkpoint,
-                "bareSeconds": statistics.median(seconds for _, seconds in bare_epochs[1:]),
+                "bareSeconds": statistics.median(seconds for _, seconds in bare_epochs[1:-1]),
             }
+            if profiler is not None:
+                busy = sum(event.self_device_time_total for event in profiler.key_averages()) / 1e6
+                measured["gpuShare"] = busy / (epoch_seconds + checkpoint)
+                measured["bfloat16Seconds"] = statistics.median(bfloat16_seconds[1:-1])
             (directory / "measured.json").write_text(json.dumps(measured), encoding="utf-8")
 
 
@@ -212,8 +231,10 @@ class BareLoop:
         sampler: EpochSampler,
         processes: Processes,
         spec: dict[str, Any],
+        bfloat16: bool,
     ) -> None:
-        """Loads all samples of this process into memory."""
+        """Loads all samples of this process into the memory of its device."""
+        self.device, self.bfloat16 = processes.device, bfloat16
         self.model, self.sampler, self.files = model, sampler, shard.files
         self.two = processes.world_size > 1
         samples = Samples(
@@ -239,7 +260,7 @@ class BareLoop:
                 else 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
             ),
         )
-        self.average = AveragedModel(model, avg_fn=moving_average).eval()
+        self.average = AveragedModel(model, multi_avg_fn=moving_average).eval()
 
     def epoch(self, epoch: int) -> tuple[float, float]:
         """Trains an epoch, counted from 0; returns the validation loss and the seconds."""
@@ -250,8 +271,10 @@ class BareLoop:
             for offset, file in zip(self.offsets, self.files, strict=True)
         ]
         for step in zip(*by_file, strict=True):
-            *inputs, actual, weight = self.training.take(torch.cat(step))
-            loss = (pinball_usd(self.parallel(*inputs), actual) * weight).sum() * self.scale
+            *inputs, actual, weight = self.training.take(torch.cat(step).to(self.device))
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                quantiles = self.parallel(*inputs)
+            loss = (pinball_usd(quantiles, actual) * weight).sum() * self.scale
             self.optimizer.zero_grad()
             loss.backward()
             for member in self.model.members:
@@ -282,15 +305,17 @@ def resume_lost_seconds(scratch: Path, spec: dict[str, Any]) -> float:
     """
     directory = job(scratch / "killed", spec)
     program = ("-m", "shelfcast.train", "--dir", directory.as_uri())
+    # More than one rank only with a GPU for each.
+    ranks = min(2, torch.cuda.device_count()) or 2
     # What a killed training tells is not worth a look.
-    launcher = torchrun(2, *program, stderr=subprocess.DEVNULL)
+    launcher = torchrun(ranks, *program, stderr=subprocess.DEVNULL)
     told = [wait_for_epoch(directory, epoch, launcher) for epoch in range(1, KILLED_EPOCH)]
     epoch_seconds = told[-1] - told[-2]
     time.sleep(epoch_seconds / 2)
     children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text(encoding="utf-8")
-    os.kill(int(children.split()[1]), signal.SIGKILL)
+    os.kill(int(children.split()[ranks - 1]), signal.SIGKILL)
     launcher.wait()
-    again = torchrun(2, *program, stderr=subprocess.DEVNULL)
+    again = torchrun(ranks, *program, stderr=subprocess.DEVNULL)
     done = wait_for_epoch(directory, KILLED_EPOCH, again)
     again.terminate()
     again.wait()

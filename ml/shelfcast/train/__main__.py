@@ -84,7 +84,7 @@ def _train(
     trainer: Trainer, spec: dict[str, Any], directory: Path, starts: Starts, processes: Processes
 ) -> None:
     """Trains from the newest checkpoint on; writes one after each epoch."""
-    checkpoints = Checkpoints(directory, config_hash(spec), processes.world_size)
+    checkpoints = Checkpoints(directory, config_hash(spec), processes.described)
 
     def begin() -> tuple[Found, int]:
         # The first decides, for all: a folder that is being written may look different to each.
@@ -121,10 +121,10 @@ def _train(
 def _beginning(found: Found, processes: Processes) -> Iterator[str]:
     """Yields what a reader of the progress should know of a start that is not the plain first one."""
     yield from found.passed_over
-    if found.epoch > 0 and found.world_size != processes.world_size:
+    if found.epoch > 0 and found.trained_by != processes.described:
         yield (
-            f"goes on after epoch {found.epoch} with another number of processes "
-            f"({processes.world_size}, was {found.world_size}): the weights may differ in the last bits"
+            f"goes on after epoch {found.epoch} with other processes "
+            f"({processes.described}, was {found.trained_by}): the weights may differ in the last bits"
         )
 
 

@@ -39,29 +39,29 @@ class Found:
 
     Attributes:
         epoch: Epochs done in it; 0 when there is none.
-        world_size: Number of processes that trained it; 0 when there is none.
+        trained_by: ``Processes.described`` of those that trained it; empty when there is none.
         passed_over: A sentence about each newer one that does not count.
     """
 
     epoch: int = 0
-    world_size: int = 0
+    trained_by: str = ""
     passed_over: list[str] = field(default_factory=list)
 
 
 class Checkpoints:
     """The checkpoints of one training folder."""
 
-    def __init__(self, directory: Path, config: str, world_size: int) -> None:
+    def __init__(self, directory: Path, config: str, trained_by: str) -> None:
         """Looks at ``directory / checkpoints``, which need not exist.
 
         Args:
             directory: The job's folder.
             config: ``config_hash`` of the training.
-            world_size: Number of processes that train.
+            trained_by: ``Processes.described`` of those that train.
         """
         self._folder = directory / "checkpoints"
         self._config = config
-        self._world_size = world_size
+        self._trained_by = trained_by
 
     def newest(self) -> Found:
         """Looks for the newest complete checkpoint.
@@ -82,7 +82,7 @@ class Checkpoints:
                     f"the checkpoint {self._folder / name}.pt is of a training with another spec.json; start "
                     "this one in a folder of its own, or delete the folder's checkpoints",
                 )
-            return Found(described["epoch"], described["worldSize"], passed_over)
+            return Found(described["epoch"], described["trainedBy"], passed_over)
         return Found(passed_over=passed_over)
 
     def load(self, epoch: int) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Checkpoints:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        described = {"epoch": epoch, "configHash": self._config, "worldSize": self._world_size}
+        described = {"epoch": epoch, "configHash": self._config, "trainedBy": self._trained_by}
         marker = path.with_suffix(".json")
         sha256 = _sha256(described, content.getbuffer())
         write_json(marker, {**described, "sha256": sha256})

@@ -44,6 +44,11 @@ class Processes:
     device: torch.device
 
     @property
+    def described(self) -> str:
+        """Number and kind of device; where these are the same, so are the bits of what is computed."""
+        return f"{self.world_size} on {self.device.type}"
+
+    @property
     def first(self) -> bool:
         """Whether this process is the one that writes."""
         return self.rank == 0

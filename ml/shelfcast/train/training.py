@@ -37,6 +37,7 @@ _WARM_UP = 0.05
 #: Steps between two looks at the budget, which all processes have to agree on.
 _BUDGET_STEPS = 16
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
 StoppedBy = Literal["epochs", "patience"] | Limit
 #: Is called with epoch and step, both counted from 1, and what computes this process's mean loss so far, USD.
 AfterStep = Callable[[int, int, Callable[[], float]], None]
@@ -72,16 +73,16 @@ def pinball_usd(quantiles: Tensor, actual: Tensor) -> Tensor:
     return 2 * torch.maximum(tau * error, (tau - 1) * error).mean(dim=-1)
 
 
-def moving_average(average: Tensor, weights: Tensor, updates: Tensor | int) -> Tensor:
-    """Returns the average after one more step; over fewer steps as long as there were few.
+def moving_average(averages: Tensors, weights: Tensors, updates: Tensor | int) -> None:
+    """Moves averages on by one step, in place; they are over fewer steps as long as there were few.
 
     Args:
-        average: So far.
-        weights: After the step, of the same shape.
-        updates: Number of steps in the average so far.
+        averages: So far.
+        weights: After the step, of the same shapes.
+        updates: Number of steps in the averages so far.
     """
     decay = min(_AVERAGE_DECAY, (1 + int(updates)) / (10 + int(updates)))
-    return average.lerp(weights, 1 - decay)
+    torch._foreach_lerp_(averages, weights, 1 - decay)
 
 
 class MemberForecasts(nn.Module):
@@ -136,7 +137,7 @@ class Trainer:
         self._gradient_scale = processes.world_size / (spec["batchSize"] * float(model.mean_level_usd))
         self._parallel = DistributedDataParallel(MemberForecasts(model), forward_sync_buffers=False)
         self._settle_gradient_order()
-        self._average = AveragedModel(model, avg_fn=moving_average).eval()
+        self._average = AveragedModel(model, multi_avg_fn=moving_average).eval()
         decay_factor = spec.get("weightDecayFactor", 1.0)
         groups = [
             {"params": list(member.parameters()), "weight_decay": decay_factor * member.weight_decay}
@@ -187,7 +188,7 @@ class Trainer:
             "average": self._average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict(),
-            "randomStates": self._processes.gather(torch.get_rng_state()),
+            "randomStates": self._processes.gather(self._random_states()),
             "best": self._best,
             # Their number is the sampler's position: a checkpoint lies between two epochs.
             "epochs": self.epochs,
@@ -200,11 +201,21 @@ class Trainer:
         self._average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])
-        random_states = state["randomStates"]
-        torch.set_rng_state(random_states[self._processes.rank % len(random_states)])
+        by_rank = state["randomStates"]
+        random_states = by_rank[self._processes.rank % len(by_rank)]
+        torch.set_rng_state(random_states["cpu"])
+        if self._processes.device.type == "cuda" and "cuda" in random_states:
+            torch.cuda.set_rng_state(random_states["cuda"])
         self._best = state["best"]
         self.epochs = state["epochs"]
         self._budget.restore(state["spent"])
+
+    def _random_states(self) -> dict[str, Tensor]:
+        """Returns them by type of device; dropout draws on the one that computes."""
+        states = {"cpu": torch.get_rng_state()}
+        if self._processes.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state()
+        return states
 
     def _settle_gradient_order(self) -> None:
         """Has DDP order its buckets, which it does after the first step of a start, before any that counts.

@@ -16,16 +16,16 @@ BEST = 4
 
 
 def saved(directory: Path, epochs: int) -> Checkpoints:
-    checkpoints = Checkpoints(directory, CONFIG, 2)
+    checkpoints = Checkpoints(directory, CONFIG, "2 on cpu")
     for epoch in range(1, epochs + 1):
         checkpoints.save(epoch, {"weights": torch.full((1_000,), float(epoch))}, min(epoch, BEST))
     return checkpoints
 
 
 def test_the_newest_is_found_and_the_best_is_kept_beside_two(tmp_path: Path) -> None:
-    assert Checkpoints(tmp_path, CONFIG, 2).newest() == Found()
+    assert Checkpoints(tmp_path, CONFIG, "2 on cpu").newest() == Found()
     checkpoints = saved(tmp_path, 11)
-    assert checkpoints.newest() == Found(11, 2)
+    assert checkpoints.newest() == Found(11, "2 on cpu")
     assert checkpoints.load(11)["weights"][0] == 11
     names = {path.stem for path in (tmp_path / "checkpoints").iterdir()}
     assert names == {"epoch-0004", "epoch-0010", "epoch-0011"}
@@ -67,12 +67,12 @@ def test_a_damaged_one_is_passed_over_and_said_so(
     checkpoints = saved(tmp_path, 3)
     damage(tmp_path / "checkpoints")
     found = checkpoints.newest()
-    assert (found.epoch, found.world_size) == (2, 2)
+    assert (found.epoch, found.trained_by) == (2, "2 on cpu")
     [sentence] = found.passed_over
     assert "epoch-0003.pt is passed over: it " in sentence or "epoch-0003.json" in sentence
     assert why in sentence
     checkpoints.save(3, {"weights": torch.zeros(1)}, 3)
-    assert checkpoints.newest() == Found(3, 2)
+    assert checkpoints.newest() == Found(3, "2 on cpu")
 
 
 def test_any_flipped_byte_of_a_marker_is_seen(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_any_flipped_byte_of_a_marker_is_seen(tmp_path: Path) -> None:
         flip(marker, place)
         assert checkpoints.newest().epoch == 1, marker.read_bytes()
         flip(marker, place)
-    assert checkpoints.newest() == Found(2, 2)
+    assert checkpoints.newest() == Found(2, "2 on cpu")
 
 
 def test_damaged_ones_of_later_epochs_do_not_push_out_complete_ones(tmp_path: Path) -> None:
@@ -114,11 +114,11 @@ def test_a_save_that_died_on_its_way_leaves_the_one_before(
 def test_another_configuration_is_refused(tmp_path: Path) -> None:
     saved(tmp_path, 1)
     with pytest.raises(UserError, match=r"another spec\.json") as error:
-        Checkpoints(tmp_path, config_hash({"seed": 8}), 2).newest()
+        Checkpoints(tmp_path, config_hash({"seed": 8}), "2 on cpu").newest()
     assert error.value.type == "InvalidInput"
 
 
 def test_another_number_of_processes_goes_on(tmp_path: Path) -> None:
     saved(tmp_path, 1)
-    same = Checkpoints(tmp_path, config_hash({"seed": 7, "processes": 3, "gpuSeconds": 60}), 3)
-    assert same.newest() == Found(1, 2)
+    same = Checkpoints(tmp_path, config_hash({"seed": 7, "processes": 3, "gpuSeconds": 60}), "3 on cuda")
+    assert same.newest() == Found(1, "2 on cpu")

@@ -102,3 +102,15 @@ def test_the_lstm_reads_weeks_of_series_and_department_in_their_order() -> None:
     _, (state, _) = whole(weeks)
     beside = torch.cat([state[0], inputs[:, 26:36], inputs[:, 49:]], dim=1)
     torch.testing.assert_close(layer(inputs), layer.layers(beside))
+
+
+@pytest.mark.parametrize("preset", sorted(NETWORKS))
+def test_a_network_computes_on_another_device_than_the_cpu(preset: str) -> None:
+    # It computes shapes alone, and refuses what lies on the CPU as a GPU does.
+    device = torch.device("meta")
+    model = untrained(preset).to(device)
+    ids = torch.ones(3, dtype=torch.int64, device=device)
+    inputs = torch.ones(3, len(FEATURES), dtype=torch.float64, device=device), ids, ids, ids
+    assert model(*inputs).device == device
+    assert model.member_quantiles(*inputs).device == device
+    model.member_quantiles(*inputs).sum().backward()

@@ -12,34 +12,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from train_example import Example, torchrun
+from train_example import Example, epochs_reported, finish, progress, result, torchrun
 
 from shelfcast.train.starts import Starts
 
 #: Small batches make epochs long enough to be killed in.
 OPTIONS = {"maxEpochs": 5, "batchSize": 64}
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=120)
-    return process.returncode, output
-
-
-def result(directory: Path) -> dict[str, Any]:
-    return json.loads((directory / "result.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-
-
-def epochs_reported(directory: Path) -> int:
-    return sum("epoch" in line for line in progress(directory))
-
-
-def progress(directory: Path) -> list[dict[str, Any]]:
-    path = directory / "progress.jsonl"
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
 
 
 def ranks(launcher: subprocess.Popen[str]) -> list[int]:
@@ -122,7 +102,9 @@ def test_another_number_of_processes_goes_on_and_says_what_that_means(
     assert resumed["startedFromEpochs"] == [4]
     messages = [line["message"] for line in progress(directory)]
     assert "epoch-0005.pt is passed over: it was not written to its end" in messages[0]
-    assert "after epoch 4 with another number of processes (1, was 2): the weights may differ" in messages[1]
+    assert (
+        "after epoch 4 with other processes (1 on cpu, was 2 on cpu): the weights may differ" in messages[1]
+    )
     assert resumed["epochs"][:4] == undisturbed["epochs"][:4]
     assert resumed["epochs"][4]["trainLoss"] == pytest.approx(undisturbed["epochs"][4]["trainLoss"], rel=1e-4)
 

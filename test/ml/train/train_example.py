@@ -78,3 +78,26 @@ def torchrun(directory: Path, processes: int = 2) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Waits for a training; returns its exit status and what it printed."""
+    output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+def result(directory: Path) -> dict[str, Any]:
+    """Returns the TrainResult."""
+    return json.loads((directory / "result.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def epochs_reported(directory: Path) -> int:
+    """Returns how many epochs the training has told of."""
+    return sum("epoch" in line for line in progress(directory))
+
+
+def progress(directory: Path) -> list[dict[str, Any]]:
+    """Returns the lines that the training has told."""
+    path = directory / "progress.jsonl"
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
