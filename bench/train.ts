@@ -12,34 +12,45 @@ import { config, state } from './measure/platform.ts';
 const SIZE = [45, 14, 104];
 
 const loopsSchema = z.object({
+  device: z.enum(['cpu', 'cuda']),
   /** Of our trainer, checkpoint included. */
   epochSeconds: z.number(),
   checkpointSeconds: z.number(),
   bareSeconds: z.number(),
+  /** Of the epoch, in which the GPU computes or copies; absent without one. */
+  gpuShare: z.number().optional(),
+  /** Of the bare loop with products in bfloat16; absent without a GPU. */
+  bfloat16Seconds: z.number().optional(),
 });
+type Loops = z.infer<typeof loopsSchema>;
 const measuredSchema = z.object({
   /** Of the training; an epoch takes 65,536 of them. */
   samples: z.number(),
   rowsPerSecond: z.number(),
   ranks: z.object({ 1: loopsSchema, 2: loopsSchema }),
+  /** Of one rank with a GPU: batches of 8,192 samples instead of 1,024. */
+  largeBatches: loopsSchema.nullable(),
   resumeLostSeconds: z.number(),
 });
 
-const { samples, rowsPerSecond, ranks, resumeLostSeconds } = await measure();
+const { samples, rowsPerSecond, ranks, largeBatches, resumeLostSeconds } = await measure();
 const table = new Table({
-  head: ['', 'epoch', 'bare loop', 'times as long', 'checkpoint', 'of an epoch'],
+  head: [
+    '',
+    'on',
+    'epoch',
+    'bare loop',
+    'times as long',
+    'checkpoint',
+    'of an epoch',
+    'GPU busy',
+    'in bfloat16',
+  ],
   style: { head: [], border: [], compact: true },
 });
-for (const number of [1, 2] as const) {
-  const { epochSeconds, checkpointSeconds, bareSeconds } = ranks[number];
-  table.push([
-    number === 1 ? '1 rank' : '2 ranks',
-    `${epochSeconds.toFixed(2)} s`,
-    `${bareSeconds.toFixed(2)} s`,
-    (epochSeconds / bareSeconds).toFixed(2),
-    `${(checkpointSeconds * 1_000).toFixed(0)} ms`,
-    `${(checkpointShare(number) * 100).toFixed(1)} %`,
-  ]);
+table.push(row('1 rank', ranks[1]), row('2 ranks', ranks[2]));
+if (largeBatches !== null) {
+  table.push(row('1 rank, large batches', largeBatches));
 }
 process.stdout.write(
   [
@@ -54,13 +65,33 @@ const line = {
   bench: 'train',
   epochVsBareLoop1: round(ranks[1].epochSeconds / ranks[1].bareSeconds),
   epochVsBareLoop2: round(ranks[2].epochSeconds / ranks[2].bareSeconds),
-  checkpointShare: round(Math.max(checkpointShare(1), checkpointShare(2))),
+  checkpointShare: round(Math.max(checkpointShare(ranks[1]), checkpointShare(ranks[2]))),
   resumeLostSeconds: round(resumeLostSeconds),
+  ...(ranks[1].gpuShare === undefined ? {} : { gpuShare: round(ranks[1].gpuShare) }),
 };
 process.stdout.write(`${JSON.stringify(line)}\n`);
 
-function checkpointShare(number: 1 | 2): number {
-  return ranks[number].checkpointSeconds / ranks[number].epochSeconds;
+function row(name: string, loops: Loops): string[] {
+  const { device, epochSeconds, checkpointSeconds, bareSeconds, gpuShare, bfloat16Seconds } = loops;
+  return [
+    name,
+    device === 'cuda' ? 'GPU' : 'CPU',
+    `${epochSeconds.toFixed(2)} s`,
+    `${bareSeconds.toFixed(2)} s`,
+    (epochSeconds / bareSeconds).toFixed(2),
+    `${(checkpointSeconds * 1_000).toFixed(0)} ms`,
+    percent(checkpointShare(loops)),
+    gpuShare === undefined ? '' : percent(gpuShare),
+    bfloat16Seconds === undefined ? '' : `${bfloat16Seconds.toFixed(2)} s`,
+  ];
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}
+
+function checkpointShare({ checkpointSeconds, epochSeconds }: Loops): number {
+  return checkpointSeconds / epochSeconds;
 }
 
 async function measure(): Promise<z.infer<typeof measuredSchema>> {

@@ -1,7 +1,7 @@
 """``train.py STORES DEPARTMENTS WEEKS``: seconds of an epoch beside a bare PyTorch loop, as JSON.
 
-Prints one line, ``{"samples": .., "rowsPerSecond": .., "ranks": {"1": {..}, "2": {..}}, "resumeLostSeconds":
-..}``; of each number of ranks ``device``, ``epochSeconds`` (checkpoint included), ``checkpointSeconds`` and
+Prints one line, ``{"samples": .., "rowsPerSecond": .., "ranks": {"1": {..}, "2": {..}}, "largeBatches": ..,
+"resumeLostSeconds": ..}``; of each number of ranks ``device``, ``epochSeconds`` (checkpoint included), ``checkpointSeconds`` and
 ``bareSeconds``, and where they have a GPU each ``gpuShare``, the share of ``epochSeconds`` in which it
 computes or copies, and ``bfloat16Seconds``, of the bare loop with products in bfloat16. The bare loop is what
 one would write for the same model by hand: all samples as tensors in memory, the same batches, loss,
@@ -41,7 +41,7 @@ from shelfcast.features.definitions import FeatureSet
 from shelfcast.ingest.generator import generate
 from shelfcast.models.network import Network
 from shelfcast.models.presets import build_network
-from shelfcast.train.batch import Batch, read_batch
+from shelfcast.train.batch import Batch, BatchReader
 from shelfcast.train.checkpoint import Checkpoints, config_hash
 from shelfcast.train.data import EpochSampler, Samples, Shard, read_shard
 from shelfcast.train.fitting import fit_constants, known_ids
@@ -53,6 +53,9 @@ HORIZON_WEEKS = 8
 #: The first only warms up, and in the last one a GPU is watched.
 EPOCHS = 7
 VALIDATION_CHUNK = 8_192
+GPUS = torch.cuda.device_count()
+#: Of a GPU, which has little to do with the others.
+LARGE_BATCH = 8_192
 #: Of losses: the order of sums differs.
 SAME = 1e-3
 #: The epoch in whose middle a rank is killed.
@@ -70,6 +73,7 @@ def main(stores: int, departments: int, weeks: int) -> dict[str, Any]:
             "samples": sum(map(len, shard.training)),
             "rowsPerSecond": round(len(shard.table.store) / read_seconds),
             "ranks": {str(ranks): loops(Path(scratch), spec, ranks) for ranks in (1, 2)},
+            "largeBatches": loops(Path(scratch), {**spec, "batchSize": LARGE_BATCH}, 1) if GPUS else None,
             "resumeLostSeconds": resume_lost_seconds(Path(scratch), spec),
         }
 
@@ -131,7 +135,7 @@ def loops(scratch: Path, spec: dict[str, Any], ranks: int) -> dict[str, Any]:
     Raises:
         RuntimeError: The processes failed; they told why.
     """
-    directory = job(scratch / f"loops-{ranks}", spec)
+    directory = job(scratch / f"loops-{ranks}-{spec['batchSize']}", spec)
     if torchrun(ranks, __file__, "--loops", str(directory)).wait() != 0:
         raise RuntimeError(f"the loops of {ranks} ranks failed")
     measured: dict[str, Any] = json.loads((directory / "measured.json").read_text(encoding="utf-8"))
@@ -241,8 +245,9 @@ class BareLoop:
             np.concatenate([part.rows for part in shard.training]),
             np.concatenate([part.horizons for part in shard.training]),
         )
-        self.training = InMemory.of(read_batch(shard.table, samples, processes.device))
-        self.validation = InMemory.of(read_batch(shard.table, shard.validation, processes.device))
+        reader = BatchReader(shard.table, processes.device)
+        self.training = InMemory.of(reader.read(samples))
+        self.validation = InMemory.of(reader.read(shard.validation))
         self.validation_count = len(shard.validation)
         self.offsets = np.cumsum([0, *map(len, shard.training)])[:-1]
         members = MemberForecasts(model)
@@ -260,7 +265,7 @@ class BareLoop:
                 else 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
             ),
         )
-        self.average = AveragedModel(model, multi_avg_fn=moving_average).eval()
+        self.average = AveragedModel(model, multi_avg_fn=_average).eval()
 
     def epoch(self, epoch: int) -> tuple[float, float]:
         """Trains an epoch, counted from 0; returns the validation loss and the seconds."""
@@ -297,6 +302,10 @@ class BareLoop:
         return float(sums[0] / sums[1])
 
 
+def _average(averages: Any, weights: Any, updates: Tensor | int) -> None:
+    moving_average(averages, weights, int(updates))
+
+
 def resume_lost_seconds(scratch: Path, spec: dict[str, Any]) -> float:
     """Kills a rank in the middle of an epoch and starts the training again at once.
 
@@ -306,7 +315,7 @@ def resume_lost_seconds(scratch: Path, spec: dict[str, Any]) -> float:
     directory = job(scratch / "killed", spec)
     program = ("-m", "shelfcast.train", "--dir", directory.as_uri())
     # More than one rank only with a GPU for each.
-    ranks = min(2, torch.cuda.device_count()) or 2
+    ranks = min(2, GPUS) or 2
     # What a killed training tells is not worth a look.
     launcher = torchrun(ranks, *program, stderr=subprocess.DEVNULL)
     told = [wait_for_epoch(directory, epoch, launcher) for epoch in range(1, KILLED_EPOCH)]

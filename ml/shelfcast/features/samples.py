@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +29,15 @@ _WEEK = np.timedelta64(7, "D")
 _HORIZON = "{horizon}"
 
 
+Part = Literal["fixed", "ahead", "calendar"]
+
+
+def _part(feature: ModelFeature) -> Part:
+    if feature["view"] == "calendar":
+        return "calendar"
+    return "ahead" if _HORIZON in feature["column"] else "fixed"
+
+
 @dataclass(frozen=True)
 class OriginTable:
     """R rows, one a series and origin week, in the order of the files.
@@ -36,6 +48,10 @@ class OriginTable:
         dept: [R].
         origin: Newest week that the features know, days [R].
         targets: Sales in the week origin + 7h days, US dollars [R, H]; NaN where there is no row.
+        fixed: Features that are the same for any number of weeks ahead [R, A].
+        ahead: Those of each number of weeks ahead [R, H, B].
+        calendar: Those of each week from ``first_week`` on [W, C].
+        first_week: Of the calendar.
     """
 
     features: tuple[ModelFeature, ...]
@@ -43,10 +59,10 @@ class OriginTable:
     dept: Integers
     origin: Weeks
     targets: Floats
-    _fixed: Floats
-    _ahead: Floats
-    _calendar: Floats
-    _first_week: np.datetime64
+    fixed: Floats
+    ahead: Floats
+    calendar: Floats
+    first_week: np.datetime64
 
     @property
     def horizon_weeks(self) -> int:
@@ -59,15 +75,29 @@ class OriginTable:
 
     def matrix(self, rows: Integers, horizons: Integers) -> Floats:
         """Returns the features of N rows, each so many weeks ahead, [N, F]; NaN where a value is missing."""
-        columns = [feature["column"] for feature in self.features]
-        calendar = np.array([feature["view"] == "calendar" for feature in self.features])
-        ahead = np.array([_HORIZON in column for column in columns])
-        result = np.empty((len(rows), len(columns)))
-        result[:, ~calendar & ~ahead] = self._fixed[rows]
-        result[:, ahead] = self._ahead[rows, horizons - 1]
-        weeks = (self.target_week(rows, horizons) - self._first_week) // _WEEK
-        result[:, calendar] = self._calendar[weeks]
-        return result
+        parts = {
+            "fixed": self.fixed[rows],
+            "ahead": self.ahead[rows, horizons - 1],
+            "calendar": self.calendar[self.calendar_row[rows] + horizons],
+        }
+        return np.concatenate([parts[part][:, columns] for part, columns in self.runs], axis=1)
+
+    @cached_property
+    def calendar_row(self) -> Integers:
+        """Row of the calendar of each origin [R]; after it come the weeks ahead."""
+        weeks: Integers = (self.origin - self.first_week) // _WEEK
+        return weeks
+
+    @cached_property
+    def runs(self) -> list[tuple[Part, slice]]:
+        """Of which columns of which part the matrix is made, side by side."""
+        runs: list[tuple[Part, slice]] = []
+        used: dict[Part, int] = {"fixed": 0, "ahead": 0, "calendar": 0}
+        for part, features in groupby(self.features, _part):
+            start = used[part]
+            used[part] += len(list(features))
+            runs.append((part, slice(start, used[part])))
+        return runs
 
     def samples(self, first_target: np.datetime64, last_target: np.datetime64) -> tuple[Integers, Integers]:
         """Returns row [N] and weeks ahead [N] of all known targets from first to last week, both included."""
@@ -108,20 +138,23 @@ def read_origin_table(
     weeks = calendar["week"].to_numpy().astype("datetime64[D]")
     if np.any(np.diff(weeks) != _WEEK):
         raise ValueError(f"{folder / 'calendar.parquet'} does not hold every week once, in order")
-    own = [feature["column"] for feature in features if feature["view"] != "calendar"]
-    ahead = [column for column in own if _HORIZON in column]
+
+    def columns(part: Part) -> list[str]:
+        return [feature["column"] for feature in features if _part(feature) == part]
+
     return OriginTable(
         features=tuple(features),
         store=table["store"].to_numpy(),
         dept=table["dept"].to_numpy(),
         origin=table["origin"].to_numpy().astype("datetime64[D]"),
         targets=_matrix(table, [f"target_h{h}" for h in horizons]),
-        _fixed=_matrix(table, [column for column in own if _HORIZON not in column]),
-        _ahead=np.stack(
-            [_matrix(table, [column.replace(_HORIZON, str(h)) for column in ahead]) for h in horizons], axis=1
+        fixed=_matrix(table, columns("fixed")),
+        ahead=np.stack(
+            [_matrix(table, [name.replace(_HORIZON, str(h)) for name in columns("ahead")]) for h in horizons],
+            axis=1,
         ),
-        _calendar=_matrix(calendar, [f["column"] for f in features if f["view"] == "calendar"]),
-        _first_week=weeks[0],
+        calendar=_matrix(calendar, columns("calendar")),
+        first_week=weeks[0],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -43,8 +44,8 @@ class FeatureValues:
 
     def matrix(self, names: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Returns several features, 0 where missing, and where they are known [N, len(names)]."""
-        places = [self._columns[name] for name in names]
-        return self._values[:, places], self._known[:, places]
+        index = _index(tuple(self._columns[name] for name in names), self._values.device)
+        return self._values[:, index], self._known[:, index]
 
     def first_known(self, names: Sequence[str], otherwise: Tensor) -> Tensor:
         """Returns for each sample the first of the features that is known [N]."""
@@ -87,6 +88,12 @@ class FeatureValues:
         """
         _, known = self.matrix(("weeks_since_first", "rolling_mean_13", "rolling_mean_52", "last_year"))
         return ~known.any(dim=1)
+
+
+@cache
+def _index(places: tuple[int, ...], device: torch.device) -> Tensor:
+    """Returns an index; to copy it to a GPU makes the CPU wait until all before is computed."""
+    return torch.tensor(places, dtype=torch.int64, device=device)
 
 
 def feature_columns(features: Sequence[ModelFeature]) -> dict[str, int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,15 +33,56 @@ class Batch:
     weight: Tensor
 
 
-def read_batch(table: OriginTable, samples: Samples, device: torch.device) -> Batch:
-    """Reads samples of a table, in their order."""
-    rows, horizons = samples.rows, samples.horizons
-    holiday = next(place for place, feature in enumerate(table.features) if feature["name"] == "is_holiday")
-    arrays = table.matrix(rows, horizons), table.store[rows], table.dept[rows], horizons
-    features, store, dept, horizon = (torch.from_numpy(array).to(device) for array in arrays)
-    actual = torch.from_numpy(table.targets[rows, horizons - 1]).float().to(device)
-    weight = torch.where(features[:, holiday] > 0, HOLIDAY_WEIGHT, 1.0)
-    return Batch((features, store, dept, horizon), actual, weight)
+class BatchReader:
+    """Reads samples of a table as tensors.
+
+    The table lies on the device as a whole where that has room: to gather a batch on the CPU and to copy it
+    takes as long as a step takes a GPU.
+    """
+
+    def __init__(self, table: OriginTable, device: torch.device) -> None:
+        """Places the table.
+
+        Args:
+            table: On the CPU it is not copied.
+            device: Where batches are wanted.
+        """
+        arrays = {
+            "fixed": table.fixed,
+            "ahead": table.ahead,
+            "calendar": table.calendar,
+            "calendar_row": table.calendar_row,
+            "store": table.store,
+            "dept": table.dept,
+            "targets": table.targets,
+        }
+        self._device = device
+        fits = sum(array.nbytes for array in arrays.values()) <= _room(device)
+        self._home = device if fits else torch.device("cpu")
+        self._table = {name: torch.from_numpy(array).to(self._home) for name, array in arrays.items()}
+        self._runs = table.runs
+        self._holiday = [feature["name"] for feature in table.features].index("is_holiday")
+
+    def read(self, samples: Samples) -> Batch:
+        """Returns samples of the table, in their order."""
+        table = self._table
+        rows, horizon = torch.from_numpy(np.stack([samples.rows, samples.horizons])).to(self._home)
+        parts = {
+            "fixed": table["fixed"].index_select(0, rows),
+            "ahead": table["ahead"][rows, horizon - 1],
+            "calendar": table["calendar"].index_select(0, table["calendar_row"][rows] + horizon),
+        }
+        features = torch.cat([parts[part][:, columns] for part, columns in self._runs], dim=1)
+        actual = table["targets"][rows, horizon - 1].float()
+        weight = torch.where(features[:, self._holiday] > 0, HOLIDAY_WEIGHT, 1.0)
+        inputs = features, table["store"][rows], table["dept"][rows], horizon
+        features, store, dept, horizon = (tensor.to(self._device) for tensor in inputs)
+        return Batch((features, store, dept, horizon), actual.to(self._device), weight.to(self._device))
+
+
+def _room(device: torch.device) -> float:
+    """Returns how many bytes a table may take on a device: half of what is free, if it is not the CPU."""
+    return torch.cuda.mem_get_info(device)[0] / 2 if device.type == "cuda" else math.inf
 
 
 def chunks(samples: Samples) -> Iterator[Samples]:

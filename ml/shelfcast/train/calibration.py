@@ -17,7 +17,7 @@ from shelfcast.models.network import (
     Network,
     Prepared,
 )
-from shelfcast.train.batch import chunks, read_batch
+from shelfcast.train.batch import BatchReader, chunks
 from shelfcast.train.data import Shard
 from shelfcast.train.processes import Processes
 
@@ -53,8 +53,9 @@ def choose_shares(model: Network, shard: Shard, processes: Processes) -> None:
     model.eval()
     candidates = _share_candidates(len(model.shares)).to(processes.device)
     errors = torch.zeros(len(candidates), dtype=torch.float64)
+    reader = BatchReader(shard.table, processes.device)
     for samples in chunks(shard.validation):
-        batch = read_batch(shard.table, samples, processes.device)
+        batch = reader.read(samples)
         missed = (candidates @ model.forecasts(*batch.inputs) - batch.actual).abs()
         errors += (missed * batch.weight).double().sum(dim=1).cpu()
     best = candidates[int(processes.total(errors.numpy()).argmin())]
@@ -79,10 +80,11 @@ def calibrate(model: Network, shard: Shard, processes: Processes) -> None:
     """
     model.eval()
     model.widening.fill_(1.0)
-    _part_sizes(model, shard, processes)
+    reader = BatchReader(shard.table, processes.device)
+    _part_sizes(model, shard, reader, processes)
     parts = [np.empty((0, 2 + len(COVERAGES)))]
     for samples in chunks(shard.validation):
-        batch = read_batch(shard.table, samples, processes.device)
+        batch = reader.read(samples)
         quantiles = model(*batch.inputs).double()
         median = quantiles[:, MEDIAN]
         distance = (batch.actual - median).abs()
@@ -109,11 +111,11 @@ def _factor(scores: NDArray[np.float64], coverage: float, otherwise: float) -> f
     return conformal_factor(scores, coverage) if len(scores) >= FEWEST_SCORES else otherwise
 
 
-def _part_sizes(model: Network, shard: Shard, processes: Processes) -> None:
+def _part_sizes(model: Network, shard: Shard, reader: BatchReader, processes: Processes) -> None:
     """Sets the edges of the groups of sizes, so that each holds as many validation samples."""
     levels = [np.empty(0)]
     for samples in chunks(shard.validation):
-        features, _, _, horizon = read_batch(shard.table, samples, processes.device).inputs
+        features, _, _, horizon = reader.read(samples).inputs
         prepared: Prepared = model.members[0].prepare(features, horizon)
         levels.append(prepared.level.cpu().double().numpy())
     every = np.concatenate(processes.gather(np.concatenate(levels)))

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from shelfcast.features.samples import OriginTable
 from shelfcast.job import write_json
 from shelfcast.models.network import QUANTILES, Network
-from shelfcast.train.batch import read_batch
+from shelfcast.train.batch import BatchReader
 from shelfcast.train.data import Samples
 
 INPUTS = ("features", "store", "dept", "horizon")
@@ -121,7 +121,7 @@ def check_graph(graph: bytes, model: Network, table: OriginTable, samples: Sampl
     Raises:
         RuntimeError: They differ, or are not finite.
     """
-    batch = read_batch(table, samples, torch.device("cpu"))
+    batch = BatchReader(table, torch.device("cpu")).read(samples)
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     found = session.run([OUTPUT], dict(zip(INPUTS, (array.numpy() for array in batch.inputs), strict=True)))[
         0

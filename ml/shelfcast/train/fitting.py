@@ -7,7 +7,7 @@ import torch
 
 from shelfcast.features.samples import Integers
 from shelfcast.models.network import Member, Network, Prepared
-from shelfcast.train.batch import chunks, read_batch
+from shelfcast.train.batch import BatchReader, chunks
 from shelfcast.train.data import EpochSampler, Samples, Shard
 from shelfcast.train.processes import Processes
 
@@ -43,7 +43,8 @@ def fit_constants(model: Network, shard: Shard, sampler: EpochSampler, processes
     )
     for member in model.members:
         member.prepare.floor_usd.zero_()
-    levels = [_prepared(model.members[0], shard, part).level for part in chunks(samples)]
+    reader = BatchReader(shard.table, torch.device("cpu"))
+    levels = [_prepared(model.members[0], reader, part).level for part in chunks(samples)]
     level_sum = sum(float(level.double().sum()) for level in levels)
     count, total_level = processes.total(np.array([len(samples), level_sum]))
     model.mean_level_usd.fill_(max(total_level / count, _SMALLEST_LEVEL_USD))
@@ -51,13 +52,13 @@ def fit_constants(model: Network, shard: Shard, sampler: EpochSampler, processes
         member.prepare.floor_usd.copy_(_FLOOR_SHARE * model.mean_level_usd)
         sums = np.zeros((2, len(member.standardize.mean)))
         for part in chunks(samples):
-            inputs = _prepared(member, shard, part).inputs.double()
+            inputs = _prepared(member, reader, part).inputs.double()
             sums += np.stack([inputs.sum(dim=0).numpy(), inputs.square().sum(dim=0).numpy()])
         mean, squares = torch.from_numpy(processes.total(sums))
         member.standardize.fit(float(count), mean, squares)
 
 
-def _prepared(member: Member, shard: Shard, samples: Samples) -> Prepared:
-    features, _, _, horizon = read_batch(shard.table, samples, torch.device("cpu")).inputs
+def _prepared(member: Member, reader: BatchReader, samples: Samples) -> Prepared:
+    features, _, _, horizon = reader.read(samples).inputs
     prepared: Prepared = member.prepare(features, horizon)
     return prepared

@@ -17,7 +17,7 @@ from shelfcast.features.samples import Floats
 from shelfcast.models.ensemble import Ensemble
 from shelfcast.models.network import Network
 from shelfcast.models.trees import Attributes, attributes_of
-from shelfcast.train.batch import chunks, read_batch
+from shelfcast.train.batch import BatchReader, chunks
 from shelfcast.train.data import EpochSampler, Samples, Shard
 from shelfcast.train.processes import Processes
 
@@ -67,8 +67,9 @@ def grow_trees(
     if not isinstance(model, Ensemble):
         return
     sampler = EpochSampler(file_sizes, sum(file_sizes), seed, SAMPLES)
+    reader = BatchReader(shard.table, processes.device)
     drawn = {
-        file: _read(model, shard, samples.take(sampler.positions(0, file)[0]), processes.device)
+        file: _read(model, reader, samples.take(sampler.positions(0, file)[0]))
         for file, samples in zip(shard.files, shard.training, strict=True)
     }
     by_file = {file: rows for part in processes.gather(drawn) for file, rows in part.items()}
@@ -88,11 +89,11 @@ def grow_trees(
 
 
 @torch.no_grad()
-def _read(model: Ensemble, shard: Shard, samples: Samples, device: torch.device) -> _Rows:
+def _read(model: Ensemble, reader: BatchReader, samples: Samples) -> _Rows:
     parts = []
     # A file without training samples has a part too: it has the columns.
     for some in list(chunks(samples)) or [samples]:
-        batch = read_batch(shard.table, some, device)
+        batch = reader.read(some)
         level = model.members[0].prepare(batch.inputs[0], batch.inputs[3]).level
         columns = model.trees.inputs(batch.inputs, level), batch.actual, level, batch.weight
         parts.append([column.cpu().numpy() for column in columns])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypedDict
 
 import numpy as np
@@ -15,11 +15,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 
 from shelfcast.job import UserError
 from shelfcast.models.network import QUANTILES, Network
-from shelfcast.train.batch import chunks, read_batch
+from shelfcast.train.batch import BatchReader, chunks
 from shelfcast.train.budget import Budget, Limit
 from shelfcast.train.data import EpochSampler, Samples, Shard
 from shelfcast.train.processes import Processes
@@ -37,7 +36,6 @@ _WARM_UP = 0.05
 #: Steps between two looks at the budget, which all processes have to agree on.
 _BUDGET_STEPS = 16
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
 StoppedBy = Literal["epochs", "patience"] | Limit
 #: Is called with epoch and step, both counted from 1, and what computes this process's mean loss so far, USD.
 AfterStep = Callable[[int, int, Callable[[], float]], None]
@@ -73,7 +71,7 @@ def pinball_usd(quantiles: Tensor, actual: Tensor) -> Tensor:
     return 2 * torch.maximum(tau * error, (tau - 1) * error).mean(dim=-1)
 
 
-def moving_average(averages: Tensors, weights: Tensors, updates: Tensor | int) -> None:
+def moving_average(averages: Sequence[Tensor], weights: Sequence[Tensor], updates: int) -> None:
     """Moves averages on by one step, in place; they are over fewer steps as long as there were few.
 
     Args:
@@ -81,8 +79,8 @@ def moving_average(averages: Tensors, weights: Tensors, updates: Tensor | int) -
         weights: After the step, of the same shapes.
         updates: Number of steps in the averages so far.
     """
-    decay = min(_AVERAGE_DECAY, (1 + int(updates)) / (10 + int(updates)))
-    torch._foreach_lerp_(averages, weights, 1 - decay)
+    decay = min(_AVERAGE_DECAY, (1 + updates) / (10 + updates)) if updates else 0.0
+    torch._foreach_lerp_(list(averages), list(weights), 1 - decay)
 
 
 class MemberForecasts(nn.Module):
@@ -128,6 +126,7 @@ class Trainer:
         self.epochs: list[Epoch] = []
         self.model = model
         self._shard = shard
+        self._reader = BatchReader(shard.table, processes.device)
         self._sampler = sampler
         self._processes = processes
         self._max_epochs = int(spec["maxEpochs"])
@@ -137,7 +136,9 @@ class Trainer:
         self._gradient_scale = processes.world_size / (spec["batchSize"] * float(model.mean_level_usd))
         self._parallel = DistributedDataParallel(MemberForecasts(model), forward_sync_buffers=False)
         self._settle_gradient_order()
-        self._average = AveragedModel(model, multi_avg_fn=moving_average).eval()
+        self._average = copy.deepcopy(model).eval().requires_grad_(False)
+        # Not torch's AveragedModel: a step of it copies each buffer and waits for the GPU.
+        self._averaged = list(self._average.parameters()), list(model.parameters())
         decay_factor = spec.get("weightDecayFactor", 1.0)
         groups = [
             {"params": list(member.parameters()), "weight_decay": decay_factor * member.weight_decay}
@@ -160,7 +161,7 @@ class Trainer:
         while (reason := self._reason_to_stop()) is None:
             self.epochs.append(self._epoch(len(self.epochs), after_step))
             if self.best_epoch == len(self.epochs):
-                self._best = copy.deepcopy(self._average.module.state_dict())
+                self._best = copy.deepcopy(self._average.state_dict())
             after_epoch(self.epochs[-1])
         self.stopped_by = reason
         self.model.load_state_dict(self._best)
@@ -223,7 +224,7 @@ class Trainer:
         In another order, sums over three or more processes differ in the last bits.
         """
         nothing = Samples(np.empty(0, np.int64), np.empty(0, np.int64))
-        batch = read_batch(self._shard.table, nothing, self._processes.device)
+        batch = self._reader.read(nothing)
         # As in validation: nothing has no mean that a normalization could learn.
         self._parallel.eval()
         self._parallel(*batch.inputs).sum().backward()
@@ -265,7 +266,9 @@ class Trainer:
                 after_step(epoch + 1, step, mean_so_far)
             if step % _BUDGET_STEPS == 0 and self._limit_reached() is not None:
                 break
-        self._processes.share([*self.model.buffers(), *self._average.module.buffers()])
+        self._processes.share(self.model.buffers())
+        for average, buffer in zip(self._average.buffers(), self.model.buffers(), strict=True):
+            average.copy_(buffer)
         train_loss = self._mean_loss(sums, "training", epoch)
         validation_loss = self._mean_loss(self._validate(), "validation", epoch)
         return {
@@ -277,7 +280,7 @@ class Trainer:
 
     def _step(self, samples: Samples) -> Tensor:
         """Takes one step; returns the sums of weighted loss and weight of this process's samples, [2]."""
-        batch = read_batch(self._shard.table, samples, self._processes.device)
+        batch = self._reader.read(samples)
         losses = (pinball_usd(self._parallel(*batch.inputs), batch.actual) * batch.weight).sum(dim=1)
         self._optimizer.zero_grad()
         (losses.sum() * self._gradient_scale).backward()
@@ -285,14 +288,15 @@ class Trainer:
             clip_grad_norm_(member.parameters(), _GRADIENT_NORM)
         self._optimizer.step()
         self._scheduler.step()
-        self._average.update_parameters(self.model)
+        with torch.no_grad():
+            moving_average(*self._averaged, self.steps_done - 1)
         return torch.stack([losses.detach().mean(), batch.weight.sum()]).double()
 
     @torch.no_grad()
     def _validate(self) -> Tensor:
         sums = torch.zeros(2, dtype=torch.float64, device=self._processes.device)
         for samples in chunks(self._shard.validation):
-            batch = read_batch(self._shard.table, samples, self._processes.device)
+            batch = self._reader.read(samples)
             loss = (pinball_usd(self._average(*batch.inputs), batch.actual) * batch.weight).sum()
             sums += torch.stack([loss, batch.weight.sum()]).double()
         return sums

@@ -9,7 +9,7 @@ from train_example import Example
 
 from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.network import SIZE_GROUPS
-from shelfcast.train.batch import read_batch
+from shelfcast.train.batch import BatchReader
 from shelfcast.train.calibration import calibrate, conformal_factor
 from shelfcast.train.data import read_shard
 from shelfcast.train.processes import Processes
@@ -40,7 +40,7 @@ def test_the_intervals_cover_80_and_95_percent_of_the_validation(
     shard = read_shard(example.spec, 0, 1)
     model = GlobalModel(shard.table.features, [1, 2], [1], 4)
     calibrate(model, shard, alone)
-    batch = read_batch(shard.table, shard.validation, torch.device("cpu"))
+    batch = BatchReader(shard.table, torch.device("cpu")).read(shard.validation)
     with torch.no_grad():
         quantiles = model(*batch.inputs)
     for low, high, coverage in ((1, 3, 0.8), (0, 4, 0.95)):

@@ -19,7 +19,7 @@ from shelfcast.ingest.generator import generate
 from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.network import MEDIAN
 from shelfcast.snapshot import DeclaredColumn
-from shelfcast.train.batch import read_batch
+from shelfcast.train.batch import BatchReader
 from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.export import write_model
 from shelfcast.train.fitting import fit_constants, known_ids
@@ -63,7 +63,7 @@ def trained(example: Example, processes: Processes) -> tuple[GlobalModel, Shard]
 
 def median_error(model: GlobalModel, shard: Shard) -> float:
     """Returns the mean absolute error of the median in weeks after the training, over mean sales."""
-    batch = read_batch(shard.table, shard.validation, torch.device("cpu"))
+    batch = BatchReader(shard.table, torch.device("cpu")).read(shard.validation)
     with torch.no_grad():
         median = model(*batch.inputs)[:, MEDIAN].double()
     return float((median - batch.actual).abs().mean() / batch.actual.abs().mean())
@@ -84,7 +84,7 @@ def test_an_announced_promotion_makes_forecasts_clearly_better(
     write_model(tmp_path / "model", model, shard.table, shard.validation, promoted.spec)
     session = onnxruntime.InferenceSession(tmp_path / "model" / "model.onnx")
     sample = shard.validation.take(slice(0, 50))
-    inputs = read_batch(shard.table, sample, torch.device("cpu")).inputs
+    inputs = BatchReader(shard.table, torch.device("cpu")).read(sample).inputs
     fed = dict(zip(("features", "store", "dept", "horizon"), (i.numpy() for i in inputs), strict=True))
     promotion = fed["features"][:, names.index("planned_promo_ahead")]
     answers = []

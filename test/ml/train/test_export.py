@@ -15,7 +15,7 @@ from train_example import Example
 
 from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.presets import NETWORKS, build_network
-from shelfcast.train.batch import read_batch
+from shelfcast.train.batch import BatchReader
 from shelfcast.train.data import Shard, read_shard
 from shelfcast.train.export import INPUTS, check_graph, to_onnx, write_model
 
@@ -47,7 +47,7 @@ def folder(
 
 
 def inputs(shard: Shard, rows: int) -> dict[str, np.ndarray]:
-    batch = read_batch(shard.table, shard.validation.take(slice(0, rows)), torch.device("cpu"))
+    batch = BatchReader(shard.table, torch.device("cpu")).read(shard.validation.take(slice(0, rows)))
     return dict(zip(INPUTS, (array.numpy() for array in batch.inputs), strict=True))
 
 

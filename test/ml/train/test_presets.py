@@ -17,7 +17,7 @@ from shelfcast.features.definitions import FeatureSet
 from shelfcast.models.lstm import Lstm
 from shelfcast.models.network import MEDIAN, Network
 from shelfcast.models.presets import NETWORKS, build_network
-from shelfcast.train.batch import read_batch
+from shelfcast.train.batch import BatchReader
 from shelfcast.train.data import read_shard
 from shelfcast.train.export import INPUTS, to_onnx
 
@@ -44,7 +44,7 @@ def test_the_graph_answers_any_number_of_rows_as_torch_and_has_the_same_bytes_ag
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     shard = read_shard(example.spec, 0, 1)
     for rows in (1, 2, 257):
-        batch = read_batch(shard.table, shard.validation.take(slice(0, rows)), torch.device("cpu"))
+        batch = BatchReader(shard.table, torch.device("cpu")).read(shard.validation.take(slice(0, rows)))
         batch.inputs[0][0, :40] = torch.nan
         batch.inputs[1][0] = 12_345
         fed = dict(zip(INPUTS, (array.numpy() for array in batch.inputs), strict=True))
