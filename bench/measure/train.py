@@ -1,10 +1,11 @@
 """``train.py STORES DEPARTMENTS WEEKS``: seconds of an epoch beside a bare PyTorch loop, as JSON.
 
 Prints one line, ``{"samples": .., "rowsPerSecond": .., "ranks": {"1": {..}, "2": {..}}, "largeBatches": ..,
-"resumeLostSeconds": ..}``; of each number of ranks ``device``, ``epochSeconds`` (checkpoint included), ``checkpointSeconds`` and
-``bareSeconds``, and where they have a GPU each ``gpuShare``, the share of ``epochSeconds`` in which it
-computes or copies, and ``bfloat16Seconds``, of the bare loop with products in bfloat16. The bare loop is what
-one would write for the same model by hand: all samples as tensors in memory, the same batches, loss,
+"resumeLostSeconds": ..}``; of each number of ranks ``device``, ``epochSeconds`` (checkpoint included),
+``checkpointSeconds`` and ``bareSeconds``, and where they have a GPU each ``gpuShare``, the share of
+``epochSeconds`` in which it computes or copies, and ``bfloat16Seconds``, of the bare loop with products in
+bfloat16; ``largeBatches`` is the same of one rank and batches of 8,192, null without a GPU. The bare loop is
+what one would write for the same model by hand: all samples as tensors in memory, the same batches, loss,
 clipping, AdamW, schedule, average of weights and validation; plain DistributedDataParallel with 2 ranks, none
 with 1; no checkpoint. The two take turns epoch by epoch in the same processes, each with one thread, and must
 come to the same losses. torchrun runs this file for each number of ranks (``--loops DIR``).

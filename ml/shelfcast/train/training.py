@@ -134,8 +134,10 @@ class Trainer:
         # DDP takes the mean over processes, which hold different numbers of samples; wanted is their sum, by
         # sample of a batch and in units of a mean level, so that the norm of the gradients has a usual size.
         self._gradient_scale = processes.world_size / (spec["batchSize"] * float(model.mean_level_usd))
-        self._parallel = DistributedDataParallel(MemberForecasts(model), forward_sync_buffers=False)
-        self._settle_gradient_order()
+        self._parallel: nn.Module = MemberForecasts(model)
+        if processes.world_size > 1:
+            self._parallel = DistributedDataParallel(self._parallel, forward_sync_buffers=False)
+            self._settle_gradient_order()
         self._average = copy.deepcopy(model).eval().requires_grad_(False)
         # Not torch's AveragedModel: a step of it copies each buffer and waits for the GPU.
         self._averaged = list(self._average.parameters()), list(model.parameters())
@@ -255,7 +257,7 @@ class Trainer:
     def _epoch(self, epoch: int, after_step: AfterStep | None) -> Epoch:
         begin = time.monotonic()
         sums = torch.zeros(2, dtype=torch.float64, device=self._processes.device)
-        self._parallel.train()  # type: ignore[no-untyped-call]
+        self._parallel.train()
 
         def mean_so_far() -> float:
             return float(sums[0] / sums[1])

