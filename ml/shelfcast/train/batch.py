@@ -44,7 +44,7 @@ class BatchReader:
         """Places the table.
 
         Args:
-            table: On the CPU it is not copied.
+            table: For the CPU it is hardly copied.
             device: Where batches are wanted.
         """
         arrays = {
@@ -59,7 +59,11 @@ class BatchReader:
         self._device = device
         fits = sum(array.nbytes for array in arrays.values()) <= _room(device)
         self._home = device if fits else torch.device("cpu")
-        self._table = {name: torch.from_numpy(array).to(self._home) for name, array in arrays.items()}
+        self._table = {
+            # Arrow's memory may be read-only, which torch cannot say of a tensor.
+            name: torch.from_numpy(np.require(array, requirements="W")).to(self._home)
+            for name, array in arrays.items()
+        }
         self._runs = table.runs
         self._holiday = [feature["name"] for feature in table.features].index("is_holiday")
 

@@ -144,6 +144,8 @@ class Checkpoints:
             raise _IncompleteError("it is missing") from None
         if _sha256(described, content) != sha256:
             raise _IncompleteError("it is not the bytes that were written")
+        if "trainedBy" not in described:
+            raise _IncompleteError("an earlier version of shelfcast wrote it")
         result: dict[str, Any] = described
         return result
 

@@ -12,9 +12,12 @@ from shelfcast.train.batch import BatchReader
 from shelfcast.train.data import Samples, read_shard
 
 
+# Of one file, Arrow's memory is read-only.
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("processes", [1, 16])
 @pytest.mark.parametrize("count", [0, 1, 500])
-def test_a_batch_is_what_the_table_says(example: Example, count: int) -> None:
-    shard = read_shard(example.spec, 0, 1)
+def test_a_batch_is_what_the_table_says(example: Example, processes: int, count: int) -> None:
+    shard = read_shard(example.spec, 0, processes)
     table = shard.table
     samples = shard.validation.take(np.random.default_rng(3).permutation(len(shard.validation))[:count])
     batch = BatchReader(table, torch.device("cpu")).read(samples)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from shelfcast.job import UserError
-from shelfcast.train.checkpoint import Checkpoints, Found, config_hash
+from shelfcast.job import UserError, write_json
+from shelfcast.train.checkpoint import Checkpoints, Found, _sha256, config_hash
 
 CONFIG = config_hash({"seed": 7})
 BEST = 4
@@ -109,6 +109,17 @@ def test_a_save_that_died_on_its_way_leaves_the_one_before(
         checkpoints.save(3, {"weights": torch.zeros(1)}, 3)
     assert checkpoints.newest().epoch == 2
     assert checkpoints.load(2)["weights"][0] == 2
+
+
+def test_one_of_an_earlier_version_is_passed_over(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 3)
+    marker = tmp_path / "checkpoints" / "epoch-0003.json"
+    described = {"epoch": 3, "configHash": CONFIG, "worldSize": 2}
+    sha256 = _sha256(described, marker.with_suffix(".pt").read_bytes())
+    write_json(marker, {**described, "sha256": sha256})
+    found = checkpoints.newest()
+    assert found.epoch == 2
+    assert "epoch-0003.pt is passed over: an earlier version" in found.passed_over[0]
 
 
 def test_another_configuration_is_refused(tmp_path: Path) -> None:
