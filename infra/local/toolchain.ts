@@ -64,7 +64,8 @@ async function installPackages(uv: string, mlDir: string): Promise<void> {
   if (!(await isPython(join(venv, 'bin', 'python')))) {
     await run(['venv', '--quiet', '--clear', '--python', PYTHON_VERSION, venv]);
   }
-  await run(['pip', 'sync', '--quiet', '--require-hashes', 'requirements.lock']);
+  // Compiled once, here: with PYTHONDONTWRITEBYTECODE, which images and CI like to set, each start of a process would compile anew.
+  await run(['pip', 'sync', '--quiet', '--compile-bytecode', '--require-hashes', 'requirements.lock']);
   await run(['pip', 'install', '--quiet', '--no-deps', '--no-build-isolation', '-e', '.']);
 }
 
