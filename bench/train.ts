@@ -34,18 +34,9 @@ const measuredSchema = z.object({
 });
 
 const { samples, rowsPerSecond, ranks, largeBatches, resumeLostSeconds } = await measure();
+const columns = ['', 'on', 'epoch', 'bare loop', 'times as long', 'checkpoint', 'of an epoch'];
 const table = new Table({
-  head: [
-    '',
-    'on',
-    'epoch',
-    'bare loop',
-    'times as long',
-    'checkpoint',
-    'of an epoch',
-    'GPU busy',
-    'in bfloat16',
-  ],
+  head: largeBatches === null ? columns : [...columns, 'GPU busy', 'bare, in bfloat16'],
   style: { head: [], border: [], compact: true },
 });
 table.push(row('1 rank', ranks[1]), row('2 ranks', ranks[2]));
@@ -81,8 +72,8 @@ function row(name: string, loops: Loops): string[] {
     (epochSeconds / bareSeconds).toFixed(2),
     `${(checkpointSeconds * 1_000).toFixed(0)} ms`,
     percent(checkpointShare(loops)),
-    gpuShare === undefined ? '' : percent(gpuShare),
-    bfloat16Seconds === undefined ? '' : `${bfloat16Seconds.toFixed(2)} s`,
+    ...(gpuShare === undefined ? [] : [percent(gpuShare)]),
+    ...(bfloat16Seconds === undefined ? [] : [`${bfloat16Seconds.toFixed(2)} s`]),
   ];
 }
 
