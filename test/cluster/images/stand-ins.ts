@@ -41,7 +41,15 @@ async function ensureDebian(): Promise<void> {
     process.stderr.write('making a minimal Debian, once\n');
     const packages = 'ca-certificates,netbase,tzdata';
     await execa('mmdebstrap', [
-      ...['--variant=minbase', '--mode=root', `--include=${packages}`, 'bookworm', `${tar}.new`],
+      // The suffix does not say so, and the default is a folder.
+      ...[
+        '--format=tar',
+        '--variant=minbase',
+        '--mode=root',
+        `--include=${packages}`,
+        'bookworm',
+        `${tar}.new`,
+      ],
     ]);
     renameSync(`${tar}.new`, tar);
   }
