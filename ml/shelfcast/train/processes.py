@@ -96,8 +96,8 @@ def joined() -> Iterator[Processes]:
     A resumed training must give the same bytes: algorithms are deterministic, each process has one thread.
     """
     torch.use_deterministic_algorithms(True)
-    # It would fill every new tensor, which takes a GPU a third of a step, to show reads of what was never
-    # written: two trainings with the same input, which must give the same bytes, show them too.
+    # It would fill every new tensor, by a kernel each on a GPU, to show reads of what was never written: two
+    # trainings with the same input, which must give the same bytes, show them too.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_num_threads(1)
     local_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
