@@ -70,9 +70,7 @@ def rolling(
     source: Folder, origins: Sequence[date], directory: Path, oracle: pa.Table | None
 ) -> pd.DataFrame:
     """Returns the forecasts of every preset, of LightGBM and of simple ones from each origin."""
-    settings = Settings(
-        HORIZON_WEEKS, "global", ("last_week", "same_week_last_year", "lightgbm"), TRAIN_DEFAULTS
-    )
+    settings = Settings(HORIZON_WEEKS, "global", ("naive", "seasonal_naive", "lightgbm"), TRAIN_DEFAULTS)
     first = prepare(source, origins[0], directory / "first", settings)
     models = {preset: train_preset(first, preset, settings) for preset in NETWORKS}
     trees, four = fit_trees(first, settings), average_of_four(first)
@@ -95,7 +93,7 @@ def one_origin(
     source: Folder, week: date, weeks_ahead: int, directory: Path, oracle: pa.Table | None
 ) -> pd.DataFrame:
     """Returns the forecasts of the default preset and of each seasonal method, all from one origin."""
-    settings = Settings(weeks_ahead, "global", ("last_week", "same_week_last_year"), TRAIN_DEFAULTS)
+    settings = Settings(weeks_ahead, "global", ("naive", "seasonal_naive"), TRAIN_DEFAULTS)
     origin = prepare(source, week, directory, settings)
     rows = forecast(origin, train(origin, settings), None, settings)
     rows[["global", "global p10", "global p90"]] = rows[["p50", "p10", "p90"]]
@@ -103,7 +101,7 @@ def one_origin(
     series = places(grid, rows["store"].to_numpy(), rows["dept"].to_numpy())
     for name, values in seasonal.seasonal_average(grid, weeks_ahead).items():
         known = values[series, rows["horizon"].to_numpy() - 1]
-        rows[f"seasonal {name}"] = np.where(series < 0, rows["last_week"], known)
+        rows[f"seasonal {name}"] = np.where(series < 0, rows["naive"], known)
     return with_actuals(rows, source, oracle)
 
 

@@ -29,7 +29,7 @@ from shelfcast.job import UserError, path_of
 from shelfcast.snapshot import EXTRAS, SALES, STORE_WEEKS, STORES
 
 #: Point forecasts beside the model's, and which of them can be left out to save time.
-BASELINES = ("last_week", "same_week_last_year", "seasonal_average", "lightgbm")
+BASELINES = ("naive", "seasonal_naive", "seasonal_average", "lightgbm")
 ALWAYS = BASELINES[:2]
 #: LightGBM is fit to at most so many samples, drawn evenly; more take minutes and change little.
 _LIGHTGBM_SAMPLES = 400_000
@@ -208,7 +208,7 @@ def forecast(
     last_week = np.where(place < 0, _newest_of_departments(grid, dept), _newest(grid.sales)[place])
     # What a person would do: who knows no last year takes last week.
     last_year = np.where(np.isnan(values["last_year"]), last_week, values["last_year"])
-    frame["last_week"], frame["same_week_last_year"] = last_week, last_year
+    frame["naive"], frame["seasonal_naive"] = last_week, last_year
     if "seasonal_average" in settings.baselines:
         average = seasonal.seasonal_average(grid, settings.horizon_weeks)["average_shifted"]
         frame["seasonal_average"] = np.where(place < 0, last_year, average[place, horizons - 1])

@@ -26,8 +26,8 @@ th:first-child, td:first-child { text-align: left }
 img { max-width: 100%; display: block; margin: 1rem 0 }
 """
 _LABELS = {
-    "last_week": "last week",
-    "same_week_last_year": "same week last year",
+    "naive": "naive (last week)",
+    "seasonal_naive": "seasonal naive (last year)",
     "seasonal_average": "seasonal average",
     "lightgbm": "LightGBM",
 }

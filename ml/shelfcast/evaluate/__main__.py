@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from shelfcast.evaluate.analysis_rows import write_analysis_rows
 from shelfcast.evaluate.backtest import Backtest, run_backtest
-from shelfcast.evaluate.evidence import write_evidence
 from shelfcast.evaluate.metrics import score, score_slices, slices_of
 from shelfcast.evaluate.model import Model, Role, load_model
 from shelfcast.evaluate.model_card import model_card
@@ -21,13 +21,13 @@ from shelfcast.features.samples import OriginTable, read_origin_table
 from shelfcast.job import UserError, main, path_of, report_progress, write_json
 
 #: Enough for a canary step to compare 200 forecasts and for each store and department to be among them.
-EVIDENCE_ROWS = 600
+ANALYSIS_ROWS = 600
 
 _WEEK = np.timedelta64(7, "D")
 
 
 def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """Scores the models and writes evidence and report; returns the EvaluateResult."""
+    """Scores the models and writes the analysis rows and the report; returns the EvaluateResult."""
     last = np.datetime64(spec["snapshot"]["lastWeek"])
     first = last - (spec["testWeeks"] - 1) * _WEEK
     report_progress(directory, f"reading features for the test weeks {first} to {last}", fraction=0.0)
@@ -53,9 +53,9 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     _report_left_out(directory, backtest)
     scores = _scores(backtest, spec["horizonWeeks"])
     scores |= {"testFirstWeek": str(first), "testLastWeek": str(last)}
-    evidence, report = directory / "evidence.jsonl", directory / "report"
-    count = write_evidence(evidence, table, backtest, models["candidate"], EVIDENCE_ROWS)
-    report_progress(directory, f"{count} rows chosen as evidence for the rollout", fraction=0.9)
+    analysis_rows, report = directory / "analysis-rows.jsonl", directory / "report"
+    count = write_analysis_rows(analysis_rows, table, backtest, models["candidate"], ANALYSIS_ROWS)
+    report_progress(directory, f"{count} rows chosen for the analysis of the canary", fraction=0.9)
     report.mkdir(exist_ok=True)
     plot_residuals(report / "residuals.png", backtest)
     plot_errors_by_horizon(report / "errors-by-horizon.png", scores["slices"])
@@ -63,7 +63,7 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     card = report / "model-card.md"
     card.write_text(model_card(spec, models["candidate"].manifest, backtest, scores), encoding="utf-8")
     report_progress(directory, _summary(scores), fraction=1.0)
-    uris = {"evidenceUri": evidence, "reportUri": report, "modelCardUri": card}
+    uris = {"analysisRowsUri": analysis_rows, "reportUri": report, "modelCardUri": card}
     return {**scores, **{name: path.as_uri() for name, path in uris.items()}}
 
 

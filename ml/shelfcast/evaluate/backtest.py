@@ -19,19 +19,27 @@ from shelfcast.evaluate.slices import Booleans
 from shelfcast.features.samples import Floats, Integers, OriginTable, Weeks
 from shelfcast.job import UserError
 
-Forecaster = Literal["candidate", "champion", "last_week", "same_week_last_year", "oracle"]
+Forecaster = Literal["candidate", "champion", "naive", "seasonal_naive", "oracle"]
+#: Names of the forecasters in tables and plots for people.
+LABELS: dict[Forecaster, str] = {
+    "candidate": "candidate",
+    "champion": "champion",
+    "naive": "naive (last week)",
+    "seasonal_naive": "seasonal naive (last year)",
+    "oracle": "best reachable",
+}
 #: Rows whose features are in memory at a time.
 BATCH_ROWS = 16_384
 
 #: Point forecasts that are features themselves.
-_BASELINES: dict[Forecaster, str] = {"last_week": "sales_0", "same_week_last_year": "last_year"}
+_BASELINES: dict[Forecaster, str] = {"naive": "sales_0", "seasonal_naive": "last_year"}
 _HOLIDAY, _STORE_TYPE = "is_holiday", "type_code"
 _MEAN_SALES, _AGE_WEEKS = "rolling_mean_52", "weeks_since_first"
 
 _REASONS: dict[Forecaster, str] = {
     "champion": "it has no finite forecast, or the target is more weeks ahead than it answers",
-    "last_week": "no sales are known in the origin week",
-    "same_week_last_year": "no sales are known 52 weeks before the target week",
+    "naive": "no sales are known in the origin week",
+    "seasonal_naive": "no sales are known 52 weeks before the target week",
     "oracle": "the generator's means lack the target week",
 }
 

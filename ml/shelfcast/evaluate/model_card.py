@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from shelfcast.evaluate.backtest import Backtest
+from shelfcast.evaluate.backtest import LABELS, Backtest
 from shelfcast.evaluate.code_version import code_version
 from shelfcast.evaluate.metrics import ByForecaster
 from shelfcast.models.imputation import IMPUTATION
@@ -101,7 +101,7 @@ def _errors(by_forecaster: ByForecaster) -> str:
     for name, metrics in by_forecaster.items():
         values: Mapping[str, Any] = metrics
         cells = ("" if values[key] is None else form(values[key]) for key, _, form in _METRICS)
-        lines.append((name, *cells))
+        lines.append((LABELS[name], *cells))
     return _table(("", *(head for _, head, _ in _METRICS)), lines)
 
 
@@ -117,7 +117,7 @@ def _slices(by_slice: Mapping[str, ByForecaster]) -> str:
         lines.append(
             (slice_, f"{candidate['rows']:,}", *errors, "" if covered is None else _percent(covered))
         )
-    return _table(("slice", "rows", *names, "in 80 % interval"), lines)
+    return _table(("slice", "rows", *(LABELS[name] for name in names), "in 80 % interval"), lines)
 
 
 def _limits(manifest: Mapping[str, Any], backtest: Backtest, scores: Mapping[str, Any]) -> list[str]:
@@ -129,11 +129,11 @@ def _limits(manifest: Mapping[str, Any], backtest: Backtest, scores: Mapping[str
         "may differ.",
         *(
             f"{entry['rows']:,} forecasts are in none of these figures; "
-            f"{entry['forecaster']}: {entry['reason']}."
+            f"{LABELS[entry['forecaster']]}: {entry['reason']}."
             for entry in backtest.left_out
         ),
-        "Same week last year cannot answer for most weeks of a series in its first year: the figures say "
-        "little of new series.",
+        "The seasonal naive forecast cannot answer for most weeks of a series in its first year: the figures "
+        "say little of new series.",
         f"80 % intervals held {_percent(covered)} of actual sales. They are calibrated on the validation "
         "weeks, over many series and weeks: a single series may have more or less.",
         "Quantiles of series must not be added up to those of a store: the quantile of a sum is another.",

@@ -11,17 +11,10 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from shelfcast.evaluate.backtest import Backtest, Forecaster
+from shelfcast.evaluate.backtest import LABELS, Backtest
 from shelfcast.evaluate.metrics import ByForecaster
 from shelfcast.features.samples import Floats
 
-_LABELS: dict[Forecaster, str] = {
-    "candidate": "candidate",
-    "champion": "champion",
-    "last_week": "last week",
-    "same_week_last_year": "same week last year",
-    "oracle": "best reachable",
-}
 #: Axes are near linear below this and logarithmic above: sales span orders of magnitude and may be negative.
 _LINEAR_USD = 100.0
 _BINS = 80
@@ -63,7 +56,7 @@ def plot_errors_by_horizon(path: Path, slices: Mapping[str, ByForecaster]) -> No
     }
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
-    for name, label in _LABELS.items():
+    for name, label in LABELS.items():
         points = [(horizon, by[name]["wmae"]) for horizon, by in horizons.items() if name in by]
         if points:
             axes.plot(*zip(*points, strict=True), marker="o", label=label)

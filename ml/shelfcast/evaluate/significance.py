@@ -24,7 +24,7 @@ from shelfcast.evaluate.slices import Booleans
 from shelfcast.features.samples import Floats, Integers
 
 #: Whom the candidate must not be worse than; the best reachable error is no rival.
-RIVALS: tuple[Forecaster, ...] = ("champion", "last_week", "same_week_last_year")
+RIVALS: tuple[Forecaster, ...] = ("champion", "naive", "seasonal_naive")
 #: Name of all rows in a comparison.
 OVERALL = "overall"
 DRAWS = 1_000

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from shelfcast import job, snapshot
 from shelfcast.database import connect, lock
-from shelfcast.features import cluster, materialization, offline_tables, parity, training_data
+from shelfcast.features import cluster, materialization, offline_tables, skew, training_data
 from shelfcast.features.definitions import FeatureSet, View
 from shelfcast.features.materialization import Window
 from shelfcast.features.training_data import Inputs
@@ -52,7 +52,7 @@ def build_features(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
         training_data.write_shared(directory, inputs, features)
         tables = offline_rows(inputs, features, directory, files)
         served = serve(url, spec, directory, Window(*inputs.weeks), features, tables)
-        parity_uri = parity.check(url, spec, directory, features, served.window.end).as_uri()
+        skew_sample_uri = skew.check(url, spec, directory, features, served.window.end).as_uri()
     series = served.entities["sales_history"]
     job.report_progress(directory, f"{series} series came online, as of {served.window.end}", fraction=1)
     return {
@@ -62,7 +62,7 @@ def build_features(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
         "onlineEntities": series,
         "windowStart": served.window.start.isoformat(),
         "windowEnd": served.window.end.isoformat(),
-        "parityUri": parity_uri,
+        "skewSampleUri": skew_sample_uri,
     }
 
 

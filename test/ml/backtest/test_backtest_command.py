@@ -17,7 +17,7 @@ from sales_folder import DEPARTMENTS, STORES
 from shelfcast.backtest.__main__ import main
 from shelfcast.calendar import WEEK
 
-QUICK = ["--max-epochs", "2", "--processes", "1", "--baselines", "last_week", "--validation-weeks", "4"]
+QUICK = ["--max-epochs", "2", "--processes", "1", "--baselines", "naive", "--validation-weeks", "4"]
 KEYS = ["origin", "store", "dept", "target_week", "horizon"]
 
 
@@ -51,7 +51,7 @@ def test_every_series_is_forecast_for_each_week_ahead(
     known = rows.groupby(["origin", "horizon"])["actual"].apply(lambda actual: actual.notna().all())
     assert known.tolist() == [True, True, True, True, False, False]
     html = (folder / "out" / "report.html").read_text(encoding="utf-8")
-    assert "same week last year" in html
+    assert "seasonal naive (last year)" in html
     assert html.count("data:image/png;base64,") == 3
     assert str(weeks[-5]) in html
 
@@ -66,9 +66,9 @@ def test_metrics_are_those_of_the_forecasts(whole: tuple[Path, list[date], pd.Da
     assert overall["wape"] == pytest.approx(error.sum() / known["actual"].abs().sum(), rel=1e-4)
     inside = (known["p10"] <= known["actual"]) & (known["actual"] <= known["p90"])
     assert overall["coverage80"] == pytest.approx(inside.mean())
-    last_week = (known["last_week"] - known["actual"]).abs()
-    assert metrics["overall"]["last_week"]["wape"] == pytest.approx(
-        last_week.sum() / known["actual"].abs().sum(), rel=1e-4
+    naive_error = (known["naive"] - known["actual"]).abs()
+    assert metrics["overall"]["naive"]["wape"] == pytest.approx(
+        naive_error.sum() / known["actual"].abs().sum(), rel=1e-4
     )
     assert {"1", "2", "3"} == metrics["byHorizon"].keys()
     by_store = known.groupby(["origin", "target_week", "store"])[["p50", "actual"]].sum()
@@ -121,7 +121,7 @@ def test_series_that_skip_the_origin_or_are_new_are_forecast_too(tmp_path: Path)
     sales_folder.write(tmp_path / "data", gaps)
     rows = backtest(tmp_path / "data", tmp_path / "out", [weeks[-4]])
     means = rows.groupby(["store", "dept"])["p50"].mean()
-    assert np.isfinite(rows[["p10", "p50", "p90", "last_week", "same_week_last_year"]]).all(axis=None)
+    assert np.isfinite(rows[["p10", "p50", "p90", "naive", "seasonal_naive"]]).all(axis=None)
     history = pd.read_csv(tmp_path / "data" / "train.csv").groupby(["Store", "Dept"])["Weekly_Sales"].mean()
     # One that pauses, one that is new, one of three weeks: near the size of what is known of its like.
     assert means[1, 1] == pytest.approx(history[1, 1], rel=0.5)
@@ -149,7 +149,7 @@ def test_one_model_may_serve_all_origins(
     [
         (["--origins", "2020-13-01"], "write them as 2011-07-29,2011-08-05"),
         (["--origins", "2099-01-01"], "is no week of the folder|must be from"),
-        (["--baselines", "prophet"], "prophet is none of last_week"),
+        (["--baselines", "prophet"], "prophet is none of naive"),
         (["--preset", "magic"], "'magic' is not one of"),
         (["--horizon", "0"], "horizonWeeks is 0"),
     ],

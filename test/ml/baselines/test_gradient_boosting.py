@@ -74,7 +74,7 @@ def test_two_fits_are_equal_and_another_seed_is_not(table: OriginTable) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_trees_beat_last_week(table: OriginTable, variant: Variant) -> None:
+def test_trees_beat_the_naive_forecast(table: OriginTable, variant: Variant) -> None:
     past, test = split(table)
     forecast = fit(table, *past, variant=variant).predict(table, *test)
     assert error(table, test, forecast) < 0.3 * error(table, test, column(table, test, "sales_0"))

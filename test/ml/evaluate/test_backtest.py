@@ -92,8 +92,8 @@ def test_every_forecaster_by_hand(model: Callable[..., Model], run: Run) -> None
         origin, year_before = week - h * WEEK, sales[store, dept, week - YEAR]
         recent = [sales[key] for key in ((store, dept, origin - i * WEEK) for i in range(52)) if key in sales]
         assert backtest.actual[n] == sales[store, dept, week]
-        assert backtest.forecasts["last_week"][n] == sales[store, dept, origin]
-        assert backtest.forecasts["same_week_last_year"][n] == year_before
+        assert backtest.forecasts["naive"][n] == sales[store, dept, origin]
+        assert backtest.forecasts["seasonal_naive"][n] == year_before
         assert backtest.holiday[n] == is_holiday(week)
         assert backtest.store_type[n] == store
         assert backtest.mean_sales[n] == pytest.approx(np.mean(recent))
@@ -127,7 +127,7 @@ def test_rows_left_out_are_counted(model: Callable[..., Model], run: Run) -> Non
     # Series (3, 2) lacks the week 52 weeks before the last one: its target of each number of weeks ahead.
     assert backtest.left_out == [
         {
-            "forecaster": "same_week_last_year",
+            "forecaster": "seasonal_naive",
             "reason": "no sales are known 52 weeks before the target week",
             "rows": HORIZONS,
         }
@@ -144,7 +144,7 @@ def test_small_batches_give_the_same(
     parts = run(candidate)
     assert len(whole.row) % 7 != 0
     np.testing.assert_array_equal(parts.quantiles["candidate"], whole.quantiles["candidate"])
-    np.testing.assert_array_equal(parts.forecasts["last_week"], whole.forecasts["last_week"])
+    np.testing.assert_array_equal(parts.forecasts["naive"], whole.forecasts["naive"])
 
 
 def test_a_champion_with_another_column_order_answers_the_same(model: Callable[..., Model], run: Run) -> None:
@@ -165,7 +165,7 @@ def test_quantiles_are_found_by_their_level(model: Callable[..., Model], run: Ru
     np.testing.assert_allclose(high, 30, atol=0.01)
     assert backtest.quantiles["candidate"].shape[1] == 4
     assert backtest.interval("candidate", 0.025, 0.975) is None
-    assert backtest.interval("last_week", 0.1, 0.9) is None
+    assert backtest.interval("naive", 0.1, 0.9) is None
 
 
 def test_a_champion_of_fewer_weeks_ahead_limits_all(model: Callable[..., Model], run: Run) -> None:
@@ -210,7 +210,7 @@ def test_the_oracle_is_joined_on_the_target_week(
     np.testing.assert_array_equal(backtest.forecasts["oracle"], backtest.actual + 0.25)
     assert (1, 1, WEEKS[-2]) not in {row[:3] for row in rows_of(backtest)}
     counts = {entry["forecaster"]: entry["rows"] for entry in backtest.left_out}
-    assert counts == {"same_week_last_year": HORIZONS, "oracle": HORIZONS}
+    assert counts == {"seasonal_naive": HORIZONS, "oracle": HORIZONS}
     # The same rows for all, the baselines too.
     assert {len(values) for values in backtest.forecasts.values()} == {len(backtest.row)}
     assert len(backtest.row) == backtest.found - 2 * HORIZONS

@@ -91,8 +91,8 @@ def by_hand(horizons: range) -> dict[str, dict[str, float]]:
             forecasts = {
                 "candidate": last_year + 500 * is_holiday(week) + keys,
                 "champion": week.isocalendar().week + last_week + keys,
-                "last_week": last_week,
-                "same_week_last_year": last_year,
+                "naive": last_week,
+                "seasonal_naive": last_year,
                 "oracle": actual,
             }
             rows.append((actual, 5.0 if is_holiday(week) else 1.0, forecasts))
@@ -134,7 +134,7 @@ def test_mase_is_by_the_errors_of_last_year_before_the_test_weeks(job: Path) -> 
             if week >= WEEKS[-TEST_WEEKS] and known:
                 scale = sum(changes[store, dept]) / len(changes[store, dept])
                 errors.append(abs(value - sales[store, dept, week - YEAR]) / scale)
-    found = read(job / "result.json")["overall"]["same_week_last_year"]["mase"]
+    found = read(job / "result.json")["overall"]["seasonal_naive"]["mase"]
     assert found == pytest.approx(sum(errors) / len(errors))
 
 
@@ -142,7 +142,9 @@ def test_test_weeks_are_the_last_of_the_snapshot(job: Path) -> None:
     result = read(job / "result.json")
     assert result["testFirstWeek"] == WEEKS[-TEST_WEEKS].isoformat()
     assert result["testLastWeek"] == WEEKS[-1].isoformat()
-    weeks = {json.loads(line)["targetWeek"] for line in (job / "evidence.jsonl").read_text().splitlines()}
+    weeks = {
+        json.loads(line)["targetWeek"] for line in (job / "analysis-rows.jsonl").read_text().splitlines()
+    }
     assert weeks == {week.isoformat() for week in WEEKS[-TEST_WEEKS:]}
 
 
@@ -172,7 +174,7 @@ def test_rows_left_out_are_in_report_and_progress(job: Path) -> None:
     assert metrics["rows"] == {
         "found": metrics["rows"]["scored"] + HORIZONS,
         "scored": metrics["overall"]["candidate"]["rows"],
-        "leftOut": [{"forecaster": "same_week_last_year", "reason": reason, "rows": HORIZONS}],
+        "leftOut": [{"forecaster": "seasonal_naive", "reason": reason, "rows": HORIZONS}],
     }
     progress = [json.loads(line) for line in (job / "progress.jsonl").read_text().splitlines()]
     assert any(reason in line["message"] and line["message"].startswith("3 of 72 rows") for line in progress)
@@ -190,12 +192,12 @@ def test_report_holds_the_plots(job: Path) -> None:
 def test_typescript_reads_all_of_it(job: Path) -> None:
     script = f"""
         import {{ readFileSync }} from 'node:fs';
-        import {{ evaluateResultSchema, evidenceRowSchema, jobProgressSchema }} from './contracts/jobs.ts';
+        import {{ evaluateResultSchema, analysisRowSchema, jobProgressSchema }} from './contracts/jobs.ts';
         const read = (name) => readFileSync({json.dumps(str(job))} + '/' + name, 'utf8');
         const lines = (name) => read(name).trim().split('\\n').map((line) => JSON.parse(line));
         evaluateResultSchema.parse(JSON.parse(read('result.json')));
         lines('progress.jsonl').forEach((line) => jobProgressSchema.parse(line));
-        console.log(lines('evidence.jsonl').map((line) => evidenceRowSchema.parse(line)).length);
+        console.log(lines('analysis-rows.jsonl').map((line) => analysisRowSchema.parse(line)).length);
     """
     command = ["node", "--import", "tsx", "--input-type=module", "--eval", script]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
@@ -206,7 +208,7 @@ def test_typescript_reads_all_of_it(job: Path) -> None:
 def test_two_runs_give_the_same_bytes(job: Path, inputs: dict[str, Any], tmp_path: Path) -> None:
     again = tmp_path / "again"
     assert run_job(again, inputs).returncode == 0
-    for name in ("evidence.jsonl", "report/metrics.json"):
+    for name in ("analysis-rows.jsonl", "report/metrics.json"):
         assert (again / name).read_bytes() == (job / name).read_bytes()
 
 
@@ -257,7 +259,7 @@ def test_a_first_model_has_no_champion_and_real_data_no_oracle(
     inputs: dict[str, Any], tmp_path: Path
 ) -> None:
     result = run({**inputs, "championUri": None, "oracleUri": None}, tmp_path)
-    assert set(result["overall"]) == {"candidate", "last_week", "same_week_last_year"}
+    assert set(result["overall"]) == {"candidate", "naive", "seasonal_naive"}
 
 
 def test_sales_of_a_target_week_change_no_forecast_of_it(inputs: dict[str, Any], tmp_path: Path) -> None:
@@ -265,7 +267,7 @@ def test_sales_of_a_target_week_change_no_forecast_of_it(inputs: dict[str, Any],
     data = write_training_data(tmp_path / "data", changed)
     (tmp_path / "job").mkdir()
     run({**inputs, "trainingDataUri": data.as_uri()}, tmp_path / "job")
-    rows = [json.loads(line) for line in (tmp_path / "job" / "evidence.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "job" / "analysis-rows.jsonl").read_text().splitlines()]
     last = [row for row in rows if row["targetWeek"] == WEEKS[-1].isoformat()]
     assert last
     for row in last:

@@ -43,7 +43,7 @@ def backtest(rows: int) -> Backtest:
         mean_sales=100.0 - number,
         age_weeks=np.where(number == 3, np.nan, 50.0 + number),
         scale=np.where(number == 1, np.nan, 2.0),
-        forecasts={"candidate": actual + number, "last_week": actual - 2},
+        forecasts={"candidate": actual + number, "naive": actual - 2},
         quantiles={"candidate": (actual[:, None] + [-2.0, -1.0, 4.0, 8.0, 9.0]).astype(np.float32)},
         levels={"candidate": (0.025, 0.1, 0.5, 0.9, 0.975)},
         left_out=[],
@@ -100,7 +100,7 @@ def test_score_of_hand_computed_rows() -> None:
         "coverage95": 1.0,
         "rows": 4,
     }
-    assert scores["last_week"] == {
+    assert scores["naive"] == {
         "wmae": pytest.approx(2),
         "wape": pytest.approx(8 / 100),
         "mase": pytest.approx(1),

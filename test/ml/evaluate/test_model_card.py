@@ -15,6 +15,7 @@ from evaluate_folders import (
 )
 
 from shelfcast.evaluate.__main__ import run
+from shelfcast.evaluate.backtest import LABELS
 from shelfcast.models.imputation import IMPUTATION
 from shelfcast.models.presets import NETWORKS
 
@@ -76,7 +77,7 @@ def test_has_the_numbers_of_the_result(inputs: dict[str, Any], tmp_path: Path) -
     card = card_of(inputs, tmp_path)
     metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
     for name, by in metrics["overall"].items():
-        row = cells(card, name)
+        row = cells(card, LABELS[name])
         assert row[1] == f"${by['wmae']:,.0f}"
         assert row[2] == f"{by['wape'] * 100:.1f} %"
         assert row[3] == f"{by['mase']:.3f}"
@@ -93,7 +94,8 @@ def test_says_what_it_leaves_out(inputs: dict[str, Any], tmp_path: Path) -> None
     card = card_of(inputs, tmp_path)
     assert "The errors are of 4 target weeks, 1 of them with a holiday" in card
     assert (
-        "3 forecasts are in none of these figures; same_week_last_year: no sales are known 52 weeks" in card
+        "3 forecasts are in none of these figures; seasonal naive (last year): no sales are known 52 weeks"
+        in card
     )
     assert f"It does not answer more than {HORIZONS} weeks ahead." in card
 

@@ -28,7 +28,7 @@ def backtest(candidate: np.ndarray, rival: np.ndarray, *, holiday_week: int | No
         mean_sales=actual,
         age_weeks=np.full(count, 99.0),
         scale=np.ones(count),
-        forecasts={"candidate": actual + candidate.ravel(), "last_week": actual - rival.ravel()},
+        forecasts={"candidate": actual + candidate.ravel(), "naive": actual - rival.ravel()},
         quantiles={},
         levels={},
         left_out=[],
@@ -57,7 +57,7 @@ def test_difference_is_a_share_of_the_others_wmae() -> None:
     found = only(backtest(candidate, rival, holiday_week=1))
     # The holiday week weighs 5.
     assert found["difference"] == pytest.approx((5 * 200 + 2 * 80) / (7 * 100) - 1)
-    assert (found["slice"], found["against"]) == (OVERALL, "last_week")
+    assert (found["slice"], found["against"]) == (OVERALL, "naive")
     assert (found["rows"], found["series"], found["weeks"]) == (6, 2, 3)
 
 
@@ -123,13 +123,13 @@ def test_a_rival_that_never_errs_is_named() -> None:
     of = backtest(np.full((2, 2), 10.0), np.zeros((2, 2)))
     assert compare(of, {"all": of.row >= 0}) == (
         [],
-        [{"slice": "all", "reason": "not compared: last_week never errs there"}],
+        [{"slice": "all", "reason": "not compared: naive never errs there"}],
     )
 
 
 def test_every_rival_is_compared_but_the_best_reachable_is_none() -> None:
     of = backtest(np.full((2, 2), 10.0), np.full((2, 2), 20.0))
-    last_week = of.forecasts["last_week"]
-    of = replace(of, forecasts={**of.forecasts, "champion": last_week, "oracle": last_week})
+    naive = of.forecasts["naive"]
+    of = replace(of, forecasts={**of.forecasts, "champion": naive, "oracle": naive})
     found, _ = compare(of, {"all": of.row >= 0})
-    assert [one["against"] for one in found] == ["champion", "last_week"]
+    assert [one["against"] for one in found] == ["champion", "naive"]

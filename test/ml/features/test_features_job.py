@@ -134,7 +134,7 @@ def test_what_is_online_is_the_newest_offline_row(
         "onlineEntities": 6,
         "windowStart": week(0).isoformat(),
         "windowEnd": week(WEEKS - 1).isoformat(),
-        "parityUri": (tmp_path / "first" / "parity.json").as_uri(),
+        "skewSampleUri": (tmp_path / "first" / "skew-sample.json").as_uri(),
     }
     assert_online_is_the_newest_offline(url, project, result["featureSetVersion"])
     assert_offline_is_the_training_data(url, project, tmp_path / "first")

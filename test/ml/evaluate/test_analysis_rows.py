@@ -8,8 +8,8 @@ import onnxruntime
 import pytest
 from evaluate_folders import DATASET, WEEKS, toy_sales, write_model, write_training_data
 
+from shelfcast.evaluate.analysis_rows import spread, write_analysis_rows
 from shelfcast.evaluate.backtest import run_backtest
-from shelfcast.evaluate.evidence import spread, write_evidence
 from shelfcast.evaluate.model import load_model
 from shelfcast.evaluate.naive_errors import NaiveErrors
 from shelfcast.features.samples import read_origin_table
@@ -75,8 +75,8 @@ def test_written_rows_repeat_in_onnxruntime(tmp_path: Path, count: int) -> None:
     samples = table.samples(np.datetime64(WEEKS[-4]), np.datetime64(WEEKS[-1]))
     backtest = run_backtest(table, samples, {"candidate": candidate}, None, NaiveErrors({}), lambda _: None)
 
-    written = write_evidence(tmp_path / "evidence.jsonl", table, backtest, candidate, count)
-    rows = [json.loads(line) for line in (tmp_path / "evidence.jsonl").read_text().splitlines()]
+    written = write_analysis_rows(tmp_path / "analysis-rows.jsonl", table, backtest, candidate, count)
+    rows = [json.loads(line) for line in (tmp_path / "analysis-rows.jsonl").read_text().splitlines()]
     assert len(rows) == written == min(count, len(backtest.row))
     by_key = {
         (int(s), int(d), str(w), int(h)): n

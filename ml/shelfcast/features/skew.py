@@ -1,4 +1,4 @@
-"""Whether training data, Feast's offline tables and Feast online agree on a sample of series, bit for bit."""
+"""Training-serving skew check: a sample of features in the training data, offline and online, bit for bit."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class Sample:
 
 
 def check(url: str, spec: dict[str, Any], directory: Path, features: FeatureSet, origin: date) -> Path:
-    """Compares a sample of the newest origin; returns the path of ``parity.json``, which holds it.
+    """Compares a sample of the newest origin; returns the path of ``skew-sample.json``, which holds it.
 
     Args:
         url: Of the database.
         spec: ``FeaturesSpec`` of ``contracts/jobs.ts``.
-        directory: Holds the training data; gets ``FeatureParity`` of ``contracts/jobs.ts``.
+        directory: Holds the training data; gets ``SkewSample`` of ``contracts/jobs.ts``.
         features: Of the data set.
         origin: Last week with sales.
 
@@ -80,7 +80,7 @@ def check(url: str, spec: dict[str, Any], directory: Path, features: FeatureSet,
     require_same(sample, sample.matrix(offline), "Feast's offline table has")
     online = read_online(feast_repository.open_store(project, url), features, sample)
     require_same(sample, sample.matrix(online), "Feast answers online")
-    path = directory / "parity.json"
+    path = directory / "skew-sample.json"
     write_json(path, describe(sample, features, snapshot["id"]))
     return path
 
@@ -144,7 +144,7 @@ def require_same(sample: Sample, found: Floats, has: str) -> None:
 
 
 def describe(sample: Sample, features: FeatureSet, snapshot_id: str) -> dict[str, Any]:
-    """Returns the content of ``parity.json``."""
+    """Returns the content of ``skew-sample.json``."""
     names = [feature["name"] for feature in sample.features]
     rows = [[None if np.isnan(value) else value for value in row] for row in sample.values.tolist()]
     return {

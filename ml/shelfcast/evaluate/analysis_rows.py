@@ -37,8 +37,10 @@ def spread(groups: Sequence[NDArray[np.generic]], count: int) -> Integers:
     return np.array(picked)
 
 
-def write_evidence(path: Path, table: OriginTable, backtest: Backtest, candidate: Model, count: int) -> int:
-    """Writes one ``EvidenceRow`` of contracts/jobs.ts a line and returns how many.
+def write_analysis_rows(
+    path: Path, table: OriginTable, backtest: Backtest, candidate: Model, count: int
+) -> int:
+    """Writes one ``AnalysisRow`` of contracts/jobs.ts a line and returns how many.
 
     ``expected`` is the candidate's answer in the backtest: float32, which JSON's decimals give back exactly.
     """

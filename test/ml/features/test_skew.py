@@ -11,7 +11,7 @@ from feature_samples import Sales, tables_of, week
 from raw_batches import add_batch
 
 from shelfcast.database import connect
-from shelfcast.features import parity
+from shelfcast.features import skew
 from shelfcast.features.build import build_features
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.job import path_of
@@ -42,17 +42,17 @@ def run(url: str, dataset: str, folder: Path) -> tuple[dict[str, Any], dict[str,
 
 
 def test_the_sample_is_what_the_training_data_and_feast_say(url: str, tmp_path: Path) -> None:
-    spec, result = run(url, "parity", tmp_path / "run")
-    found = json.loads(path_of(result["parityUri"]).read_text(encoding="utf-8"))
+    spec, result = run(url, "skew", tmp_path / "run")
+    found = json.loads(path_of(result["skewSampleUri"]).read_text(encoding="utf-8"))
     names = [feature["name"] for feature in FEATURES.model_features]
     sample = found.pop("sample")
     assert found == {
         "snapshotId": spec["snapshot"]["id"],
         "featureSetVersion": FEATURES.version,
         "origin": ORIGIN.isoformat(),
-        "comparedValues": parity.SAMPLE_SIZE * len(names),
+        "comparedValues": skew.SAMPLE_SIZE * len(names),
     }
-    assert len({(row["store"], row["dept"]) for row in sample}) == parity.SAMPLE_SIZE
+    assert len({(row["store"], row["dept"]) for row in sample}) == skew.SAMPLE_SIZE
     assert {row["horizon"] for row in sample} == {1, 2, 3}
     assert (3, 1) not in {(row["store"], row["dept"]) for row in sample}
     for row in sample:
@@ -69,8 +69,8 @@ def test_the_sample_is_what_the_training_data_and_feast_say(url: str, tmp_path: 
 
 
 def test_each_snapshot_has_a_sample_of_its_own(url: str, tmp_path: Path) -> None:
-    run(url, "parity_samples", tmp_path / "run")
-    keys = [parity.draw(tmp_path / "run", ORIGIN, seed).keys for seed in (1, 1, 2)]
+    run(url, "skew_samples", tmp_path / "run")
+    keys = [skew.draw(tmp_path / "run", ORIGIN, seed).keys for seed in (1, 1, 2)]
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -88,7 +88,7 @@ def changed(url: str, table: str, change: str) -> Iterator[None]:
 
 
 def test_a_value_that_differs_is_named(url: str, tmp_path: Path) -> None:
-    spec, _ = run(url, "parity_changed", tmp_path / "run")
+    spec, _ = run(url, "skew_changed", tmp_path / "run")
     for where, view, change, said in [
         ("offline", "sales_history", "lag_1 = lag_1 + 5e-10", "Feast's offline table has"),
         ("offline", "store_externals", "cpi = null", "Feast's offline table has unknown"),
@@ -100,18 +100,18 @@ def test_a_value_that_differs_is_named(url: str, tmp_path: Path) -> None:
     ]:
         column = change.split(" ")[0]
         with (
-            changed(url, f"feast_{where}.shelfcast_parity_changed_{view}", change),
+            changed(url, f"feast_{where}.shelfcast_skew_changed_{view}", change),
             pytest.raises(RuntimeError, match=rf"^{view} of .*: {column} is .* in the training data, {said}"),
         ):
-            parity.check(url, spec, tmp_path / "run", FEATURES, ORIGIN)
-    parity.check(url, spec, tmp_path / "run", FEATURES, ORIGIN)
+            skew.check(url, spec, tmp_path / "run", FEATURES, ORIGIN)
+    skew.check(url, spec, tmp_path / "run", FEATURES, ORIGIN)
 
 
 def test_an_entity_that_is_not_online_is_a_difference(url: str, tmp_path: Path) -> None:
-    spec, _ = run(url, "parity_gone", tmp_path / "run")
+    spec, _ = run(url, "skew_gone", tmp_path / "run")
     with connect(url) as connection:
-        connection.execute("delete from feast_online.shelfcast_parity_gone_calendar")
+        connection.execute("delete from feast_online.shelfcast_skew_gone_calendar")
     with pytest.raises(
         RuntimeError, match=r"^calendar of week 20\d\d-\d\d-\d\d: is_holiday is .* online unknown"
     ):
-        parity.check(url, spec, tmp_path / "run", FEATURES, ORIGIN)
+        skew.check(url, spec, tmp_path / "run", FEATURES, ORIGIN)
