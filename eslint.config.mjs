@@ -7,8 +7,12 @@ const mayImport = {
   activities: ['contracts', 'infra'],
   infra: ['contracts'],
   predictor: ['contracts'],
+  config: ['contracts', 'infra'],
+  client: ['contracts', 'workflows', 'config'],
+  cli: ['contracts', 'activities', 'infra', 'config', 'client'],
+  workers: ['contracts', 'activities', 'infra', 'config'],
 };
-const folders = ['contracts', 'workflows', 'activities', 'infra', 'predictor', 'workers', 'bench', 'test'];
+const folders = [...Object.keys(mayImport), 'bench', 'test'];
 
 const boundary = (folder) => ({
   files: [`${folder}/**/*.ts`],
@@ -63,12 +67,14 @@ export default tseslint.config(
   },
   ...Object.keys(mayImport).map(boundary),
   {
-    // Only workers/ (and the tools around the product) read the environment; everything else is handed its config.
-    files: ['contracts/**/*.ts', 'workflows/**/*.ts', 'activities/**/*.ts', 'infra/**/*.ts'],
+    // Only config/ (and the tools around the product) read the environment; everything else is handed its config.
+    files: ['contracts', 'workflows', 'activities', 'infra', 'client', 'cli', 'workers'].map(
+      (folder) => `${folder}/**/*.ts`,
+    ),
     rules: {
       'no-restricted-properties': [
         'error',
-        { object: 'process', property: 'env', message: 'Read the environment in workers/config.ts.' },
+        { object: 'process', property: 'env', message: 'Read the environment in config/environment.ts.' },
       ],
     },
   },

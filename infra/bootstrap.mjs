@@ -82,7 +82,7 @@ function typescript(file, fileArgs) {
 }
 
 function cli(name, cliArgs) {
-  return typescript('workers/cli.ts', [name, ...cliArgs]);
+  return typescript('cli/main.ts', [name, ...cliArgs]);
 }
 
 async function installTools(...parts) {

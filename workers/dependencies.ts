@@ -16,7 +16,7 @@ import { RayJobs } from '../infra/local/ray-jobs.ts';
 import { createLocalServing } from '../infra/local/serving.ts';
 import { localState } from '../infra/local/state.ts';
 import { createMlflow } from '../infra/mlflow.ts';
-import type { LocalPlatformConfig, WorkerConfig } from './config.ts';
+import type { LocalPlatformConfig, WorkerConfig } from '../config/environment.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 

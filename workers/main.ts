@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createActivities } from '../activities/index.ts';
-import { readWorkerConfig } from './config.ts';
+import { readWorkerConfig } from '../config/environment.ts';
 import { createDependencies } from './dependencies.ts';
 import { startHealthServer } from './health.ts';
 import { WORKFLOWS_PATH } from './workflows-path.ts';

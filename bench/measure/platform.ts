@@ -6,7 +6,7 @@ import type { PipelineInput, PipelineResult } from '../../contracts/pipeline.ts'
 import type { LocalConfig } from '../../infra/local/services.ts';
 import { down, localEnvironment, up } from '../../infra/local/services.ts';
 import { localState } from '../../infra/local/state.ts';
-import { connect } from '../../workers/client.ts';
+import { connect } from '../../client/client.ts';
 
 // Without a slash at its end: what is installed is stamped with the folder's name.
 const projectDir = resolve(import.meta.dirname, '../..');

@@ -50,7 +50,7 @@ describe('new weeks', { timeout: 300_000 }, () => {
   };
   const ofWeek = (week: string): Sale[] => sales.filter((row) => row.week === week);
   const shelfcast = (...args: string[]) =>
-    execa('node', [join(PROJECT_DIR, 'workers', 'shelfcast.mjs'), ...args], {
+    execa('node', [join(PROJECT_DIR, 'cli', 'shelfcast.mjs'), ...args], {
       env: { SHELFCAST_HOME: lab.platform.state.dir },
       reject: false,
     });

@@ -9,9 +9,9 @@ import type { JobProgress } from '../../contracts/jobs.ts';
 import type { PipelineInput, PipelineResult } from '../../contracts/pipeline.ts';
 import type { Stage } from '../../contracts/stages.ts';
 import type { UpdateInput, UpdateResult } from '../../contracts/update.ts';
-import type { AnyHandle, RunHandle, Shelfcast } from '../../workers/client.ts';
-import { connect } from '../../workers/client.ts';
-import type { TemporalConfig } from '../../workers/config.ts';
+import type { AnyHandle, RunHandle, Shelfcast } from '../../client/client.ts';
+import { connect } from '../../client/client.ts';
+import type { TemporalConfig } from '../../config/environment.ts';
 
 export const MODEL = 'sales-forecast';
 export const STORES = 5;

@@ -16,7 +16,7 @@ const config = { projectDir: PROJECT_DIR, stateDir: state.dir, addresses: {} };
 const INPUT = JSON.stringify(SMALL);
 
 const shelfcast = (...args: string[]) =>
-  execa('node', [join(PROJECT_DIR, 'workers', 'shelfcast.mjs'), ...args], {
+  execa('node', [join(PROJECT_DIR, 'cli', 'shelfcast.mjs'), ...args], {
     env: { SHELFCAST_HOME: state.dir },
     reject: false,
   });

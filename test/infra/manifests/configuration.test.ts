@@ -7,7 +7,7 @@ import { SEARCH_ATTRIBUTES } from '../../../contracts/names.ts';
 import { parseKubernetesConfig, readKubernetesConfig } from '../../../infra/kubernetes/config.ts';
 import { mlflowProgram } from '../../../infra/local/programs.ts';
 import { localState } from '../../../infra/local/state.ts';
-import { readWorkerConfig } from '../../../workers/config.ts';
+import { readWorkerConfig } from '../../../config/environment.ts';
 import { PROJECT_DIR } from '../../platform.ts';
 import type { PodSpec } from './pod-rules.ts';
 import type { Manifest, Overlay } from './render.ts';

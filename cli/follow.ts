@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isGrpcServiceError } from '@temporalio/client';
 import type { PipelineProgress } from '../contracts/progress.ts';
 import { STAGES } from '../contracts/stages.ts';
-import type { PendingWork, RunHandle } from './client.ts';
+import type { PendingWork, RunHandle } from '../client/client.ts';
 import type { Teller } from './output.ts';
 
 const POLL_MS = 500;

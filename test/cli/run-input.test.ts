@@ -6,7 +6,7 @@ import { ERROR_TYPES } from '../../contracts/errors.ts';
 import { DEFAULT_MODEL_NAME } from '../../contracts/names.ts';
 import type { PipelineInput, ResolvedPipelineInput } from '../../contracts/pipeline.ts';
 import { resolvePipelineInput } from '../../contracts/pipeline.ts';
-import { inputOf } from '../../workers/run-input.ts';
+import { inputOf } from '../../cli/run-input.ts';
 
 function resolved(raw: unknown): ResolvedPipelineInput {
   const answer = resolvePipelineInput(raw);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 import { resolveUpdateInput } from '../../contracts/update.ts';
-import { inputOf, updateInputOf } from '../../workers/run-input.ts';
+import { inputOf, updateInputOf } from '../../cli/run-input.ts';
 
 describe('the input of an update', () => {
   let folder: string;

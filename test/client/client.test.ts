@@ -2,8 +2,8 @@
 import { EventEmitter, once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
-import type { Shelfcast } from '../../workers/client.ts';
-import { connect } from '../../workers/client.ts';
+import type { Shelfcast } from '../../client/client.ts';
+import { connect } from '../../client/client.ts';
 import type { updateForecasts } from '../../workflows/index.ts';
 import type { TestEnvironment, TestRun } from '../workflows/environment.ts';
 import { startTestEnvironment } from '../workflows/environment.ts';

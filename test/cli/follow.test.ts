@@ -4,9 +4,9 @@ import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import type { PipelineProgress } from '../../contracts/progress.ts';
 import { STAGES } from '../../contracts/stages.ts';
-import type { PendingWork, RunHandle } from '../../workers/client.ts';
-import { follow } from '../../workers/follow.ts';
-import { createTeller } from '../../workers/output.ts';
+import type { PendingWork, RunHandle } from '../../client/client.ts';
+import { follow } from '../../cli/follow.ts';
+import { createTeller } from '../../cli/output.ts';
 
 const training = (fraction: number | null, progress: string | null, lastFailure: string | null = null) => ({
   activity: 'train',

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { ensurePython } from '../infra/local/toolchain.ts';
-import { readLocalConfig, userPath } from './config.ts';
+import { readLocalConfig, userPath } from '../config/environment.ts';
 import { tell } from './output.ts';
 
 export interface BacktestOptions {

@@ -9,8 +9,8 @@ import { createServer } from 'node:tls';
 import { NativeConnection } from '@temporalio/worker';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { connect } from '../../workers/client.ts';
-import { readTemporalConfig } from '../../workers/config.ts';
+import { connect } from '../../client/client.ts';
+import { readTemporalConfig } from '../../config/environment.ts';
 import type { TemporalServer } from '../workflows/temporal-server.ts';
 import { startTemporalServer } from '../workflows/temporal-server.ts';
 

@@ -8,16 +8,16 @@ import { readKubernetesConfig } from '../infra/kubernetes/config.ts';
 import { loadKubeConfig } from '../infra/kubernetes/connection.ts';
 import { examine, exitCodeOf, lineOf } from '../infra/kubernetes/doctor/doctor.ts';
 import { down, refreshEndpoints, up } from '../infra/local/services.ts';
-import type { AnyHandle, Shelfcast } from './client.ts';
-import { connect, PipelineError } from './client.ts';
-import { clusterFile, readLocalConfig } from './config.ts';
+import type { AnyHandle, Shelfcast } from '../client/client.ts';
+import { connect, PipelineError } from '../client/client.ts';
+import { clusterFile, readLocalConfig } from '../config/environment.ts';
 import { print, tell } from './output.ts';
 import type { BacktestOptions } from './backtest.ts';
 import { backtest } from './backtest.ts';
 import type { InputOptions } from './run-input.ts';
 import { inputOf, updateInputOf } from './run-input.ts';
 import { championDataset, followAndReport, printRun, runOnce } from './run-once.ts';
-import { DEFAULT_CRON } from './schedules.ts';
+import { DEFAULT_CRON } from '../client/schedules.ts';
 
 const program = new Command('shelfcast')
   .description('Weekly demand forecasts: ingest, features, train, evaluate, rollout, monitor')

@@ -6,8 +6,8 @@ import { resolvePipelineInput, SALES_FILE } from '../contracts/pipeline.ts';
 import type { UpdateInput } from '../contracts/update.ts';
 import { resolveUpdateInput } from '../contracts/update.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import { userPath } from './config.ts';
-import { PipelineError } from './pipeline-error.ts';
+import { userPath } from '../config/environment.ts';
+import { PipelineError } from '../client/pipeline-error.ts';
 
 export interface InputOptions {
   data?: string;
