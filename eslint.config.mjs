@@ -36,7 +36,9 @@ const boundary = (folder) => ({
                   message: 'A workflow imports only @temporalio/workflow and contracts; all else is a type.',
                 },
                 {
-                  group: ['pipeline', 'update', 'jobs', 'model'].map((name) => `**/contracts/${name}.ts`),
+                  group: ['pipeline', 'update', 'jobs', 'model', 'predict', 'routes'].map(
+                    (name) => `**/contracts/${name}.ts`,
+                  ),
                   allowTypeImports: true,
                   message: 'This contract holds zod schemas; inside a workflow import its types only.',
                 },

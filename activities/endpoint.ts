@@ -1,30 +1,8 @@
 /** Asks the deployed endpoint for forecasts, as any client of it would. */
 import { ApplicationFailure } from '@temporalio/common';
-import { z } from 'zod';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-
-const predictionSchema = z.object({
-  store: z.int(),
-  dept: z.int(),
-  horizon: z.int(),
-  /** Null for instances that carried raw features. */
-  origin: z.iso.date().nullable(),
-  targetWeek: z.iso.date().nullable(),
-  p10: z.number(),
-  p50: z.number(),
-  p90: z.number(),
-  /** Those that were used, when they were asked for. */
-  features: z.record(z.string(), z.number().nullable()).optional(),
-});
-export type Prediction = z.infer<typeof predictionSchema>;
-const answerSchema = z.object({ predictions: z.array(predictionSchema) });
-
-export interface Instance {
-  store: number;
-  dept: number;
-  horizon: number;
-  features?: Record<string, number | null>;
-}
+import { FAILED_VERSION_HEADER, VERSION_HEADER, predictResponseSchema } from '../contracts/predict.ts';
+import type { PredictInstance, Prediction } from '../contracts/predict.ts';
 
 export interface Answer {
   /** Null when the request was refused, or answered by what are no forecasts of it; `message` holds the answer. */
@@ -46,7 +24,7 @@ export interface Endpoint {
 /** @param version sends the request to this version whatever the traffic weights are. */
 export async function askForecasts(
   { url, modelName }: Endpoint,
-  instances: readonly Instance[],
+  instances: readonly PredictInstance[],
   signal: AbortSignal,
   version?: number,
   query: '' | '?explain=features' = '',
@@ -55,7 +33,7 @@ export async function askForecasts(
     method: 'POST',
     headers: {
       'content-type': 'application/json',
-      ...(version === undefined ? {} : { 'x-shelfcast-version': String(version) }),
+      ...(version === undefined ? {} : { [VERSION_HEADER]: String(version) }),
     },
     body: JSON.stringify({ instances }),
     signal: AbortSignal.any([signal, AbortSignal.timeout(90_000)]),
@@ -68,8 +46,8 @@ export async function askForecasts(
   const predictions = response.ok ? readPredictions(text, instances.length) : null;
   return {
     status: response.status,
-    version: header('x-shelfcast-version'),
-    unreachableVersion: header('x-shelfcast-failed-version'),
+    version: header(VERSION_HEADER),
+    unreachableVersion: header(FAILED_VERSION_HEADER),
     message: predictions === null ? text.slice(0, 500) : '',
     predictions,
   };
@@ -95,6 +73,6 @@ function readPredictions(text: string, expected: number): Prediction[] | null {
   } catch {
     return null;
   }
-  const answer = answerSchema.safeParse(json);
+  const answer = predictResponseSchema.safeParse(json);
   return answer.success && answer.data.predictions.length === expected ? answer.data.predictions : null;
 }

@@ -10,9 +10,9 @@ import { featureParitySchema } from '../contracts/jobs.ts';
 import { featuresLock } from '../contracts/names.ts';
 import type { ModelManifest } from '../contracts/model.ts';
 import type { RegisteredVersion } from '../contracts/pipeline.ts';
+import type { Prediction } from '../contracts/predict.ts';
 import type { Serving } from '../infra/platform.ts';
 import type { Dependencies } from './dependencies.ts';
-import type { Prediction } from './endpoint.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
 import { parseOrFail, readManifest } from './evidence.ts';
 

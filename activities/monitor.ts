@@ -4,8 +4,9 @@ import type { Pool } from 'pg';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import type { Snapshot } from '../contracts/jobs.ts';
 import type { MonitorResult, RegisteredVersion, SampleForecast } from '../contracts/pipeline.ts';
+import type { Prediction } from '../contracts/predict.ts';
 import type { Dependencies } from './dependencies.ts';
-import type { Endpoint, Prediction } from './endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
 import { askForecasts } from './endpoint.ts';
 import { readManifest } from './evidence.ts';
 

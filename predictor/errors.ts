@@ -1,15 +1,15 @@
 /** Every refusal of the predictor and the router: a status, a code that programs read, a sentence that people read. */
+import type { ErrorBody, ErrorCode } from '../contracts/predict.ts';
 
 export class RequestError extends Error {
   readonly status: number;
-  /** Stable, upper case; listed in docs/predictor.md. */
-  readonly code: string;
+  readonly code: ErrorCode;
   /** Machine-readable facts of the sentence, sent beside it. */
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(
     status: number,
-    code: string,
+    code: ErrorCode,
     message: string,
     details: Readonly<Record<string, unknown>> = {},
     options?: ErrorOptions,
@@ -23,7 +23,7 @@ export class RequestError extends Error {
 }
 
 /** What is sent: `{"error":{"code","message",...details}}`. */
-export const errorBody = (error: RequestError): { error: Record<string, unknown> } => ({
+export const errorBody = (error: RequestError): ErrorBody => ({
   error: { code: error.code, message: error.message, ...error.details },
 });
 

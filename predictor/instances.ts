@@ -1,15 +1,11 @@
 /** What is asked: validation of a request's body. Each refusal names the instance and says what to send instead. */
 import type { ModelManifest } from '../contracts/model.ts';
+import { MAX_INSTANCES, predictInstanceSchema } from '../contracts/predict.ts';
+import type { PredictInstance } from '../contracts/predict.ts';
 import { RequestError } from './errors.ts';
 
-const MAX_INSTANCES = 10_000;
-
-export interface Instance {
-  store: number;
-  dept: number;
-  /** Weeks ahead, from 1. */
-  horizon: number;
-  /** Raw features in the order of the model's; NaN where missing. Absent: they are read from Feast. */
+export interface Instance extends Omit<PredictInstance, 'features'> {
+  /** Raw features in the model's order, NaN where the value is unknown; absent: they are read from Feast. */
   features?: Float64Array;
 }
 
@@ -24,14 +20,20 @@ type JsonObject = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const INSTANCE_KEYS = new Set(['store', 'dept', 'horizon', 'features']);
+const INSTANCE_KEYS = new Set(Object.keys(predictInstanceSchema.shape));
 
 function invalidInstance(index: number, reason: string): RequestError {
   return new RequestError(400, 'INVALID_INSTANCE', `Instance ${index}: ${reason}`, { instance: index });
 }
 
 function shown(value: unknown): string {
-  return value === undefined ? 'missing' : JSON.stringify(value).slice(0, 60);
+  if (value === undefined) return 'missing';
+  try {
+    return JSON.stringify(value).slice(0, 60);
+  } catch {
+    // JSON.parse reads any depth; JSON.stringify recurses and overflows the stack.
+    return 'too deeply nested to be shown';
+  }
 }
 
 function wholeNumber(instance: JsonObject, key: string, index: number): number {

@@ -1,6 +1,6 @@
 /** What each version was asked and how it went, since the router started. */
 import { Counter, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
-import type { Routes } from './routes.ts';
+import type { Routes } from '../contracts/routes.ts';
 
 interface VersionCount {
   version: number;

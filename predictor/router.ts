@@ -5,14 +5,14 @@ import replyFrom from '@fastify/reply-from';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { FAILED_VERSION_HEADER, VERSION_HEADER } from '../contracts/predict.ts';
+import { routesSchema } from '../contracts/routes.ts';
+import type { Route } from '../contracts/routes.ts';
 import { answerOversizedBodies } from './request-body.ts';
 import { RequestError, errorBody, fromFramework } from './errors.ts';
 import { RouterCounters } from './router-counters.ts';
-import { routesSchema } from './routes.ts';
-import type { Route, RouteTable } from './routes.ts';
+import type { RouteTable } from './routes.ts';
 
-const VERSION_HEADER = 'x-shelfcast-version';
-const FAILED_HEADER = 'x-shelfcast-failed-version';
 /** A little above the predictor's own limit, so that the predictor's sentence is the one that is read. */
 const BODY_LIMIT_BYTES = 17 * 1024 * 1024;
 const ANSWER_TIMEOUT_MS = 60_000;
@@ -126,7 +126,7 @@ class Forwarder {
           return;
         }
         this.#counters.failover(model, route.version);
-        reply.header(FAILED_HEADER, String(route.version));
+        reply.header(FAILED_VERSION_HEADER, String(route.version));
         this.#send(request, reply, model, other, null);
       },
     });
@@ -167,7 +167,7 @@ function refuse(reply: FastifyReply, route: Route, code: string, model: string):
     { version: route.version },
   );
   reply.removeHeader(VERSION_HEADER);
-  reply.header(FAILED_HEADER, String(route.version)).code(error.status).send(errorBody(error));
+  reply.header(FAILED_VERSION_HEADER, String(route.version)).code(error.status).send(errorBody(error));
 }
 
 function requireToken(adminToken: string): (request: FastifyRequest) => void {

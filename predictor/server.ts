@@ -1,6 +1,8 @@
 /** The predictor's HTTP server: KServe's v1 protocol, health, metrics. The contract is docs/predictor.md. */
 import Fastify, { LogController } from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
+import { VERSION_HEADER } from '../contracts/predict.ts';
+import type { PredictResponse, Prediction, ReadyResponse } from '../contracts/predict.ts';
 import { answerOversizedBodies } from './request-body.ts';
 import { RequestError, errorBody, fromFramework } from './errors.ts';
 import { parseRequest } from './instances.ts';
@@ -11,7 +13,6 @@ import type { ForecastWeek, OnlineFeatures } from './online-features.ts';
 import type { Readiness } from './readiness.ts';
 
 const BODY_LIMIT_BYTES = 16 * 1024 * 1024;
-const VERSION_HEADER = 'x-shelfcast-version';
 
 export interface PredictorParts {
   name: string;
@@ -21,19 +22,6 @@ export interface PredictorParts {
   readiness: Readiness;
   metrics: PredictorMetrics;
   logLevel: string;
-}
-
-interface Forecast {
-  store: number;
-  dept: number;
-  horizon: number;
-  origin: string | null;
-  targetWeek: string | null;
-  forecast: number;
-  p10: number;
-  p50: number;
-  p90: number;
-  features?: Record<string, number | null>;
 }
 
 /** Fills the matrix from raw features and from Feast; null weeks belong to raw instances. */
@@ -65,7 +53,7 @@ function answer(
   instances: Instance[],
   weeks: (ForecastWeek | null)[],
   quantiles: Float32Array,
-): Forecast[] {
+): Prediction[] {
   const levels = parts.model.manifest.quantiles;
   const [low, middle, high] = [0.1, 0.5, 0.9].map((level) => levels.indexOf(level));
   const columns = [low ?? 0, middle ?? 0, high ?? 0];
@@ -95,7 +83,7 @@ function answer(
   });
 }
 
-function explain(parts: PredictorParts, predictions: Forecast[], matrix: Float64Array): void {
+function explain(parts: PredictorParts, predictions: Prediction[], matrix: Float64Array): void {
   const { features } = parts.model.manifest;
   predictions.forEach((prediction, row) => {
     prediction.features = Object.fromEntries(
@@ -107,7 +95,7 @@ function explain(parts: PredictorParts, predictions: Forecast[], matrix: Float64
   });
 }
 
-async function predict(parts: PredictorParts, body: unknown, explained: boolean): Promise<object> {
+async function predict(parts: PredictorParts, body: unknown, explained: boolean): Promise<PredictResponse> {
   const { model, metrics } = parts;
   const { instances, ignoredFeatures } = parseRequest(body, model.manifest);
   const matrix = new Float64Array(instances.length * model.manifest.features.length).fill(NaN);
@@ -198,7 +186,12 @@ function addStatus(app: FastifyInstance, parts: PredictorParts): void {
   app.get('/healthz', () => ({ live: true }));
   app.get('/readyz', async (_request, reply) => {
     const { ready, reason } = await parts.readiness.check();
-    const state = { ready, modelName: parts.name, modelVersion: parts.version, ...(ready ? {} : { reason }) };
+    const state: ReadyResponse = {
+      ready,
+      modelName: parts.name,
+      modelVersion: parts.version,
+      ...(ready ? {} : { reason }),
+    };
     return reply.code(ready ? 200 : 503).send(state);
   });
   app.get('/metrics', async (_request, reply) =>

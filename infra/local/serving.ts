@@ -5,7 +5,9 @@
  * processes. Both outlive the worker, the router and the machine.
  */
 import { join } from 'node:path';
-import { z } from 'zod';
+import { readyResponseSchema } from '../../contracts/predict.ts';
+import { routesSchema } from '../../contracts/routes.ts';
+import type { Route, Routes } from '../../contracts/routes.ts';
 import type { ServedVersion, Serving, VersionState } from '../platform.ts';
 import { reweighed, without } from '../traffic-weights.ts';
 import { freePort } from './ports.ts';
@@ -25,11 +27,6 @@ export interface LocalServingOptions {
   /** Where the predictors read features. */
   databaseUrl: string;
 }
-
-const routeSchema = z.object({ version: z.int(), url: z.string(), weightPercent: z.int() });
-const routesSchema = z.object({ models: z.record(z.string(), z.array(routeSchema)) });
-type Route = z.infer<typeof routeSchema>;
-type Routes = z.infer<typeof routesSchema>['models'];
 
 const programName = (modelName: string, version: number): string => `predictor-${modelName}-${version}`;
 
@@ -65,7 +62,7 @@ class RouterAdmin {
     this.#options = options;
   }
 
-  async routes(signal?: AbortSignal): Promise<Routes> {
+  async routes(signal?: AbortSignal): Promise<Routes['models']> {
     return routesSchema.parse(await this.#call('GET', undefined, signal)).models;
   }
 
@@ -103,8 +100,8 @@ class RouterAdmin {
 async function isReady(modelName: string, { version, url }: Route): Promise<boolean> {
   try {
     const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(READY_TIMEOUT_MS) });
-    const body = (await response.json()) as { modelName?: string; modelVersion?: string };
-    return response.ok && body.modelName === modelName && body.modelVersion === String(version);
+    const state = readyResponseSchema.parse(await response.json());
+    return state.ready && state.modelName === modelName && state.modelVersion === String(version);
   } catch {
     return false;
   }

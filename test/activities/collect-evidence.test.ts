@@ -25,7 +25,10 @@ afterEach(() => endpoint.stop());
 const forever = new AbortController().signal;
 const forecasting = (factor: number): SmallVersion['answer'] => {
   const forecasts = forecastsBy(factor);
-  return (instances) => ({ status: 200, body: { predictions: forecasts(instances) } });
+  return (instances) => ({
+    status: 200,
+    body: { predictions: forecasts(instances), modelName: 'm', modelVersion: '1' },
+  });
 };
 const refusing =
   (status: number): SmallVersion['answer'] =>

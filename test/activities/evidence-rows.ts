@@ -1,6 +1,6 @@
 /** Known weeks, and versions that forecast them by a factor: nothing random, so every number can be told ahead. */
-import type { Instance, Prediction } from '../../activities/endpoint.ts';
 import type { EvidenceRow } from '../../contracts/jobs.ts';
+import type { PredictInstance, Prediction } from '../../contracts/predict.ts';
 
 /** In an order and number that no position can be guessed from. */
 export const manifest = { quantiles: [0.05, 0.1, 0.5, 0.9] };
@@ -9,6 +9,7 @@ export const manifest = { quantiles: [0.05, 0.1, 0.5, 0.9] };
 export const CANDIDATE_FACTOR = 1.1;
 
 const quantilesOf = (sales: number, factor: number) => ({
+  forecast: sales * factor,
   p10: sales * factor * 0.8,
   p50: sales * factor,
   p90: sales * factor * 1.2,
@@ -32,7 +33,7 @@ export function evidenceRows(count: number): EvidenceRow[] {
 
 export const forecastsBy =
   (factor: number) =>
-  (instances: readonly Instance[]): Prediction[] =>
+  (instances: readonly PredictInstance[]): Prediction[] =>
     instances.map(({ store, dept, horizon, features }) => ({
       store,
       dept,

@@ -11,7 +11,7 @@ const row = (features: Record<string, number | null>, targetWeek = '2012-02-03')
 });
 const answer = (features: Record<string, number | null> | undefined, targetWeek = '2012-02-03') => ({
   ...row({}, targetWeek),
-  ...{ origin: '2012-01-27', p10: 1, p50: 2, p90: 3 },
+  ...{ origin: '2012-01-27', forecast: 2, p10: 1, p50: 2, p90: 3 },
   features,
 });
 

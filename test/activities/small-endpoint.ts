@@ -7,7 +7,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Endpoint, Instance } from '../../activities/endpoint.ts';
+import type { Endpoint } from '../../activities/endpoint.ts';
+import type { PredictInstance } from '../../contracts/predict.ts';
 import { createRouter } from '../../predictor/router.ts';
 import { RouteTable } from '../../predictor/routes.ts';
 
@@ -22,14 +23,14 @@ interface Reply {
 export interface SmallVersion {
   weightPercent: number;
   /** `n` counts the version's requests from 1. Null drops the connection without an answer. */
-  answer: (instances: Instance[], n: number) => Reply | null;
+  answer: (instances: PredictInstance[], n: number) => Reply | null;
 }
 
 interface Asked {
   version: number;
   /** Whether the request named its version. */
   pinned: boolean;
-  instances: Instance[];
+  instances: PredictInstance[];
 }
 
 export interface SmallEndpoint extends Endpoint {
@@ -78,9 +79,9 @@ export async function startEndpoint(versions: Record<number, SmallVersion>): Pro
   };
 }
 
-async function instancesOf(request: IncomingMessage): Promise<Instance[]> {
+async function instancesOf(request: IncomingMessage): Promise<PredictInstance[]> {
   const text = (await request.setEncoding('utf8').toArray()).join('');
-  return (JSON.parse(text) as { instances: Instance[] }).instances;
+  return (JSON.parse(text) as { instances: PredictInstance[] }).instances;
 }
 
 async function reply(response: ServerResponse, answer: Reply | null): Promise<void> {

@@ -5,11 +5,11 @@
  * exactly, since the Gateway API's prefixes end at a slash: `/v1/models/m` is no prefix of `/v1/models/m:predict`.
  */
 import { z } from 'zod';
+import { VERSION_HEADER } from '../../../contracts/predict.ts';
 import type { Weighted } from '../../traffic-weights.ts';
 import type { ServingConfig } from './serving-config.ts';
 import { modelLabels, predictorName, routeName, versionName } from './serving-names.ts';
 
-export const VERSION_HEADER = 'x-shelfcast-version';
 /** Set by the gateway on every answer to a request that is not pinned: `1=90,2=10`, all versions and their weights. */
 export const WEIGHTS_HEADER = 'x-shelfcast-weights';
 

@@ -1,7 +1,8 @@
 /** Asks the gateway as a client would: only it can say what it does. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
-import { VERSION_HEADER, WEIGHTS_HEADER } from './http-route.ts';
+import { VERSION_HEADER } from '../../../contracts/predict.ts';
+import { WEIGHTS_HEADER } from './http-route.ts';
 
 const ANSWER_TIMEOUT_MS = 3_000;
 /** A gateway may be several processes that take over a change one after the other; each question may reach another one. */

@@ -1,0 +1,106 @@
+/** The wire format of forecasts: headers, requests, answers and refusals. docs/predictor.md describes it for clients. */
+import { z } from 'zod';
+
+/** In a request: the version that must answer. In an answer: the version that gave it. */
+export const VERSION_HEADER = 'x-shelfcast-version';
+/** In an answer: the version that the router could not reach for this request. */
+export const FAILED_VERSION_HEADER = 'x-shelfcast-failed-version';
+
+export const MAX_INSTANCES = 10_000;
+
+/** Features by name; null where a value is unknown. */
+const featureValuesSchema = z.record(z.string(), z.number().nullable());
+
+/** One forecast that is asked for. */
+export const predictInstanceSchema = z.strictObject({
+  store: z.int(),
+  dept: z.int(),
+  /** Weeks ahead, from 1. */
+  horizon: z.int(),
+  /** All features of the model; absent: the predictor reads them from Feast's online tables. */
+  features: featureValuesSchema.optional(),
+});
+
+/** The predictor parses requests by hand (predictor/instances.ts), which is faster and names the instance at fault. */
+export const predictRequestSchema = z.strictObject({
+  instances: z.array(predictInstanceSchema).min(1).max(MAX_INSTANCES),
+});
+
+const predictionSchema = z.object({
+  store: z.int(),
+  dept: z.int(),
+  horizon: z.int(),
+  /** Newest week whose sales the features know; null for instances that carried features. */
+  origin: z.iso.date().nullable(),
+  /** origin + horizon weeks; null for instances that carried features. */
+  targetWeek: z.iso.date().nullable(),
+  /** The same as p50, US dollars. */
+  forecast: z.number(),
+  p10: z.number(),
+  p50: z.number(),
+  p90: z.number(),
+  /** The features that were used; only with `?explain=features`. */
+  features: featureValuesSchema.optional(),
+});
+
+export const predictResponseSchema = z.object({
+  /** In the order of the instances. */
+  predictions: z.array(predictionSchema),
+  modelName: z.string(),
+  modelVersion: z.string(),
+  /** Names of features in the request that the model does not know, sorted; they had no influence. */
+  ignoredFeatures: z.array(z.string()).optional(),
+});
+
+/** Codes of refusals, for programs; docs/predictor.md says when each occurs. */
+const ERROR_CODES = [
+  'INVALID_JSON',
+  'INVALID_REQUEST',
+  'EMPTY_INSTANCES',
+  'INVALID_INSTANCE',
+  'MISSING_RAW_FEATURES',
+  'INVALID_ROUTES',
+  'BAD_REQUEST',
+  'UNAUTHORIZED',
+  'MODEL_NOT_FOUND',
+  'VERSION_NOT_FOUND',
+  'NOT_FOUND',
+  'UNKNOWN_SERIES',
+  'STALE_FEATURES',
+  'MISSING_FEATURES',
+  'MISSING_CALENDAR_WEEK',
+  'TOO_MANY_INSTANCES',
+  'BODY_TOO_LARGE',
+  'UNSUPPORTED_MEDIA_TYPE',
+  'HORIZON_OUT_OF_RANGE',
+  'NON_FINITE_FORECAST',
+  'INFERENCE_FAILED',
+  'UNREADABLE_FEATURE',
+  'INTERNAL',
+  'VERSION_UNREACHABLE',
+  'VERSION_TIMED_OUT',
+  'FEATURES_UNAVAILABLE',
+  'NO_TRAFFIC',
+] as const;
+
+/** Body of every refusal of the predictor and the router. */
+export const errorBodySchema = z.object({
+  /** A sentence in `message`; the other keys hold its facts. */
+  error: z.looseObject({ code: z.enum(ERROR_CODES), message: z.string() }),
+});
+
+/** Answer of `GET /readyz`. */
+export const readyResponseSchema = z.object({
+  ready: z.boolean(),
+  modelName: z.string(),
+  modelVersion: z.string(),
+  /** A sentence; absent when ready. */
+  reason: z.string().optional(),
+});
+
+export type PredictInstance = z.infer<typeof predictInstanceSchema>;
+export type Prediction = z.infer<typeof predictionSchema>;
+export type PredictResponse = z.infer<typeof predictResponseSchema>;
+export type ErrorCode = (typeof ERROR_CODES)[number];
+export type ErrorBody = z.infer<typeof errorBodySchema>;
+export type ReadyResponse = z.infer<typeof readyResponseSchema>;
