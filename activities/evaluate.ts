@@ -1,12 +1,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import type {
-  EvaluateResult,
-  EvaluateSpec,
-  FeaturesResult,
-  IngestResult,
-  TrainResult,
-} from '../contracts/jobs.ts';
+import type { EvaluateSpec } from '../contracts/job-specs.ts';
+import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from '../contracts/jobs.ts';
 import { evaluateResultSchema } from '../contracts/jobs.ts';
 import type { GateDecision, RegisteredVersion, ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { Dependencies } from './dependencies.ts';

@@ -1,4 +1,5 @@
-import type { FeaturesResult, FeaturesSpec, Snapshot } from '../contracts/jobs.ts';
+import type { FeaturesSpec } from '../contracts/job-specs.ts';
+import type { FeaturesResult, Snapshot } from '../contracts/jobs.ts';
 import { featuresResultSchema } from '../contracts/jobs.ts';
 import { feastProject } from '../contracts/names.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';

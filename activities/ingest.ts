@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import type { IngestResult, IngestSpec } from '../contracts/jobs.ts';
+import type { IngestSpec } from '../contracts/job-specs.ts';
+import type { IngestResult } from '../contracts/jobs.ts';
 import { ingestResultSchema } from '../contracts/jobs.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import { resolvePipelineInput } from '../contracts/pipeline.ts';

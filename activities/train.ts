@@ -1,5 +1,6 @@
 import { log } from '@temporalio/activity';
-import type { FeaturesResult, JobProgress, Snapshot, TrainResult, TrainSpec } from '../contracts/jobs.ts';
+import type { TrainSpec } from '../contracts/job-specs.ts';
+import type { FeaturesResult, JobProgress, Snapshot, TrainResult } from '../contracts/jobs.ts';
 import { trainResultSchema } from '../contracts/jobs.ts';
 import { feastProject } from '../contracts/names.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';

@@ -1,7 +1,7 @@
 /**
- * What a stage's job (a Python program, run by Ray or Kubeflow) is given and gives back.
+ * Results, errors and progress of the jobs: the files that a stage's Python program writes.
  *
- * A job is started as `python -m shelfcast.<stage> --dir DIR`. DIR holds `spec.json` (written before the start);
+ * A job is started as `python -m shelfcast.<stage> --dir DIR`. DIR holds `spec.json` (job-specs.ts, written before the start);
  * the job writes its outputs there and, last and atomically, `result.json`. Where the user or the data is at
  * fault it writes `error.json` ({ type, message }) and exits with code 2. Any other failure is worth a retry.
  * A job may append lines to `progress.jsonl`. Keys are camelCase on both sides; weeks are ISO dates.
@@ -10,49 +10,19 @@ import { z } from 'zod';
 
 const isoDate = z.iso.date();
 
-const snapshotSchema = z.object({
-  /** `<dataset>-<batch number>-<first 12 hex digits of the content hash>`. */
-  id: z.string(),
-  dataset: z.string(),
-  batchId: z.int(),
-  /** SHA-256 over all rows of the snapshot in key order, hex. */
-  contentHash: z.string(),
-  rowCount: z.int(),
-  seriesCount: z.int(),
-  firstWeek: isoDate,
-  lastWeek: isoDate,
-});
+export const snapshotSchema = z
+  .object({
+    id: z.string().describe('`<dataset>-<batch number>-<first 12 hex digits of the content hash>`.'),
+    dataset: z.string().describe('Name of the data set.'),
+    batchId: z.int().describe('Id of the newest load batch in it.'),
+    contentHash: z.string().describe('SHA-256 over all rows of the snapshot in key order, hex.'),
+    rowCount: z.int().describe('Number of rows of sales.'),
+    seriesCount: z.int().describe('Number of series.'),
+    firstWeek: isoDate.describe('First week with sales.'),
+    lastWeek: isoDate.describe('Last week with sales.'),
+  })
+  .meta({ id: 'Snapshot', description: 'An immutable version of a data set.' });
 export type Snapshot = z.infer<typeof snapshotSchema>;
-
-interface OwnColumn {
-  name: string;
-  of: 'series_week' | 'store_week' | 'store';
-  /** Of weekly columns: the value of week w is known at the end of week w + this. */
-  knownAfterWeeks?: number;
-  description: string;
-}
-
-export interface IngestSpec {
-  dataset: string;
-  /** Unique per run: a second job with the same id finds the first one's batch instead of making another. */
-  requestId: string;
-  source:
-    | { kind: 'generated'; stores: number; departments: number; weeks: number; seed: number }
-    | { kind: 'walmart-csv'; path: string }
-    | { kind: 'long'; path: string; encoding: 'utf-8' | 'latin-1'; columns?: OwnColumn[] | undefined }
-    | {
-        kind: 'postgres';
-        addressVariable: string;
-        sales: string;
-        seriesWeeks?: string | undefined;
-        storeWeeks?: string | undefined;
-        stores?: string | undefined;
-        columns?: OwnColumn[] | undefined;
-      };
-  maxBadRowShare: number;
-  /** Rules of the quality gate that may be broken, by name. */
-  allow?: string[];
-}
 
 const qualityRuleSchema = z.object({
   name: z.string(),
@@ -89,14 +59,6 @@ export const ingestResultSchema = z.object({
 });
 export type IngestResult = z.infer<typeof ingestResultSchema>;
 
-export interface FeaturesSpec {
-  snapshot: Snapshot;
-  feastProject: string;
-  horizonWeeks: number;
-  /** The job stops before it touches features when its definitions are of another version. */
-  featureSetVersion?: string | undefined;
-}
-
 export const featuresResultSchema = z.object({
   /** Hash of the feature definitions; a change of definition is a new version. */
   featureSetVersion: z.string(),
@@ -130,25 +92,6 @@ export const featureParitySchema = z.object({
   ),
 });
 export type FeatureParity = z.infer<typeof featureParitySchema>;
-
-export interface TrainSpec {
-  preset: 'global' | 'ensemble' | 'lstm' | 'mlp-11';
-  snapshot: Snapshot;
-  feastProject: string;
-  featureSetVersion: string;
-  trainingDataUri: string;
-  horizonWeeks: number;
-  testWeeks: number;
-  validationWeeks: number;
-  processes: number;
-  maxEpochs: number;
-  batchSize: number;
-  learningRate: number;
-  seed: number;
-  maxWallTimeMinutes?: number | undefined;
-  gpuSeconds?: number | undefined;
-  search?: { trials: number } | undefined;
-}
 
 const epochSchema = z.object({
   epoch: z.int(),
@@ -202,17 +145,6 @@ export const trainResultSchema = z.object({
   search: z.object({ trials: z.array(trialSchema), best: trialSchema }).optional(),
 });
 export type TrainResult = z.infer<typeof trainResultSchema>;
-
-export interface EvaluateSpec {
-  snapshot: Snapshot;
-  trainingDataUri: string;
-  oracleUri: string | null;
-  horizonWeeks: number;
-  testWeeks: number;
-  candidateUri: string;
-  /** The champion's model folder, when it was trained on the same data set. */
-  championUri: string | null;
-}
 
 const metricsSchema = z.object({
   /** Weighted mean absolute error in USD; holiday weeks weigh 5 (the Walmart competition's measure). */

@@ -4,147 +4,283 @@ import type { Comparison, EvaluateResult, FeaturesResult, IngestResult, TrainRes
 import { DEFAULT_MODEL_NAME } from './names.ts';
 import type { Stage, Verdict } from './stages.ts';
 
-const generatedSource = z.strictObject({
-  kind: z.literal('generated'),
-  stores: z.int().min(1).max(10_000).default(45),
-  departments: z.int().min(1).max(98).default(14),
-  weeks: z.int().min(60).max(1_040).default(104),
-  seed: z.int().min(0).default(7),
-});
+const generatedSource = z
+  .strictObject({
+    kind: z.literal('generated'),
+    stores: z.int().min(1).max(10_000).default(45).describe('Number of stores.'),
+    departments: z.int().min(1).max(98).default(14).describe('Number of departments.'),
+    weeks: z.int().min(60).max(1_040).default(104).describe('Number of weeks of sales.'),
+    seed: z.int().min(0).default(7).describe('Seed of the generator.'),
+  })
+  .meta({ id: 'GeneratedSource', description: 'Sales made by the generator.' });
 
-const walmartSource = z.strictObject({
-  kind: z.literal('walmart-csv'),
-  /** Absolute path of a folder with train.csv, features.csv and stores.csv. */
-  path: z.string().startsWith('/', 'must be an absolute path'),
-});
+const walmartSource = z
+  .strictObject({
+    kind: z.literal('walmart-csv'),
+    path: z
+      .string()
+      .startsWith('/', 'must be an absolute path')
+      .describe('Absolute path of a folder with train.csv, features.csv and stores.csv.'),
+  })
+  .meta({ id: 'WalmartSource', description: 'A folder in the layout of the Walmart competition.' });
 
 const columnName = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,39}$/, 'must be at most 40 lower-case letters, digits and underscores');
 
-/** Columns of the user's own (docs/data.md); the ingest job refuses names that mean something else. */
-const ownColumns = z.array(
-  z.discriminatedUnion('of', [
-    z.strictObject({
-      name: columnName,
-      of: z.enum(['series_week', 'store_week']),
-      /** The value of week w is known at the end of week w + this; below 0 it is announced before. */
-      knownAfterWeeks: z.int().min(-52).max(52),
-      description: z.string().min(1),
-    }),
-    z.strictObject({ name: columnName, of: z.literal('store'), description: z.string().min(1) }),
-  ]),
+const description = z.string().min(1).describe('Meaning of the column, for people.');
+
+/** Covariates that the user adds (docs/data.md); the ingest job refuses names that mean something else. */
+const covariates = z.array(
+  z
+    .discriminatedUnion('of', [
+      z
+        .strictObject({
+          name: columnName.describe('Name of the column.'),
+          of: z
+            .enum(['series_week', 'store_week'])
+            .describe('Key of its values: series and week, or store and week.'),
+          knownAfterWeeks: z
+            .int()
+            .min(-52)
+            .max(52)
+            .describe(
+              'The value of week w is known at the end of week w + knownAfterWeeks; ' +
+                'a negative number means known in advance.',
+            ),
+          description,
+        })
+        .meta({ id: 'WeeklyCovariate', description: 'A column with a value for each week.' }),
+      z
+        .strictObject({
+          name: columnName.describe('Name of the column.'),
+          of: z.literal('store').describe('Key of its values: the store.'),
+          description,
+        })
+        .meta({ id: 'StaticCovariate', description: 'A column with one value for each store.' }),
+    ])
+    .meta({ id: 'Covariate', description: 'A column that the user adds to the sales.' }),
 );
 
-/** docs/data.md describes the layout. */
-const longSource = z.strictObject({
-  kind: z.literal('long'),
-  /** Absolute path, or URL, of a folder with sales.csv or sales.parquet, or of one file of sales. */
-  path: z
-    .string()
-    .regex(/^(\/|https?:\/\/.|s3:\/\/.)/, 'must be an absolute path or an http, https or s3 URL'),
-  /** Of CSV; Parquet has none. */
-  encoding: z.enum(['utf-8', 'latin-1']).default('utf-8'),
-  /** Counts instead of the folder's columns.json. */
-  columns: ownColumns.optional(),
-});
+const longSource = z
+  .strictObject({
+    kind: z.literal('long'),
+    path: z
+      .string()
+      .regex(/^(\/|https?:\/\/.|s3:\/\/.)/, 'must be an absolute path or an http, https or s3 URL')
+      .describe(
+        'Absolute path or URL of a folder with sales.csv or sales.parquet, or of a single file of sales.',
+      ),
+    encoding: z
+      .enum(['utf-8', 'latin-1'])
+      .default('utf-8')
+      .describe('Encoding of CSV files; Parquet files need none.'),
+    columns: covariates.optional().describe("Covariates; they replace the folder's columns.json."),
+  })
+  .meta({ id: 'LongSource', description: 'Files in the long layout (docs/data.md).' });
 
-/** Each query answers with the columns of a file in the long layout. */
-const postgresSource = z.strictObject({
-  kind: z.literal('postgres'),
-  /** Environment variable of the job with the database's address: the address itself would stay in the run's history. */
-  addressVariable: z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of an environment variable'),
-  sales: z.string().min(1),
-  seriesWeeks: z.string().min(1).optional(),
-  storeWeeks: z.string().min(1).optional(),
-  stores: z.string().min(1).optional(),
-  columns: ownColumns.optional(),
-});
+const postgresSource = z
+  .strictObject({
+    kind: z.literal('postgres'),
+    addressVariable: z
+      .string()
+      .regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of an environment variable')
+      .describe(
+        "Environment variable of the job that holds the database's address; " +
+          "the address itself would stay in the run's history.",
+      ),
+    sales: z.string().min(1).describe('Query for the rows of sales.'),
+    seriesWeeks: z.string().min(1).optional().describe('Query for the covariates of series and week.'),
+    storeWeeks: z.string().min(1).optional().describe('Query for the covariates of store and week.'),
+    stores: z.string().min(1).optional().describe('Query for the stores and their static covariates.'),
+    columns: covariates.optional().describe('Covariates among the columns of the queries.'),
+  })
+  .meta({
+    id: 'PostgresSource',
+    description: 'Queries on a PostgreSQL; each returns the columns of a file in the long layout.',
+  });
 
-const trainOptions = z.strictObject({
-  /** Of the network; docs/training.md describes them. */
-  preset: z.enum(['global', 'ensemble', 'lstm', 'mlp-11']).default('global'),
-  /** At most as many as the training data has files: each process reads its own. */
-  processes: z.int().min(1).max(16).default(2),
-  maxEpochs: z.int().min(1).max(1_000).default(12),
-  batchSize: z.int().min(16).max(65_536).default(1_024),
-  learningRate: z.number().positive().max(1).default(0.002),
-  seed: z.int().min(0).default(7),
-  /**
-   * The training stops there, at the end of a step, with the best model so far. Restarts go on counting from their checkpoint;
-   * starting processes, reading and exporting are not counted.
-   */
-  maxWallTimeMinutes: z.number().positive().optional(),
-  /** The same for seconds of all GPUs together. Without a GPU none pass. */
-  gpuSeconds: z.number().positive().optional(),
-  /** Tries other values of learningRate, batchSize and the weight decay on the validation weeks first. */
-  search: z.strictObject({ trials: z.int().min(1).max(500) }).optional(),
-});
+export const sourceSchema = z
+  .discriminatedUnion('kind', [generatedSource, walmartSource, longSource, postgresSource])
+  .meta({ id: 'Source', description: 'Origin of the sales data.' });
 
-const gateOptions = z.strictObject({
-  /** The candidate's WMAE must be at least this share below each baseline's (0 = merely not worse). */
-  minImprovementOverBaselines: z.number().min(0).max(0.9).default(0),
-  /** The candidate's WMAE may be at most this share above the champion's. */
-  maxRegressionAgainstChampion: z.number().min(0).max(1).default(0.02),
-  /** Bounds of the share of actuals inside the 80 % interval. */
-  coverage80: z.tuple([z.number().min(0).max(1), z.number().min(0).max(1)]).default([0.65, 0.95]),
-  /** In a slice the candidate's WMAE may be at most this share above the champion's and each baseline's: 0.1 when absent. */
-  maxRegressionInSlice: z.number().min(0).max(1).optional(),
-  /** What is done where the backtest is too small to tell: `pass` (when absent) reports it, `approval` asks a person. */
-  onInconclusive: z.enum(['pass', 'approval']).optional(),
-});
+export const trainOptions = z
+  .strictObject({
+    preset: z
+      .enum(['global', 'ensemble', 'lstm', 'mlp-11'])
+      .meta({ id: 'Preset', description: 'Name of a network preset.' })
+      .default('global')
+      .describe('Preset of the network (docs/training.md).'),
+    processes: z
+      .int()
+      .min(1)
+      .max(16)
+      .default(2)
+      .describe(
+        'Number of training processes. Each reads its own files of the training data, ' +
+          'so there can be no more processes than files.',
+      ),
+    maxEpochs: z.int().min(1).max(1_000).default(12).describe('Upper bound of epochs.'),
+    batchSize: z.int().min(16).max(65_536).default(1_024).describe('Samples in a minibatch.'),
+    learningRate: z.number().positive().max(1).default(0.002).describe('Peak learning rate.'),
+    seed: z.int().min(0).default(7).describe('Seed of initial weights and shuffling.'),
+    maxWallTimeMinutes: z
+      .number()
+      .positive()
+      .optional()
+      .describe(
+        'Wall time after which the training stops at the end of a step and keeps the best model so far. ' +
+          'A restart continues to count from its checkpoint; ' +
+          'starting processes, reading and exporting are not counted.',
+      ),
+    gpuSeconds: z
+      .number()
+      .positive()
+      .optional()
+      .describe('The same bound in seconds of all GPUs together; without a GPU it is never reached.'),
+    search: z
+      .strictObject({ trials: z.int().min(1).max(500).describe('Number of trials.') })
+      .meta({ id: 'SearchOptions', description: 'Options of the parameter search.' })
+      .optional()
+      .describe(
+        'Search for learningRate, batchSize and weight decay on the validation weeks before the training.',
+      ),
+  })
+  .meta({ id: 'TrainOptions', description: 'Options of the train stage.' });
 
-const rolloutOptions = z.strictObject({
-  /** How long a version may take to be ready: 300 when absent. A cluster that must first add a machine takes longer. */
-  readyWithinSeconds: z.int().min(10).max(3_600).optional(),
-  /** Percent of traffic that the candidate gets, step by step; the last step is 100. */
-  stepsPercent: z
-    .array(z.int().min(1).max(100))
-    .min(1)
-    .refine((steps) => steps.every((s, i) => i === 0 || s > (steps[i - 1] ?? 0)), 'must grow')
-    .refine((steps) => steps.at(-1) === 100, 'must end with 100')
-    .default([10, 50, 100]),
-  /** Requests that the candidate must have answered before a step may pass. */
-  minRequestsPerStep: z.int().min(1).default(40),
-  /** Forecasts of the candidate that must have been compared with actuals before a step may pass. */
-  minComparedPerStep: z.int().min(1).default(200),
-  /** Share of the candidate's requests that may fail. */
-  maxErrorRate: z.number().min(0).max(1).default(0.01),
-  /** The candidate's absolute error on the step's evidence may be at most this share above the champion's. */
-  maxRegression: z.number().min(0).default(0.1),
-  approval: z.enum(['automatic', 'required']).default('automatic'),
-});
+const gateOptions = z
+  .strictObject({
+    minImprovementOverBaselines: z
+      .number()
+      .min(0)
+      .max(0.9)
+      .default(0)
+      .describe("Share by which the candidate's WMAE must be below each baseline's; 0 means not worse."),
+    maxRegressionAgainstChampion: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.02)
+      .describe("Share by which the candidate's WMAE may be above the champion's."),
+    coverage80: z
+      .tuple([z.number().min(0).max(1), z.number().min(0).max(1)])
+      .default([0.65, 0.95])
+      .describe('Lower and upper bound of the share of actuals inside the 80 % interval.'),
+    maxRegressionInSlice: z
+      .number()
+      .min(0)
+      .max(1)
+      .optional()
+      .describe(
+        "Share by which the candidate's WMAE in a slice may be above the champion's and each baseline's: " +
+          '0.1 when absent.',
+      ),
+    onInconclusive: z
+      .enum(['pass', 'approval'])
+      .optional()
+      .describe(
+        'Action where the backtest is too small to decide: `pass` (when absent) reports it, ' +
+          '`approval` asks a person.',
+      ),
+  })
+  .meta({ id: 'GateOptions', description: 'Options of the promotion gate (docs/evaluation.md).' });
 
-export const pipelineInputSchema = z.strictObject({
-  modelName: z
-    .string()
-    .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be lower-case letters, digits and dashes')
-    .default(DEFAULT_MODEL_NAME),
-  /**
-   * Name of the data set; snapshots and feature tables of different data sets never mix. It is part of table names,
-   * of which PostgreSQL keeps 63 letters.
-   */
-  dataset: z
-    .string()
-    .regex(/^[a-z][a-z0-9_]{0,31}$/, 'must be at most 32 lower-case letters, digits and underscores')
-    .optional(),
-  source: z
-    .discriminatedUnion('kind', [generatedSource, walmartSource, longSource, postgresSource])
-    .default(generatedSource.parse({ kind: 'generated' })),
-  /** Share of source rows that may be bad; above it the run stops and nothing is loaded. */
-  maxBadRowShare: z.number().min(0).max(1).default(0.01),
-  /** Rules of the quality gate that this run may break on purpose, by the names that a stopped run's message has. */
-  allow: z.array(z.string().regex(/^[a-z][a-z-]*$/, 'must be the name of a rule')).optional(),
-  /** Weeks ahead to forecast. */
-  horizonWeeks: z.int().min(1).max(39).default(8),
-  /** Newest target weeks kept for the backtest; the model never sees them. */
-  testWeeks: z.int().min(1).max(52).default(8),
-  /** Target weeks before those, for early stopping and interval calibration. */
-  validationWeeks: z.int().min(1).max(52).default(8),
-  train: trainOptions.default(trainOptions.parse({})),
-  gate: gateOptions.default(gateOptions.parse({})),
-  rollout: rolloutOptions.default(rolloutOptions.parse({})),
-});
+const rolloutOptions = z
+  .strictObject({
+    readyWithinSeconds: z
+      .int()
+      .min(10)
+      .max(3_600)
+      .optional()
+      .describe(
+        'Time a version may take to be ready: 300 when absent. ' +
+          'A cluster that must first add a machine takes longer.',
+      ),
+    stepsPercent: z
+      .array(z.int().min(1).max(100))
+      .min(1)
+      .refine((steps) => steps.every((s, i) => i === 0 || s > (steps[i - 1] ?? 0)), 'must grow')
+      .refine((steps) => steps.at(-1) === 100, 'must end with 100')
+      .default([10, 50, 100])
+      .describe("Candidate's percentage of the traffic, step by step; the last step is 100."),
+    minRequestsPerStep: z
+      .int()
+      .min(1)
+      .default(40)
+      .describe('Requests that the candidate must answer before a step may succeed.'),
+    minComparedPerStep: z
+      .int()
+      .min(1)
+      .default(200)
+      .describe('Forecasts of the candidate that must be compared with actuals before a step may succeed.'),
+    maxErrorRate: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.01)
+      .describe("Share of the candidate's requests that may fail."),
+    maxRegression: z
+      .number()
+      .min(0)
+      .default(0.1)
+      .describe("Share by which the candidate's absolute error in a step may be above the champion's."),
+    approval: z
+      .enum(['automatic', 'required'])
+      .default('automatic')
+      .describe('Whether a person must approve the candidate before it gets traffic.'),
+  })
+  .meta({ id: 'RolloutOptions', description: 'Options of the rollout stage.' });
+
+export const pipelineInputSchema = z
+  .strictObject({
+    modelName: z
+      .string()
+      .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be lower-case letters, digits and dashes')
+      .default(DEFAULT_MODEL_NAME)
+      .describe('Name of the registered model.'),
+    dataset: z
+      .string()
+      // It is part of table names, of which PostgreSQL keeps 63 letters.
+      .regex(/^[a-z][a-z0-9_]{0,31}$/, 'must be at most 32 lower-case letters, digits and underscores')
+      .optional()
+      .describe(
+        'Name of the data set; snapshots and feature tables of different data sets never mix. ' +
+          "By default `generated` or the folder's name.",
+      ),
+    source: sourceSchema
+      .default(generatedSource.parse({ kind: 'generated' }))
+      .describe('Origin of the sales data.'),
+    maxBadRowShare: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.01)
+      .describe('Share of source rows that may be bad; above it the run stops and nothing is loaded.'),
+    allow: z
+      .array(z.string().regex(/^[a-z][a-z-]*$/, 'must be the name of a rule'))
+      .optional()
+      .describe(
+        'Data-quality checks that this run may violate on purpose, ' +
+          "by the names in a stopped run's message.",
+      ),
+    horizonWeeks: z.int().min(1).max(39).default(8).describe('Weeks ahead to forecast.'),
+    testWeeks: z
+      .int()
+      .min(1)
+      .max(52)
+      .default(8)
+      .describe('Newest target weeks, kept for the backtest; the model never sees them.'),
+    validationWeeks: z
+      .int()
+      .min(1)
+      .max(52)
+      .default(8)
+      .describe('Target weeks before the test weeks, for early stopping and interval calibration.'),
+    train: trainOptions.default(trainOptions.parse({})),
+    gate: gateOptions.default(gateOptions.parse({})),
+    rollout: rolloutOptions.default(rolloutOptions.parse({})),
+  })
+  .meta({ id: 'PipelineInput', description: 'Input of a pipeline run; every value has a default.' });
 
 /**
  * Decides every value of what a person or program wrote; nothing at all and `{}` are fine. Otherwise one sentence

@@ -1,7 +1,8 @@
 """What every job shares: its folder with spec, progress, result and error.
 
 A job runs as ``python -m shelfcast.<stage> --dir DIR``. DIR holds ``spec.json``; the job writes its outputs
-there and, last, ``result.json``. The other side of this contract is ``contracts/jobs.ts``.
+there and, last, ``result.json``. The other side of this contract is ``contracts/job-specs.ts`` and
+``contracts/jobs.ts``.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlparse
+
+from shelfcast.contracts.wire import ContractError, decode
+
+T = TypeVar("T")
 
 
 class UserError(Exception):
@@ -70,7 +75,24 @@ def database_url() -> str:
         ) from None
 
 
-def main(run: Callable[[dict[str, Any], Path], Mapping[str, Any]]) -> None:
+def read_spec(directory: Path, spec_type: type[T]) -> T:
+    """Returns ``spec.json`` of a job's folder.
+
+    Raises:
+        UserError: The spec does not fit: the worker that wrote it has another version than this program.
+    """
+    value = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
+    if isinstance(value, spec_type):
+        return value
+    try:
+        return decode(spec_type, value, "spec.json")
+    except ContractError as error:
+        raise UserError(
+            "InvalidInput", f"{error}; do the worker and this job have the same version of shelfcast?"
+        ) from error
+
+
+def main(run: Callable[[Any, Path], Mapping[str, Any]], spec_type: type[Any] = dict) -> None:
     """Runs a job: reads its spec, calls ``run(spec, directory)``, writes what it returns as the result.
 
     A job whose result exists already does nothing, so that starting it again is harmless.
@@ -80,9 +102,8 @@ def main(run: Callable[[dict[str, Any], Path], Mapping[str, Any]]) -> None:
     directory = path_of(parser.parse_args().dir)
     if (directory / "result.json").exists():
         return
-    spec = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
     try:
-        result = run(spec, directory)
+        result = run(read_spec(directory, spec_type), directory)
     except UserError as error:
         write_json(directory / "error.json", {"type": error.type, "message": str(error)})
         print(f"{error.type}: {error}", file=sys.stderr)

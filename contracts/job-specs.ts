@@ -1,0 +1,76 @@
+/**
+ * Job specs: `spec.json` in a job's folder, written before the stage's Python program starts.
+ *
+ * Options that a user sets keep their type, default and description from the pipeline's input. `npm run generate` makes
+ * Python dataclasses of these schemas (ml/shelfcast/contracts). Keys are camelCase in JSON; weeks are ISO dates.
+ */
+import { z } from 'zod';
+import { snapshotSchema } from './jobs.ts';
+import { pipelineInputSchema, sourceSchema, trainOptions } from './pipeline.ts';
+
+const input = pipelineInputSchema.shape;
+const feastProject = z.string().describe('Feast project of the data set.');
+const trainingDataUri = z.string().describe('Folder that the features job wrote.');
+
+export const ingestSpecSchema = z
+  .strictObject({
+    dataset: z.string().describe('Name of the data set.'),
+    requestId: z
+      .string()
+      .describe(
+        "Key of the run: a second job with the same id finds the first one's load batch instead of adding another.",
+      ),
+    source: sourceSchema,
+    maxBadRowShare: input.maxBadRowShare,
+    allow: input.allow,
+  })
+  .meta({ id: 'IngestSpec', description: 'Spec of the ingest job.' });
+export type IngestSpec = z.output<typeof ingestSpecSchema>;
+
+export const featuresSpecSchema = z
+  .strictObject({
+    snapshot: snapshotSchema,
+    feastProject,
+    horizonWeeks: input.horizonWeeks,
+    featureSetVersion: z
+      .string()
+      .optional()
+      .describe(
+        'Expected version of the feature definitions; the job stops before it writes when its own differ.',
+      ),
+  })
+  .meta({ id: 'FeaturesSpec', description: 'Spec of the features job.' });
+export type FeaturesSpec = z.output<typeof featuresSpecSchema>;
+
+export const trainSpecSchema = z
+  .strictObject({
+    snapshot: snapshotSchema,
+    feastProject,
+    featureSetVersion: z.string().describe('Version of the feature definitions of the training data.'),
+    trainingDataUri,
+    horizonWeeks: input.horizonWeeks,
+    testWeeks: input.testWeeks,
+    validationWeeks: input.validationWeeks,
+    ...trainOptions.shape,
+  })
+  .meta({ id: 'TrainSpec', description: 'Spec of the train job.' });
+export type TrainSpec = z.output<typeof trainSpecSchema>;
+
+export const evaluateSpecSchema = z
+  .strictObject({
+    snapshot: snapshotSchema,
+    trainingDataUri,
+    oracleUri: z
+      .string()
+      .nullable()
+      .describe("Parquet file of the generator's noise-free means; null for real data."),
+    horizonWeeks: input.horizonWeeks,
+    testWeeks: input.testWeeks,
+    candidateUri: z.string().describe("The candidate's model folder."),
+    championUri: z
+      .string()
+      .nullable()
+      .describe("The champion's model folder; null unless it was trained on the same data set."),
+  })
+  .meta({ id: 'EvaluateSpec', description: 'Spec of the evaluate job.' });
+export type EvaluateSpec = z.output<typeof evaluateSpecSchema>;

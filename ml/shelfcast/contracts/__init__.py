@@ -1,0 +1,1 @@
+"""Contracts with TypeScript: dataclasses generated from the schemas in contracts/, and their JSON."""

@@ -1,0 +1,263 @@
+"""Job specs: the contents of ``spec.json``.
+
+Generated from contracts/ by ``npm run generate``; never edited by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedSource:
+    """Sales made by the generator.
+
+    Attributes:
+        stores: Number of stores.
+        departments: Number of departments.
+        weeks: Number of weeks of sales.
+        seed: Seed of the generator.
+    """
+
+    kind: Literal["generated"] = "generated"
+    stores: int = 45
+    departments: int = 14
+    weeks: int = 104
+    seed: int = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalmartSource:
+    """A folder in the layout of the Walmart competition.
+
+    Attributes:
+        path: Absolute path of a folder with train.csv, features.csv and stores.csv.
+    """
+
+    kind: Literal["walmart-csv"] = "walmart-csv"
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeeklyCovariate:
+    """A column with a value for each week.
+
+    Attributes:
+        name: Name of the column.
+        of: Key of its values: series and week, or store and week.
+        known_after_weeks: The value of week w is known at the end of week w + knownAfterWeeks; a negative
+            number means known in advance.
+        description: Meaning of the column, for people.
+    """
+
+    name: str
+    of: Literal["series_week", "store_week"]
+    known_after_weeks: int
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticCovariate:
+    """A column with one value for each store.
+
+    Attributes:
+        name: Name of the column.
+        of: Key of its values: the store.
+        description: Meaning of the column, for people.
+    """
+
+    name: str
+    of: Literal["store"] = "store"
+    description: str
+
+
+#: A column that the user adds to the sales.
+Covariate = WeeklyCovariate | StaticCovariate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongSource:
+    """Files in the long layout (docs/data.md).
+
+    Attributes:
+        path: Absolute path or URL of a folder with sales.csv or sales.parquet, or of a single file of sales.
+        encoding: Encoding of CSV files; Parquet files need none.
+        columns: Covariates; they replace the folder's columns.json.
+    """
+
+    kind: Literal["long"] = "long"
+    path: str
+    encoding: Literal["utf-8", "latin-1"] = "utf-8"
+    columns: list[Covariate] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresSource:
+    """Queries on a PostgreSQL; each returns the columns of a file in the long layout.
+
+    Attributes:
+        address_variable: Environment variable of the job that holds the database's address; the address
+            itself would stay in the run's history.
+        sales: Query for the rows of sales.
+        series_weeks: Query for the covariates of series and week.
+        store_weeks: Query for the covariates of store and week.
+        stores: Query for the stores and their static covariates.
+        columns: Covariates among the columns of the queries.
+    """
+
+    kind: Literal["postgres"] = "postgres"
+    address_variable: str
+    sales: str
+    series_weeks: str | None = None
+    store_weeks: str | None = None
+    stores: str | None = None
+    columns: list[Covariate] | None = None
+
+
+#: Origin of the sales data.
+Source = GeneratedSource | WalmartSource | LongSource | PostgresSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestSpec:
+    """Spec of the ingest job.
+
+    Attributes:
+        dataset: Name of the data set.
+        request_id: Key of the run: a second job with the same id finds the first one's load batch instead of
+            adding another.
+        max_bad_row_share: Share of source rows that may be bad; above it the run stops and nothing is loaded.
+        allow: Data-quality checks that this run may violate on purpose, by the names in a stopped run's
+            message.
+    """
+
+    dataset: str
+    request_id: str
+    source: Source
+    max_bad_row_share: float = 0.01
+    allow: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """An immutable version of a data set.
+
+    Attributes:
+        id: `<dataset>-<batch number>-<first 12 hex digits of the content hash>`.
+        dataset: Name of the data set.
+        batch_id: Id of the newest load batch in it.
+        content_hash: SHA-256 over all rows of the snapshot in key order, hex.
+        row_count: Number of rows of sales.
+        series_count: Number of series.
+        first_week: First week with sales.
+        last_week: Last week with sales.
+    """
+
+    id: str
+    dataset: str
+    batch_id: int
+    content_hash: str
+    row_count: int
+    series_count: int
+    first_week: date
+    last_week: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesSpec:
+    """Spec of the features job.
+
+    Attributes:
+        feast_project: Feast project of the data set.
+        horizon_weeks: Weeks ahead to forecast.
+        feature_set_version: Expected version of the feature definitions; the job stops before it writes when
+            its own differ.
+    """
+
+    snapshot: Snapshot
+    feast_project: str
+    horizon_weeks: int = 8
+    feature_set_version: str | None = None
+
+
+#: Name of a network preset.
+Preset = Literal["global", "ensemble", "lstm", "mlp-11"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """Options of the parameter search.
+
+    Attributes:
+        trials: Number of trials.
+    """
+
+    trials: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSpec:
+    """Spec of the train job.
+
+    Attributes:
+        feast_project: Feast project of the data set.
+        feature_set_version: Version of the feature definitions of the training data.
+        training_data_uri: Folder that the features job wrote.
+        horizon_weeks: Weeks ahead to forecast.
+        test_weeks: Newest target weeks, kept for the backtest; the model never sees them.
+        validation_weeks: Target weeks before the test weeks, for early stopping and interval calibration.
+        preset: Preset of the network (docs/training.md).
+        processes: Number of training processes. Each reads its own files of the training data, so there can
+            be no more processes than files.
+        max_epochs: Upper bound of epochs.
+        batch_size: Samples in a minibatch.
+        learning_rate: Peak learning rate.
+        seed: Seed of initial weights and shuffling.
+        max_wall_time_minutes: Wall time after which the training stops at the end of a step and keeps the
+            best model so far. A restart continues to count from its checkpoint; starting processes, reading
+            and exporting are not counted.
+        gpu_seconds: The same bound in seconds of all GPUs together; without a GPU it is never reached.
+        search: Search for learningRate, batchSize and weight decay on the validation weeks before the
+            training.
+    """
+
+    snapshot: Snapshot
+    feast_project: str
+    feature_set_version: str
+    training_data_uri: str
+    horizon_weeks: int = 8
+    test_weeks: int = 8
+    validation_weeks: int = 8
+    preset: Preset = "global"
+    processes: int = 2
+    max_epochs: int = 12
+    batch_size: int = 1024
+    learning_rate: float = 0.002
+    seed: int = 7
+    max_wall_time_minutes: float | None = None
+    gpu_seconds: float | None = None
+    search: SearchOptions | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateSpec:
+    """Spec of the evaluate job.
+
+    Attributes:
+        training_data_uri: Folder that the features job wrote.
+        oracle_uri: Parquet file of the generator's noise-free means; null for real data.
+        horizon_weeks: Weeks ahead to forecast.
+        test_weeks: Newest target weeks, kept for the backtest; the model never sees them.
+        candidate_uri: The candidate's model folder.
+        champion_uri: The champion's model folder; null unless it was trained on the same data set.
+    """
+
+    snapshot: Snapshot
+    training_data_uri: str
+    oracle_uri: str | None
+    horizon_weeks: int = 8
+    test_weeks: int = 8
+    candidate_uri: str
+    champion_uri: str | None

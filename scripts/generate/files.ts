@@ -1,0 +1,93 @@
+/** All generated files by path, made from the schemas in contracts/. */
+import { dirname, join } from 'node:path';
+import { execa } from 'execa';
+import { format, resolveConfig } from 'prettier';
+import { z } from 'zod';
+import {
+  evaluateSpecSchema,
+  featuresSpecSchema,
+  ingestSpecSchema,
+  trainSpecSchema,
+} from '../../contracts/job-specs.ts';
+import { pipelineInputSchema } from '../../contracts/pipeline.ts';
+import type { Definitions, JsonSchema, PythonModule } from './python.ts';
+import { pythonModule } from './python.ts';
+
+export const PROJECT = dirname(dirname(import.meta.dirname));
+
+/** Python modules below ml/shelfcast/contracts, each with the schemas that it defines; a later one imports from earlier ones. */
+const MODULES = [
+  {
+    name: 'specs',
+    description: 'Job specs: the contents of ``spec.json``.',
+    schemas: [ingestSpecSchema, featuresSpecSchema, trainSpecSchema, evaluateSpecSchema],
+  },
+];
+
+export async function generatedFiles(): Promise<Map<string, string>> {
+  const schemas = new Map<string, unknown>([['pipeline-input', jsonSchema(pipelineInputSchema)]]);
+  for (const { name, schemas: roots } of MODULES) schemas.set(name, { $defs: definitionsOf(roots) });
+  const files = new Map<string, string>();
+  for (const [name, schema] of schemas) {
+    files.set(...(await prettied(`contracts/schemas/${name}.json`, JSON.stringify(schema))));
+  }
+  for (const module of pythonModules()) {
+    files.set(`ml/shelfcast/contracts/${module.name}.py`, await ruffed(pythonModule(module)));
+  }
+  return files;
+}
+
+/** Keys with a default may be absent: that is what a reader of the JSON has to expect. */
+const jsonSchema = (schema: z.ZodType) => z.toJSONSchema(schema, { io: 'input' });
+
+/** Named types that the schemas refer to, themselves included, each after those that it refers to. */
+function definitionsOf(roots: z.ZodType[]): Record<string, JsonSchema> {
+  const all = z.object(Object.fromEntries(roots.map((root, index) => [String(index), root])));
+  const definitions = jsonSchema(all).$defs as Record<string, JsonSchema>;
+  const sorted: Record<string, JsonSchema> = {};
+  const add = (name: string) => {
+    const schema = definitions[name];
+    if (schema === undefined || name in sorted) return;
+    referencesOf(schema).forEach(add);
+    sorted[name] = schema;
+  };
+  Object.keys(definitions).forEach(add);
+  return sorted;
+}
+
+const referencesOf = (schema: JsonSchema): string[] =>
+  [...JSON.stringify(schema).matchAll(/#\/\$defs\/(\w+)/g)].map(([, name]) => name ?? '');
+
+function pythonModules(): (PythonModule & { name: string })[] {
+  const owners = new Map<string, string>();
+  return MODULES.map(({ name, description, schemas }) => {
+    const module = `shelfcast.contracts.${name}`;
+    const all = Object.entries(definitionsOf(schemas));
+    const definitions: Definitions = new Map(all.filter(([type]) => !owners.has(type)));
+    for (const type of definitions.keys()) owners.set(type, module);
+    const used = new Set(
+      [...definitions.values()].flatMap(referencesOf).filter((type) => owners.get(type) !== module),
+    );
+    const imported = [...new Set(owners.values())]
+      .map((owner) => ({
+        module: owner,
+        names: [...used].filter((type) => owners.get(type) === owner).sort(),
+      }))
+      .filter(({ names }) => names.length > 0);
+    return { name, description, definitions, imported };
+  });
+}
+
+async function prettied(path: string, text: string): Promise<[string, string]> {
+  const file = join(PROJECT, path);
+  return [path, await format(text, { ...(await resolveConfig(file)), filepath: file })];
+}
+
+async function ruffed(text: string): Promise<string> {
+  const ruff = join(PROJECT, 'ml', '.venv', 'bin', 'ruff');
+  const { stdout } = await execa(ruff, ['format', '--config', join(PROJECT, 'ml', 'pyproject.toml'), '-'], {
+    input: text,
+    stripFinalNewline: false,
+  });
+  return stdout;
+}

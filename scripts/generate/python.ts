@@ -1,0 +1,158 @@
+/** Python dataclasses of a JSON Schema: the subset of it that the contracts need, with field names in snake_case. */
+
+/** JSON Schema of a type, or of a field, as `z.toJSONSchema` gives it. */
+export interface JsonSchema {
+  $ref?: string;
+  type?: string | string[];
+  format?: string;
+  description?: string;
+  properties?: Record<string, JsonSchema>;
+  required?: string[];
+  additionalProperties?: boolean | JsonSchema;
+  items?: JsonSchema;
+  enum?: string[];
+  const?: string | number;
+  default?: unknown;
+  oneOf?: JsonSchema[];
+  anyOf?: JsonSchema[];
+}
+
+/** Types by name; a type stands after those that it refers to. */
+export type Definitions = Map<string, JsonSchema>;
+
+/** A module to write: the types that it defines, and those that it takes from another module. */
+export interface PythonModule {
+  description: string;
+  definitions: Definitions;
+  imported: { module: string; names: string[] }[];
+}
+
+const WIDTH = 110;
+
+export function pythonModule({ description, definitions, imported }: PythonModule): string {
+  const body = [...definitions].map(([name, schema]) => definition(name, schema)).join('\n\n');
+  const typing = ['ClassVar', 'Literal'].filter((name) => body.includes(name));
+  return [
+    docstring(
+      `${description}\n\nGenerated from contracts/ by \`\`npm run generate\`\`; never edited by hand.`,
+      '',
+    ),
+    '',
+    'from __future__ import annotations',
+    '',
+    'from dataclasses import dataclass',
+    ...(/\bdate\b/.test(body) ? ['from datetime import date'] : []),
+    ...(typing.length > 0 ? [`from typing import ${typing.join(', ')}`] : []),
+    '',
+    ...imported.map(({ module, names }) => `from ${module} import ${names.join(', ')}`),
+    '',
+    '',
+    body,
+  ].join('\n');
+}
+
+function definition(name: string, schema: JsonSchema): string {
+  const members = schema.oneOf ?? schema.anyOf;
+  if (members !== undefined) {
+    return `#: ${schema.description ?? ''}\n${name} = ${members.map((member) => pythonType(member)).join(' | ')}\n`;
+  }
+  if (schema.enum !== undefined) return `#: ${schema.description ?? ''}\n${name} = ${pythonType(schema)}\n`;
+  if (schema.properties === undefined) throw new Error(`${name}: neither an object nor a union nor an enum`);
+  const fields = Object.entries(schema.properties);
+  const required = new Set(schema.required);
+  return [
+    '@dataclass(frozen=True, slots=True, kw_only=True)',
+    `class ${name}:`,
+    docstring(classDescription(name, schema), '    '),
+    '',
+    ...fields.map(([key, field]) => `    ${fieldDeclaration(name, key, field, required.has(key))}`),
+    '',
+  ].join('\n');
+}
+
+function classDescription(name: string, schema: JsonSchema): string {
+  if (schema.description === undefined) throw new Error(`${name}: no description`);
+  const described = Object.entries(schema.properties ?? {}).flatMap(([key, { description }]) =>
+    description === undefined ? [] : wrap(`${snakeCase(key)}: ${description}`, 8, 4),
+  );
+  return described.length === 0
+    ? schema.description
+    : `${schema.description}\n\nAttributes:\n${described.map((line) => `    ${line}`).join('\n')}`;
+}
+
+function fieldDeclaration(owner: string, key: string, field: JsonSchema, isRequired: boolean): string {
+  const name = snakeCase(key);
+  if (camelCase(name) !== key) throw new Error(`${owner}.${key}: ${name} does not lead back to this key`);
+  const type = pythonType(field, `${owner}.${key}`);
+  if (field.default !== undefined) return `${name}: ${type} = ${literal(field.default)}`;
+  if (field.const !== undefined) return `${name}: ${type} = ${literal(field.const)}`;
+  return isRequired ? `${name}: ${type}` : `${name}: ${type.replace(/ \| None$/, '')} | None = None`;
+}
+
+function pythonType(schema: JsonSchema, path = ''): string {
+  const { $ref, type, items, additionalProperties } = schema;
+  if ($ref !== undefined) return $ref.replace('#/$defs/', '');
+  if (schema.enum !== undefined) return `Literal[${schema.enum.map(literal).join(', ')}]`;
+  if (schema.const !== undefined) return `Literal[${literal(schema.const)}]`;
+  const members = schema.anyOf ?? schema.oneOf;
+  if (members !== undefined) return members.map((member) => pythonType(member, path)).join(' | ');
+  if (Array.isArray(type)) return type.map((one) => pythonType({ ...schema, type: one }, path)).join(' | ');
+  switch (type) {
+    case 'string':
+      return schema.format === 'date' ? 'date' : 'str';
+    case 'integer':
+      return 'int';
+    case 'number':
+      return 'float';
+    case 'boolean':
+      return 'bool';
+    case 'null':
+      return 'None';
+    case 'array':
+      if (items !== undefined) return `list[${pythonType(items, path)}]`;
+      break;
+    case 'object':
+      if (typeof additionalProperties === 'object')
+        return `dict[str, ${pythonType(additionalProperties, path)}]`;
+      break;
+    case undefined:
+  }
+  throw new Error(
+    `${path}: no Python type for ${JSON.stringify(schema)}; name a nested object by .meta({ id })`,
+  );
+}
+
+function literal(value: unknown): string {
+  if (typeof value === 'string' || typeof value === 'number') return JSON.stringify(value);
+  throw new Error(`no Python literal for ${JSON.stringify(value)}`);
+}
+
+const snakeCase = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+const camelCase = (name: string): string =>
+  name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+
+function docstring(text: string, indent: string): string {
+  const lines = text
+    .split('\n')
+    .flatMap((line) => (line.startsWith(' ') ? [line] : wrap(line, indent.length, 0)));
+  const indented = lines.map((line) => (line === '' ? '' : `${indent}${line}`));
+  return lines.length === 1
+    ? `${indent}"""${text}"""`
+    : `${indent}"""${indented.join('\n').trimStart()}\n${indent}"""`;
+}
+
+/** Lines of a paragraph, wrapped; all but the first are indented by `hanging`. */
+function wrap(text: string, indent: number, hanging: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line.trim() !== '' && indent + line.length + 1 + word.length > WIDTH) {
+      lines.push(line);
+      line = ' '.repeat(hanging) + word;
+    } else {
+      line = line === '' ? word : `${line} ${word}`;
+    }
+  }
+  return [...lines, line];
+}

@@ -1,0 +1,60 @@
+/** Python dataclasses made of schemas: what is written, and what is refused. */
+import { expect, test } from 'vitest';
+import type { JsonSchema } from '../../scripts/generate/python.ts';
+import { pythonModule } from '../../scripts/generate/python.ts';
+
+const moduleOf = (definitions: Record<string, JsonSchema>): string =>
+  pythonModule({ description: 'Examples.', definitions: new Map(Object.entries(definitions)), imported: [] });
+
+const objectOf = (properties: Record<string, JsonSchema>): JsonSchema => ({
+  type: 'object',
+  description: 'An example.',
+  properties,
+  required: Object.keys(properties),
+});
+
+test('an optional key may be absent, a nullable one may not', () => {
+  const text = moduleOf({
+    Example: {
+      ...objectOf({ maxEpochs: { type: 'integer' }, oracleUri: { type: ['string', 'null'] } }),
+      required: ['oracleUri'],
+    },
+  });
+  expect(text).toContain('    max_epochs: int | None = None\n');
+  expect(text).toContain('    oracle_uri: str | None\n');
+});
+
+test('a long description is wrapped and indented below its name', () => {
+  const text = moduleOf({
+    Example: objectOf({ share: { type: 'number', description: 'word '.repeat(40).trim() } }),
+  });
+  const lines = text.split('\n').filter((line) => line.includes('word'));
+  expect(lines[0]).toMatch(/^ {8}share: word/);
+  expect(lines.slice(1).every((line) => /^ {12}word/.test(line) && line.length <= 110)).toBe(true);
+  expect(lines.length).toBeGreaterThan(1);
+});
+
+test.each<[string, Record<string, JsonSchema>, RegExp]>([
+  [
+    'a nested object without a name',
+    { Example: objectOf({ part: objectOf({}) }) },
+    /Example\.part: no Python type/,
+  ],
+  [
+    'a key that snake_case loses',
+    { Example: objectOf({ max_epochs: { type: 'integer' } }) },
+    /does not lead back/,
+  ],
+  [
+    'a type without a description',
+    { Example: { type: 'object', properties: {} } },
+    /Example: no description/,
+  ],
+  [
+    'a default that is not a plain value',
+    { Example: objectOf({ steps: { type: 'array', items: { type: 'integer' }, default: [1] } }) },
+    /no Python literal for \[1\]/,
+  ],
+])('%s is refused', (_, definitions, message) => {
+  expect(() => moduleOf(definitions)).toThrow(message);
+});
