@@ -51,6 +51,8 @@ export interface Run<Result = PipelineResult> {
   /** Waits until the stage's job has reported a line that `matches`. */
   whenJobSays: (stage: Stage, matches: (line: JobProgress) => boolean) => Promise<JobProgress>;
   whenStage: (stage: Stage, status?: 'running' | 'done') => Promise<void>;
+  /** Waits until the stage tells of itself what `matches`. */
+  whenSummary: (stage: Stage, matches: RegExp) => Promise<void>;
   result: () => Promise<Result>;
   /** Key of the run in folders, jobs and MLflow. */
   key: () => string;
@@ -157,6 +159,11 @@ function runOf<T>(runsFolder: string, handle: RunHandle<T>): Run<T> {
       eventually(`${stage} is ${status}`, handle, async () => {
         const { stages } = await handle.progress();
         return stages[stage].status === status || null;
+      }).then(() => undefined),
+    whenSummary: (stage, matches) =>
+      eventually(`${stage} says ${String(matches)}`, handle, async () => {
+        const { stages } = await handle.progress();
+        return matches.test(stages[stage].summary ?? '') || null;
       }).then(() => undefined),
     whenJobSays: (stage, matches) =>
       eventually(`the job of ${stage} says so`, handle, async () => {
