@@ -31,6 +31,7 @@ from materialization import FEATURES, SOURCE, STOCK, open_store, project_of, wri
 from shelfcast.database import connect
 from shelfcast.features import materialization, offline_tables, training_data
 from shelfcast.features.materialization import Window
+from shelfcast.features.version import feature_set_version
 from shelfcast.ingest.generator import generate
 from shelfcast.job import database_url
 
@@ -109,7 +110,7 @@ def read_by_predictor(samples: dict[int, list[Rows]]) -> dict[str, Any]:
         "dataset": "bench",
         "feastProject": project_of("shelfcast"),
         "snapshotId": "bench",
-        "featureSetVersion": FEATURES.version,
+        "featureSetVersion": feature_set_version(FEATURES),
         "horizonWeeks": FEATURES.horizon_weeks,
         "quantiles": [0.1, 0.5, 0.9],
         "features": MODEL_FEATURES,

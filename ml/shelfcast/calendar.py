@@ -1,7 +1,7 @@
-"""What dates alone tell about a week: holidays, season, the days left before Christmas.
+"""Calendar features, computed from dates alone: holidays, season, days before Christmas.
 
-A week is named by its last day (Walmart: a Friday) and holds that day and the six before it; the rules work
-for any weekday. A holiday week is the week that holds the holiday itself, which gives Walmart's own holiday
+A week is named by its last day (Walmart: a Friday) and consists of that day and the six before it; the rules
+work for any weekday. A holiday week is the week with the holiday itself, which gives Walmart's own holiday
 flags.
 """
 
@@ -55,9 +55,9 @@ def christmas(year: int) -> date:
     return date(year, 12, 25)
 
 
-#: How much an error in a holiday week counts in WMAE (Walmart Recruiting - Store Sales Forecasting, 2014).
+#: Weight of an error in a holiday week in WMAE (Walmart Recruiting - Store Sales Forecasting, 2014).
 HOLIDAY_WEIGHT = 5.0
-#: Those whose week counts as a holiday week.
+#: Holidays whose weeks count as holiday weeks.
 HOLIDAYS: dict[str, Callable[[int], date]] = {
     "super_bowl": super_bowl,
     "labor_day": labor_day,
@@ -67,7 +67,7 @@ HOLIDAYS: dict[str, Callable[[int], date]] = {
 
 
 def week_of(day: date, weekday: int) -> date:
-    """Returns the week that holds the day, for weeks that end on ``weekday`` (Monday is 0)."""
+    """Returns the last day of the day's week, for weeks that end on ``weekday`` (Monday is 0)."""
     return day + timedelta(days=(weekday - day.weekday()) % 7)
 
 
@@ -81,7 +81,7 @@ def weeks_to(rule: Callable[[int], date], week: date) -> int:
 
 
 def is_holiday(week: date) -> bool:
-    """Tells whether one of ``HOLIDAYS`` lies in the week."""
+    """Returns whether one of ``HOLIDAYS`` lies in the week."""
     return any(weeks_to(rule, week) == 0 for rule in HOLIDAYS.values())
 
 

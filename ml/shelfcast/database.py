@@ -11,16 +11,16 @@ import pyarrow as pa
 from psycopg import sql
 from pyarrow import csv
 
-#: Rows that are turned into text at a time; bounds memory, not speed.
+#: Rows that are converted to text at a time; the number bounds memory and hardly affects speed.
 _COPY_ROWS = 65_536
 
 
 @contextmanager
 def connect(url: str) -> Iterator[psycopg.Connection]:
-    """Opens a connection in UTC; commits when the block ends well, rolls back when it raises.
+    """Opens a connection in UTC; commits at the end of the block, rolls back when it raises.
 
     Raises:
-        ConnectionError: The server did not let us in; worth another try.
+        ConnectionError: The server refused the connection or did not answer; another try may help.
     """
     try:
         connection = psycopg.connect(url, connect_timeout=10, options="-c timezone=UTC")
@@ -31,18 +31,18 @@ def connect(url: str) -> Iterator[psycopg.Connection]:
 
 
 def lock(connection: psycopg.Connection, name: str) -> None:
-    """Waits until no other transaction holds the lock of that name; holds it until this transaction ends."""
+    """Takes the advisory lock of that name, waiting for it; it is released at the end of the transaction."""
     connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
 def identifiers(names: Iterable[str], table: str | None = None) -> sql.Composed:
-    """Returns names in SQL, separated by commas; as columns of a table if one is given."""
+    """Returns names as an SQL list; as columns of ``table`` if it is given."""
     qualified = ([name] if table is None else [table, name] for name in names)
     return sql.SQL(", ").join(sql.Identifier(*parts) for parts in qualified)
 
 
 def column_types(connection: psycopg.Connection, table: sql.Identifier) -> dict[str, str]:
-    """Returns a table's columns in order with their types; none if the table is not there.
+    """Returns a table's columns in order with their types; empty if there is no such table.
 
     Types have PostgreSQL's own names: ``timestamp with time zone not null``, not ``timestamptz``.
     """

@@ -1,4 +1,4 @@
-"""What every job shares: its folder with spec, progress, result and error.
+"""Job folder: spec, progress, result and error, which all jobs share.
 
 A job runs as ``python -m shelfcast.<stage> --dir DIR``. DIR holds ``spec.json``; the job writes its outputs
 there and, last, ``result.json``. The other side of this contract is ``contracts/job-specs.ts`` and
@@ -46,7 +46,7 @@ def path_of(uri: str) -> Path:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes JSON so that a reader sees the whole file or none (temporary name, fsync, rename)."""
+    """Writes JSON atomically (temporary name, fsync, rename): a reader sees the whole file or none."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(value, file, allow_nan=False)

@@ -1,7 +1,6 @@
-"""Reads snapshots: the newest value of each row of a data set as of a batch.
+"""Reader of snapshots: the newest value of each row of a data set as of a load batch.
 
-Raw rows are only ever added, so a snapshot reads the same for ever. All tables come in the order of their
-keys.
+Raw rows are only ever added, so a snapshot never changes. All tables are read in the order of their keys.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ class RawTable:
     """A table of schema ``raw``.
 
     Attributes:
-        name: Its name there.
-        key: Columns that name a row, in order.
-        schema: All columns that a snapshot has, the key first; not ``dataset`` and ``batch_id``.
+        name: Table name within the schema.
+        key: Key columns, in order.
+        schema: Columns of a snapshot, the key first, without ``dataset`` and ``batch_id``.
     """
 
     name: str
@@ -36,12 +35,12 @@ class RawTable:
 
     @property
     def identifier(self) -> sql.Identifier:
-        """The table's name in SQL."""
+        """SQL identifier of the table."""
         return sql.Identifier("raw", self.name)
 
     @property
     def columns(self) -> sql.Composed:
-        """The columns of ``schema`` in SQL, separated by commas."""
+        """SQL list of the columns of ``schema``."""
         return identifiers(self.schema.names)
 
 
@@ -58,8 +57,8 @@ SALES = RawTable(
     pa.schema([_STORE, _field("dept", pa.int64()), _WEEK, _field("weekly_sales", pa.float64()), _HOLIDAY]),
 )
 
-#: What is known of a store's week beside its sales; null where unknown. Temperature in degrees Fahrenheit,
-#: fuel in USD a gallon, unemployment in percent, markdowns (promotions) in USD.
+#: Externals: store-week covariates that every data set has; null where unknown. Temperature in degrees
+#: Fahrenheit, fuel in USD a gallon, unemployment in percent, markdowns (promotions) in USD.
 EXTERNALS = ("temperature", "fuel_price", "cpi", "unemployment", *(f"markdown{n}" for n in range(1, 6)))
 
 STORE_WEEKS = RawTable(
@@ -72,10 +71,10 @@ STORES = RawTable(
     "store", ("store",), pa.schema([_STORE, _field("type", pa.string()), _field("size", pa.float64())])
 )
 
-#: What a declared column has a value for: a store's department's week, a store's week, or a store.
-ColumnOf = Literal["series_week", "store_week", "store"]
+#: Key of a covariate's values: series and week, store and week, or store (a static covariate).
+CovariateOf = Literal["series_week", "store_week", "store"]
 
-DECLARED_COLUMNS = RawTable(
+COVARIATES = RawTable(
     "declared_column",
     ("name",),
     pa.schema(
@@ -88,8 +87,8 @@ DECLARED_COLUMNS = RawTable(
     ),
 )
 
-#: Values of declared columns that have no place in another table. A key cannot be null: department
-#: ``STORE_AS_A_WHOLE`` and week ``ALL_WEEKS`` stand for what a column does not tell apart.
+#: Values of covariates that are not externals. Keys cannot be null: department ``STORE_AS_A_WHOLE`` stands
+#: for covariates of stores, week ``ALL_WEEKS`` for static ones.
 EXTRAS = RawTable(
     "extra",
     ("name", "store", "dept", "week"),
@@ -106,23 +105,25 @@ EXTRAS = RawTable(
 STORE_AS_A_WHOLE = 0
 ALL_WEEKS = date(1, 1, 1)
 
-RAW_TABLES = (SALES, STORE_WEEKS, STORES, DECLARED_COLUMNS, EXTRAS)
+RAW_TABLES = (SALES, STORE_WEEKS, STORES, COVARIATES, EXTRAS)
 
 
 @dataclass(frozen=True)
-class DeclaredColumn:
-    """A column of the user's own data, or an external that is known at another time than usual.
+class Covariate:
+    """Covariate that a data set declares: a column of its own, or an external with another publication lag.
+
+    A past covariate has a ``known_after_weeks`` of 0 or more, one that is known in advance a negative one.
 
     Attributes:
-        name: Its name in the files, and of its features.
-        of: What it has a value for.
-        known_after_weeks: The value of week w is known at the end of week w + ``known_after_weeks``; below
-            zero, it is announced so many weeks before. None for a column of stores, which is always known.
-        description: What it says, for people.
+        name: Name of the column in the files and of its features.
+        of: Key of its values.
+        known_after_weeks: The value of week w is known at the end of week w + ``known_after_weeks``. None for
+            a static covariate, which is always known.
+        description: Meaning in words, for people.
     """
 
     name: str
-    of: ColumnOf
+    of: CovariateOf
     known_after_weeks: int | None
     description: str
 
@@ -147,31 +148,31 @@ def read_stores(connection: psycopg.Connection, dataset: str, batch_id: int) -> 
     return read_table(connection, STORES, dataset, batch_id)
 
 
-def read_columns(connection: psycopg.Connection, dataset: str, batch_id: int) -> list[DeclaredColumn]:
-    """Returns the columns that the data set declares beside or instead of the usual ones, by name."""
-    return declared_columns(read_table(connection, DECLARED_COLUMNS, dataset, batch_id))
+def read_covariates(connection: psycopg.Connection, dataset: str, batch_id: int) -> list[Covariate]:
+    """Returns the covariates that the data set declares, ordered by name."""
+    return covariates_of(read_table(connection, COVARIATES, dataset, batch_id))
 
 
-def declared_columns(rows: pa.Table) -> list[DeclaredColumn]:
-    """Returns the rows of ``DECLARED_COLUMNS``."""
-    return [DeclaredColumn(**row) for row in rows.to_pylist()]
+def covariates_of(rows: pa.Table) -> list[Covariate]:
+    """Returns rows of ``COVARIATES`` as objects."""
+    return [Covariate(**row) for row in rows.to_pylist()]
 
 
 def read_extras(connection: psycopg.Connection, dataset: str, batch_id: int) -> pa.Table:
     """Returns name (string), store, dept (int64), week (date32), value (double, null where unknown).
 
-    dept is 0 where the column is of the store as a whole, week is null where it is of all weeks. Externals
-    are in ``read_store_weeks``, declared or not.
+    dept is 0 for covariates of stores, week is null for static ones. Externals are in ``read_store_weeks``,
+    declared or not.
     """
     return with_null_weeks(read_table(connection, EXTRAS, dataset, batch_id))
 
 
 def with_null_weeks(extras: pa.Table) -> pa.Table:
-    """Returns rows of ``EXTRAS`` as ``read_extras`` has them."""
+    """Returns rows of ``EXTRAS`` in the form of ``read_extras``."""
     rows, week = extras, extras["week"]
-    position = rows.schema.get_field_index("week")
+    index = rows.schema.get_field_index("week")
     nullable = pc.if_else(pc.equal(week, pa.scalar(ALL_WEEKS)), pa.scalar(None, pa.date32()), week)
-    return rows.set_column(position, "week", nullable).combine_chunks()
+    return rows.set_column(index, "week", nullable).combine_chunks()
 
 
 def read_table(connection: psycopg.Connection, table: RawTable, dataset: str, batch_id: int) -> pa.Table:
@@ -213,12 +214,13 @@ def content_hash(tables: dict[str, pa.Table]) -> str:
     ``<table>.<column> <rows>`` and a line feed in UTF-8; for a nullable column one byte a row, 1 where it has
     a value; then the values of all rows, little-endian: int64, days since 1970-01-01 as int32, IEEE 754
     double, bool as one byte, text as its UTF-8 bytes before a zero byte. A null counts as the value zero.
-    Declared columns and extras without rows are left out: data sets are older than these tables.
+    Tables of covariates without rows are left out, so a data set without covariates has the hash of its three
+    other tables.
     """
     digest = hashlib.sha256()
     for table in RAW_TABLES:
         rows = tables[table.name]
-        if table in (DECLARED_COLUMNS, EXTRAS) and len(rows) == 0:
+        if table in (COVARIATES, EXTRAS) and len(rows) == 0:
             continue
         for field in table.schema:
             column = rows.column(field.name)

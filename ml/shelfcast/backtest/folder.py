@@ -17,12 +17,12 @@ from shelfcast.ingest.long_source import read_long_source
 from shelfcast.ingest.walmart import read_folder
 from shelfcast.job import UserError
 from shelfcast.snapshot import (
-    DECLARED_COLUMNS,
+    COVARIATES,
     EXTRAS,
     SALES,
     STORE_WEEKS,
-    DeclaredColumn,
-    declared_columns,
+    Covariate,
+    covariates_of,
     empty_tables,
     with_null_weeks,
 )
@@ -45,7 +45,7 @@ class Folder:
     """
 
     tables: dict[str, pa.Table]
-    columns: tuple[DeclaredColumn, ...]
+    columns: tuple[Covariate, ...]
 
     @property
     def sales(self) -> pa.Table:
@@ -118,7 +118,7 @@ def read(path: Path, bad_rows: Path) -> Folder:
     tables = empty_tables() | rows.tables
     if len(tables[SALES.name]) == 0:
         raise UserError("BadData", f"{path} has no good row of sales")
-    return Folder(tables, tuple(declared_columns(tables[DECLARED_COLUMNS.name])))
+    return Folder(tables, tuple(covariates_of(tables[COVARIATES.name])))
 
 
 def check_origins(folder: Folder, origins: Sequence[date]) -> None:

@@ -24,7 +24,8 @@ from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.sales_history import SalesGrid, aggregate
 from shelfcast.features.samples import Floats, Integers, OriginTable, read_origin_table
-from shelfcast.features.training_data import Asked
+from shelfcast.features.training_data import ForecastRequest
+from shelfcast.features.version import feature_set_version
 from shelfcast.job import UserError, path_of
 from shelfcast.snapshot import EXTRAS, SALES, STORE_WEEKS, STORES
 
@@ -115,7 +116,7 @@ def prepare(source: Folder, week: date, directory: Path, settings: Settings) -> 
         tables[STORES.name],
         features,
         tables[EXTRAS.name],
-        Asked((week,), tuple(sorted(new))),
+        ForecastRequest((week,), tuple(sorted(new))),
     )
     table = read_origin_table(folder / "features")
     return Origin(week, folder, tables, features, table, tuple(sorted(later - new)))
@@ -139,7 +140,7 @@ def train(origin: Origin, settings: Settings) -> Path:
             "lastWeek": origin.week.isoformat(),
         },
         "feastProject": "backtest",
-        "featureSetVersion": origin.features.version,
+        "featureSetVersion": feature_set_version(origin.features),
         "trainingDataUri": (origin.folder / "features").absolute().as_uri(),
         "horizonWeeks": settings.horizon_weeks,
         "testWeeks": 0,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfcast.calendar import HOLIDAY_WEIGHT
-from shelfcast.features.presets import DOLLARS
+from shelfcast.features.feature_groups import DOLLARS
 from shelfcast.features.samples import Floats, Integers, OriginTable
 from shelfcast.models.boosting import boost
 

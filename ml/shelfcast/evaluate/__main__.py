@@ -1,4 +1,4 @@
-"""``python -m shelfcast.evaluate --dir DIR``: EvaluateSpec to EvaluateResult of ``contracts/jobs.ts``."""
+"""Evaluate job, ``python -m shelfcast.evaluate --dir DIR``: backtests a candidate on the test weeks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shelfcast.evaluate.significance import OVERALL, compare
 from shelfcast.features.samples import OriginTable, read_origin_table
 from shelfcast.job import UserError, main, path_of, report_progress, write_json
 
-#: Enough for a canary step to compare 200 forecasts and for each store and department to be among them.
+#: Number of analysis rows: a canary step compares 200 of them, and each store and department occurs.
 ANALYSIS_ROWS = 600
 
 _WEEK = np.timedelta64(7, "D")
@@ -34,17 +34,17 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     table = _read_table(spec, first)
     models = _load_models(spec, table)
     rows, horizons = table.samples(first, last)
-    asked = horizons <= spec["horizonWeeks"]
-    if not asked.any():
+    within_horizon = horizons <= spec["horizonWeeks"]
+    if not within_horizon.any():
         raise UserError(
             "BadData",
             f"no sales of the test weeks {first} to {last} can be forecast: the training data have no origin "
             "before them of a series with sales in them; load more weeks or lower testWeeks",
         )
-    message = f"forecasting {asked.sum():,} rows of the test weeks"
+    message = f"forecasting {within_horizon.sum():,} rows of the test weeks"
     backtest = run_backtest(
         table,
-        (rows[asked], horizons[asked]),
+        (rows[within_horizon], horizons[within_horizon]),
         models,
         pq.read_table(path_of(spec["oracleUri"])) if spec["oracleUri"] is not None else None,
         naive_errors(path_of(spec["trainingDataUri"]), first),
@@ -73,7 +73,7 @@ def _read_table(spec: Mapping[str, Any], first_target: np.datetime64) -> OriginT
     if table.horizon_weeks < horizon_weeks:
         raise UserError(
             "InvalidInput",
-            f"the backtest is asked for {horizon_weeks} weeks ahead, the training data in {folder} hold "
+            f"the backtest needs {horizon_weeks} weeks ahead, the training data in {folder} hold "
             f"{table.horizon_weeks}: run the features stage with the same horizonWeeks",
         )
     return table
@@ -117,7 +117,7 @@ def _scores(backtest: Backtest, horizon_weeks: int) -> dict[str, Any]:
 
 
 def _about(spec: Mapping[str, Any], models: Mapping[Role, Model], backtest: Backtest) -> dict[str, Any]:
-    """Returns what metrics.json tells beyond the result."""
+    """Returns the part of metrics.json that is not in the result."""
     keys = ("onnxSha256", "snapshotId", "featureSetVersion", "horizonWeeks")
     return {
         "snapshotId": spec["snapshot"]["id"],

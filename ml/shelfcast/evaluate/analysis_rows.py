@@ -1,4 +1,4 @@
-"""Known weeks for the rollout: it sends their features to the deployed endpoint and compares the answers."""
+"""Analysis rows: known weeks that the canary analysis sends to the deployed endpoint and compares."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from shelfcast.evaluate.model import Model
 from shelfcast.features.samples import Integers, OriginTable
 
 _SEED = 20_101
-#: The most rows that are weighed against each other; a seeded draw of that size stands for larger backtests.
+#: Upper bound of the rows to choose from; larger backtests are sampled with a fixed seed.
 _POOL_ROWS = 50_000
 
 
 def spread(groups: Sequence[NDArray[np.generic]], count: int) -> Integers:
-    """Returns up to ``count`` places in the groups' arrays [N], spread evenly over the values of every group.
+    """Returns up to ``count`` indices into the groups' arrays [N], spread evenly over each group's values.
 
-    Each pick is the row whose values were picked least so far, so any first part of the answer is spread too.
-    A pick counts in proportion to the number of the group's values, so that the groups weigh the same.
+    Each pick is the row whose values were picked least so far, so any prefix of the result is spread, too.
+    The cost of a pick is the number of values of the group, so that all groups have the same weight.
     """
     pool = np.random.default_rng(_SEED).permutation(len(groups[0]))[:_POOL_ROWS]
     codes = [np.unique(values[pool], return_inverse=True) for values in groups]
     cost = np.zeros(len(pool))
     picked = []
     for _ in range(min(count, len(pool))):
-        place = int(cost.argmin())
-        picked.append(pool[place])
+        row = int(cost.argmin())
+        picked.append(pool[row])
         for values, code in codes:
-            cost[code == code[place]] += len(values)
-        cost[place] = np.inf
+            cost[code == code[row]] += len(values)
+        cost[row] = np.inf
     return np.array(picked)
 
 
@@ -42,21 +42,22 @@ def write_analysis_rows(
 ) -> int:
     """Writes one ``AnalysisRow`` of contracts/jobs.ts a line and returns how many.
 
-    ``expected`` is the candidate's answer in the backtest: float32, which JSON's decimals give back exactly.
+    ``expected`` has the candidate's float32 quantiles in the backtest; JSON's decimals represent them
+    exactly.
     """
     chosen = spread([backtest.store, backtest.dept, backtest.horizon, backtest.target_week], count)
     matrix = table.matrix(backtest.row[chosen], backtest.horizon[chosen])
     names = [table.features[column]["name"] for column in candidate.columns]
     with path.open("w", encoding="utf-8") as file:
-        for place, values in zip(chosen, matrix[:, candidate.columns].tolist(), strict=True):
+        for row, values in zip(chosen, matrix[:, candidate.columns].tolist(), strict=True):
             line = {
-                "store": int(backtest.store[place]),
-                "dept": int(backtest.dept[place]),
-                "horizon": int(backtest.horizon[place]),
-                "targetWeek": str(backtest.target_week[place]),
+                "store": int(backtest.store[row]),
+                "dept": int(backtest.dept[row]),
+                "horizon": int(backtest.horizon[row]),
+                "targetWeek": str(backtest.target_week[row]),
                 "features": {name: None if np.isnan(v) else v for name, v in zip(names, values, strict=True)},
-                "actual": float(backtest.actual[place]),
-                "expected": backtest.quantiles["candidate"][place].tolist(),
+                "actual": float(backtest.actual[row]),
+                "expected": backtest.quantiles["candidate"][row].tolist(),
             }
             file.write(json.dumps(line, allow_nan=False) + "\n")
     return len(chosen)

@@ -1,7 +1,7 @@
-"""The backtest: every series, origin and number of weeks ahead whose target is a test week.
+"""Backtest over every series, origin and number of weeks ahead whose target week is a test week.
 
-The origin rolls: a test week is forecast from each of the H weeks before it, always with what was known then.
-All forecasters are scored on the same rows, those that each of them can answer.
+The origin rolls: a test week is forecast from each of the H weeks before it, with the values known then. All
+forecasters are scored on the same rows, those that each of them can forecast.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LABELS: dict[Forecaster, str] = {
 #: Rows whose features are in memory at a time.
 BATCH_ROWS = 16_384
 
-#: Point forecasts that are features themselves.
+#: Forecaster -> feature whose value is its point forecast.
 _BASELINES: dict[Forecaster, str] = {"naive": "sales_0", "seasonal_naive": "last_year"}
 _HOLIDAY, _STORE_TYPE = "is_holiday", "type_code"
 _MEAN_SALES, _AGE_WEEKS = "rolling_mean_52", "weeks_since_first"
@@ -45,7 +45,7 @@ _REASONS: dict[Forecaster, str] = {
 
 
 class LeftOut(TypedDict):
-    """Rows that a forecaster could not answer; a row may be counted for several forecasters."""
+    """Rows without a forecast of a forecaster; a row may be counted for several forecasters."""
 
     forecaster: Forecaster
     reason: str
@@ -57,22 +57,22 @@ class Backtest:
     """N scored rows, in the order of the origin table and, within an origin, of weeks ahead.
 
     Attributes:
-        row: Where the row's origin lies in the origin table, [N].
-        store: [N].
-        dept: [N].
+        row: Row of the origin table, [N].
+        store: Store number, [N].
+        dept: Department number, [N].
         horizon: Weeks ahead, [N].
-        target_week: Days, [N].
-        actual: What was sold, US dollars, [N].
+        target_week: Target week, days, [N].
+        actual: Sales in the target week, US dollars, [N].
         holiday: Whether the target week is a holiday week, [N].
-        store_type: 1 for A, 2 for B, ..., [N].
+        store_type: Store type, 1 for A, 2 for B, ..., [N].
         mean_sales: Mean weekly sales of the series over the year that ends at the origin, US dollars, [N].
-        age_weeks: Of the series at the origin, [N].
-        scale: The series' naive error before the test weeks (``naive_errors``), US dollars or NaN, [N].
+        age_weeks: Weeks since the series' first sales, at the origin, [N].
+        scale: In-sample error of the series' naive forecast (``naive_errors``), US dollars or NaN, [N].
         forecasts: Point forecast of each forecaster (a model's median), US dollars, [N].
-        quantiles: Each model's answers, US dollars, [N, Q].
-        levels: What their columns are, such as 0.1, [Q].
-        left_out: Why rows are missing from these.
-        found: Rows before any was left out.
+        quantiles: Quantiles of each model, US dollars, [N, Q].
+        levels: Quantile level of each of their columns, such as 0.1, [Q].
+        left_out: Numbers of rows left out, and reasons.
+        found: Number of rows before any was left out.
     """
 
     row: Integers
@@ -93,7 +93,7 @@ class Backtest:
     found: int
 
     def interval(self, forecaster: Forecaster, low: float, high: float) -> Floats | None:
-        """Returns two quantiles, US dollars [N, 2]; None from a forecaster that lacks one of them."""
+        """Returns two quantiles, US dollars [N, 2]; None if the forecaster lacks one of them."""
         levels = self.levels.get(forecaster, ())
         if low not in levels or high not in levels:
             return None
@@ -113,18 +113,18 @@ def run_backtest(
 
     Args:
         table: The training data.
-        samples: What to forecast; all targets are known.
+        samples: Rows and weeks ahead to forecast; all targets are known.
         models: The candidate, and the champion when there is one.
         oracle: Columns store, dept, week, expected_sales, or None.
-        scale: Of MASE.
-        on_batch: Is told the share of samples that are done.
+        scale: Naive errors, the scale of MASE.
+        on_batch: Callback with the share of samples that are done.
 
     Raises:
-        UserError: ``CandidateFailed`` if the candidate has no finite forecast for a sample; ``BadData`` if
-            there is no sample that every forecaster can answer.
+        UserError: ``CandidateFailed``: the candidate has no finite forecast for a sample; ``BadData``: there
+            is no sample that every forecaster can forecast.
     """
     rows, horizons = samples
-    columns, quantiles = _answers(table, rows, horizons, models, on_batch)
+    columns, quantiles = _features_and_quantiles(table, rows, horizons, models, on_batch)
     store, dept, target_week = table.store[rows], table.dept[rows], table.target_week(rows, horizons)
     _require_finite(quantiles["candidate"], store, dept, target_week)
     forecasts: dict[Forecaster, Floats] = {
@@ -154,14 +154,14 @@ def run_backtest(
     )
 
 
-def _answers(
+def _features_and_quantiles(
     table: OriginTable,
     rows: Integers,
     horizons: Integers,
     models: Mapping[Role, Model],
     on_batch: Callable[[float], None],
 ) -> tuple[dict[str, Floats], dict[Role, Quantiles]]:
-    """Returns the features that the backtest needs, and each model's quantiles (NaN beyond its horizon)."""
+    """Returns the features that the backtest reads, and each model's quantiles (NaN beyond its horizon)."""
     names = [feature["name"] for feature in table.features]
     needed = [*_BASELINES.values(), _HOLIDAY, _STORE_TYPE, _MEAN_SALES, _AGE_WEEKS]
     columns = {name: np.empty(len(rows)) for name in needed}
@@ -176,10 +176,10 @@ def _answers(
         for name, values in columns.items():
             values[batch] = matrix[:, names.index(name)]
         for role, model in models.items():
-            known = horizon <= model.horizon_weeks
-            if known.any():
-                quantiles[role][batch][known] = model.predict(
-                    matrix[known], table.store[row[known]], table.dept[row[known]], horizon[known]
+            within = horizon <= model.horizon_weeks
+            if within.any():
+                quantiles[role][batch][within] = model.predict(
+                    matrix[within], table.store[row[within]], table.dept[row[within]], horizon[within]
                 )
         on_batch(min(1.0, (start + BATCH_ROWS) / len(rows)))
     return columns, quantiles
@@ -197,10 +197,10 @@ def _require_finite(quantiles: Quantiles, store: Integers, dept: Integers, targe
 
 
 def join_oracle(oracle: pa.Table, store: Integers, dept: Integers, target_week: Weeks) -> Floats:
-    """Returns the generator's mean of N targets, US dollars [N]; NaN where it has none.
+    """Returns the generator's mean of N targets, US dollars [N]; NaN where there is none.
 
     Raises:
-        ValueError: The oracle has two means for a target.
+        ValueError: The oracle has two means for one target.
     """
     targets = pa.table({"store": store, "dept": dept, "week": target_week, "row": np.arange(len(store))})
     keys = ["store", "dept", "week"]
@@ -217,7 +217,7 @@ def join_oracle(oracle: pa.Table, store: Integers, dept: Integers, target_week: 
 def _same_rows(
     forecasts: Mapping[Forecaster, Floats], quantiles: Mapping[Role, Quantiles]
 ) -> tuple[Booleans, list[LeftOut]]:
-    """Returns which rows every forecaster answered, [N], and how many each did not."""
+    """Returns a mask of the rows with a forecast of every forecaster, [N], and the rows that each lacks."""
     missing = {name: ~np.isfinite(values) for name, values in forecasts.items()}
     for role, answers in quantiles.items():
         missing[role] |= ~np.isfinite(answers).all(axis=1)
@@ -233,7 +233,7 @@ def _same_rows(
         )
         raise UserError(
             "BadData",
-            f"none of the {len(kept)} rows of the backtest can be answered by every forecaster ({reasons}): "
+            f"none of the {len(kept)} rows of the backtest can be forecast by every forecaster ({reasons}): "
             "load a longer history",
         )
     return kept, left_out

@@ -1,4 +1,4 @@
-"""Which state of the code runs."""
+"""Version of the running code."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 def code_version(package: Path = _PACKAGE) -> str:
     """Returns ``SHELFCAST_COMMIT``, else git's commit of the package's sources, else the package's version.
 
-    A commit ends with ``-dirty`` where files differ from it. Never fails: an image has neither git nor clone.
+    A commit ends with ``-dirty`` where files differ from it. The function never fails: an image has neither
+    git nor a clone.
     """
     return os.environ.get(_VARIABLE) or _commit(package) or _version()
 
 
 def _commit(package: Path) -> str | None:
-    # An installed package may lie inside somebody else's clone: only that of its own sources counts.
+    # An installed package may lie inside an unrelated clone: only the clone of its own sources counts.
     if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None
     return _git(package, "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40")

@@ -1,4 +1,4 @@
-"""Errors of forecasts, overall and by slice.
+"""Error measures of forecasts, overall and by slice.
 
 f is a forecast, a the actual sales of the same row, both in US dollars; sums and means run over rows.
 """
@@ -18,7 +18,7 @@ from shelfcast.job import UserError
 
 
 class Metrics(TypedDict):
-    """See contracts/jobs.ts."""
+    """``Metrics`` of contracts/jobs.ts."""
 
     wmae: float
     wape: float
@@ -32,7 +32,7 @@ class Metrics(TypedDict):
 
 
 class NotScored(TypedDict):
-    """A slice without numbers; see contracts/jobs.ts."""
+    """Slice without metrics or comparisons; see contracts/jobs.ts."""
 
     slice: str
     reason: str
@@ -76,10 +76,10 @@ def bias(forecast: Floats, actual: Floats) -> float:
 
 
 def mase(forecast: Floats, actual: Floats, scale: Floats) -> float:
-    """Returns mean(|f - a| / s), s the series' mean error of a naive forecast in the known weeks, [N].
+    """Returns mean(|f - a| / s), s the in-sample mean absolute error of the series' naive forecast, [N].
 
     Source: Hyndman and Koehler, "Another look at measures of forecast accuracy", International Journal of
-    Forecasting 22 (2006); the naive forecast is the same week last year, of a series without one last week.
+    Forecasting 22 (2006), with the seasonal naive forecast, or the naive one in a series' first year.
     """
     return float((np.abs(forecast - actual) / scale).mean())
 
@@ -106,7 +106,7 @@ def score(backtest: Backtest, rows: Booleans, what: str) -> ByForecaster:
     """Returns the metrics of every forecaster over the chosen rows [N].
 
     Raises:
-        UserError: WAPE is not defined: there is no row, or all actual sales are 0.
+        UserError: WAPE is not defined, because there is no row or all actual sales are 0.
     """
     actual, holiday, scale = backtest.actual[rows], backtest.holiday[rows], backtest.scale[rows]
     if not actual.any():
@@ -146,23 +146,25 @@ def _mean_pinball(backtest: Backtest, name: Forecaster, rows: Booleans) -> float
 
 
 def slices_of(backtest: Backtest, horizon_weeks: int) -> dict[str, Booleans]:
-    """Returns the rows [N] of every slice by name: those of ``slices``, and ``horizon=1..`` (weeks ahead)."""
-    of_backtest = slices(
+    """Returns the masks [N] of all slices by name: those of ``slices``, and ``horizon=1..`` (weeks ahead)."""
+    masks = slices(
         backtest.store_type, backtest.holiday, backtest.mean_sales, backtest.dept, backtest.age_weeks
     )
-    return of_backtest | {f"horizon={h}": backtest.horizon == h for h in range(1, horizon_weeks + 1)}
+    return masks | {f"horizon={h}": backtest.horizon == h for h in range(1, horizon_weeks + 1)}
 
 
 def score_slices(
     backtest: Backtest, masks: Mapping[str, Booleans]
 ) -> tuple[dict[str, ByForecaster], list[NotScored]]:
-    """Returns the metrics by slice, and the slices that have none."""
+    """Returns the metrics by slice, and the slices without metrics."""
     result: dict[str, ByForecaster] = {}
     not_scored = []
     for name, rows in masks.items():
         if backtest.actual[rows].any():
             result[name] = score(backtest, rows, f"slice {name}")
         else:
-            reason = "all its actual sales are 0" if rows.any() else "no row that every forecaster can answer"
+            reason = (
+                "all its actual sales are 0" if rows.any() else "no row that every forecaster can forecast"
+            )
             not_scored.append(NotScored(slice=name, reason=reason))
     return result, not_scored

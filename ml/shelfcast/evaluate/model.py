@@ -1,4 +1,4 @@
-"""A model's folder in memory: model.json read, model.onnx checked against its hash."""
+"""Model folder in memory: model.json, and model.onnx checked against its hash."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _ADVICE: dict[Role, str] = {
 
 @dataclass(frozen=True)
 class Model:
-    """A graph that follows contracts/model.ts.
+    """Model that follows contracts/model.ts.
 
     Attributes:
-        role: What it is in this backtest.
-        manifest: Its model.json.
-        columns: Where each of its features lies in the matrix of the training data.
+        role: Role in this backtest.
+        manifest: Content of model.json.
+        columns: Column of each of its features in the matrix of the training data.
     """
 
     role: Role
@@ -48,24 +48,24 @@ class Model:
 
     @property
     def horizon_weeks(self) -> int:
-        """Largest number of weeks ahead that it answers."""
+        """Largest number of weeks ahead that the model forecasts."""
         return int(self.manifest["horizonWeeks"])
 
     def column_of(self, quantile: float) -> int:
-        """Returns where the quantile lies in what ``predict`` returns."""
+        """Returns the column of the quantile in the result of ``predict``."""
         return int(self.manifest["quantiles"].index(quantile))
 
     def predict(self, matrix: Floats, store: Integers, dept: Integers, horizon: Integers) -> Quantiles:
         """Returns the quantiles in US dollars, [N, Q], in the order of the manifest.
 
         Args:
-            matrix: All features of the training data, in their order, [N, F]; the model takes its own.
-            store: [N].
-            dept: [N].
+            matrix: All features of the training data, in their order, [N, F]; the model selects its own.
+            store: Store number, [N].
+            dept: Department number, [N].
             horizon: Weeks ahead, [N].
 
         Raises:
-            UserError: The output has another type or shape than the contract's.
+            UserError: The output's type or shape is not that of the contract.
         """
         features = np.ascontiguousarray(matrix[:, self.columns])
         inputs = {"features": features, "store": store, "dept": dept, "horizon": horizon}
@@ -81,11 +81,11 @@ class Model:
 
 
 def load_model(uri: str, role: Role, dataset: str, features: Sequence[ModelFeature]) -> Model:
-    """Loads the model of a folder, to be fed from training data that has these features.
+    """Loads a model whose inputs come from training data with these features.
 
     Raises:
-        UserError: A file is missing or damaged, the graph is not of the contract, or the model belongs to
-            another data set or needs a feature that is not there.
+        UserError: A file is missing or damaged, the graph does not follow the contract, or the model belongs
+            to another data set or needs a feature that the training data lack.
     """
     folder = path_of(uri)
     try:
@@ -93,12 +93,12 @@ def load_model(uri: str, role: Role, dataset: str, features: Sequence[ModelFeatu
         graph = (folder / "model.onnx").read_bytes()
     except (FileNotFoundError, json.JSONDecodeError) as error:
         raise _refusal(role, folder, f"cannot be read: {error}") from error
-    found = hashlib.sha256(graph).hexdigest()
-    if found != manifest["onnxSha256"]:
+    digest = hashlib.sha256(graph).hexdigest()
+    if digest != manifest["onnxSha256"]:
         raise _refusal(
             role,
             folder,
-            f"is damaged or is not what was trained: model.onnx has the SHA-256 {found}, "
+            f"is damaged or is not what was trained: model.onnx has the SHA-256 {digest}, "
             f"model.json says {manifest['onnxSha256']}",
         )
     if manifest["dataset"] != dataset:
@@ -118,7 +118,7 @@ def load_model(uri: str, role: Role, dataset: str, features: Sequence[ModelFeatu
 def _columns(
     role: Role, folder: Path, wanted: list[ModelFeature], features: Sequence[ModelFeature]
 ) -> list[int]:
-    # Name, view and column must agree: the same name over another column would be another feature.
+    # Name, view and column must agree: a name with another column is another feature.
     if lacking := [feature["name"] for feature in wanted if feature not in features]:
         raise _refusal(role, folder, f"needs the features {', '.join(lacking)}, which the training data lack")
     return [features.index(feature) for feature in wanted]
@@ -129,7 +129,7 @@ def _session(role: Role, folder: Path, graph: bytes) -> Any:
     options.intra_op_num_threads = os.cpu_count() or 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # From the bytes that were hashed, so that the file cannot change in between.
+    # The session is made of the bytes that were hashed: the file may change in between.
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     inputs = {node.name for node in session.get_inputs()}
     outputs = {node.name for node in session.get_outputs()}

@@ -1,6 +1,6 @@
-"""The model card: what the candidate was made of, how wrong it was, and where not to trust it. Markdown.
+"""Model card in Markdown: origin of the candidate, its errors, and its limits.
 
-The gate decides after the job; its decision is added where the card is logged (activities/model-card.ts).
+The promotion gate decides after this job; activities/model-card.ts adds its decision when it logs the card.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _percent(share: float) -> str:
     return f"{share * 100:.1f} %"
 
 
-#: Metric, its head in a table, and how a value is written.
+#: Metric, header in tables, and format of its values.
 _METRICS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("wmae", "WMAE", _usd),
     ("wape", "WAPE", _percent),
@@ -43,10 +43,10 @@ def model_card(
     """Returns the card.
 
     Args:
-        spec: The job's EvaluateSpec.
-        manifest: The candidate's model.json.
-        backtest: On the test weeks.
-        scores: The EvaluateResult so far.
+        spec: ``EvaluateSpec`` of the job.
+        manifest: Content of the candidate's model.json.
+        backtest: Backtest on the test weeks.
+        scores: ``EvaluateResult`` without its URIs.
     """
     preset = manifest["preset"]
     unknown = (f"Not described for this preset: see the code of {preset} in ml/shelfcast/models.",)
@@ -56,7 +56,7 @@ def model_card(
         f"1 to {manifest['horizonWeeks']} weeks ahead: the quantiles "
         f"{', '.join(map(str, manifest['quantiles']))}.",
         _table(("what", "value"), _facts(spec, manifest, backtest, scores)),
-        "## Errors on weeks that it never saw",
+        "## Errors on weeks that the model never saw",
         "Holiday weeks weigh 5 in WMAE. All forecasters are scored on the same rows.",
         _errors(scores["overall"]),
         "### One week ahead",
@@ -137,7 +137,8 @@ def _limits(manifest: Mapping[str, Any], backtest: Backtest, scores: Mapping[str
         f"80 % intervals held {_percent(covered)} of actual sales. They are calibrated on the validation "
         "weeks, over many series and weeks: a single series may have more or less.",
         "Quantiles of series must not be added up to those of a store: the quantile of a sum is another.",
-        "It knows no promotion, weather or closure of the target week unless a declared column tells it.",
+        "It knows no promotion, weather or closure of the target week unless a covariate known in advance "
+        "holds it.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""How wrong a naive forecast of each series was before the test weeks: what MASE measures errors in."""
+"""In-sample errors of a naive forecast of each series, the scale of MASE."""
 
 from __future__ import annotations
 
@@ -12,26 +12,30 @@ import pyarrow.parquet as pq
 from shelfcast.features.samples import Floats, Integers, series_files
 
 _WEEK = np.timedelta64(7, "D")
-#: Of the naive forecasts one week ahead, the better one last.
+#: Features that are naive forecasts one week ahead; the last one with an error counts.
 _NAIVE = ("sales_0", "last_year_h1")
 
 
 @dataclass(frozen=True)
 class NaiveErrors:
-    """Mean absolute error by store and dept, US dollars."""
+    """Mean absolute errors of naive forecasts, US dollars.
+
+    Attributes:
+        by_series: Error by (store, dept).
+    """
 
     by_series: dict[tuple[int, int], float]
 
     def of(self, store: Integers, dept: Integers) -> Floats:
-        """Returns the errors of N series [N]; NaN where none is known, or the naive forecast never erred."""
+        """Returns the errors of N series [N]; NaN where no error is known or it is 0."""
         keys = zip(store.tolist(), dept.tolist(), strict=True)
         return np.array([self.by_series.get(key, np.nan) for key in keys])
 
 
 def naive_errors(folder: Path, first_test_week: np.datetime64) -> NaiveErrors:
-    """Reads the training data: sales before the test weeks against the same week last year.
+    """Reads from the training data the errors of the seasonal naive forecast before the test weeks.
 
-    A series without any such pair has its error of last week's sales.
+    A series without a week one year earlier gets the error of the naive forecast.
     """
     result: dict[tuple[int, int], float] = {}
     before = pc.field("origin") < (first_test_week - _WEEK).astype("O")

@@ -1,4 +1,4 @@
-"""Plots of the backtest, for people."""
+"""Plots of the backtest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from shelfcast.evaluate.backtest import LABELS, Backtest
 from shelfcast.evaluate.metrics import ByForecaster
 from shelfcast.features.samples import Floats
 
-#: Axes are near linear below this and logarithmic above: sales span orders of magnitude and may be negative.
+#: Axes are nearly linear below this and logarithmic above: sales span orders of magnitude and may be
+#: negative.
 _LINEAR_USD = 100.0
 _BINS = 80
 
@@ -34,7 +35,7 @@ def plot_residuals(path: Path, backtest: Backtest) -> None:
     against.set_xscale("asinh", linear_width=_LINEAR_USD)
     against.set_yscale("asinh", linear_width=_LINEAR_USD)
     against.set(title="Residuals of the candidate", xlabel="forecast, USD", ylabel="actual - forecast, USD")
-    # The tails would squeeze the rest into one bar; the last bars hold them.
+    # The outermost bars hold the tails, which would squeeze the rest into one bar.
     low, high = np.quantile(residual, [0.01, 0.99])
     histogram.hist(np.clip(residual, low, high), bins=_BINS)
     histogram.axvline(0, color="black", linewidth=0.8)
@@ -43,7 +44,7 @@ def plot_residuals(path: Path, backtest: Backtest) -> None:
 
 
 def _edges(values: Floats) -> Floats:
-    """Returns edges of bins that are equally wide on the plot's axis."""
+    """Returns edges of bins with equal width on the plot's axis."""
     first, last = np.arcsinh((values.min() - 1) / _LINEAR_USD), np.arcsinh((values.max() + 1) / _LINEAR_USD)
     edges: Floats = _LINEAR_USD * np.sinh(np.linspace(first, last, _BINS + 1))
     return edges

@@ -1,13 +1,13 @@
-"""How sure the candidate's lead is: its error beside another forecaster's, with an interval, slice by slice.
+"""Bootstrap intervals of the WMAE difference between the candidate and other forecasters, by slice.
 
-Errors of one series resemble each other, and so do those of one week: a storm hits many series. Rows are
-never drawn by themselves. A draw takes the slice's series with replacement and, independently, its target
-weeks; a row counts as often as its series was drawn, times how often its week was. Candidate and rival are
+Errors of one series are correlated, and so are errors of one week: a storm hits many series. So single rows
+are never resampled. A draw takes the slice's series with replacement and, independently, its target weeks; a
+row counts as often as its series was drawn times as often as its week was drawn. Candidate and rival are
 compared on the same rows of each draw.
 
 Source: Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1 (2007), and Owen and Eckles,
-"Bootstrapping data arrays of arbitrary order", Annals of Applied Statistics 6 (2012): of two crossed factors,
-drawing rows makes far too sure, and this mildly too cautious.
+"Bootstrapping data arrays of arbitrary order", Annals of Applied Statistics 6 (2012): with two crossed
+factors, intervals from resampled rows are far too narrow, and these slightly too wide.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from shelfcast.evaluate.metrics import NotScored
 from shelfcast.evaluate.slices import Booleans
 from shelfcast.features.samples import Floats, Integers
 
-#: Whom the candidate must not be worse than; the best reachable error is no rival.
+#: Forecasters that the candidate must not be worse than; the oracle is a bound, not a rival.
 RIVALS: tuple[Forecaster, ...] = ("champion", "naive", "seasonal_naive")
-#: Name of all rows in a comparison.
+#: Slice name of comparisons over all rows.
 OVERALL = "overall"
+#: Number of bootstrap draws.
 DRAWS = 1_000
-#: Of the interval, two-sided.
+#: Confidence level of the two-sided interval.
 LEVEL = 0.95
 _SEED = 20_260
 
 
 class Comparison(TypedDict):
-    """See contracts/jobs.ts."""
+    """``Comparison`` of contracts/jobs.ts."""
 
     slice: str
     against: Forecaster
@@ -50,9 +51,9 @@ def compare(backtest: Backtest, masks: Mapping[str, Booleans]) -> tuple[list[Com
     """Compares the candidate with every rival in every slice that has rows.
 
     Returns:
-        The comparisons, and the slices in which a rival never errs, so that nothing is a share of its error.
+        The comparisons, and the slices in which a rival has no error, so that no ratio to it is defined.
     """
-    # One number a series, which is found again faster than a pair.
+    # One number for each series: np.unique is faster on numbers than on pairs.
     series = backtest.store * (backtest.dept.max() + 1) + backtest.dept
     comparisons, not_compared = [], []
     for name, rows in masks.items():
@@ -65,7 +66,7 @@ def compare(backtest: Backtest, masks: Mapping[str, Booleans]) -> tuple[list[Com
                 continue
             other = draws.errors(rival)
             if other.sum() == 0:
-                not_compared.append(NotScored(slice=name, reason=f"not compared: {rival} never errs there"))
+                not_compared.append(NotScored(slice=name, reason=f"not compared: {rival} has no error there"))
                 continue
             lower, upper = draws.interval(candidate, other)
             comparisons.append(
@@ -84,7 +85,7 @@ def compare(backtest: Backtest, masks: Mapping[str, Booleans]) -> tuple[list[Com
 
 
 class _Draws:
-    """The draws of one slice, the same for all its rivals."""
+    """Bootstrap draws of one slice, shared by all rivals."""
 
     def __init__(self, backtest: Backtest, rows: Booleans, series: Integers) -> None:
         self._backtest, self._rows = backtest, rows
@@ -93,7 +94,7 @@ class _Draws:
         self._shape = int(self._series.max()) + 1, int(self._week.max()) + 1
         self._weight = np.where(backtest.holiday[rows], HOLIDAY_WEIGHT, 1.0)
         random = np.random.default_rng(_SEED)
-        self._times_series, self._times_week = (_times_drawn(random, count) for count in self._shape)
+        self._series_counts, self._week_counts = (_draw_counts(random, count) for count in self._shape)
 
     def errors(self, forecaster: Forecaster) -> Floats:
         """Returns the sums of weighted absolute errors, US dollars [series, weeks]."""
@@ -106,17 +107,17 @@ class _Draws:
     def interval(self, candidate: Floats, other: Floats) -> tuple[float, float]:
         """Returns the ends of the percentile interval of WMAE / other's WMAE - 1."""
         sums = [
-            ((self._times_series @ errors) * self._times_week).sum(axis=1) for errors in (candidate, other)
+            ((self._series_counts @ errors) * self._week_counts).sum(axis=1) for errors in (candidate, other)
         ]
-        # A draw of cells without rows, or in which the other never errs, says nothing.
+        # The ratio is undefined in draws without rows or without errors of the other forecaster.
         usable = sums[1] > 0
         tail = (1 - LEVEL) / 2
         lower, upper = np.quantile(sums[0][usable] / sums[1][usable] - 1, [tail, 1 - tail])
         return float(lower), float(upper)
 
 
-def _times_drawn(random: np.random.Generator, count: int) -> Floats:
-    """Returns how often each of the clusters is in each draw of as many, with replacement [DRAWS, count]."""
+def _draw_counts(random: np.random.Generator, count: int) -> Floats:
+    """Draws ``count`` of ``count`` clusters with replacement; returns the count of each [DRAWS, count]."""
     drawn = random.integers(0, count, (DRAWS, count)) + count * np.arange(DRAWS)[:, None]
-    times: Floats = np.bincount(drawn.ravel(), minlength=DRAWS * count).astype(np.float64)
-    return times.reshape(DRAWS, count)
+    counts: Floats = np.bincount(drawn.ravel(), minlength=DRAWS * count).astype(np.float64)
+    return counts.reshape(DRAWS, count)

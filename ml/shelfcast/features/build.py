@@ -1,4 +1,4 @@
-"""The features job: from a snapshot to training data, offline tables and online features."""
+"""Features job: computes features of a snapshot and writes training data, offline tables and online rows."""
 
 from __future__ import annotations
 
@@ -19,30 +19,32 @@ from shelfcast.features import cluster, materialization, offline_tables, skew, t
 from shelfcast.features.definitions import FeatureSet, View
 from shelfcast.features.materialization import Window
 from shelfcast.features.training_data import Inputs
+from shelfcast.features.version import feature_set_version
 
 
 def build_features(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """Runs the job in a process that is connected to Ray; may be repeated, and goes on after a kill.
+    """Runs the job in a process that is connected to Ray. It may be repeated after a kill.
 
     Args:
         spec: ``FeaturesSpec`` of ``contracts/jobs.ts``.
-        directory: Gets the training data.
+        directory: Folder for the training data.
 
     Returns:
         ``FeaturesResult``.
 
     Raises:
-        UserError: The snapshot, the horizon or the database's setting is at fault.
-        RuntimeError: Feast did not bring everything online.
+        UserError: The snapshot, the horizon or a setting of the database is wrong.
+        RuntimeError: Online rows are missing or differ after the materialization.
     """
     url, project = job.database_url(), spec["feastProject"]
     dataset, batch_id = spec["snapshot"]["dataset"], spec["snapshot"]["batchId"]
     with connect(url) as connection:
-        declared = snapshot.read_columns(connection, dataset, batch_id)
-    features = FeatureSet(spec["horizonWeeks"], tuple(declared))
+        covariates = snapshot.read_covariates(connection, dataset, batch_id)
+    features = FeatureSet(spec["horizonWeeks"], tuple(covariates))
     check_version(features, spec)
     with connect(url) as guard:
-        # Another job of the project, or the rest of a killed one, would replace tables that are being read.
+        # A second job of the project, or a killed one that still runs, would replace tables while they are
+        # read.
         lock(guard, f"features:{project}")
         job.report_progress(directory, "reading the snapshot", fraction=0.02)
         with connect(url) as connection:
@@ -54,9 +56,9 @@ def build_features(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
         served = serve(url, spec, directory, Window(*inputs.weeks), features, tables)
         skew_sample_uri = skew.check(url, spec, directory, features, served.window.end).as_uri()
     series = served.entities["sales_history"]
-    job.report_progress(directory, f"{series} series came online, as of {served.window.end}", fraction=1)
+    job.report_progress(directory, f"{series} series are online as of {served.window.end}", fraction=1)
     return {
-        "featureSetVersion": features.version,
+        "featureSetVersion": feature_set_version(features),
         "trainingDataUri": directory.as_uri(),
         "offlineRows": served.offline_rows["sales_history"],
         "onlineEntities": series,
@@ -67,29 +69,29 @@ def build_features(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
 
 
 def check_version(features: FeatureSet, spec: dict[str, Any]) -> None:
-    """Checks that the model in use, if it is what the features are for, was trained with these definitions.
+    """Checks that the model in use was trained with this version of the features.
 
     Raises:
-        UserError: ``InvalidInput`` when it was trained with others.
+        UserError: ``InvalidInput`` when the spec asks for another version.
     """
-    expected = spec.get("featureSetVersion")
-    if expected not in (None, features.version):
+    expected, version = spec.get("featureSetVersion"), feature_set_version(features)
+    if expected not in (None, version):
         raise job.UserError(
             "InvalidInput",
             f"the model in use was trained with version {expected} of the features, whose definitions are "
-            f"now of version {features.version}: run the pipeline, which trains a model with them (`npx "
+            f"now of version {version}: run the pipeline, which trains a model with them (`npx "
             "shelfcast ingest FILE --train`); the sales are loaded, the features are as they were",
         )
 
 
 @dataclass(frozen=True)
 class Served:
-    """What Feast has now.
+    """State of Feast's stores after the job.
 
     Attributes:
-        offline_rows: By view.
-        entities: Entities that came online, by view.
-        window: Origin weeks that they were taken from.
+        offline_rows: Rows of the offline table by view.
+        entities: Entities that were materialized by view.
+        window: Origin weeks that were materialized.
     """
 
     offline_rows: dict[View, int]
@@ -105,8 +107,8 @@ def serve(
     features: FeatureSet,
     tables: dict[View, Iterable[pa.Table]],
 ) -> Served:
-    """Registers the features with Feast, writes its offline tables and materializes what changed online."""
-    # Takes seconds to import: here, while Ray computes.
+    """Registers the features with Feast, writes the offline tables and materializes changed rows online."""
+    # Feast takes seconds to import, which Ray's computation hides here.
     from shelfcast.features import feast_repository
 
     project, batch = spec["feastProject"], spec["snapshot"]
@@ -139,7 +141,7 @@ def serve(
 
 
 def read_inputs(connection: psycopg.Connection, dataset: str, batch_id: int) -> Inputs:
-    """Returns what the snapshot's features are made of."""
+    """Reads the inputs of the snapshot's features."""
     return training_data.prepare(
         snapshot.read_sales(connection, dataset, batch_id),
         snapshot.read_store_weeks(connection, dataset, batch_id),
@@ -151,7 +153,7 @@ def read_inputs(connection: psycopg.Connection, dataset: str, batch_id: int) -> 
 def offline_rows(
     inputs: Inputs, features: FeatureSet, directory: Path, files: Iterable[Path]
 ) -> dict[View, Iterable[pa.Table]]:
-    """Returns the rows of each view's offline table; those of series come as their files are written."""
+    """Returns the rows of each view's offline table; rows of series follow as their files are written."""
     _, last = inputs.weeks
     calendar = pq.read_table(directory / "calendar.parquet")
     return {

@@ -1,4 +1,4 @@
-"""Which feature rows may differ between two snapshots of a data set."""
+"""First origin whose features may differ between two snapshots of a data set."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from shelfcast.snapshot import ALL_WEEKS, EXTERNALS
 def first_changed_origin(
     connection: psycopg.Connection, before: str, dataset: str, batch_id: int, features: FeatureSet
 ) -> date | None:
-    """Returns the first origin whose weekly features may differ from those of a snapshot before.
+    """Returns the first origin whose weekly features may differ from those of an earlier snapshot.
 
-    A feature row knows only what is known at its origin, so a value that changed since, in a new week or by a
-    late correction, touches no row of an earlier one. Columns of stores do not count: their only rows are
-    those of the last week.
+    A feature row depends only on values known at its origin. So a value that changed since, in a new week or
+    by a late correction, changes no row of an earlier origin. Static covariates do not count: their only rows
+    are those of the last week.
 
     Args:
-        connection: To the database of the raw tables.
-        before: Id of the snapshot before.
+        connection: Connection to the database of the raw tables.
+        before: Id of the earlier snapshot.
         dataset: Data set of the snapshot.
         batch_id: Batch of the snapshot.
-        features: Say from which origin on a value is used; the same of both snapshots.
+        features: Feature set of both snapshots; it decides from which origin on a value is read.
 
     Returns:
-        ``date.max`` if there is no such origin. None if the snapshot before is a later one or of another data
+        ``date.max`` if there is no such origin. None if ``before`` is a later snapshot or of another data
         set, so that any row may differ.
     """
     dataset_before, batch_before, _ = before.rsplit("-", 2)

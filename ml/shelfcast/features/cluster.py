@@ -1,4 +1,4 @@
-"""Computes series files on a Ray cluster."""
+"""Computation of the series files on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import ray
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.training_data import SERIES_FILES, Inputs, series_path, series_rows, write_series
 
-#: A worker takes about as long to start as to compute this many weeks of series.
+#: Number of series-weeks a task: starting a worker takes about as long as computing this many.
 CELLS_PER_TASK = 250_000
 
 
 def start_series(inputs: Inputs, directory: Path, features: FeatureSet) -> Iterator[Path]:
-    """Starts the computation of all series files; returns their paths, each when it is written."""
+    """Starts the computation of all series files; yields each path when its file is written."""
     wanted = -(-inputs.grid.sales.size // CELLS_PER_TASK)
     tasks = max(1, min(wanted, SERIES_FILES, int(ray.cluster_resources()["CPU"])))
     shared = ray.put(inputs)
@@ -31,7 +31,7 @@ def _paths(started: list[tuple[Iterator[ray.ObjectRef], int]]) -> Iterator[Path]
         for path in islice(paths, count):
             yield ray.get(path)
     for paths, _ in started:
-        # Not before they have ended: Ray would start other processes for what comes next.
+        # Wait for the tasks to end: otherwise Ray starts more processes for the next ones.
         deque(paths, maxlen=0)
 
 

@@ -1,37 +1,31 @@
-"""All features of a run: their names by view, what they say, and which values they use.
+"""Definitions of all features: name, view, meaning, and the values that each one reads.
 
-A row of ``sales_history`` and ``store_externals`` at origin week t holds only what is known at the end of t;
-``known_when`` says what that is. ``calendar`` is keyed by the TARGET week and follows from dates alone. A
-feature that speaks about the target week (``last_year_h3``) has a column for each number of weeks ahead. All
-units are US dollars a week unless said otherwise; a missing value is NULL or NaN, never 0.
+A row of ``sales_history`` and ``store_externals`` at origin week t holds only values that are known at the
+end of t, by the rules of ``known_when``. ``calendar`` is keyed by the TARGET week and computed from dates
+alone. A feature about the target week (``last_year_h3``) has one column for each number of weeks ahead. Units
+are US dollars a week unless stated otherwise. A missing value is NULL or NaN, never 0.
 """
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import inspect
-import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
-from functools import cache
-from types import ModuleType
 from typing import Literal, TypedDict
 
 from shelfcast.features import known_when
 from shelfcast.features.known_when import SALES, Use
 from shelfcast.job import UserError
-from shelfcast.snapshot import EXTERNALS, DeclaredColumn
+from shelfcast.snapshot import EXTERNALS, Covariate
 
 View = Literal["sales_history", "store_externals", "store_attributes", "calendar"]
 
 LAGS = (*range(1, 14), 26, 51, 52)
-#: Of a department over all stores.
+#: Lags of a department's mean over all stores, weeks.
 DEPT_LAGS = range(1, 13)
 ROLLING_WEEKS = (4, 13, 52)
 YEAR = 52
-#: Weeks after the target week, a year before, by the end of the feature's name; negative ones are before it.
+#: Suffix of ``last_year`` -> offset in weeks from the week one year before the target week.
 NEIGHBOURS = {"_before_2": -2, "_before": -1, "": 0, "_after": 1, "_after_2": 2}
 #: ``last_year_after_2`` looks at w - 50 weeks, which must not lie after the origin.
 MAX_HORIZON_WEEKS = YEAR - 2
@@ -39,15 +33,15 @@ MAX_HORIZON_WEEKS = YEAR - 2
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature.
+    """Definition of one feature.
 
     Attributes:
-        name: In the model.
+        name: Name in the model.
         view: Feast feature view that holds it.
-        description: t = origin week, w = target week.
-        uses: What it reads.
-        ahead: Whether it speaks of a target week: its columns are ``<stem>_h1``, ``<stem>_h2``, ...
-        stem: Of its columns; its name unless said otherwise.
+        description: Meaning in words; t is the origin week, w the target week.
+        uses: Source values that it reads.
+        ahead: Whether it depends on the target week; its columns are then ``<stem>_h1``, ``<stem>_h2``, ...
+        stem: First part of its column names; the feature's name by default.
     """
 
     name: str
@@ -59,12 +53,12 @@ class Feature:
 
     @property
     def column(self) -> str:
-        """Its column; ``{horizon}`` stands for the number of weeks ahead."""
+        """Column name; ``{horizon}`` stands for the number of weeks ahead."""
         stem = self.stem or self.name
         return f"{stem}_h{{horizon}}" if self.ahead else stem
 
     def columns(self, horizon_weeks: int) -> list[str]:
-        """Returns its columns for up to so many weeks ahead."""
+        """Returns the column names for 1 to ``horizon_weeks`` weeks ahead."""
         if not self.ahead:
             return [self.column]
         return [self.column.replace("{horizon}", str(h)) for h in range(1, horizon_weeks + 1)]
@@ -120,12 +114,12 @@ _SALES_HISTORY: tuple[Feature, ...] = (
     ),
 )
 
-#: Of the source, of each store and week; ``<name>_is_missing`` is beside each.
+#: Store-week covariates of every data set; each also has an ``<name>_is_missing`` flag.
 STORE_EXTERNALS = EXTERNALS
 
 
 def missing_flag(name: str) -> str:
-    """Returns the name of the feature that tells whether an external is missing."""
+    """Returns the name of the flag that is 1 where the external is missing."""
     return f"{name}_is_missing"
 
 
@@ -142,7 +136,7 @@ _NAMED_HOLIDAYS = {
     "christmas": "Christmas",
     "easter": "Easter",
 }
-#: All integers; formulas in ``shelfcast.calendar``.
+#: Calendar features, all integers; formulas in ``shelfcast.calendar``.
 _CALENDAR: dict[str, str] = {
     "is_holiday": "1 where w holds Super Bowl, Labor Day, Thanksgiving or Christmas",
     **{f"is_{name}": f"1 where w holds {title}" for name, title in _NAMED_HOLIDAYS.items()},
@@ -168,19 +162,19 @@ class ModelFeature(TypedDict):
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """The features of a run.
+    """Features of a run.
 
     Attributes:
         horizon_weeks: Largest number of weeks ahead.
-        columns: What the data set declares; each is a feature too.
+        covariates: Covariates that the data set declares; each adds features.
 
     Raises:
         UserError: ``InvalidInput``: the horizon is not 1 to ``MAX_HORIZON_WEEKS``, two features have one
-            name, or one would use a value before it is known.
+            name, or one would read a value before it is known.
     """
 
     horizon_weeks: int
-    columns: tuple[DeclaredColumn, ...] = ()
+    covariates: tuple[Covariate, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.horizon_weeks <= MAX_HORIZON_WEEKS:
@@ -192,30 +186,30 @@ class FeatureSet:
         if twice:
             raise UserError(
                 "InvalidInput",
-                f"two features are called {', '.join(twice)}; give the declared column another name",
+                f"two features are called {', '.join(twice)}; give the covariate another name",
             )
         uses = {feature.name: feature.uses for feature in self.features}
         known_when.check_uses(uses, self.sources, self.horizon_weeks)
 
     @property
-    def sources(self) -> dict[str, DeclaredColumn]:
-        """All columns of the source by name, with when they are known."""
-        return known_when.source_columns(self.columns)
+    def sources(self) -> dict[str, Covariate]:
+        """Sales and all covariates by name, each with the week in which it becomes known."""
+        return known_when.source_columns(self.covariates)
 
     @property
     def features(self) -> list[Feature]:
         """All features, view by view."""
         sources = self.sources
         externals = [sources[name] for name in STORE_EXTERNALS]
-        declared = [column for column in self.columns if column.name not in STORE_EXTERNALS]
-        of_series = [f for c in declared if c.of == "series_week" for f in _weekly(c, "sales_history")]
-        of_stores = [f for c in declared if c.of == "store_week" for f in _weekly(c, "store_externals")]
+        declared = [covariate for covariate in self.covariates if covariate.name not in STORE_EXTERNALS]
+        series_weeks = [f for c in declared if c.of == "series_week" for f in _weekly(c, "sales_history")]
+        store_weeks = [f for c in declared if c.of == "store_week" for f in _weekly(c, "store_externals")]
         return [
             *_SALES_HISTORY,
-            *of_series,
+            *series_weeks,
             *(feature for column in externals for feature in _weekly(column, "store_externals")),
             *(_missing(column) for column in externals),
-            *of_stores,
+            *store_weeks,
             *_STORE_ATTRIBUTES,
             *(
                 Feature(c.name, "store_attributes", c.description, (Use(c.name, None),))
@@ -227,7 +221,7 @@ class FeatureSet:
 
     @property
     def view_columns(self) -> dict[View, list[str]]:
-        """The feature columns of each view."""
+        """Feature columns of each view."""
         columns: dict[View, list[str]] = {
             view: [] for view in ("sales_history", "store_externals", "store_attributes", "calendar")
         }
@@ -237,53 +231,40 @@ class FeatureSet:
 
     @property
     def model_features(self) -> list[ModelFeature]:
-        """What a model may use, as ``features.json`` and ``model.json`` list it."""
+        """Features that a model may use, in the form of ``features.json`` and ``model.json``."""
         return [ModelFeature(name=f.name, view=f.view, column=f.column) for f in self.features]
 
-    @property
-    def version(self) -> str:
-        """12 hex digits that change with the names, a formula, or when a value is known."""
-        from shelfcast import calendar
-        from shelfcast.features import on_demand, presets, sales_history, store_features, weekly_values
-
-        parts = [json.dumps(self.view_columns), json.dumps(self.model_features)]
-        parts += [json.dumps([asdict(column) for column in self.sources.values()])]
-        modules = (calendar, sales_history, store_features, weekly_values, on_demand, presets)
-        parts += [_formulas(module) for module in modules]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
-
     def earliest_origin(self, column: str, week: date) -> date:
-        """Returns the first origin whose features may use that column's value of that week.
+        """Returns the first origin whose features may read the column's value of that week.
 
-        For an announced column it lies before the week. A column of stores has ``date.min``: all origins use
-        it.
+        It lies before the week for a covariate known in advance, and is ``date.min`` for a static one.
         """
         return known_when.earliest_origin(self.sources[column], week)
 
 
-def lag_weeks(column: DeclaredColumn) -> int:
-    """Returns how many weeks before the origin the newest value lies that is of the origin or before it."""
+def publication_lag_weeks(column: Covariate) -> int:
+    """Returns the weeks between the origin and the newest known value of a past week; 0 at least."""
     assert column.known_after_weeks is not None
     return max(column.known_after_weeks, 0)
 
 
-def announced_weeks(column: DeclaredColumn) -> int:
-    """Returns for how many weeks after the origin values are known."""
+def weeks_known_ahead(column: Covariate) -> int:
+    """Returns how many weeks after the origin have a known value; 0 for a past covariate."""
     assert column.known_after_weeks is not None
     return max(-column.known_after_weeks, 0)
 
 
-def _weekly(column: DeclaredColumn, view: View) -> list[Feature]:
-    lag, announced = lag_weeks(column), announced_weeks(column)
+def _weekly(column: Covariate, view: View) -> list[Feature]:
+    lag, known_ahead = publication_lag_weeks(column), weeks_known_ahead(column)
     week = f"t - {lag} weeks" if lag else "t"
     features = [Feature(column.name, view, f"{column.description}, in {week}", (Use(column.name, -lag),))]
-    if announced:
+    if known_ahead:
         features.append(
             Feature(
                 f"{column.name}_ahead",
                 view,
-                f"{column.description}, in w; null more than {announced} weeks ahead",
-                (Use(column.name, 0, of_target=True, last_horizon=announced),),
+                f"{column.description}, in w; null more than {known_ahead} weeks ahead",
+                (Use(column.name, 0, of_target=True, last_horizon=known_ahead),),
                 ahead=True,
                 stem=column.name,
             )
@@ -291,21 +272,7 @@ def _weekly(column: DeclaredColumn, view: View) -> list[Feature]:
     return features
 
 
-def _missing(column: DeclaredColumn) -> Feature:
+def _missing(column: Covariate) -> Feature:
     name = missing_flag(column.name)
-    use = Use(column.name, -lag_weeks(column))
+    use = Use(column.name, -publication_lag_weeks(column))
     return Feature(name, "store_externals", f"1 where {column.name} is null, else 0", (use,))
-
-
-def _formulas(module: ModuleType) -> str:
-    return _plain_code(inspect.getsource(module))
-
-
-@cache
-def _plain_code(source: str) -> str:
-    """Returns code without comments, layout and docstrings."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
-            node.body = node.body[1:]
-    return ast.dump(tree)

@@ -1,34 +1,29 @@
-"""What Feast knows of a data set: its entities, feature views and feature services, and where they are kept.
+"""Feast repository of a data set: configuration, entities, feature views and feature services.
 
-Feast's registry, offline and online store are schemas of one PostgreSQL database; a data set is a Feast
-project.
+A data set is a Feast project. Registry, offline store and online store are schemas of one PostgreSQL
+database.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, RepoConfig, ValueType
-from feast.base_feature_view import BaseFeatureView
 from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
-from feast.on_demand_feature_view import OnDemandFeatureView
-from feast.transformation.pandas_transformation import PandasTransformation
 from feast.types import Float64, Int64
 from psycopg.conninfo import conninfo_to_dict
 
 from shelfcast.features.definitions import FeatureSet, View
+from shelfcast.features.feature_groups import PRESET_FEATURES, preset_features
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
-from shelfcast.features.on_demand import FORMULAS, ON_DEMAND, ON_DEMAND_SOURCES
-from shelfcast.features.presets import PRESETS, preset_features
+from shelfcast.features.version import feature_set_version
 from shelfcast.job import UserError
 
 OWNER = "shelfcast"
-#: Classes that Feast loads by name; they and docs/decisions/0019 tell why they are not Feast's own.
+#: Classes that Feast loads by name; docs/decisions/0019 says why they replace Feast's own.
 OFFLINE_STORE = "shelfcast.features.offline_store.PostgreSQLOfflineStore"
 ONLINE_STORE = "shelfcast.features.online_store.WidePostgreSQLOnlineStore"
 BATCH_ENGINE = "shelfcast.features.sql_engine.PostgreSQLComputeEngine"
@@ -80,7 +75,7 @@ def settings(project: str, database_url: str) -> dict[str, Any]:
 
 
 def _require_utc(database_url: str) -> None:
-    """Feast writes UTC without saying so, and PostgreSQL takes it for the session's own time."""
+    """Feast writes UTC times without a zone, and PostgreSQL reads them in the session's zone."""
     with psycopg.connect(database_url) as connection:
         zone = connection.info.parameter_status("TimeZone")
     if zone not in ("UTC", "Etc/UTC"):
@@ -115,8 +110,8 @@ def entities() -> dict[str, Entity]:
 def feature_views(project: str, features: FeatureSet) -> list[FeatureView]:
     """Returns the views of a project.
 
-    They have no time to live: the engine measures it against the clock, and would leave out all of a data set
-    that ended last year. The predictor refuses old rows by the watermark instead.
+    The views have no time to live: the engine measures it against the clock and would leave out all rows of a
+    data set that ended last year. The predictor refuses old rows by the watermark instead.
     """
     by_key = entities()
     fields = _fields(features)
@@ -141,68 +136,51 @@ def feature_views(project: str, features: FeatureSet) -> list[FeatureView]:
     ]
 
 
-def on_demand_views(views: list[FeatureView], features: FeatureSet) -> list[OnDemandFeatureView]:
-    """Returns the views that Feast computes from features of these when they are asked for."""
-    by_name: Mapping[str, BaseFeatureView] = {view.name: view for view in views}
-    return [
-        OnDemandFeatureView(
-            name=name,
-            sources=[by_name[view][list(columns)] for view, columns in ON_DEMAND_SOURCES[name].items()],
-            # Feast refuses a field with a description here: what it infers from the function has none.
-            schema=[Field(name=feature, dtype=Float64) for feature in descriptions],
-            # Feast's decorator would move the function to another module.
-            feature_transformation=PandasTransformation(FORMULAS[name], inspect.getsource(FORMULAS[name])),
-            mode="pandas",
-            description="; ".join(f"{feature}: {text}" for feature, text in descriptions.items()),
-            owner=OWNER,
-            tags=_tags(features),
-        )
-        for name, descriptions in ON_DEMAND.items()
-    ]
-
-
 def register_views(store: FeatureStore, features: FeatureSet) -> bool:
-    """Registers entities and views and makes the online tables, unless this version is in use already.
+    """Registers entities and views and creates the online tables, unless this version is registered already.
 
-    The services of a version are there only while the views are of that version and its rows are online:
-    other services go before the views change, and ``register_services`` comes after materialization. An
-    interrupted change is so made again.
+    The feature services of a version exist only while the views have that version and its rows are online.
+    So other services are deleted before the views change, and ``register_services`` runs after the
+    materialization: a run that was interrupted in between registers the views again.
 
     Returns:
         Whether the definitions changed.
     """
     services = [service.name for service in store.list_feature_services()]
-    if sorted(services) == sorted(service_name(features.version, preset) for preset in PRESETS):
+    if sorted(services) == sorted(
+        service_name(feature_set_version(features), preset) for preset in PRESET_FEATURES
+    ):
         return False
     for name in services:
         store.delete_feature_service(name)
     views = feature_views(store.project, features)
-    store.apply([*entities().values(), *views, *on_demand_views(views, features)])
+    store.apply([*entities().values(), *views])
     return True
 
 
 def register_services(store: FeatureStore, features: FeatureSet) -> None:
-    """Registers the services of a version; see ``register_views``."""
+    """Registers the feature services of a version; see ``register_views``."""
     views = feature_views(store.project, features)
-    for preset in PRESETS:
+    for preset in PRESET_FEATURES:
         store.registry.apply_feature_service(feature_service(preset, features, views), store.project)
 
 
 def feature_service(preset: str, features: FeatureSet, views: list[FeatureView]) -> FeatureService:
-    """Returns the service that names the features that a model of the preset uses.
+    """Returns the feature service of a preset: the features that its models use.
 
     Args:
-        preset: Of the model.
-        features: Of the data set.
-        views: As ``feature_views`` returns them.
+        preset: Name of the preset.
+        features: Features of the data set.
+        views: Views as ``feature_views`` returns them.
     """
     used: dict[str, list[str]] = {}
     for feature in preset_features(preset, features):
         used.setdefault(feature.view, []).extend(feature.columns(features.horizon_weeks))
+    version = feature_set_version(features)
     return FeatureService(
-        name=service_name(features.version, preset),
+        name=service_name(version, preset),
         features=[view[used[view.name]] for view in views if view.name in used],
-        description=f"What a model of the preset {preset} and the feature set {features.version} uses",
+        description=f"Features of models of the preset {preset}, feature set version {version}",
         owner=OWNER,
         tags={"preset": preset, **_tags(features)},
     )
@@ -214,7 +192,10 @@ def service_name(version: str, preset: str) -> str:
 
 
 def _tags(features: FeatureSet) -> dict[str, str]:
-    return {"feature_set_version": features.version, "horizon_weeks": str(features.horizon_weeks)}
+    return {
+        "feature_set_version": feature_set_version(features),
+        "horizon_weeks": str(features.horizon_weeks),
+    }
 
 
 def _fields(features: FeatureSet) -> dict[tuple[View, str], Field]:

@@ -1,4 +1,4 @@
-"""When each value of the source becomes known, and the refusal of features that would use it earlier."""
+"""Publication lags: the week in which each source value becomes known, and a check of what features read."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from shelfcast.job import UserError
-from shelfcast.snapshot import EXTERNALS, DeclaredColumn
+from shelfcast.snapshot import EXTERNALS, Covariate
 
 SALES = "weekly_sales"
 
-#: The Bureau of Labor Statistics publishes a month's consumer prices 10 to 18 days after its end, and states'
-#: unemployment about three weeks after. The first whole week of a month so becomes known up to 7 weeks later.
+#: The Bureau of Labor Statistics publishes a month's consumer prices 10 to 18 days after its end, and the
+#: states' unemployment about three weeks after. The first week of a month is then known up to 7 weeks later.
 _WEEKS_TO_PUBLICATION = 7
 
-#: Of every data set, unless it declares otherwise. Late rather than early: a feature that is older than it
-#: might be costs some accuracy, one that is newer makes a backtest lie.
-SOURCE_COLUMNS: tuple[DeclaredColumn, ...] = (
-    DeclaredColumn(SALES, "series_week", 0, "sales, US dollars"),
-    DeclaredColumn("temperature", "store_week", 1, "mean of the week, degrees Fahrenheit"),
-    DeclaredColumn("fuel_price", "store_week", 1, "US dollars a gallon"),
-    DeclaredColumn("cpi", "store_week", _WEEKS_TO_PUBLICATION, "consumer price index"),
-    DeclaredColumn("unemployment", "store_week", _WEEKS_TO_PUBLICATION, "percent"),
+#: Publication lags that hold unless a data set declares another one. They are late rather than early: a lag
+#: that is too long costs some accuracy, one that is too short makes a backtest look too good.
+SOURCE_COLUMNS: tuple[Covariate, ...] = (
+    Covariate(SALES, "series_week", 0, "sales, US dollars"),
+    Covariate("temperature", "store_week", 1, "mean of the week, degrees Fahrenheit"),
+    Covariate("fuel_price", "store_week", 1, "US dollars a gallon"),
+    Covariate("cpi", "store_week", _WEEKS_TO_PUBLICATION, "consumer price index"),
+    Covariate("unemployment", "store_week", _WEEKS_TO_PUBLICATION, "percent"),
     # A chain knows its own promotions when the week is over at the latest.
     *(
-        DeclaredColumn(name, "store_week", 0, "promotion, US dollars")
+        Covariate(name, "store_week", 0, "promotion, US dollars")
         for name in EXTERNALS
         if name.startswith("markdown")
     ),
-    DeclaredColumn("type", "store", None, "type, 1 for A, 2 for B, .."),
-    DeclaredColumn("size", "store", None, "size, square feet"),
+    Covariate("type", "store", None, "type, 1 for A, 2 for B, .."),
+    Covariate("size", "store", None, "size, square feet"),
 )
 
 
 @dataclass(frozen=True)
 class Use:
-    """What a feature reads.
+    """Source values that a feature reads.
 
     Attributes:
-        column: Of the source.
-        newest_week: Newest week whose value is read, relative to the origin, or to the target week if
-            ``of_target``. None for a column that is not weekly.
-        of_target: Whether weeks are counted from the target week.
-        last_horizon: The feature is null for targets further ahead. None where there is no such limit.
+        column: Name of the source column.
+        newest_week: Newest week that is read, relative to the origin, or to the target week if
+            ``of_target``. None for a static covariate.
+        of_target: Whether ``newest_week`` counts from the target week.
+        last_horizon: Largest number of weeks ahead with a value, null beyond it. None for no limit.
     """
 
     column: str
@@ -52,26 +52,26 @@ class Use:
     last_horizon: int | None = None
 
     def newest(self, horizon_weeks: int) -> int | None:
-        """Returns the newest week that is read for any target, relative to the origin."""
+        """Returns the newest week that is read for any target week, relative to the origin."""
         if self.newest_week is None or not self.of_target:
             return self.newest_week
         last = horizon_weeks if self.last_horizon is None else min(horizon_weeks, self.last_horizon)
         return self.newest_week + last
 
 
-def source_columns(declared: Iterable[DeclaredColumn]) -> dict[str, DeclaredColumn]:
-    """Returns all columns by name; a declaration overrides the default of an external."""
+def source_columns(declared: Iterable[Covariate]) -> dict[str, Covariate]:
+    """Returns sales and all covariates by name; a declared external replaces its default."""
     return {column.name: column for column in (*SOURCE_COLUMNS, *declared)}
 
 
 def check_uses(
-    uses: Mapping[str, tuple[Use, ...]], sources: Mapping[str, DeclaredColumn], horizon_weeks: int
+    uses: Mapping[str, tuple[Use, ...]], sources: Mapping[str, Covariate], horizon_weeks: int
 ) -> None:
-    """Refuses features that would use a value before it is known.
+    """Checks that no feature reads a value before it is known.
 
     Args:
-        uses: What each feature reads, by its name.
-        sources: By name.
+        uses: Source values that each feature reads, by feature name.
+        sources: Source columns by name.
         horizon_weeks: Largest number of weeks ahead.
 
     Raises:
@@ -82,7 +82,7 @@ def check_uses(
             if use.column not in sources:
                 raise UserError(
                     "InvalidInput",
-                    f"feature {feature} uses {use.column}, which is no column of the source; declare it",
+                    f"feature {feature} uses {use.column}, which is not a column of the source; declare it",
                 )
             newest, after = use.newest(horizon_weeks), sources[use.column].known_after_weeks
             if after is not None and (newest is None or newest > -after):
@@ -95,11 +95,10 @@ def check_uses(
                 )
 
 
-def earliest_origin(column: DeclaredColumn, week: date) -> date:
-    """Returns the first origin whose features may use the column's value of that week.
+def earliest_origin(column: Covariate, week: date) -> date:
+    """Returns the first origin whose features may read the column's value of that week.
 
-    For an announced column it lies before the week. A column that is always known has ``date.min``: all
-    origins may use it.
+    It lies before the week for a covariate known in advance, and is ``date.min`` for a static one.
     """
     if column.known_after_weeks is None:
         return date.min

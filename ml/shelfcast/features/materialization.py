@@ -1,4 +1,4 @@
-"""Brings the newest feature rows online: which window, by Feast, and whether they really arrived."""
+"""Materialization of the newest feature rows: choice of the window, the copy by Feast, and its check."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Window:
-    """Origin weeks to bring online, both included."""
+    """Origin weeks to materialize, first and last included."""
 
     start: date
     end: date
@@ -36,18 +36,18 @@ def choose_window(
     features: FeatureSet,
     everything: bool,
 ) -> Window:
-    """Returns the window whose newest rows may differ from what is online.
+    """Returns the window whose newest rows may differ from the online rows.
 
-    Rows before the first origin that may differ from the watermark's snapshot are online as they should be.
+    Rows before the first origin that may differ from the watermark's snapshot are online already.
 
     Args:
-        connection: To the database of raw tables and watermark.
+        connection: Connection to the database of raw tables and watermark.
         project: Feast project.
         dataset: Data set of the raw rows.
         batch_id: Batch of the snapshot.
         weeks: First and last origin of the snapshot.
-        features: Say from which origin on a value is used.
-        everything: Whether the definitions changed, so that no row is as it should be.
+        features: Feature set; it decides from which origin on a value is read.
+        everything: Whether the definitions changed, so that any row may differ.
     """
     online = online_snapshot(connection, project)
     if everything or online is None:
@@ -57,7 +57,7 @@ def choose_window(
 
 
 def online_snapshot(connection: psycopg.Connection, project: str) -> str | None:
-    """Returns the id of the newest snapshot that came online wholly."""
+    """Returns the id of the newest snapshot that is online completely, or None."""
     row = connection.execute(
         "select snapshot_id from ops.feature_watermark where feast_project = %s", [project]
     ).fetchone()
@@ -65,26 +65,26 @@ def online_snapshot(connection: psycopg.Connection, project: str) -> str | None:
 
 
 def materialize(store: FeatureStore, window: Window) -> None:
-    """Has Feast copy the newest row of each entity in the window to the online store.
+    """Lets Feast copy the newest row of each entity in the window to the online store.
 
     Raises:
-        Exception: What the engine failed of.
+        Exception: Error of the compute engine.
     """
     store.materialize(*_times(window))
 
 
 def go_back(connection: psycopg.Connection, store: FeatureStore, window: Window, snapshot_id: str) -> None:
-    """Makes what is online that of a snapshot which does not follow the one before.
+    """Replaces the online rows by those of a snapshot that does not follow the previous one.
 
-    Materialization does not: it goes back to no older event time. All is done in the connection's
-    transaction, with the offline tables, so that readers see the rows of one snapshot whenever they look. In
-    a project without a watermark whatever is online is the rest of a killed run, and goes.
+    Materialization cannot do this: it never writes an older event time. The rows are replaced in the
+    connection's transaction, together with the offline tables, so that readers always see rows of one
+    snapshot. In a project without a watermark the online rows are left from a killed run and are deleted.
 
     Args:
-        connection: To the database of both stores, where the offline tables are those of the snapshot.
-        store: Of the project.
+        connection: Connection to the database of both stores; its offline tables hold the snapshot.
+        store: Feast's store of the project.
         window: First and last origin of the snapshot.
-        snapshot_id: Of the snapshot.
+        snapshot_id: Id of the snapshot.
     """
     from shelfcast.features import online_store, sql_engine
 
@@ -108,13 +108,16 @@ def _times(window: Window) -> tuple[datetime, datetime]:
 def check_online(
     connection: psycopg.Connection, project: str, features: FeatureSet, window: Window
 ) -> dict[View, int]:
-    """Returns how many entities of each view have their newest row in the window.
+    """Checks that the online rows are exactly the newest offline row of every entity.
 
-    Compares in the database, whatever the engine says: Feast's own logs a failed write and reports success.
-    Online must be the newest offline row of every entity, and nothing else.
+    It compares in the database and does not trust the engine: Feast's own logs a failed write and reports
+    success.
+
+    Returns:
+        Number of entities of each view whose newest row lies in the window.
 
     Raises:
-        RuntimeError: A row online is missing, differs or has none offline; worth another try.
+        RuntimeError: An online row is missing, differs or has no offline row; another try may help.
     """
     entities: dict[View, int] = {}
     for view, columns in features.view_columns.items():
@@ -131,7 +134,7 @@ def check_online(
 def _compare(
     connection: psycopg.Connection, project: str, view: View, columns: list[str], window: Window
 ) -> tuple[int, int, str | None]:
-    """Returns the number of entities in the window, the number of all that differ, and one of those."""
+    """Returns the number of entities in the window, the number of entities that differ, and one of them."""
     keys = JOIN_KEYS[view]
     statement = """
         select count(*) filter (where newest.{event} >= {start}), count(*) filter (where different),
@@ -175,7 +178,7 @@ def _compare(
 
 
 def move_watermark(connection: psycopg.Connection, project: str, week: date, snapshot_id: str) -> None:
-    """Records that all series are online as of the snapshot; its last week is the newest origin."""
+    """Records that the snapshot is online completely; ``week`` is its last week, the newest origin."""
     connection.execute(
         """
         insert into ops.feature_watermark (feast_project, watermark, snapshot_id) values (%s, %s, %s)

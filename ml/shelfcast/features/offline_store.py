@@ -1,7 +1,12 @@
-"""Feast's offline store on PostgreSQL, which tells apart series whose numbers read alike.
+"""Offline store for Feast 0.67: Feast's ``postgres`` store with a corrected point-in-time join.
 
-In Feast's configuration it is ``type: shelfcast.features.offline_store.PostgreSQLOfflineStore`` of
-``offline_store``, with the settings of Feast's own ``postgres``.
+Feast's join names a row of entities by its keys and time, joined without a separator. Store 1, dept 12 and
+store 11, dept 2 get the same name, and each of them the features of both. This store puts a space between the
+keys. In Feast's configuration it is ``type: shelfcast.features.offline_store.PostgreSQLOfflineStore`` of
+``offline_store``, with the settings of ``postgres``.
+
+It changes the text of the query that Feast 0.67 generates, through the private ``_query_generator`` of the
+retrieval job: the query lives only as long as a temporary table of entities, so ``to_sql()`` cannot be used.
 """
 
 from __future__ import annotations
@@ -25,22 +30,18 @@ class PostgreSQLOfflineStoreConfig(postgres.PostgreSQLOfflineStoreConfig):  # ty
 
 
 class PostgreSQLOfflineStore(postgres.PostgreSQLOfflineStore):  # type: ignore[misc]
-    """Feast's, but for one thing in the point-in-time join.
-
-    Feast's (0.67) names a row of entities by its keys and its time one after the other, so that store 1, dept
-    12 and store 11, dept 2 have one name, and each of them gets the features of both.
-    """
+    """Feast's ``postgres`` store with a separator between the keys of the point-in-time join."""
 
     @staticmethod
     def get_historical_features(*args: Any, **options: Any) -> RetrievalJob:
-        """Returns the job of Feast's store, whose query puts a space after each key."""
+        """Returns the retrieval job of Feast's store with a space after each key in its query."""
         job = postgres.PostgreSQLOfflineStore.get_historical_features(*args, **options)
-        joining = job._query_generator
+        plain_query = job._query_generator
 
         @contextmanager
-        def separating() -> Iterator[str]:
-            with joining() as query:
+        def query_with_separators() -> Iterator[str]:
+            with plain_query() as query:
                 yield query.replace(_JOINED, _SEPARATED)
 
-        job._query_generator = separating
+        job._query_generator = query_with_separators
         return job

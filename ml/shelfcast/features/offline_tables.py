@@ -1,4 +1,4 @@
-"""Feast's offline tables: the whole history of a snapshot, one table a view."""
+"""Feast's offline tables: the whole history of a snapshot, one table for each view."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from shelfcast.features.changed_origins import first_changed_origin
 from shelfcast.features.definitions import FeatureSet, View
 from shelfcast.features.store_features import attribute_columns, external_columns
 from shelfcast.features.training_data import Inputs, nullable
+from shelfcast.features.version import feature_set_version
 
 EVENT, CREATED = "event_timestamp", "created"
 JOIN_KEYS: dict[View, tuple[str, ...]] = {
@@ -26,7 +27,7 @@ JOIN_KEYS: dict[View, tuple[str, ...]] = {
     "store_attributes": ("store",),
     "calendar": ("week",),
 }
-#: Views with a row an origin; the others have their rows only as of the last week.
+#: Views with a row for each origin; the other views have rows as of the last week only.
 WEEKLY: tuple[View, ...] = ("sales_history", "store_externals")
 _TIMESTAMP = pa.timestamp("us", "UTC")
 
@@ -44,32 +45,33 @@ def update(
     tables: dict[View, Iterable[pa.Table]],
     created: datetime,
 ) -> bool:
-    """Makes the project's offline tables those of a snapshot, all in the connection's transaction.
+    """Updates the project's offline tables to a snapshot, in the connection's transaction.
 
-    Where they are of the same definitions and of an older snapshot, the rows that cannot differ stay; where
-    they are of the same snapshot, all do.
+    Rows that cannot differ stay where the tables hold an older snapshot with the same feature definitions.
+    All rows stay where they hold this snapshot.
 
     Args:
-        connection: Its transaction must be committed before Feast reads the tables.
+        connection: Connection whose transaction is committed before Feast reads the tables.
         project: Feast project.
-        features: Decide the columns.
-        snapshot: ``Snapshot`` of ``contracts``: its id, data set and batch are used.
-        tables: As ``replace`` takes them; read to the end.
-        created: Marks the rows that are written, here and online.
+        features: Feature set, which decides the columns.
+        snapshot: ``Snapshot`` of ``contracts/jobs.ts``; its id, data set and batch are read.
+        tables: Rows as ``replace`` takes them; all are consumed.
+        created: Creation time of the rows that are written, offline and online.
 
     Returns:
-        Whether the snapshot is the one before or follows it. If not, rows of a later snapshot may be online.
+        Whether the snapshot is the previous one or follows it. If not, rows of a later snapshot may be
+        online.
     """
-    held = connection.execute(
+    current = connection.execute(
         "select snapshot_id, feature_set_version from ops.offline_snapshot where feast_project = %s",
         [project],
     ).fetchone()
-    before, version = held or (None, None)
+    before, version = current or (None, None)
     since = None
     if before is not None:
         since = first_changed_origin(connection, before, snapshot["dataset"], snapshot["batchId"], features)
     follows = since is not None
-    if version != features.version or not _are_there(connection, project, features):
+    if version != feature_set_version(features) or not _have_columns(connection, project, features):
         since = None
     if since is not None and before == snapshot["id"]:
         for rows in tables.values():
@@ -82,7 +84,7 @@ def update(
         on conflict (feast_project) do update set snapshot_id = excluded.snapshot_id,
           feature_set_version = excluded.feature_set_version, updated_at = now()
         """,
-        [project, snapshot["id"], features.version],
+        [project, snapshot["id"], feature_set_version(features)],
     )
     return follows
 
@@ -95,18 +97,18 @@ def replace(
     created: datetime,
     since: date | None = None,
 ) -> None:
-    """Replaces the rows of the project's offline tables, all in the connection's transaction.
+    """Replaces the rows of the project's offline tables, in the connection's transaction.
 
-    A snapshot holds the whole history, so its rows replace those of the one before: readers see all of one
-    or all of the other, a repeated run ends with the same rows, and a correction leaves no older row behind.
+    A snapshot holds the whole history, so its rows replace those of the previous one. Readers see the rows of
+    one snapshot, a repeated run ends with the same rows, and a correction leaves no older row behind.
 
     Args:
-        connection: Its transaction must be committed before Feast reads the tables.
+        connection: Connection whose transaction is committed before Feast reads the tables.
         project: Feast project.
-        features: Decide the columns.
-        tables: Join keys, ``event_timestamp`` and the features; columns that the view lacks are left out.
-        created: Marks the rows of this replacement, here and online.
-        since: First origin of the weekly rows that are replaced; None makes the tables anew.
+        features: Feature set, which decides the columns.
+        tables: Join keys, ``event_timestamp`` and the features; columns that the view lacks are dropped.
+        created: Creation time of the rows that are written, offline and online.
+        since: First origin of the weekly rows that are replaced; None creates the tables anew.
     """
     for view, columns in features.view_columns.items():
         table = identifier(project, view)
@@ -127,7 +129,7 @@ def replace(
 
 
 def count_rows(connection: psycopg.Connection, project: str) -> dict[View, int]:
-    """Returns the rows of each view's table."""
+    """Returns the number of rows of each view's table."""
     counts: dict[View, int] = {}
     for view in JOIN_KEYS:
         row = connection.execute(
@@ -146,11 +148,11 @@ def sales_history_rows(rows: pa.Table) -> pa.Table:
 def store_external_rows(inputs: Inputs, features: FeatureSet) -> pa.Table:
     """Returns a row for each store and week with sales."""
     store, week = np.nonzero(~np.isnan(inputs.aggregates.store_sales))
-    found = inputs.store_features
-    columns = external_columns(found, features)
+    stores = inputs.store_features
+    columns = external_columns(stores, features)
     return pa.table(
         {
-            "store": found.stores[store],
+            "store": stores.stores[store],
             EVENT: pa.array(inputs.grid.weeks[week]).cast(_TIMESTAMP),
             **{name: nullable(values[store, week]) for name, values in columns.items()},
         }
@@ -159,9 +161,9 @@ def store_external_rows(inputs: Inputs, features: FeatureSet) -> pa.Table:
 
 def store_attribute_rows(inputs: Inputs, features: FeatureSet, last_week: date) -> pa.Table:
     """Returns a row for each store, as of the last week."""
-    found = inputs.store_features
-    columns = attribute_columns(found, features)
-    rows = pa.table({"store": found.stores, **{name: nullable(v) for name, v in columns.items()}})
+    stores = inputs.store_features
+    columns = attribute_columns(stores, features)
+    rows = pa.table({"store": stores.stores, **{name: nullable(v) for name, v in columns.items()}})
     return _with_constant(rows, EVENT, _day(last_week))
 
 
@@ -172,12 +174,12 @@ def calendar_store_rows(calendar: pa.Table, last_week: date) -> pa.Table:
 
 
 def identifier(project: str, view: View) -> sql.Identifier:
-    """Returns the name of a view's table in SQL."""
+    """Returns the SQL identifier of a view's table."""
     return sql.Identifier("feast_offline", table_name(project, view))
 
 
 def _column_types(view: View, columns: list[str]) -> dict[str, str]:
-    """Returns the columns of a view's table with their types, as PostgreSQL itself names them."""
+    """Returns the columns of a view's table with their types, under PostgreSQL's own names."""
     time = "timestamp with time zone"
     return {
         **dict.fromkeys(JOIN_KEYS[view], "text" if view == "calendar" else "bigint"),
@@ -187,8 +189,8 @@ def _column_types(view: View, columns: list[str]) -> dict[str, str]:
     }
 
 
-def _are_there(connection: psycopg.Connection, project: str, features: FeatureSet) -> bool:
-    """Returns whether all tables have the columns that ``_create`` gives them."""
+def _have_columns(connection: psycopg.Connection, project: str, features: FeatureSet) -> bool:
+    """Returns whether all tables have the columns that ``_create`` would create."""
     return all(
         column_types(connection, identifier(project, view)) == _column_types(view, columns)
         for view, columns in features.view_columns.items()
@@ -205,7 +207,7 @@ def _create(connection: psycopg.Connection, table: sql.Identifier, view: View, c
 
 
 def _create_indexes(connection: psycopg.Connection, table: sql.Identifier, view: View) -> None:
-    # Feast asks for the newest rows of a window, our engine for the newest row of each entity in it.
+    # Feast reads the rows of a window, ``sql_engine`` the newest row of each entity in it.
     connection.execute(sql.SQL("create index on {} ({})").format(table, sql.Identifier(EVENT)))
     connection.execute(
         sql.SQL("create index on {} ({}, {} desc, {} desc)").format(

@@ -1,9 +1,13 @@
-"""Feast's online store on PostgreSQL with one row an entity.
+"""Online store for Feast 0.67 on PostgreSQL with one row an entity.
 
-In Feast's configuration it is ``type: shelfcast.features.online_store.WidePostgreSQLOnlineStore`` of
-``online_store``, with the settings of Feast's own ``postgres``. The table of a view, ``<project>_<view>``,
-has its join keys as primary key, ``event_ts``, ``created_ts``, and a column a feature; NULL is unknown. Why:
-``docs/decisions/0019``.
+It replaces Feast's own ``postgres`` store, which has one row for each feature of each entity and is about 20
+times slower (``docs/decisions/0019``). In Feast's configuration it is ``type:
+shelfcast.features.online_store.WidePostgreSQLOnlineStore`` of ``online_store``, with the settings of
+``postgres``. The table of a view, ``<project>_<view>``, has the join keys as its primary key, ``event_ts``,
+``created_ts`` and one column for each feature. NULL is unknown.
+
+It follows the interface ``OnlineStore`` of Feast 0.67. With a new version of Feast compare the signatures of
+the four methods of that interface, ``compute_table_id``, and the settings of ``PostgreSQLConfig``.
 """
 
 from __future__ import annotations
@@ -19,7 +23,6 @@ import psycopg
 from feast import FeatureView, Field, RepoConfig, ValueType
 from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.online_store import OnlineStore
-from feast.infra.utils.postgres.connection_utils import _get_conn
 from feast.infra.utils.postgres.postgres_config import PostgreSQLConfig
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
@@ -27,12 +30,12 @@ from psycopg import sql
 
 from shelfcast.database import column_types, identifiers
 
-#: One row of Feast's: key, values by feature, event time and, where the source has one, time of creation.
+#: Row as Feast hands it over: entity key, values by feature, event time, creation time if the source has one.
 FeastRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
 EVENT_TS, CREATED_TS = "event_ts", "created_ts"
 
-#: Column type and field of ``feast.types.Value`` of each type of a feature or a join key.
+#: Feast type of a feature or join key -> column type, and field of ``feast.types.Value``.
 _TYPES: dict[ValueType, tuple[str, str]] = {
     ValueType.DOUBLE: ("double precision", "double_val"),
     ValueType.FLOAT: ("real", "float_val"),
@@ -47,7 +50,7 @@ _FLOATS = (ValueType.DOUBLE, ValueType.FLOAT)
 
 
 class WidePostgreSQLOnlineStoreConfig(PostgreSQLConfig):  # type: ignore[misc]
-    """Settings of Feast's ``postgres`` that say where the database is."""
+    """Connection settings, the same as those of Feast's ``postgres``."""
 
     type: Literal["shelfcast.features.online_store.WidePostgreSQLOnlineStore"] = (
         "shelfcast.features.online_store.WidePostgreSQLOnlineStore"
@@ -55,7 +58,7 @@ class WidePostgreSQLOnlineStoreConfig(PostgreSQLConfig):  # type: ignore[misc]
 
 
 class WidePostgreSQLOnlineStore(OnlineStore):  # type: ignore[misc]
-    """Writes only what is newer or different: a row never goes back to an older event time."""
+    """Online store that upserts only newer or changed rows; a row never moves to an older event time."""
 
     def __init__(self) -> None:
         self._connection: psycopg.Connection | None = None
@@ -70,10 +73,10 @@ class WidePostgreSQLOnlineStore(OnlineStore):  # type: ignore[misc]
         *_: Any,
         **__: Any,
     ) -> None:
-        """Makes the tables of views, or changes their columns to those of the views.
+        """Creates the tables of views, or alters their columns to those of the views.
 
         Raises:
-            NotImplementedError: A feature or a join key has a type without a column type.
+            NotImplementedError: A feature or join key has a type without a column type.
         """
         columns = {table_name(config, view): _columns(view) for view in tables_to_keep}
         with self.transaction(config) as connection:
@@ -98,15 +101,15 @@ class WidePostgreSQLOnlineStore(OnlineStore):  # type: ignore[misc]
         data: Sequence[FeastRow],
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Writes rows that Feast made; of several of one entity the newest, of those the last.
+        """Upserts rows that Feast made: of each entity the newest row, and the last one of equal times.
 
-        Features that a row does not have stay as they are online.
+        Features that a row lacks keep their online value.
         """
-        alike: dict[tuple[str, ...], list[FeastRow]] = defaultdict(list)
+        by_features: dict[tuple[str, ...], list[FeastRow]] = defaultdict(list)
         for row in data:
-            alike[tuple(row[1])].append(row)
+            by_features[tuple(row[1])].append(row)
         with self.transaction(config) as connection:
-            for features, rows in alike.items():
+            for features, rows in by_features.items():
                 source = _stage(connection, identifier(config, table), join_keys(table), features, rows)
                 upsert(connection, config, table, features, source)
         if progress:
@@ -119,7 +122,7 @@ class WidePostgreSQLOnlineStore(OnlineStore):  # type: ignore[misc]
         entity_keys: Sequence[EntityKey],
         requested_features: list[str] | None = None,
     ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
-        """Returns event time and values of each entity, in order; None and None for one that is not there."""
+        """Returns event time and values of each entity, in order; (None, None) where it has no row."""
         types = {field.name: field.dtype.to_value_type() for field in table.features}
         names = requested_features or list(types)
         keys = join_keys(table)
@@ -139,12 +142,12 @@ class WidePostgreSQLOnlineStore(OnlineStore):  # type: ignore[misc]
         columns = [list(values) for values in zip(*entities, strict=True)] or [[] for _ in keys]
         with self._connected(config) as connection, connection.cursor(binary=True) as cursor:
             cursor.execute(statement, columns)
-            found = {row[: len(keys)]: row[len(keys) :] for row in cursor}
-        return [_read_row(found.get(entity), names, types) for entity in entities]
+            by_entity = {row[: len(keys)]: row[len(keys) :] for row in cursor}
+        return [_read_row(by_entity.get(entity), names, types) for entity in entities]
 
     @contextmanager
     def transaction(self, config: RepoConfig) -> Iterator[psycopg.Connection]:
-        """Hands over the connection in a transaction, whose path is the schema of the tables."""
+        """Yields the connection in a transaction; its search path is the schema of the tables."""
         with self._connected(config) as connection, connection.transaction():
             yield connection
 
@@ -152,9 +155,25 @@ class WidePostgreSQLOnlineStore(OnlineStore):  # type: ignore[misc]
     def _connected(self, config: RepoConfig) -> Iterator[psycopg.Connection]:
         with self._lock:
             if self._connection is None or self._connection.closed:
-                self._connection = _get_conn(config.online_store)
-                self._connection.autocommit = True
+                self._connection = _connect(config.online_store)
             yield self._connection
+
+
+def _connect(settings: PostgreSQLConfig) -> psycopg.Connection:
+    return psycopg.connect(
+        autocommit=True,
+        host=settings.host,
+        port=settings.port,
+        dbname=settings.database,
+        user=settings.user,
+        password=settings.password,
+        sslmode=settings.sslmode,
+        sslkey=settings.sslkey_path,
+        sslcert=settings.sslcert_path,
+        sslrootcert=settings.sslrootcert_path,
+        keepalives_idle=settings.keepalives_idle,
+        options=f"-c search_path={settings.db_schema or settings.user},public",
+    )
 
 
 def upsert(
@@ -164,27 +183,28 @@ def upsert(
     features: Sequence[str],
     source: sql.Composable,
 ) -> None:
-    """Writes the rows of a query whose row is newer than the one online, or as new and different.
+    """Upserts the query's rows that are newer than the online row, or equally new but different.
 
-    Rows that are as they should be are not touched, so that a correction rewrites what it changed.
+    Rows that would not change are not written, so ``created_ts`` tells when a value changed last.
 
     Args:
-        connection: In a transaction.
-        config: Of the Feast project.
-        view: Its table.
-        features: That the query has; others stay as they are.
-        source: Join keys, event time, time of creation and ``features``, in this order; an entity once.
+        connection: Connection in a transaction.
+        config: Configuration of the Feast project.
+        view: View whose table is written.
+        features: Columns that the query provides; other columns keep their value.
+        source: Query of join keys, event time, creation time and ``features``, in this order; one row for
+            each entity.
     """
     keys = join_keys(view)
     names = [*keys, EVENT_TS, CREATED_TS, *features]
     floats = {field.name for field in view.features if field.dtype.to_value_type() in _FLOATS}
-    # NaN is unknown, as in Feast.
+    # Feast treats NaN as unknown, too.
     values = [
         sql.SQL("nullif({}, 'NaN')").format(sql.Identifier(name)) if name in floats else sql.Identifier(name)
         for name in names
     ]
     compared = [EVENT_TS, *features]
-    # *<> compares the bytes: of numbers, <> does not tell 0 from -0.
+    # *<> compares bytes; <> takes 0 and -0 for equal.
     statement = """
         insert into {table} as online ({names})
         select {values} from ({source}) source ({names})
@@ -207,7 +227,7 @@ def upsert(
 
 
 def join_keys(view: FeatureView) -> list[str]:
-    """Returns the names of a view's join keys, in its own order."""
+    """Returns the names of a view's join keys, in the order of the view."""
     return [field.name for field in view.entity_columns]
 
 
@@ -218,15 +238,15 @@ def table_name(config: RepoConfig, view: FeatureView) -> str:
 
 
 def identifier(config: RepoConfig, view: FeatureView) -> sql.Identifier:
-    """Returns a view's table in SQL."""
+    """Returns the SQL identifier of a view's table."""
     return sql.Identifier(_schema(config), table_name(config, view))
 
 
 def column_type(field: Field) -> str:
-    """Returns the type of a column in PostgreSQL.
+    """Returns the PostgreSQL type of a field's column.
 
     Raises:
-        NotImplementedError: There is none for the field.
+        NotImplementedError: The field's type has no column type.
     """
     type_ = field.dtype.to_value_type()
     if type_ not in _TYPES:
@@ -251,7 +271,10 @@ def _columns(view: FeatureView) -> dict[str, str]:
 def _create_or_alter(
     connection: psycopg.Connection, schema: str, name: str, keys: list[str], columns: dict[str, str]
 ) -> None:
-    """Features come from offline, so a table of other keys, or of Feast's own layout, is made anew."""
+    """Creates the table or alters its columns.
+
+    A table with other keys, or in the layout of Feast's own store, is dropped: its rows come from offline.
+    """
     table = sql.Identifier(schema, name)
     old = column_types(connection, table)
     fixed = [*keys, EVENT_TS, CREATED_TS]
@@ -282,7 +305,7 @@ def _stage(
     features: Sequence[str],
     rows: Sequence[FeastRow],
 ) -> sql.Composed:
-    """Copies rows into a temporary table; returns the query for one of each entity."""
+    """Copies rows into a temporary table; returns the query for the newest row of each entity."""
     names = identifiers([*keys, EVENT_TS, CREATED_TS, *features])
     connection.execute("drop table if exists pg_temp.staged")
     connection.execute(
@@ -336,5 +359,5 @@ def _value(value: Any, type_: ValueType) -> Value:
 
 
 def _utc(time: datetime) -> datetime:
-    """Returns Feast's time; one without a zone is UTC."""
+    """Returns the time with its zone; Feast's times without a zone are UTC."""
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time

@@ -1,9 +1,9 @@
 """Formulas of the ``sales_history`` view, for all series and origins at once.
 
-All work on a grid of float64 [series, weeks] that has each week from first to last, NaN where a series has no
-row. A value at week t is made of weeks up to t alone, by the same operations in the same order whatever comes
-later, so a change after t changes no bit of it. A ratio to nothing, or to less than nothing (more returned
-than sold), is NaN. Standard deviations are those of a sample (divided by n - 1).
+All functions work on a float64 grid [series, weeks] with every week from first to last, NaN where a series
+has no row. A value at week t is computed from weeks up to t only, by the same operations in the same order
+whatever follows, so a change after t changes no bit of it. A ratio whose denominator is zero or negative
+(more returned than sold) is NaN. Standard deviations are sample standard deviations (divided by n - 1).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from shelfcast.job import UserError
 Grid = NDArray[np.float64]
 Columns = dict[str, Grid]
 
-#: Half a cent: where sales and returns cancel, adding in floating point leaves up to 1e-9 or so.
-_NOTHING_USD = 0.005
+#: Half a cent: where sales and returns cancel, a floating-point sum leaves up to about 1e-9.
+_ZERO_USD = 0.005
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class SalesGrid:
     Attributes:
         store: Store of each series, int64 [series].
         dept: Department of each series, int64 [series].
-        weeks: datetime64[D] [weeks], 7 days apart, from the snapshot's first to its last.
-        sales: float64 [series, weeks], NaN where the series has no row.
-        forecast_from: Origins at which each series has a row of features, sold or not.
+        weeks: Every week of the snapshot, datetime64[D] [weeks].
+        sales: Weekly sales, float64 [series, weeks]; NaN where the series has no row.
+        forecast_from: Origins at which every series has a feature row, with sales or without.
     """
 
     store: NDArray[np.int64]
@@ -46,20 +46,22 @@ class SalesGrid:
 
     @property
     def has_row(self) -> NDArray[np.bool_]:
-        """Whether there is a row of features, [series, weeks]."""
+        """Mask of the feature rows, [series, weeks]."""
         return ~np.isnan(self.sales) | np.isin(self.weeks, np.array(self.forecast_from, "datetime64[D]"))
 
     def part(self, number: int, of: int) -> SalesGrid:
-        """Returns each ``of``-th series, from the one with that number on."""
+        """Returns every ``of``-th series, beginning with series ``number``."""
         rows = slice(number, None, of)
         return replace(self, store=self.store[rows], dept=self.dept[rows], sales=self.sales[rows])
 
-    def asked(self, forecast_from: Sequence[date], new_series: Sequence[tuple[int, int]] = ()) -> SalesGrid:
-        """Returns the same with rows of features where forecasts are asked for.
+    def with_forecast_rows(
+        self, forecast_from: Sequence[date], new_series: Sequence[tuple[int, int]] = ()
+    ) -> SalesGrid:
+        """Returns the grid with feature rows for forecasts, beside those of weeks with sales.
 
         Args:
-            forecast_from: Origins at which each series has a row.
-            new_series: Stores and departments of series without any sales so far.
+            forecast_from: Origins at which every series gets a row.
+            new_series: (store, dept) of series without sales so far.
         """
         keys = [*zip(self.store.tolist(), self.dept.tolist(), strict=True), *new_series]
         order = sorted(range(len(keys)), key=keys.__getitem__)
@@ -71,14 +73,14 @@ class SalesGrid:
 
 @dataclass(frozen=True)
 class Aggregates:
-    """What series need to know about each other.
+    """Sales by department and by store, which features of single series refer to.
 
     Attributes:
-        departments: Ascending, int64 [departments].
-        department_sales: Mean over the stores that have a row in the week, float64 [departments, weeks].
-        stores: Ascending, int64 [stores].
+        departments: Department numbers in ascending order, int64 [departments].
+        department_sales: Mean over the stores with a row in the week, float64 [departments, weeks].
+        stores: Store numbers in ascending order, int64 [stores].
         store_sales: Sum over the departments, float64 [stores, weeks].
-        store_mean_13: Sum over the departments of their ``rolling_mean_13``, float64 [stores, weeks].
+        store_mean_13: Sum over the departments of ``rolling_mean_13``, float64 [stores, weeks].
     """
 
     departments: NDArray[np.int64]
@@ -94,15 +96,15 @@ def sales_grid(
     """Returns the grid of rows in any order; series are ordered by (store, dept).
 
     Raises:
-        UserError: No rows, sales that are no number, a week that is not whole weeks after the first, or two
-            rows of a series in one week.
+        UserError: There are no rows, sales are not finite, a week is not whole weeks after the first, or a
+            series has two rows in one week.
     """
     if len(week) == 0:
         raise UserError("BadData", "the snapshot has no sales rows; load some first")
     if not np.isfinite(sales).all():
-        at = int((~np.isfinite(sales)).argmax())
-        name = f"store {store[at]}, dept {dept[at]}"
-        raise UserError("BadData", f"{name} has sales of {sales[at]} in week {week[at]}")
+        row = int((~np.isfinite(sales)).argmax())
+        name = f"store {store[row]}, dept {dept[row]}"
+        raise UserError("BadData", f"{name} has sales of {sales[row]} in week {week[row]}")
     first = week.min()
     column, remainder = np.divmod((week - first).astype(np.int64), 7)
     if remainder.any():
@@ -115,9 +117,9 @@ def sales_grid(
     weeks = first + 7 * np.arange(column.max() + 1)
     cells = np.bincount(row * len(weeks) + column)
     if cells.max() > 1:
-        number, at = divmod(int(cells.argmax()), len(weeks))
+        number, column_twice = divmod(int(cells.argmax()), len(weeks))
         name = f"store {series_store[number]}, dept {series_dept[number]}"
-        raise UserError("BadData", f"{name} has more than one row in week {weeks[at]}")
+        raise UserError("BadData", f"{name} has more than one row in week {weeks[column_twice]}")
     grid = np.full((len(pair), len(weeks)), np.nan)
     grid[row, column] = sales + 0.0  # no negative zero: a minimum of both zeros may be either
     return SalesGrid(series_store, series_dept, weeks, grid)
@@ -138,9 +140,9 @@ def aggregate(grid: SalesGrid) -> Aggregates:
 
 
 def sales_history(grid: SalesGrid, aggregates: Aggregates, features: FeatureSet) -> Columns:
-    """Returns the columns made of sales, each [rows], rows ordered by series and origin.
+    """Returns the columns computed from sales, each [rows], rows ordered by series and origin.
 
-    A series has a row at each origin for which it has sales or that is asked for.
+    A series has a row at each origin at which it has sales, and at each of ``grid.forecast_from``.
     """
     department = np.searchsorted(aggregates.departments, grid.dept)
     store = np.searchsorted(aggregates.stores, grid.store)
@@ -164,10 +166,10 @@ def targets(grid: SalesGrid, horizon_weeks: int) -> Columns:
 
 
 def shift(grid: Grid, weeks: int) -> Grid:
-    """Returns the grid as it was so many weeks before each week; NaN before the first.
+    """Returns the grid shifted by ``weeks``: at week t the value of t - weeks, NaN before the first week.
 
     Raises:
-        ValueError: A negative number would read the future.
+        ValueError: ``weeks`` is negative, which would read the future.
     """
     if weeks < 0:
         raise ValueError(f"a shift of {weeks} weeks reads the future")
@@ -178,9 +180,9 @@ def shift(grid: Grid, weeks: int) -> Grid:
 
 
 def ratio(numerator: Grid, denominator: Grid) -> Grid:
-    """Returns the quotient of two amounts in US dollars, NaN where the denominator is nothing or less."""
+    """Returns the quotient of two amounts in US dollars, NaN where the denominator is not above zero."""
     out = np.full_like(numerator, np.nan)
-    return np.divide(numerator, denominator, out=out, where=denominator > _NOTHING_USD)
+    return np.divide(numerator, denominator, out=out, where=denominator > _ZERO_USD)
 
 
 def rolling_mean(grid: Grid, weeks: int) -> Grid:
@@ -209,7 +211,7 @@ def rolling_median(grid: Grid, weeks: int) -> Grid:
 
 
 def year_on_year(grid: Grid, weeks: int) -> Grid:
-    """Returns the sum of weeks t-weeks+1..t over that of 52 weeks before, of weeks known in both years."""
+    """Returns the sum of weeks t-weeks+1..t over the sum 52 weeks earlier, of weeks known in both years."""
     year_before = shift(grid, YEAR)
     this_year = np.where(np.isnan(year_before), np.nan, grid)
     last_year = np.where(np.isnan(grid), np.nan, year_before)
@@ -272,20 +274,20 @@ def _window(grid: Grid, weeks: int, before: float) -> Grid:
 
     Args:
         grid: [series, weeks of the grid].
-        weeks: How many end at t.
-        before: Stands for weeks before the grid's first.
+        weeks: Length of the window that ends at t.
+        before: Value of the weeks before the grid's first.
     """
     padding = np.full((len(grid), weeks - 1), before)
     return sliding_window_view(np.concatenate([padding, grid], axis=1), weeks, axis=1)
 
 
 def _newest_first(window: Grid) -> Grid:
-    """Returns the same with the weeks t, t-1, .. as the first axis."""
+    """Returns the windows with the weeks t, t-1, .. as the first axis."""
     return np.moveaxis(window, 2, 0)[::-1]
 
 
 def _sum(grid: Grid, weeks: int) -> Grid:
-    """Returns the sum of what exists of weeks t-weeks+1..t, added from t back; NaN where nothing does."""
+    """Returns the sum of the weeks t-weeks+1..t that exist, added from t backwards; NaN where none does."""
     total = np.zeros_like(grid)
     # Adding 0 changes no bit of a sum that began with 0.
     for values in _newest_first(_window(np.where(np.isnan(grid), 0, grid), weeks, 0)):
@@ -295,17 +297,17 @@ def _sum(grid: Grid, weeks: int) -> Grid:
 
 
 def _count(grid: Grid, weeks: int) -> Grid:
-    """Returns how many of the weeks t-weeks+1..t exist."""
+    """Returns the number of weeks t-weeks+1..t that exist."""
     count = (~np.isnan(grid)).cumsum(axis=1, dtype=np.float64)  # whole numbers: no sum of them is rounded
     count[:, weeks:] -= count[:, :-weeks].copy()
     return count
 
 
 def _group_sum(grid: Grid, group: NDArray[np.intp], groups: int) -> tuple[Grid, Grid]:
-    """Returns sum (NaN of nothing) and count of what exists by group, each [groups, weeks].
+    """Returns sum (NaN where no value exists) and count of the values by group, each [groups, weeks].
 
-    Adds series by series: NumPy's own sum chooses its order by the length of the array, so a series that
-    starts later would change bits of the weeks before.
+    It adds series by series: the order of NumPy's own sum depends on the length of the array, so a series
+    that starts later would change bits of earlier weeks.
     """
     total = np.zeros((groups, grid.shape[1]))
     count = np.zeros_like(total)

@@ -1,6 +1,6 @@
-"""Reads the training data folder: what the model sees for a series, an origin and a number of weeks ahead.
+"""Reader of the training data folder: feature matrices for series, origins and numbers of weeks ahead.
 
-Training and evaluation both read through here, so a feature's place in the matrix is decided once.
+Training and evaluation both use it, so the order of the matrix's columns is decided in one place.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ def _part(feature: ModelFeature) -> Part:
 
 @dataclass(frozen=True)
 class OriginTable:
-    """R rows, one a series and origin week, in the order of the files.
+    """Table of R rows, one for each series and origin week, in the order of the files.
 
     Attributes:
-        features: What the model may use, in the order of the matrix.
-        store: [R].
-        dept: [R].
+        features: Features that a model may use, in the order of the matrix.
+        store: Store number [R].
+        dept: Department number [R].
         origin: Newest week that the features know, days [R].
         targets: Sales in the week origin + 7h days, US dollars [R, H]; NaN where there is no row.
-        fixed: Features that are the same for any number of weeks ahead [R, A].
-        ahead: Those of each number of weeks ahead [R, H, B].
-        calendar: Those of each week from ``first_week`` on [W, C].
-        first_week: Of the calendar.
+        fixed: Features that do not depend on the number of weeks ahead [R, A].
+        ahead: Features for each number of weeks ahead [R, H, B].
+        calendar: Calendar features of each week from ``first_week`` on [W, C].
+        first_week: First week of ``calendar``.
     """
 
     features: tuple[ModelFeature, ...]
@@ -70,11 +70,11 @@ class OriginTable:
         return int(self.targets.shape[1])
 
     def target_week(self, rows: Integers, horizons: Integers) -> Weeks:
-        """Returns the target weeks of N rows, each so many weeks ahead, days [N]."""
+        """Returns the target weeks of N rows, ``horizons`` weeks ahead, days [N]."""
         return self.origin[rows] + horizons * _WEEK
 
     def matrix(self, rows: Integers, horizons: Integers) -> Floats:
-        """Returns the features of N rows, each so many weeks ahead, [N, F]; NaN where a value is missing."""
+        """Returns the features of N rows, ``horizons`` weeks ahead, [N, F]; NaN where a value is missing."""
         parts = {
             "fixed": self.fixed[rows],
             "ahead": self.ahead[rows, horizons - 1],
@@ -84,13 +84,13 @@ class OriginTable:
 
     @cached_property
     def calendar_row(self) -> Integers:
-        """Row of the calendar of each origin [R]; after it come the weeks ahead."""
+        """Row of ``calendar`` at each origin [R]; the rows after it are the weeks ahead."""
         weeks: Integers = (self.origin - self.first_week) // _WEEK
         return weeks
 
     @cached_property
     def runs(self) -> list[tuple[Part, slice]]:
-        """Of which columns of which part the matrix is made, side by side."""
+        """Column slices of the parts, in the order in which the matrix concatenates them."""
         runs: list[tuple[Part, slice]] = []
         used: dict[Part, int] = {"fixed": 0, "ahead": 0, "calendar": 0}
         for part, features in groupby(self.features, _part):
@@ -100,7 +100,7 @@ class OriginTable:
         return runs
 
     def samples(self, first_target: np.datetime64, last_target: np.datetime64) -> tuple[Integers, Integers]:
-        """Returns row [N] and weeks ahead [N] of all known targets from first to last week, both included."""
+        """Returns row [N] and weeks ahead [N] of all known targets in the weeks from first to last."""
         horizons = np.arange(1, self.horizon_weeks + 1)
         weeks = self.origin[:, None] + horizons * _WEEK
         wanted = (weeks >= first_target) & (weeks <= last_target) & ~np.isnan(self.targets)
@@ -109,7 +109,7 @@ class OriginTable:
 
 
 def series_files(folder: Path) -> list[Path]:
-    """Returns the files of the folder that hold series, in order; each series is wholly in one."""
+    """Returns the series files of the folder, in order; a series lies in one file."""
     files = sorted(folder.glob("series-*.parquet"))
     if not files:
         raise FileNotFoundError(
@@ -121,17 +121,22 @@ def series_files(folder: Path) -> list[Path]:
 def read_origin_table(
     folder: Path, files: Sequence[Path] | None = None, first_origin: np.datetime64 | None = None
 ) -> OriginTable:
-    """Reads these files of the folder, or all of them; from the origin ``first_origin`` on, or all origins.
+    """Reads the training data folder.
+
+    Args:
+        folder: Training data of the features job.
+        files: Series files to read; all of the folder if None.
+        first_origin: First origin to read; all if None.
 
     Raises:
-        FileNotFoundError: The folder is not a training data folder.
+        FileNotFoundError: The folder holds no training data.
         ValueError: The calendar lacks a week.
     """
     description = json.loads((folder / "features.json").read_text(encoding="utf-8"))
     features: list[ModelFeature] = description["features"]
     horizons = range(1, description["horizonWeeks"] + 1)
     wanted = None if first_origin is None else pc.field("origin") >= first_origin.astype("O")
-    # An empty list is not "all": a reader that was dealt no file must not see every series.
+    # An empty list is not None: a process without files must not read every series.
     paths = series_files(folder) if files is None else files
     table = pa.concat_tables(pq.read_table(path, filters=wanted) for path in paths)
     calendar = pq.read_table(folder / "calendar.parquet")
@@ -159,6 +164,6 @@ def read_origin_table(
 
 
 def _matrix(table: pa.Table, columns: list[str]) -> Floats:
-    """Returns columns side by side, [rows, columns]; null becomes NaN."""
+    """Returns the columns as a matrix [rows, columns]; null becomes NaN."""
     arrays = [table[column].to_numpy().astype(np.float64, copy=False) for column in columns]
     return np.stack(arrays, axis=1) if arrays else np.empty((len(table), 0))

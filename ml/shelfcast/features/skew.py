@@ -18,27 +18,29 @@ from shelfcast.features import offline_tables
 from shelfcast.features.definitions import FeatureSet, ModelFeature, View
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS
 from shelfcast.features.samples import Integers, OriginTable, read_origin_table
+from shelfcast.features.version import feature_set_version
 from shelfcast.job import write_json
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
+#: Number of series in the sample.
 SAMPLE_SIZE = 100
 Floats = NDArray[np.float64]
-#: Values of a column, one an instance; None is unknown.
+#: Column name -> one value for each instance; None is unknown.
 Columns = Mapping[str, Sequence[float | None]]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """N instances as the predictor is asked for them, and what the training data say of them.
+    """Sample of N instances, in the form of predict requests, with their features in the training data.
 
     Attributes:
-        origin: The last week with sales, of all of them.
+        origin: Origin of all instances, the last week with sales.
         keys: ``store``, ``dept`` and ``week``, the target week's ISO date, [N].
         horizons: Weeks ahead, [N].
-        features: All of the data set, F.
-        values: [N, F]; NaN where unknown.
+        features: All features of the data set, F.
+        values: Features in the training data, [N, F]; NaN where unknown.
     """
 
     origin: date
@@ -47,30 +49,30 @@ class Sample:
     features: tuple[ModelFeature, ...]
     values: Floats
 
-    def column(self, place: int, row: int) -> str:
+    def column(self, feature: int, row: int) -> str:
         """Returns the column of a feature for an instance's number of weeks ahead."""
-        return self.features[place]["column"].replace("{horizon}", str(self.horizons[row]))
+        return self.features[feature]["column"].replace("{horizon}", str(self.horizons[row]))
 
     def matrix(self, columns: Columns) -> Floats:
-        """Returns the features of the instances out of the columns of all numbers of weeks ahead, [N, F]."""
-        rows, places = range(len(self.keys)), range(len(self.features))
-        return np.array([[columns[self.column(f, n)][n] for f in places] for n in rows], dtype=np.float64)
+        """Picks the features of the instances from the columns for all numbers of weeks ahead, [N, F]."""
+        rows, features = range(len(self.keys)), range(len(self.features))
+        return np.array([[columns[self.column(f, n)][n] for f in features] for n in rows], dtype=np.float64)
 
 
 def check(url: str, spec: dict[str, Any], directory: Path, features: FeatureSet, origin: date) -> Path:
-    """Compares a sample of the newest origin; returns the path of ``skew-sample.json``, which holds it.
+    """Checks a sample of the newest origin and writes it to ``skew-sample.json``; returns that path.
 
     Args:
-        url: Of the database.
+        url: Address of the database.
         spec: ``FeaturesSpec`` of ``contracts/jobs.ts``.
-        directory: Holds the training data; gets ``SkewSample`` of ``contracts/jobs.ts``.
-        features: Of the data set.
+        directory: Folder of the training data, and for the ``SkewSample`` of ``contracts/jobs.ts``.
+        features: Feature set of the data set.
         origin: Last week with sales.
 
     Raises:
-        RuntimeError: A value differs; worth another try.
+        RuntimeError: A value differs; another try may help.
     """
-    # Takes seconds to import: by now it was.
+    # Feast takes seconds to import; ``build`` has imported it by now.
     from shelfcast.features import feast_repository
 
     project, snapshot = spec["feastProject"], spec["snapshot"]
@@ -86,7 +88,7 @@ def check(url: str, spec: dict[str, Any], directory: Path, features: FeatureSet,
 
 
 def draw(directory: Path, origin: date, seed: int) -> Sample:
-    """Returns a random sample of the training data's series with sales in the week ``origin``."""
+    """Draws a random sample of the series with sales in the week ``origin``."""
     table = read_origin_table(directory, first_origin=np.datetime64(origin))
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(table.store))[:SAMPLE_SIZE])
@@ -94,7 +96,7 @@ def draw(directory: Path, origin: date, seed: int) -> Sample:
 
 
 def sample_of(table: OriginTable, rows: Integers, horizons: Integers) -> Sample:
-    """Returns N rows of one origin as instances, each so many weeks ahead."""
+    """Returns N rows of one origin as instances, ``horizons`` weeks ahead."""
     weeks = table.target_week(rows, horizons).astype(str)
     columns = (table.store[rows].tolist(), table.dept[rows].tolist(), weeks.tolist())
     keys = [
@@ -111,35 +113,35 @@ def read_offline(
     columns: dict[str, list[float | None]] = {}
     for view, names in features.view_columns.items():
         rows = connection.execute(*_newest_rows(project, view, names, sample)).fetchall()
-        columns |= {name: [row[place] for row in rows] for place, name in enumerate(names)}
+        columns |= {name: [row[index] for row in rows] for index, name in enumerate(names)}
     return columns
 
 
 def read_online(store: FeatureStore, features: FeatureSet, sample: Sample) -> dict[str, list[float | None]]:
-    """Returns all columns of the instances as Feast's SDK answers them."""
+    """Returns all columns of the instances as Feast's SDK reads them online."""
     names = [f"{view}:{name}" for view, columns in features.view_columns.items() for name in columns]
     answer: dict[str, list[float | None]]
     answer = store.get_online_features(features=names, entity_rows=sample.keys).to_dict()
     return answer
 
 
-def require_same(sample: Sample, found: Floats, has: str) -> None:
-    """Compares with the training data; every missing value is alike, and 0 is not -0.
+def require_same(sample: Sample, values: Floats, reader: str) -> None:
+    """Checks that the values are those of the training data, bit by bit; all missing values are equal.
 
     Raises:
-        RuntimeError: A value differs; worth another try.
+        RuntimeError: A value differs; another try may help.
     """
-    different = np.argwhere(_bits(sample.values) != _bits(found))
+    different = np.argwhere(_bits(sample.values) != _bits(values))
     if len(different) == 0:
         return
-    row, place = different[0]
-    view, column = sample.features[place]["view"], sample.column(place, row)
+    row, feature = different[0]
+    view, column = sample.features[feature]["view"], sample.column(feature, row)
     entity = ", ".join(f"{key} {sample.keys[row][key]}" for key in JOIN_KEYS[view])
-    trained, other = _shown(sample.values[row, place]), _shown(found[row, place])
+    trained, other = _shown(sample.values[row, feature]), _shown(values[row, feature])
     raise RuntimeError(
-        f"{view} of {entity}: {column} is {trained} in the training data, {has} {other} ({len(different)} of "
-        f"{found.size} sampled values differ); run the job again; if that does not help, look for another "
-        "program that writes to these tables"
+        f"{view} of {entity}: {column} is {trained} in the training data, {reader} {other} "
+        f"({len(different)} of {values.size} sampled values differ); run the job again; if that does not "
+        "help, look for another program that writes to these tables"
     )
 
 
@@ -149,7 +151,7 @@ def describe(sample: Sample, features: FeatureSet, snapshot_id: str) -> dict[str
     rows = [[None if np.isnan(value) else value for value in row] for row in sample.values.tolist()]
     return {
         "snapshotId": snapshot_id,
-        "featureSetVersion": features.version,
+        "featureSetVersion": feature_set_version(features),
         "origin": sample.origin.isoformat(),
         "comparedValues": sample.values.size,
         "sample": [
@@ -172,19 +174,19 @@ def _newest_rows(
     keys = JOIN_KEYS[view]
     types = ", ".join(f"%({key})s::{'text' if key == 'week' else 'bigint'}[]" for key in keys)
     statement = sql.SQL("""
-        select {columns} from unnest({types}) with ordinality as asked ({keys}, place)
+        select {columns} from unnest({types}) with ordinality as instance ({keys}, position)
         left join lateral (
-          select * from {table} rows where ({row_keys}) = ({asked_keys}) and {event} <= %(origin)s
+          select * from {table} rows where ({row_keys}) = ({instance_keys}) and {event} <= %(origin)s
           order by rows.{event} desc, rows.{created} desc limit 1
         ) newest on true
-        order by place
+        order by position
     """).format(
         columns=identifiers(columns, "newest"),
         types=sql.SQL(types),
         keys=identifiers(keys),
         table=offline_tables.identifier(project, view),
         row_keys=identifiers(keys, "rows"),
-        asked_keys=identifiers(keys, "asked"),
+        instance_keys=identifiers(keys, "instance"),
         event=sql.Identifier(EVENT),
         created=sql.Identifier(CREATED),
     )

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shelfcast.features.definitions import STORE_EXTERNALS, FeatureSet, missing_flag
-from shelfcast.features.weekly_values import fill, known_columns, week_columns
+from shelfcast.features.weekly_values import covariate_columns, to_grid, week_indices
 from shelfcast.job import UserError
 
 Floats = NDArray[np.float64]
@@ -18,12 +18,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class StoreFeatures:
-    """What is known of the stores of a snapshot.
+    """Covariates of the stores of a snapshot.
 
     Attributes:
-        stores: Ascending, int64 [stores].
-        externals: Values of store weeks by name, each as ``weekly_values.fill`` returns them.
-        attributes: ``store_attributes`` by column, each [stores]; NaN where unknown.
+        stores: Store numbers in ascending order, int64 [stores].
+        externals: Grid of each weekly covariate by name, as ``weekly_values.to_grid`` returns it.
+        attributes: Static covariates by name, each [stores]; NaN where unknown.
     """
 
     stores: NDArray[np.int64]
@@ -38,51 +38,51 @@ def store_features(
     store_rows: pa.Table,
     extras: pa.Table,
 ) -> StoreFeatures:
-    """Returns the features of these stores (ascending) and weeks (each from first to last).
+    """Returns the covariates of these stores and weeks.
 
     Args:
-        stores: Those that have sales.
-        weeks: Those of the sales; other rows are used where they are announced for weeks after these.
-        store_weeks: As ``snapshot.read_store_weeks`` returns them.
-        store_rows: As ``snapshot.read_stores`` returns them.
+        stores: Stores with sales, in ascending order.
+        weeks: Weeks with sales, all from first to last. Rows of later weeks are read only for covariates
+            known in advance.
+        store_weeks: Rows as ``snapshot.read_store_weeks`` returns them.
+        store_rows: Rows as ``snapshot.read_stores`` returns them.
         extras: Rows of stores as a whole, as ``snapshot.read_extras`` returns them.
 
     Raises:
-        UserError: A store has no row or a type that is no letter; a week is not whole weeks from the sales.
+        UserError: A store has no row, its type is not a letter, or a week is not whole weeks from the sales.
     """
-    always = extras.filter(extras["week"].is_null())
+    static = extras.filter(extras["week"].is_null())
     weekly = extras.filter(extras["week"].is_valid())
     externals = _externals(stores, weeks, store_weeks) | _extra_weeks(stores, weeks, weekly)
     return StoreFeatures(
-        stores, externals, _attributes(stores, store_rows) | _extra_attributes(stores, always)
+        stores, externals, _attributes(stores, store_rows) | _extra_attributes(stores, static)
     )
 
 
-def external_columns(found: StoreFeatures, features: FeatureSet) -> dict[str, Floats]:
-    """Returns the columns of ``store_externals``, each [stores, weeks]: at week t what is known then."""
-    sources = features.sources
-    weekly = [column for column in sources.values() if column.of == "store_week"]
-    unknown = np.full_like(found.externals[STORE_EXTERNALS[0]], np.nan)
+def external_columns(stores: StoreFeatures, features: FeatureSet) -> dict[str, Floats]:
+    """Returns the columns of ``store_externals``, each [stores, weeks]: at week t the values known then."""
+    weekly = [covariate for covariate in features.sources.values() if covariate.of == "store_week"]
+    unknown = np.full_like(stores.externals[STORE_EXTERNALS[0]], np.nan)
     columns: dict[str, Floats] = {}
-    for column in weekly:
-        values = found.externals.get(column.name, unknown)
-        columns |= known_columns(values, column, features.horizon_weeks)
+    for covariate in weekly:
+        values = stores.externals.get(covariate.name, unknown)
+        columns |= covariate_columns(values, covariate, features.horizon_weeks)
     for name in STORE_EXTERNALS:
         columns[missing_flag(name)] = np.isnan(columns[name]).astype(np.float64)
     return {name: columns[name] for name in features.view_columns["store_externals"]}
 
 
-def attribute_columns(found: StoreFeatures, features: FeatureSet) -> dict[str, Floats]:
+def attribute_columns(stores: StoreFeatures, features: FeatureSet) -> dict[str, Floats]:
     """Returns the columns of ``store_attributes``, each [stores]."""
-    unknown = np.full(len(found.stores), np.nan)
-    return {name: found.attributes.get(name, unknown) for name in features.view_columns["store_attributes"]}
+    unknown = np.full(len(stores.stores), np.nan)
+    return {name: stores.attributes.get(name, unknown) for name in features.view_columns["store_attributes"]}
 
 
 def _externals(stores: NDArray[np.int64], weeks: NDArray[np.datetime64], rows: pa.Table) -> dict[str, Floats]:
-    column = week_columns(rows["week"], weeks, "store week")
+    column = week_indices(rows["week"], weeks, "store week")
     row = _store_rows(stores, rows)
     return {
-        name: fill(len(stores), len(weeks), row, column, rows[name].to_numpy()) for name in STORE_EXTERNALS
+        name: to_grid(len(stores), len(weeks), row, column, rows[name].to_numpy()) for name in STORE_EXTERNALS
     }
 
 
@@ -91,38 +91,38 @@ def _extra_weeks(
 ) -> dict[str, Floats]:
     grids = {}
     for name in pc.unique(rows["name"]).to_pylist():
-        of_name = rows.filter(pc.equal(rows["name"], name))
-        column = week_columns(of_name["week"], weeks, f"{name} week")
-        values = of_name["value"].to_numpy()
-        grids[name] = fill(len(stores), len(weeks), _store_rows(stores, of_name), column, values)
+        name_rows = rows.filter(pc.equal(rows["name"], name))
+        column = week_indices(name_rows["week"], weeks, f"{name} week")
+        values = name_rows["value"].to_numpy()
+        grids[name] = to_grid(len(stores), len(weeks), _store_rows(stores, name_rows), column, values)
     return grids
 
 
 def _extra_attributes(stores: NDArray[np.int64], rows: pa.Table) -> dict[str, Floats]:
     attributes = {}
     for name in pc.unique(rows["name"]).to_pylist():
-        of_name = rows.filter(pc.equal(rows["name"], name))
-        row = _store_rows(stores, of_name)
+        name_rows = rows.filter(pc.equal(rows["name"], name))
+        row = _store_rows(stores, name_rows)
         attributes[name] = np.full(len(stores), np.nan)
-        attributes[name][row[row >= 0]] = of_name["value"].to_numpy()[row >= 0]
+        attributes[name][row[row >= 0]] = name_rows["value"].to_numpy()[row >= 0]
     return attributes
 
 
 def _store_rows(stores: NDArray[np.int64], rows: pa.Table) -> NDArray[np.int64]:
-    """Returns the place of each row's store, -1 for a store without sales."""
+    """Returns the index of each row's store, -1 for a store without sales."""
     store = rows["store"].to_numpy()
-    place = np.minimum(np.searchsorted(stores, store), len(stores) - 1)
-    return np.where(stores[place] == store, place, -1)
+    index = np.minimum(np.searchsorted(stores, store), len(stores) - 1)
+    return np.where(stores[index] == store, index, -1)
 
 
 def _attributes(stores: NDArray[np.int64], rows: pa.Table) -> dict[str, Floats]:
-    known = {row["store"]: row for row in rows.to_pylist()}
-    unknown = [str(store) for store in stores.tolist() if store not in known]
+    by_store = {row["store"]: row for row in rows.to_pylist()}
+    unknown = [str(store) for store in stores.tolist() if store not in by_store]
     if unknown:
         raise UserError(
             "BadData", f"stores {', '.join(unknown)} have sales but no type and size; add their rows"
         )
-    used = [known[store] for store in stores.tolist()]
+    used = [by_store[store] for store in stores.tolist()]
     return {
         "type_code": np.array([_type_code(row["store"], row["type"]) for row in used]),
         "size": np.array([row["size"] for row in used], dtype=np.float64),

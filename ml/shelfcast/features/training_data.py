@@ -1,19 +1,18 @@
-"""The folder that the features job leaves for training and evaluation.
+"""Training data folder, which the features job writes for training and evaluation.
 
-- ``series-00.parquet`` .. ``series-15.parquet``: one row a series and origin week, a series wholly in one
-  file, ordered by (store, dept, origin). Columns: ``store`` int64, ``dept`` int64, ``origin`` date32, then
-  all columns of ``sales_history`` (with ``last_year_h1`` ..), ``store_externals`` and ``store_attributes`` as
-  double, then the labels ``target_h1`` .. ``target_hH`` as double: sales in the week origin + 7h days. A
-  missing value (an unknown feature, a week without a row, a week after the snapshot) is null in the file, NaN
-  in pandas; never 0.
-- ``calendar.parquet``: one row a target week, from the first week of the snapshot to at least 60 weeks after
-  its last: ``week`` date32, then all columns of ``calendar`` as int64. Join it on origin + 7h days.
+- ``series-00.parquet`` .. ``series-15.parquet``: one row for each series and origin week, a series in
+  one file, ordered by (store, dept, origin). Columns: ``store`` int64, ``dept`` int64, ``origin`` date32,
+  then all columns of ``sales_history`` (with ``last_year_h1`` ..), ``store_externals`` and
+  ``store_attributes`` as double, then the labels ``target_h1`` .. ``target_hH`` as double: sales in the week
+  origin + 7h days. A missing value (an unknown feature, a week without a row, a week after the snapshot) is
+  null in the file, NaN in pandas; never 0.
+- ``calendar.parquet``: one row for each target week, from the first week of the snapshot to at least 60 weeks
+  after its last: ``week`` date32, then all columns of ``calendar`` as int64. Join it on origin + 7h days.
 - ``features.json``: ``{"featureSetVersion": ..., "horizonWeeks": H, "features": [{name, view, column},
-  ..]}``, the list as model.json wants it; ``{horizon}`` in a column stands for h.
+  ..]}``, the list in the form of model.json; ``{horizon}`` in a column stands for h.
 
-A series has a row at each origin for which it has sales; in a backtest also at the one that is forecast from.
-Series number n, in the order of (store, dept), is
-in file n mod 16, so that each file holds series of all stores.
+A series has a row at each origin at which it has sales; in a backtest also at the forecast origin. Series
+number n, in the order of (store, dept), is in file n mod 16, so that each file holds series of all stores.
 """
 
 from __future__ import annotations
@@ -44,7 +43,8 @@ from shelfcast.features.store_features import (
     external_columns,
     store_features,
 )
-from shelfcast.features.weekly_values import Grid, fill, known_columns, week_columns
+from shelfcast.features.version import feature_set_version
+from shelfcast.features.weekly_values import Grid, covariate_columns, to_grid, week_indices
 from shelfcast.job import write_json
 from shelfcast.snapshot import EXTRAS, STORE_AS_A_WHOLE
 
@@ -55,13 +55,13 @@ NO_EXTRAS = EXTRAS.schema.empty_table()
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that the features of a snapshot are made of.
+    """Inputs of the features of a snapshot.
 
     Attributes:
         grid: Sales of all series.
-        aggregates: Of all series.
-        store_features: Of all stores.
-        series_extras: Declared values of series' weeks by name, each as ``weekly_values.fill`` returns them.
+        aggregates: Aggregates over all series.
+        store_features: Covariates of all stores.
+        series_extras: Grid of each covariate of series and weeks by name, as ``weekly_values.to_grid`` does.
     """
 
     grid: SalesGrid
@@ -75,19 +75,19 @@ class Inputs:
         return self.grid.weeks[0].item(), self.grid.weeks[-1].item()
 
     def part(self, number: int, of: int) -> Inputs:
-        """Returns the same with each ``of``-th series, from the one with that number on."""
+        """Returns the inputs of every ``of``-th series, beginning with series ``number``."""
         rows = slice(number, None, of)
         extras = {name: values[rows] for name, values in self.series_extras.items()}
         return replace(self, grid=self.grid.part(number, of), series_extras=extras)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Rows of features beyond those of weeks with sales.
+class ForecastRequest:
+    """Request for feature rows beyond those of weeks with sales.
 
     Attributes:
-        forecast_from: Origins at which each series has a row.
-        new_series: Stores and departments of series without any sales so far.
+        forecast_from: Origins at which every series gets a row.
+        new_series: (store, dept) of series without sales so far.
     """
 
     forecast_from: tuple[date, ...] = ()
@@ -99,26 +99,28 @@ def prepare(
     store_weeks: pa.Table,
     stores: pa.Table,
     extras: pa.Table = NO_EXTRAS,
-    asked: Asked = Asked(),
+    request: ForecastRequest = ForecastRequest(),
 ) -> Inputs:
-    """Returns the inputs made of a snapshot's tables, which are as ``shelfcast.snapshot`` reads them.
+    """Returns the inputs for a snapshot's tables, in the form in which ``shelfcast.snapshot`` reads them.
 
     Raises:
-        UserError: No sales, or rows that break the rules of ``sales_grid`` or ``store_features``.
+        UserError: There are no sales, or ``sales_grid`` or ``store_features`` refuses the rows.
     """
     grid = grid_of(sales)
     aggregates = aggregate(grid)
-    grid = grid.asked(asked.forecast_from, asked.new_series)
-    whole = pc.equal(extras["dept"], STORE_AS_A_WHOLE)
-    of_stores = store_features(aggregates.stores, grid.weeks, store_weeks, stores, extras.filter(whole))
-    return Inputs(grid, aggregates, of_stores, _series_extras(grid, extras.filter(pc.invert(whole))))
+    grid = grid.with_forecast_rows(request.forecast_from, request.new_series)
+    is_of_store = pc.equal(extras["dept"], STORE_AS_A_WHOLE)
+    covariates = store_features(
+        aggregates.stores, grid.weeks, store_weeks, stores, extras.filter(is_of_store)
+    )
+    return Inputs(grid, aggregates, covariates, _series_extras(grid, extras.filter(pc.invert(is_of_store))))
 
 
 def grid_of(sales: pa.Table) -> SalesGrid:
     """Returns the grid of a snapshot's sales.
 
     Raises:
-        UserError: No sales, or rows that break the rules of ``sales_grid``.
+        UserError: There are no sales, or ``sales_grid`` refuses the rows.
     """
     week = sales["week"].to_numpy().astype("datetime64[D]")
     return sales_grid(
@@ -133,26 +135,27 @@ def write(
     stores: pa.Table,
     features: FeatureSet,
     extras: pa.Table = NO_EXTRAS,
-    asked: Asked = Asked(),
+    request: ForecastRequest = ForecastRequest(),
 ) -> str:
-    """Writes the whole folder in this process; needs neither database nor Ray.
+    """Writes the whole folder in this process, without database and Ray.
 
     Args:
-        directory: Must exist.
-        sales: ``store``, ``dept``, ``week`` (date32), ``weekly_sales`` (US dollars); others are not used.
+        directory: Existing folder.
+        sales: ``store``, ``dept``, ``week`` (date32), ``weekly_sales`` (US dollars); other columns are
+            ignored.
         store_weeks: ``store``, ``week`` and ``snapshot.EXTERNALS`` (double, null where unknown).
         stores: ``store``, ``type`` (a letter), ``size`` (square feet).
-        features: To be made.
-        extras: As ``snapshot.read_extras`` returns them.
-        asked: Further rows.
+        features: Features to compute.
+        extras: Rows as ``snapshot.read_extras`` returns them.
+        request: Rows beyond those of weeks with sales.
 
     Returns:
-        The feature set's version.
+        Version of the feature set.
 
     Raises:
-        UserError: The tables break a rule.
+        UserError: The tables cannot be used; see ``prepare``.
     """
-    inputs = prepare(sales, store_weeks, stores, extras, asked)
+    inputs = prepare(sales, store_weeks, stores, extras, request)
     for number in range(SERIES_FILES):
         write_series(directory, number, series_rows(inputs, number, features))
     return write_shared(directory, inputs, features)
@@ -183,26 +186,26 @@ def series_rows(inputs: Inputs, number: int, features: FeatureSet) -> pa.Table:
 
 
 def _series_extras(grid: SalesGrid, rows: pa.Table) -> dict[str, Grid]:
-    """Returns the declared values of series' weeks by name."""
-    place = {pair: n for n, pair in enumerate(zip(grid.store.tolist(), grid.dept.tolist(), strict=True))}
+    """Returns the grid of each covariate of series and weeks by name."""
+    series = {pair: n for n, pair in enumerate(zip(grid.store.tolist(), grid.dept.tolist(), strict=True))}
     grids = {}
     for name in pc.unique(rows["name"]).to_pylist():
-        of_name = rows.filter(pc.equal(rows["name"], name))
-        keys = zip(of_name["store"].to_pylist(), of_name["dept"].to_pylist(), strict=True)
-        row = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
-        column = week_columns(of_name["week"], grid.weeks, f"{name} week")
-        grids[name] = fill(len(grid.store), len(grid.weeks), row, column, of_name["value"].to_numpy())
+        name_rows = rows.filter(pc.equal(rows["name"], name))
+        keys = zip(name_rows["store"].to_pylist(), name_rows["dept"].to_pylist(), strict=True)
+        row = np.array([series.get(key, -1) for key in keys], dtype=np.int64)
+        column = week_indices(name_rows["week"], grid.weeks, f"{name} week")
+        grids[name] = to_grid(len(grid.store), len(grid.weeks), row, column, name_rows["value"].to_numpy())
     return grids
 
 
 def _extra_columns(inputs: Inputs, features: FeatureSet) -> dict[str, Grid]:
-    """Returns the declared columns of ``sales_history``, each [series, weeks]: at week t what is known."""
+    """Returns the covariate columns of ``sales_history``, each [series, weeks], as known at week t."""
     columns: dict[str, Grid] = {}
-    for column in features.columns:
-        if column.of == "series_week":
+    for covariate in features.covariates:
+        if covariate.of == "series_week":
             unknown = np.full((len(inputs.grid.store), len(inputs.grid.weeks) + MAX_HORIZON_WEEKS), np.nan)
-            values = inputs.series_extras.get(column.name, unknown)
-            columns |= known_columns(values, column, features.horizon_weeks)
+            values = inputs.series_extras.get(covariate.name, unknown)
+            columns |= covariate_columns(values, covariate, features.horizon_weeks)
     return columns
 
 
@@ -217,15 +220,16 @@ def series_path(directory: Path, number: int) -> Path:
 
 
 def write_shared(directory: Path, inputs: Inputs, features: FeatureSet) -> str:
-    """Writes what is there beside the series files; returns the feature set's version."""
+    """Writes calendar.parquet and features.json; returns the feature set's version."""
     _write(directory / "calendar.parquet", calendar_rows(*inputs.weeks))
+    version = feature_set_version(features)
     description = {
-        "featureSetVersion": features.version,
+        "featureSetVersion": version,
         "horizonWeeks": features.horizon_weeks,
         "features": features.model_features,
     }
     write_json(directory / "features.json", description)
-    return features.version
+    return version
 
 
 def calendar_rows(first: date, last: date) -> pa.Table:
@@ -242,8 +246,8 @@ def nullable(values: NDArray[np.float64]) -> pa.Array:
 
 
 def _write(path: Path, rows: pa.Table) -> None:
-    """Writes Parquet so that a reader sees the whole file or none."""
+    """Writes Parquet atomically: a reader sees the whole file or none."""
     temporary = path.with_name(f".{path.name}.partial")
-    # Hardly a value of a feature comes twice: looking for a dictionary would take as long as all else here.
+    # Feature values hardly repeat: a dictionary would double the time of writing and save nothing.
     pq.write_table(rows, temporary, use_dictionary=False, compression="lz4")
     temporary.replace(path)

@@ -1,4 +1,4 @@
-"""The ingest job: ``IngestSpec`` to ``IngestResult`` of contracts/jobs.ts."""
+"""Ingest job, ``python -m shelfcast.ingest --dir DIR``: loads a source into a data set."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from shelfcast.ingest.generator import generate
 from shelfcast.ingest.load import known_result, load, lock_dataset, newest_snapshot
 from shelfcast.ingest.load_checks import check_content, check_load
 from shelfcast.ingest.long_source import read_long_queries, read_long_source
-from shelfcast.ingest.quality import Check, check_allowed, pass_gate
+from shelfcast.ingest.quality import Check, check_allowed, require_quality
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.ingest.walmart import read_folder
 from shelfcast.job import UserError, database_url, main, report_progress
 from shelfcast.snapshot import SALES
 
-#: A source's tables by name, what came of the rules, and badRows, badRowsUri and oracleUri for the result.
+#: Tables of a source by name, its checks, and badRows, badRowsUri and oracleUri for the result.
 _Checked = tuple[dict[str, pa.Table], list[Check], dict[str, Any]]
 
 
 def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """Loads the spec's source, unless a batch with its requestId is there."""
+    """Loads the spec's source unless a batch with its requestId exists; returns the ``IngestResult``."""
     allow = spec.get("allow", [])
     check_allowed(allow)
     with connect(database_url()) as connection:
@@ -37,7 +37,7 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
             return known
         before = newest_snapshot(connection, spec["dataset"])
         tables, checks, source_report = _read(spec, directory, before)
-        source_report["quality"] = pass_gate(checks, allow, directory, spec["dataset"])
+        source_report["quality"] = require_quality(checks, allow, directory, spec["dataset"])
         if len(tables[SALES.name]) == 0:
             raise UserError("BadData", f"the source has no good row of sales for data set {spec['dataset']}")
         report_progress(directory, f"checked {len(tables['sales'])} rows of sales", fraction=0.3)
@@ -74,11 +74,11 @@ def _read_rows(source: dict[str, Any], before: dict[str, pa.Table]) -> SourceRow
         case "postgres":
             return read_long_queries(source, before)
         case kind:
-            raise UserError("InvalidInput", f"source.kind: {kind} is none that this version reads")
+            raise UserError("InvalidInput", f"source.kind: {kind} is not a kind that this version reads")
 
 
 def _generate(source: dict[str, Any], directory: Path, before: dict[str, pa.Table]) -> _Checked:
-    """Generated weeks may lie ahead and their number may change from run to run: only content is checked."""
+    """Generates sales. Only their content is checked: weeks may lie ahead, and their number may change."""
     report_progress(directory, "generating sales", fraction=0)
     generated = generate(source["stores"], source["departments"], source["weeks"], source["seed"])
     oracle = directory / "oracle.parquet"

@@ -1,4 +1,4 @@
-"""Rows that broke a rule: all are written down, and counted by rule."""
+"""Report of bad rows: all are written to a file, and counted by rule."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from pyarrow import csv
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.ingest.quality_rules import ROW_RULES
 
-#: What is known of a broken rule. ``value`` is the cell (or cells, or the whole line) that broke it, ``rule``
-#: what the row must be in words, ``name`` the rule of ``quality_rules``. A row with two wrong cells is there
-#: twice.
+#: Schema of the findings. ``value`` is the cell (or cells, or the whole line) that broke a rule, ``rule`` the
+#: rule in words, ``name`` its name in ``quality_rules``. A row with two wrong cells has two findings.
 FINDING = pa.schema(
     [
         ("file", pa.string()),
@@ -28,7 +27,7 @@ _SHOWN_CHARACTERS = 80
 
 
 def write_bad_rows(findings: pa.Table, report: Path) -> int:
-    """Writes the findings to ``report`` as CSV, if there are any, and returns the number of bad rows."""
+    """Writes the findings to ``report`` as CSV if there are any; returns the number of bad rows."""
     if len(findings) == 0:
         return 0
     csv.write_csv(_sorted(findings), report)
@@ -36,16 +35,16 @@ def write_bad_rows(findings: pa.Table, report: Path) -> int:
 
 
 def check_rows(findings: pa.Table, bad_rows: int, row_count: int, max_share: float) -> list[Check]:
-    """Returns what came of every rule of one row, and of their share (0 to 1) of all rows."""
+    """Returns the check of every rule for single rows, and of the share of bad rows (0 to 1)."""
     share = bad_rows / row_count
-    is_too_much = share > max_share
-    found = _sorted(findings)
+    is_above_limit = share > max_share
+    ordered = _sorted(findings)
     return [
-        *(_check(rule.name, found.filter(pc.equal(found["name"], rule.name))) for rule in ROW_RULES),
+        *(_check(rule.name, ordered.filter(pc.equal(ordered["name"], rule.name))) for rule in ROW_RULES),
         Check(
             "bad-row-share",
-            bad_rows if is_too_much else 0,
-            _examples(found) if is_too_much else (),
+            bad_rows if is_above_limit else 0,
+            _examples(ordered) if is_above_limit else (),
             f"{bad_rows} of {row_count} source rows ({share:.2%}) are bad and maxBadRowShare allows "
             f"{max_share:.2%}",
         ),
@@ -58,7 +57,7 @@ def _check(name: str, findings: pa.Table) -> Check:
 
 
 def _shown(value: str) -> str:
-    """A cell may be a whole line; messages and workflow histories take no megabytes."""
+    """Returns the value, shortened: a cell may be a whole line, and messages go into workflow histories."""
     return repr(value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "...")
 
 

@@ -1,4 +1,4 @@
-"""Reads CSV as it comes: LF, CRLF or CR line ends, with or without a byte order mark."""
+"""Reader of CSV files with LF, CRLF or CR line ends, with or without a byte order mark."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_csv(path: Path, wanted: tuple[str, ...]) -> SourceFile:
     """Reads the wanted columns of a file; blank lines are ignored.
 
     Raises:
-        UserError: No such file, or what ``parse_csv`` raises.
+        UserError: The file cannot be read, or ``parse_csv`` refuses it.
     """
     try:
         data = path.read_bytes()
@@ -36,7 +36,7 @@ def parse_csv(name: str, data: bytes, wanted: tuple[str, ...], optional: tuple[s
     """Reads the wanted columns, and the optional ones that are there.
 
     Raises:
-        UserError: ``BadData`` when it is not UTF-8, has no rows, lacks a column, or a cell spans lines.
+        UserError: ``BadData``: the file is not UTF-8, has no rows, lacks a column, or a cell spans lines.
     """
     data = _with_lf(name, data)
     header = data[: data.find(b"\n")].decode("utf-8", errors="replace")
@@ -75,7 +75,7 @@ def _parse(
     try:
         table = csv.read_csv(
             pa.BufferReader(data),
-            # Only a single thread tells row numbers; they are line numbers only if blank lines count.
+            # Row numbers need a single thread, and are line numbers only if blank lines count.
             read_options=csv.ReadOptions(use_threads=False, column_names=names, skip_rows=1),
             parse_options=csv.ParseOptions(invalid_row_handler=on_invalid_row, ignore_empty_lines=False),
             convert_options=csv.ConvertOptions(
@@ -90,7 +90,7 @@ def _parse(
 
 
 def _open_quote(data: bytes) -> int:
-    """Returns the likeliest line: the first with an odd number of quotes, else the first with any."""
+    """Returns the most likely line: the first with an odd number of quotes, else the first with any."""
     quotes = ((text.count(b'"'), line) for line, text in enumerate(data.split(b"\n"), 1))
     return min((count % 2 == 0, line) for count, line in quotes if count)[1]
 

@@ -1,4 +1,4 @@
-"""Generates sales of stores that do not exist, with everything that caused them.
+"""Generator of synthetic sales, with the covariates that caused them.
 
 ``sales = expected * (1 + sigma * eps)``, rounded to cents, with eps standard normal and sigma a share that
 belongs to the department. The expected sales of a series (store, dept) in a week are a product:
@@ -44,7 +44,7 @@ MARKDOWNS = 5
 
 _STORE, _STORE_WEEK, _DEPARTMENT, _SERIES, _SERIES_WEEK = range(5)
 _FUEL_USD, _CPI, _UNEMPLOYMENT_PERCENT = 3.5, 310.0, 6.0
-#: How much of a slow deviation is left a week later.
+#: AR(1) coefficient of the slow deviations.
 _SLOWNESS = 0.9
 
 
@@ -53,9 +53,9 @@ class Generated:
     """Generated rows.
 
     Attributes:
-        tables: By name of the table in ``shelfcast.snapshot``.
+        tables: Rows by table name of ``shelfcast.snapshot``.
         oracle: store, dept (int64), week (date32), expected_sales (double, USD), rows as in ``sales``.
-        sigmas: By department: standard deviation of the noise as a share of the expected sales.
+        sigmas: Standard deviation of the noise as a share of the expected sales, by department.
     """
 
     tables: dict[str, pa.Table]
@@ -95,7 +95,7 @@ def generate(stores: int, departments: int, weeks: int, seed: int) -> Generated:
 
 
 class _Stores:
-    """What does not change about the stores; arrays [S]."""
+    """Constant properties of the stores; arrays [S]."""
 
     def __init__(self, seed: int, ids: npt.NDArray[np.int64]) -> None:
         draws = _stream(seed, _STORE, [(int(n),) for n in ids], lambda rng: rng.random(8)).T
@@ -111,7 +111,7 @@ class _Stores:
 
 
 class _Departments:
-    """What does not change about the departments; arrays [D] or [D, n]."""
+    """Constant properties of the departments; arrays [D] or [D, n]."""
 
     def __init__(self, seed: int, ids: npt.NDArray[np.int64]) -> None:
         draws = _stream(seed, _DEPARTMENT, [(int(n),) for n in ids], lambda rng: rng.random(22)).T
@@ -154,14 +154,14 @@ def _holiday_shapes(week: date) -> tuple[float, ...]:
         {0: 1.0, 1: 0.3}.get(at["labor_day"], 0.0),
         {0: 1.0, 1: 0.4}.get(at["thanksgiving"], 0.0),
         before_christmas / 7,
-        # A week ends before its Sunday: what is bought for Easter is bought in the week before.
+        # A week ends before its Sunday, so purchases for Easter fall into the week before.
         {0: 0.2, 1: 1.0, 2: 0.3}.get(calendar.weeks_to(calendar.easter, week), 0.0),
         float(at["christmas"] == -1),
     )
 
 
 class _StoreWeeks:
-    """What happened to the stores; arrays [S, W], markdowns [5, S, W]."""
+    """Weekly states of the stores; arrays [S, W], markdowns [5, S, W]."""
 
     def __init__(self, seed: int, ids: npt.NDArray[np.int64], store: _Stores, days: Sequence[date]) -> None:
         weeks = np.arange(len(days))
@@ -170,7 +170,7 @@ class _StoreWeeks:
             _stream(seed, _STORE_WEEK, keys, lambda rng: rng.random((len(days), 4 + 2 * MARKDOWNS))), 2, 0
         )
         (country,) = _stream(seed, _STORE_WEEK, [(0,)], lambda rng: rng.standard_normal((len(days), 2)))
-        # January is coldest; the deviation from that is what people call weather.
+        # January is coldest; weather is the deviation from this curve.
         season = -22 * np.cos(2 * np.pi * np.array([day.timetuple().tm_yday - 20 for day in days]) / 365.25)
         self.warmer_by = 18 * _slow(draws[0] - 0.5)
         self.temperature = (store.warmth[:, None] + season + self.warmer_by).round(2)

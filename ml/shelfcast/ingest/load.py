@@ -1,7 +1,7 @@
-"""Adds a batch to a data set, and names the snapshot that it makes.
+"""Load of a batch into a data set, which makes a new snapshot.
 
-All happens in the caller's transaction: a load that dies leaves nothing. Rows that equal the newest known
-value of their key are not stored again. A key that the batch does not have keeps its value.
+Everything happens in the caller's transaction, so a load that dies leaves nothing behind. Rows that equal the
+newest known value of their key are not stored again. A key that the batch lacks keeps its value.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from shelfcast.snapshot import (
     read_table,
 )
 
-#: What ``IngestResult`` says of the source: badRows, badRowsUri, oracleUri, quality.
+#: Part of ``IngestResult`` about the source: badRows, badRowsUri, oracleUri, quality.
 SourceReport = Mapping[str, Any]
 
 
 def lock_dataset(connection: psycopg.Connection, dataset: str) -> None:
-    """Makes other loads of the data set wait for the end of this transaction: batches follow each other."""
+    """Makes other loads of the data set wait for the end of this transaction."""
     lock(connection, f"shelfcast ingest {dataset}")
 
 
 def known_result(connection: psycopg.Connection, spec: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Returns the ``IngestResult`` of the batch with the spec's requestId; None when there is no such batch.
+    """Returns the ``IngestResult`` of the load batch with the spec's requestId, or None.
 
     Raises:
-        UserError: ``InvalidInput`` when that batch has another data set or source.
+        UserError: ``InvalidInput``: that batch has another data set or source.
     """
     row = connection.execute(
         "select batch_id, dataset, source from raw.batch where request_id = %s", [spec["requestId"]]
@@ -53,14 +53,14 @@ def known_result(connection: psycopg.Connection, spec: Mapping[str, Any]) -> dic
         raise UserError(
             "InvalidInput",
             f"requestId {spec['requestId']} belongs to batch {batch_id} of data set {dataset} from "
-            f"{json.dumps(source['spec'])}; give another load a requestId of its own",
+            f"{json.dumps(source['spec'])}; give another load another requestId",
         )
     result: dict[str, Any] = source["result"]
     return result
 
 
 def newest_snapshot(connection: psycopg.Connection, dataset: str) -> dict[str, pa.Table]:
-    """Returns the tables of the data set's newest snapshot by name; without rows when it has none."""
+    """Returns the tables of the data set's newest snapshot by name, empty if there is none."""
     row = connection.execute("select max(batch_id) from raw.batch where dataset = %s", [dataset]).fetchone()
     assert row is not None
     batch_id = row[0]
@@ -77,7 +77,7 @@ def load(
 ) -> dict[str, Any]:
     """Adds the tables as a batch and returns its ``IngestResult``; the data set must be locked.
 
-    ``tables`` are by name, with the columns of ``shelfcast.snapshot``. ``insertedRows`` and ``unchangedRows``
+    ``tables`` have the names and columns of ``shelfcast.snapshot``. ``insertedRows`` and ``unchangedRows``
     count rows of sales.
 
     Raises:
@@ -116,7 +116,7 @@ def load(
 
 
 def _add_batch(connection: psycopg.Connection, spec: Mapping[str, Any]) -> int:
-    """Adds the batch that the rows refer to; what it holds is known only when they are there."""
+    """Adds the batch that the rows refer to; hash and row count follow when the rows are loaded."""
     row = connection.execute(
         "insert into raw.batch (dataset, request_id, source, content_hash, row_count) "
         "values (%s, %s, '{}', '', 0) returning batch_id",
@@ -130,7 +130,7 @@ def _add_batch(connection: psycopg.Connection, spec: Mapping[str, Any]) -> int:
 def _add_rows(
     connection: psycopg.Connection, raw: RawTable, rows: pa.Table, dataset: str, batch_id: int
 ) -> int:
-    """Adds the rows that differ from the newest value of their key, or have a new key; returns how many."""
+    """Adds the rows with a new key or another value than the newest of their key; returns their number."""
     incoming = sql.Identifier("pg_temp", raw.name)
     connection.execute(
         sql.SQL(
@@ -157,6 +157,6 @@ def _check_weeks(sales: pa.Table, dataset: str) -> None:
     if len(np.unique(weeks % 7)) > 1:
         raise UserError(
             "BadData",
-            f"the weeks of data set {dataset} would end on different weekdays; load this source into a data "
-            "set of its own, or shift its dates to the weekday that is there",
+            f"the weeks of data set {dataset} would end on different weekdays; load this source into "
+            "another data set, or shift its dates to the weekday of the data set",
         )

@@ -1,7 +1,7 @@
-"""Rules of a whole load: what it holds, and what it would make of the data set.
+"""Data-quality checks of a whole load and of the data set as it would be after the load.
 
-A load may be the whole history, one new week or a few corrections. So rules that compare look at the data set
-as it would be after the load, in the weeks that the load has.
+A load may be the whole history, one new week or a few corrections. So checks that compare look at the data
+set as it would be after the load, in the weeks of the load.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shelfcast.ingest.declared_checks import check_declared
+from shelfcast.ingest.covariate_checks import check_covariates
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.snapshot import SALES, STORE_WEEKS, STORES
 
@@ -23,19 +23,20 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-#: Above what any department sells in a week; a price in the wrong unit or a key in the wrong column is not.
+#: Upper bound of a department's weekly sales; it catches a wrong unit or a key in the wrong column.
 MAX_SALES_USD = 1e9
-#: Physically possible: the coldest and hottest air measured on Earth are -128.6 and 134.1 F (WMO).
+#: Physically possible ranges: the coldest and hottest air measured on Earth are -128.6 and 134.1 F (WMO).
 EXTERNAL_RANGES = {
     "temperature": (-130.0, 140.0),
     "unemployment": (0.0, 100.0),
     "fuel_price": (np.nextafter(0, 1), np.inf),
     "cpi": (np.nextafter(0, 1), np.inf),
 }
-#: A new week is compared with the median of so many known weeks nearest to it.
+#: Number of known weeks nearest to a new week whose median it is compared with.
 _NEAREST_WEEKS = 8
 _MAX_ROW_CHANGE = 0.5
-#: Christmas weeks of a supermarket are below twice their neighbours; cents for dollars are a hundred times.
+#: Christmas weeks of a supermarket are below twice their neighbours; cents instead of dollars are a hundred
+#: times them.
 _MAX_MEAN_FACTOR = 3.0
 
 
@@ -50,7 +51,7 @@ class SalesRows:
 
     @classmethod
     def of(cls, *tables: pa.Table) -> SalesRows:
-        """Returns the rows of the tables; where several have a key, the first of them counts."""
+        """Returns the rows of the tables; of rows with the same key the first table's counts."""
         keys = [
             np.concatenate([_ints(table, name) for table in tables]) for name in ("store", "dept", "week")
         ]
@@ -64,7 +65,7 @@ class SalesRows:
         return cls(store, dept, week, sales[order][first])
 
     def examples(self, mask: Mask) -> list[str]:
-        """Returns the first of the masked rows in words."""
+        """Returns the first masked rows in words."""
         return [
             f"store {self.store[n]} dept {self.dept[n]} {_date(self.week[n])}: {self.sales[n]:g}"
             for n in np.flatnonzero(mask)[:EXAMPLES]
@@ -75,16 +76,16 @@ def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], to
     """Checks a load from outside.
 
     Args:
-        tables: Its good rows, by name of the table in ``shelfcast.snapshot``.
-        known: The data set's newest snapshot, in the same form; no rows when there is none.
-        today: Day in UTC; a week that ends later is not over.
+        tables: Good rows of the load by table name of ``shelfcast.snapshot``.
+        known: Rows of the data set's newest snapshot by table name, empty if there is none.
+        today: Current day in UTC; a week that ends later is not over.
     """
     sales = SalesRows.of(tables[SALES.name])
     checks = [
         *check_content(tables, known),
         _broken_rows("future-week", sales, sales.week > (today - date(1970, 1, 1)).days),
         _unknown_stores(tables, known),
-        *check_declared(tables, known),
+        *check_covariates(tables, known),
     ]
     if len(known[SALES.name]) == 0:
         return checks
@@ -99,7 +100,7 @@ def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], to
 
 
 def check_content(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table]) -> list[Check]:
-    """Checks what is true of any load, the generator's too."""
+    """Checks that apply to any load, the generator's included."""
     sales = SalesRows.of(tables[SALES.name])
     return [
         _broken_rows("sales-range", sales, np.abs(sales.sales) > MAX_SALES_USD),
@@ -144,12 +145,12 @@ def _missing_weeks(sales: SalesRows) -> Check:
 def _changes(weeks: Ints, before: SalesRows, after: SalesRows) -> Iterable[Check]:
     known, counts, means = _by_week(before)
     changed, new_counts, new_means = _by_week(after)
-    mine = np.isin(changed, weeks)
+    loaded = np.isin(changed, weeks)
     for rule, old, new, is_sudden in (
         ("row-count-change", counts, new_counts, _is_other_count),
         ("mean-sales-change", means, new_means, _is_other_mean),
     ):
-        yield _sudden(rule, known, old, changed[mine], new[mine], is_sudden)
+        yield _sudden(rule, known, old, changed[loaded], new[loaded], is_sudden)
 
 
 def _sudden(
@@ -169,7 +170,7 @@ def _sudden(
 
 
 def _expected(week: np.int64, known: Ints, values: Floats) -> float:
-    """Returns a known week's own value, and of another the median of those nearest to it."""
+    """Returns the value of a known week, or the median of the nearest known weeks."""
     distance = np.abs(known - week)
     nearest = distance == 0
     if not nearest.any():
@@ -182,12 +183,12 @@ def _is_other_count(count: float, expected: float) -> bool:
 
 
 def _is_other_mean(mean: float, expected: float) -> bool:
-    # Where a week's sales are not above zero there is no factor to judge by.
+    # A factor makes sense only where the expected sales are above zero.
     return expected > 0 and not expected / _MAX_MEAN_FACTOR <= mean <= expected * _MAX_MEAN_FACTOR
 
 
 def _by_week(rows: SalesRows) -> tuple[Ints, Floats, Floats]:
-    """Returns the weeks, ascending, their rows, and their mean sales in USD."""
+    """Returns the weeks in ascending order, their numbers of rows, and their mean sales in USD."""
     weeks, index, counts = np.unique(rows.week, return_inverse=True, return_counts=True)
     return weeks, counts.astype(np.float64), np.bincount(index, rows.sales) / counts
 

@@ -1,4 +1,4 @@
-"""Reads an object of a folder that is here, on a web server or in an object store."""
+"""Reader of files in a local folder, on a web server or in an object store."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pyarrow import fs
 from shelfcast.job import UserError
 
 _FILE = re.compile(r"\.(csv|parquet)$", re.IGNORECASE)
-#: A server that says so is asked again in vain.
+#: Status codes for which another try cannot help.
 _CLIENT_ERRORS = range(400, 500)
 
 
 def read_object(folder: str, name: str) -> bytes | None:
-    """Returns the bytes, or None when the folder has no such object.
+    """Returns the bytes, or None if the folder has no such object.
 
     Args:
         folder: Absolute path, or URL: ``http(s)://host/path`` or ``s3://bucket/prefix``. Query parameters
             stay behind the name; for S3 they are pyarrow's, for example ``?endpoint_override=host:port``.
             Keys come from the environment (``AWS_ACCESS_KEY_ID`` and so on).
-        name: Name of the object in it.
+        name: Name of the object in the folder.
 
     Raises:
-        UserError: ``BadData`` when it is there and may not be read.
-        ConnectionError: The server failed or did not answer; worth another try.
+        UserError: ``BadData``: the object exists but may not be read.
+        ConnectionError: The server failed or did not answer; another try may help.
     """
     if folder.startswith("/"):
         return _read_path(Path(folder) / name)
@@ -38,7 +38,7 @@ def read_object(folder: str, name: str) -> bytes | None:
 
 
 def split_file(path: str) -> tuple[str, str] | None:
-    """Returns folder and name of a path or URL that is one file's, by its ending; None for any other."""
+    """Returns folder and name of a path or URL that ends like a file of sales; None for any other."""
     parts = urlsplit(path) if not path.startswith("/") else None
     folder, _, name = (path if parts is None else parts.path).rpartition("/")
     if not _FILE.search(name):
@@ -84,7 +84,7 @@ def _read_s3(url: str) -> bytes | None:
         if "ACCESS_DENIED" in str(error):
             raise UserError(
                 "BadData",
-                f"cannot read {shown}: access denied; the job's environment must have keys that may",
+                f"cannot read {shown}: access denied; the job's environment must have keys with read access",
             ) from error
         raise ConnectionError(f"cannot read {shown}: {error}") from error
     return data

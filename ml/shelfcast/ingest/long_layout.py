@@ -1,6 +1,6 @@
-"""The project's own layout: a row for each store, department and week. docs/data.md describes it.
+"""Long layout: one row for each store, department and week (docs/data.md).
 
-Files may have columns of the user's own; ``shelfcast.ingest.declarations`` says what those are.
+Files may have further columns: the covariates of ``shelfcast.ingest.covariates``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from shelfcast import calendar
-from shelfcast.ingest import rules
-from shelfcast.ingest.declarations import Declarations
-from shelfcast.ingest.rules import CellRule
+from shelfcast.ingest import cell_rules
+from shelfcast.ingest.cell_rules import CellRule
+from shelfcast.ingest.covariates import Covariates
 from shelfcast.ingest.sheet import Layout, Sheet
 from shelfcast.ingest.sheet_checks import check_once, check_store, check_weekday, store_week
 from shelfcast.ingest.source_file import SourceFile
@@ -22,66 +22,66 @@ from shelfcast.ingest.source_rows import SourceRows, source_rows
 from shelfcast.job import UserError
 from shelfcast.snapshot import (
     ALL_WEEKS,
-    DECLARED_COLUMNS,
+    COVARIATES,
     EXTERNALS,
     EXTRAS,
     SALES,
     STORE_AS_A_WHOLE,
     STORE_WEEKS,
     STORES,
-    DeclaredColumn,
+    Covariate,
     empty_tables,
 )
 
 FileName = Literal["sales", "series_weeks", "store_weeks", "stores"]
 
 _HOLIDAY = "holiday"
-_STORE: Layout = {"store": ("store", rules.WHOLE_NUMBER)}
-_STORE_WEEK: Layout = {**_STORE, "week": ("week", rules.ISO_DATE)}
-_SERIES_WEEK: Layout = {**_STORE_WEEK, "dept": ("dept", rules.WHOLE_NUMBER)}
+_STORE: Layout = {"store": ("store", cell_rules.WHOLE_NUMBER)}
+_STORE_WEEK: Layout = {**_STORE, "week": ("week", cell_rules.ISO_DATE)}
+_SERIES_WEEK: Layout = {**_STORE_WEEK, "dept": ("dept", cell_rules.WHOLE_NUMBER)}
 _WANTED: dict[FileName, Layout] = {
-    "sales": {**_SERIES_WEEK, "sales": ("weekly_sales", rules.NUMBER)},
+    "sales": {**_SERIES_WEEK, "sales": ("weekly_sales", cell_rules.NUMBER)},
     "series_weeks": _SERIES_WEEK,
     "store_weeks": _STORE_WEEK,
-    "stores": {**_STORE, "type": ("type", rules.LETTER), "size": ("size", rules.NUMBER_ABOVE_ZERO)},
+    "stores": {**_STORE, "type": ("type", cell_rules.LETTER), "size": ("size", cell_rules.NUMBER_ABOVE_ZERO)},
 }
 _KEYS: dict[FileName, tuple[str, ...]] = {
     "sales": ("store", "dept", "week"),
     "series_weeks": ("store", "dept", "week"),
     "store_weeks": ("store", "week"),
 }
-_FLAG: tuple[str, CellRule] = ("is_holiday", rules.FLAG)
+_FLAG: tuple[str, CellRule] = ("is_holiday", cell_rules.FLAG)
 _OPTIONAL: dict[FileName, Layout] = {
     "sales": {_HOLIDAY: _FLAG},
     "series_weeks": {},
-    "store_weeks": {_HOLIDAY: _FLAG, **{name: (name, rules.NUMBER_OR_MISSING) for name in EXTERNALS}},
+    "store_weeks": {_HOLIDAY: _FLAG, **{name: (name, cell_rules.NUMBER_OR_MISSING) for name in EXTERNALS}},
     "stores": {},
 }
 
 
-def wanted_columns(file: FileName, declarations: Declarations) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the columns that a file must have, and those that it may have."""
-    return tuple(_WANTED[file]), tuple(_optional(file, declarations))
+def wanted_columns(file: FileName, covariates: Covariates) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the required and the optional columns of a file."""
+    return tuple(_WANTED[file]), tuple(_optional(file, covariates))
 
 
 def read_long(
-    files: Mapping[FileName, SourceFile], known: Mapping[str, pa.Table], declarations: Declarations
+    files: Mapping[FileName, SourceFile], known: Mapping[str, pa.Table], covariates: Covariates
 ) -> SourceRows:
     """Checks the files; ``sales`` must be among them.
 
     Args:
-        files: As read with ``wanted_columns``.
-        known: The data set's newest snapshot, by name of the table in ``shelfcast.snapshot``.
-        declarations: Of the files' columns.
+        files: Files read with ``wanted_columns``.
+        known: Rows of the data set's newest snapshot by table name of ``shelfcast.snapshot``.
+        covariates: Covariates of the load.
 
     Raises:
-        UserError: ``BadData`` when one of sales and store_weeks has a holiday flag and the other has not, or
-            a declared column is in no file or in two.
+        UserError: ``BadData``: only one of sales and store_weeks has a holiday flag, or a covariate is in no
+            file or in two.
     """
     _check_flags(files)
-    _check_declared(files, known, declarations)
+    _check_covariates(files, known, covariates)
     sheets = {
-        name: Sheet(file, {**_WANTED[name], **_optional(name, declarations)}) for name, file in files.items()
+        name: Sheet(file, {**_WANTED[name], **_optional(name, covariates)}) for name, file in files.items()
     }
     _check_rows(sheets, files, known)
     sales, weeks, stores = sheets["sales"], sheets.get("store_weeks"), sheets.get("stores")
@@ -89,45 +89,46 @@ def read_long(
         **empty_tables(),
         SALES.name: _with_flags(sales.values).select(SALES.schema.names).cast(SALES.schema),
         STORE_WEEKS.name: _store_weeks(sales, weeks, known[STORE_WEEKS.name]),
-        DECLARED_COLUMNS.name: declarations.table,
-        EXTRAS.name: pa.concat_tables([EXTRAS.schema.empty_table(), *_extras(sheets, declarations)]),
+        COVARIATES.name: covariates.table,
+        EXTRAS.name: pa.concat_tables([EXTRAS.schema.empty_table(), *_extras(sheets, covariates)]),
     }
     if stores is not None:
         tables[STORES.name] = stores.values.select(STORES.schema.names).cast(STORES.schema)
     return source_rows(tables, list(sheets.values()))
 
 
-def _optional(file: FileName, declarations: Declarations) -> Layout:
-    declared = [column for column in declarations.columns.values() if file in _files_of(column)]
-    return {**_OPTIONAL[file], **{c.name: (c.name, rules.NUMBER_OR_MISSING) for c in declared}}
+def _optional(file: FileName, covariates: Covariates) -> Layout:
+    names = [c.name for c in covariates.by_name.values() if file in _files_of(c)]
+    return {**_OPTIONAL[file], **{name: (name, cell_rules.NUMBER_OR_MISSING) for name in names}}
 
 
-def _files_of(column: DeclaredColumn) -> tuple[FileName, ...]:
-    """Returns the files that may have the column; sales have no weeks ahead, so nothing announced."""
-    match column.of:
+def _files_of(covariate: Covariate) -> tuple[FileName, ...]:
+    """Returns the files that may have the covariate; sales have no future weeks, so none known in advance."""
+    match covariate.of:
         case "store":
             return ("stores",)
         case "store_week":
             return ("store_weeks",)
         case "series_week":
-            assert column.known_after_weeks is not None
-            return ("series_weeks",) if column.known_after_weeks < 0 else ("series_weeks", "sales")
+            assert covariate.known_after_weeks is not None
+            return ("series_weeks",) if covariate.known_after_weeks < 0 else ("series_weeks", "sales")
 
 
-def _check_declared(
-    files: Mapping[FileName, SourceFile], known: Mapping[str, pa.Table], declarations: Declarations
+def _check_covariates(
+    files: Mapping[FileName, SourceFile], known: Mapping[str, pa.Table], covariates: Covariates
 ) -> None:
-    """Refuses a declared column that is in two files, or in none and new to the data set."""
-    stored = {*known[DECLARED_COLUMNS.name]["name"].to_pylist(), *EXTERNALS}
+    """Refuses a covariate that is in two files, or in none and new to the data set."""
+    stored = {*known[COVARIATES.name]["name"].to_pylist(), *EXTERNALS}
     issues = []
-    for number, column in enumerate(declarations.declared, 1):
-        if column.name not in stored and not any(column.name in file.columns for file in files.values()):
-            there = " or ".join(_files_of(column))
+    for number, covariate in enumerate(covariates.declared, 1):
+        name = covariate.name
+        if name not in stored and not any(name in file.columns for file in files.values()):
+            possible_files = " or ".join(_files_of(covariate))
             issues.append(
-                f"{declarations.place}, entry {number}: {there} has no column {column.name}; add it there, "
-                "or do not declare it"
+                f"{covariates.declared_in}, entry {number}: {possible_files} has no column {name}; add "
+                "it there, or do not declare it"
             )
-    for name in declarations.columns:
+    for name in covariates.by_name:
         twice = [file.name for file in files.values() if name in file.columns]
         if len(twice) > 1:
             issues.append(f"{' and '.join(twice)} both have a column {name}; keep one of them")
@@ -153,21 +154,21 @@ def _check_rows(
         _check_one_flag(sheets["sales"], sheets.get("store_weeks"))
 
 
-def _extras(sheets: Mapping[FileName, Sheet], declarations: Declarations) -> Iterator[pa.Table]:
-    """Yields the values of the declared columns that no other table has a place for."""
-    for name, column in declarations.columns.items():
+def _extras(sheets: Mapping[FileName, Sheet], covariates: Covariates) -> Iterator[pa.Table]:
+    """Yields the values of covariates that are not externals, as rows of ``EXTRAS``."""
+    for name, covariate in covariates.by_name.items():
         for sheet in sheets.values():
             if name in sheet.values.column_names and name not in EXTERNALS:
-                yield _extra(sheet.values, column)
+                yield _extra(sheet.values, covariate)
 
 
-def _extra(rows: pa.Table, column: DeclaredColumn) -> pa.Table:
-    constants = {"name": column.name, "dept": STORE_AS_A_WHOLE, "week": ALL_WEEKS}
+def _extra(rows: pa.Table, covariate: Covariate) -> pa.Table:
+    constants = {"name": covariate.name, "dept": STORE_AS_A_WHOLE, "week": ALL_WEEKS}
     keys = {
         key: rows[key] if key in rows.column_names else pa.repeat(constants[key], len(rows))
         for key in EXTRAS.key
     }
-    return pa.table({**keys, "value": rows[column.name]}).cast(EXTRAS.schema)
+    return pa.table({**keys, "value": rows[covariate.name]}).cast(EXTRAS.schema)
 
 
 def _check_flags(files: Mapping[FileName, SourceFile]) -> None:
@@ -183,7 +184,7 @@ def _check_flags(files: Mapping[FileName, SourceFile]) -> None:
 
 
 def _check_one_flag(sales: Sheet, weeks: Sheet | None) -> None:
-    """Rejects sales of a store's week that has both flags, in sales or between sales and store weeks."""
+    """Rejects sales of a store's week with two different flags, in sales or between sales and store weeks."""
     pairs = [np.stack([store_week(s), s.column("is_holiday")]) for s in (sales, weeks) if s is not None]
     key = np.unique(np.concatenate(pairs, axis=1), axis=1)[0]
     twice = key[1:][key[1:] == key[:-1]]
@@ -192,7 +193,7 @@ def _check_one_flag(sales: Sheet, weeks: Sheet | None) -> None:
 
 
 def _with_flags(rows: pa.Table) -> pa.Table:
-    """Returns the rows with ``is_holiday``; the calendar's where the file has none."""
+    """Returns the rows with ``is_holiday``, taken from the calendar if the file has no flag."""
     if "is_holiday" in rows.column_names:
         return rows
     weeks = rows.column("week").combine_chunks().dictionary_encode()
@@ -201,7 +202,7 @@ def _with_flags(rows: pa.Table) -> pa.Table:
 
 
 def _store_weeks(sales: Sheet, weeks: Sheet | None, known: pa.Table) -> pa.Table:
-    """Returns the file's rows, and rows without externals for weeks of sales of which nothing is known."""
+    """Returns the file's rows, and rows without externals for the other store weeks with sales."""
     flagged = _with_flags(sales.values)
     key = store_week(sales)
     described = [(known["store"].to_numpy() << 32) + known["week"].cast(pa.int32()).to_numpy()]

@@ -1,4 +1,4 @@
-"""Reads Parquet as text, so that its cells keep the same rules as those of CSV."""
+"""Reader of Parquet files as text, so that the cell rules of CSV apply to them, too."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from shelfcast.job import UserError
 
 
 def read_parquet(name: str, data: bytes, wanted: tuple[str, ...], optional: tuple[str, ...]) -> SourceFile:
-    """Reads the wanted columns, and the optional ones that are there. Doubles keep their bits.
+    """Reads the wanted columns and the optional ones that the file has. Doubles keep their bits.
 
     Raises:
-        UserError: ``BadData`` when it is no Parquet, has no rows, or a column is missing or has lists.
+        UserError: ``BadData``: the file is not Parquet, has no rows, lacks a column, or a column has lists.
     """
     try:
         file = parquet.ParquetFile(pa.BufferReader(data))
@@ -44,7 +44,7 @@ def _text(name: str, column: str, values: pa.Array) -> pa.Array:
 
 
 def _midnights_as_dates(values: pa.Array) -> pa.Array:
-    """Pandas writes dates as timestamps. A time of day is left to be found wrong."""
+    """Returns dates where all times are midnight: pandas writes dates as timestamps."""
     try:
         return values.cast(pa.date32())
     except pa.ArrowInvalid:

@@ -1,4 +1,4 @@
-"""What the quality gate found of a load, rule by rule, and whether the load may go on."""
+"""Data-quality checks: outcome of each rule, report, and the decision whether the load may go on."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from shelfcast.ingest.quality_page import quality_page
 from shelfcast.ingest.quality_rules import RULES, Rule
 from shelfcast.job import UserError, write_json
 
-#: ``notChecked``: there is nothing to compare with, or the rule is not for data of that source.
+#: Outcome of a rule; ``notChecked`` if there is nothing to compare with, or it does not apply to the source.
 Outcome = Literal["kept", "warned", "stopped", "overridden", "notChecked"]
 
+#: Number of examples of a broken rule in the report.
 EXAMPLES = 5
 
 
 @dataclass(frozen=True)
 class Check:
-    """What came of one rule that was checked.
+    """Result of checking one rule.
 
     Attributes:
-        rule: The rule's name.
-        rows: How many rows (weeks, stores: what its text speaks of) break it.
+        rule: Name of the rule.
+        rows: Number of rows (or weeks or stores, as its text says) that break it.
         examples: Up to ``EXAMPLES`` of them in words.
-        summary: The figures that decided, where a count does not tell them.
+        summary: Figures behind the decision, if the count does not say them.
     """
 
     rule: str
@@ -35,13 +36,13 @@ class Check:
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _RuleOutcome:
     rule: Rule
     check: Check | None
     outcome: Outcome
 
     def json(self) -> dict[str, Any]:
-        """Returns an entry of ``quality.rules`` in contracts/jobs.ts."""
+        """Returns the entry of ``quality.rules`` in contracts/jobs.ts."""
         return {
             "name": self.rule.name,
             "severity": self.rule.severity,
@@ -53,7 +54,7 @@ class _Judged:
 
 
 def check_allowed(allow: Collection[str]) -> None:
-    """Refuses a rule to override that is none.
+    """Checks that each of the rules to override exists and can stop a load.
 
     Raises:
         UserError: ``InvalidInput``.
@@ -67,43 +68,46 @@ def check_allowed(allow: Collection[str]) -> None:
         )
 
 
-def pass_gate(checks: Iterable[Check], allow: Collection[str], directory: Path, title: str) -> dict[str, Any]:
-    """Writes quality.json and quality.html to ``directory``/quality, and returns ``quality`` of the result.
+def require_quality(
+    checks: Iterable[Check], allow: Collection[str], directory: Path, title: str
+) -> dict[str, Any]:
+    """Writes quality.json and quality.html to ``directory``/quality; returns ``quality`` of the result.
 
     Raises:
-        UserError: ``BadData`` when a rule of severity ``error`` is broken and not in ``allow``.
+        UserError: ``BadData``: a rule of severity ``error`` is broken and not in ``allow``.
     """
-    found = {check.rule: check for check in checks}
-    judged = [_judge(rule, found.get(rule.name), allow) for rule in RULES]
+    by_rule = {check.rule: check for check in checks}
+    outcomes = [_outcome(rule, by_rule.get(rule.name), allow) for rule in RULES]
     folder = directory / "quality"
     folder.mkdir(exist_ok=True)
-    rules = [one.json() for one in judged]
+    rules = [outcome.json() for outcome in outcomes]
     write_json(folder / "quality.json", {"dataset": title, "rules": rules})
     (folder / "quality.html").write_text(quality_page(title, rules), encoding="utf-8")
-    stopping = [one for one in judged if one.outcome == "stopped"]
+    stopping = [outcome for outcome in outcomes if outcome.outcome == "stopped"]
     if stopping:
         raise UserError("BadData", _refusal(stopping, folder / "quality.html"))
     return {"reportUri": folder.resolve().as_uri(), "rules": rules}
 
 
-def _judge(rule: Rule, check: Check | None, allow: Collection[str]) -> _Judged:
+def _outcome(rule: Rule, check: Check | None, allow: Collection[str]) -> _RuleOutcome:
     if check is None:
-        return _Judged(rule, check, "notChecked")
+        return _RuleOutcome(rule, check, "notChecked")
     if check.rows == 0:
-        return _Judged(rule, check, "kept")
+        return _RuleOutcome(rule, check, "kept")
     if rule.severity == "warning":
-        return _Judged(rule, check, "warned")
-    return _Judged(rule, check, "overridden" if rule.name in allow else "stopped")
+        return _RuleOutcome(rule, check, "warned")
+    return _RuleOutcome(rule, check, "overridden" if rule.name in allow else "stopped")
 
 
-def _refusal(stopping: Sequence[_Judged], page: Path) -> str:
+def _refusal(stopping: Sequence[_RuleOutcome], page: Path) -> str:
     sentences = []
-    for one in stopping:
-        assert one.check is not None
-        summary = one.check.summary or f"{one.check.rows} break the rule that {one.rule.text}"
-        sentences.append(f"{one.rule.name}: {summary} ({', '.join(one.check.examples[:EXAMPLES])})")
-    names = ", ".join(f'"{one.rule.name}"' for one in stopping)
+    for outcome in stopping:
+        rule, check = outcome.rule, outcome.check
+        assert check is not None
+        summary = check.summary or f"{check.rows} break the rule that {rule.text}"
+        sentences.append(f"{rule.name}: {summary} ({', '.join(check.examples[:EXAMPLES])})")
+    names = ", ".join(f'"{outcome.rule.name}"' for outcome in stopping)
     return (
-        f"nothing was loaded. {'; '.join(sentences)}. All that was found is in {page}. Correct the "
+        f"nothing was loaded. {'; '.join(sentences)}. The report is {page}. Correct the "
         f'source, or load it as it is on purpose with "allow": [{names}] in the input.'
     )

@@ -1,4 +1,4 @@
-"""Every rule that the data of a load must keep, by name."""
+"""Rules of the data-quality checks, by name."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule of the quality gate.
+    """Rule of the data-quality checks.
 
     Attributes:
-        name: What the report calls it, and what a person writes to override it.
-        text: What the data must be.
+        name: Name in the report; a person overrides an error by it.
+        severity: Consequence of a broken rule.
+        text: Requirement in words.
     """
 
     name: str
@@ -23,7 +24,7 @@ class Rule:
     text: str
 
 
-#: Rules of one row. A row that breaks one is left out and written down in bad-rows.csv.
+#: Rules for single rows. A row that breaks one is left out and reported in bad-rows.csv.
 ROW_RULES = (
     Rule("cell-count", "warning", "a row has as many cells as the header"),
     Rule("whole-number", "warning", "stores and departments are whole numbers from 1 to 999999999"),
@@ -32,16 +33,16 @@ ROW_RULES = (
     Rule("flag", "warning", "a holiday flag is TRUE or FALSE"),
     Rule("letter", "warning", "a store's type is one letter from A to Z"),
     Rule("date", "warning", "a week is a real date, written like 2012-01-27"),
-    Rule("unique-key", "warning", "a store, a store's week, and a store's department's week are there once"),
+    Rule("unique-key", "warning", "a store, a store's week and a series' week occur once"),
     Rule("weekday", "warning", "all weeks end on one weekday"),
     Rule("store-in-file", "warning", "a store of a row is in the source's file of stores"),
     Rule("store-week-in-file", "warning", "a week of sales is in the source's file of store weeks"),
     Rule("same-holiday", "warning", "a week of sales has the holiday flag of its store week"),
 )
 
-#: Rules of the whole load.
+#: Rules for the whole load.
 LOAD_RULES = (
-    Rule("bad-row-share", "error", "no more than maxBadRowShare of the rows break a rule of one row"),
+    Rule("bad-row-share", "error", "no more than maxBadRowShare of the rows break a rule for single rows"),
     Rule(
         "unknown-store", "error", "a store with sales has a type and a size, from this load or an earlier one"
     ),
@@ -66,13 +67,13 @@ LOAD_RULES = (
     Rule(
         "unread-column",
         "warning",
-        "every column of the source is one that is read, by its name or because columns.json declares it",
+        "every column of the source is read, by its name or because columns.json declares it",
     ),
-    Rule("declared-column-empty", "warning", "a declared column has a value"),
+    Rule("covariate-empty", "warning", "a covariate has a value"),
     Rule(
-        "declared-column-late",
+        "covariate-late",
         "warning",
-        "a declared column has a value for the newest week whose value its knownAfterWeeks says is known",
+        "a covariate has a value for the newest week whose value is known by its knownAfterWeeks",
     ),
     Rule("new-store", "warning", "the data set has had sales of the store before"),
     Rule("missing-week", "warning", "a series has every week from its first to its last"),

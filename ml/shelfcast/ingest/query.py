@@ -1,4 +1,4 @@
-"""Reads the answer of a query on a PostgreSQL of the user's."""
+"""Reader of a query on the user's PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from psycopg import sql
 
 from shelfcast.job import UserError
 
-#: A query that writes is a mistake.
+#: Session option that refuses queries that write.
 _READ_ONLY = "-c default_transaction_read_only=on"
 
 
 def read_query(address_variable: str, name: str, query: str) -> bytes:
-    """Returns the answer as CSV with a header; a null is an empty cell. The query may only read.
+    """Returns the result as CSV with a header; a null is an empty cell. The query may only read.
 
     Args:
-        address_variable: Environment variable with the database's address: an address holds a password, which
-            must not be part of a run's input.
-        name: What the query is for, for messages.
+        address_variable: Environment variable with the database's address: an address contains a password,
+            which must not be part of a run's input.
+        name: Name of the query, for messages.
         query: One SELECT.
 
     Raises:
-        UserError: ``InvalidInput`` when the variable is not set, ``BadData`` when PostgreSQL refuses the
-            query.
-        ConnectionError: The database did not let us in; worth another try.
+        UserError: ``InvalidInput`` if the variable is not set, ``BadData`` if PostgreSQL refuses the query.
+        ConnectionError: The database refused the connection or did not answer; another try may help.
     """
     address = os.environ.get(address_variable)
     if address is None:

@@ -1,4 +1,4 @@
-"""A source file while its rows are checked: the good ones, and what was found wrong with the others."""
+"""Source file during its checks: the good rows, and the findings about the others."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelfcast.ingest.bad_rows import FINDING
-from shelfcast.ingest.rules import CellRule
+from shelfcast.ingest.cell_rules import CellRule
 from shelfcast.ingest.source_file import SourceFile
 
-#: Column in the file -> its name in ``Sheet.values``, and its rule.
+#: Column in the file -> name in ``Sheet.values``, and cell rule.
 Layout = Mapping[str, tuple[str, CellRule]]
 
 
 class Sheet:
-    """A file whose cells were checked; ``reject`` checks what takes more than a cell.
+    """File with checked cells; ``reject`` serves rules that need more than one cell.
 
-    Rules that compare rows or files see only rows that kept all rules so far, so a row is found wrong for its
+    Rules that compare rows or files see only rows that passed all rules so far. So a row has findings for its
     cells, or for one other rule.
 
     Attributes:
         values: Typed columns of the good rows.
-        findings: What broke rules, with the columns of ``FINDING``.
-        row_count: Rows of the file, good and bad.
-        unread: Its columns that are not in the layout, with its name.
+        findings: Findings, with the columns of ``FINDING``.
+        row_count: Number of rows of the file, good and bad.
+        unread: Columns of the file that are not in the layout, as ``<file>: <column>``.
     """
 
     def __init__(self, file: SourceFile, layout: Layout) -> None:
-        """Checks every cell of the columns that are there."""
+        """Checks every cell of the layout's columns that the file has."""
         self.row_count = file.row_count
         self.unread = [f"{file.name}: {column}" for column in file.unread]
         self._file_name = file.name
@@ -55,9 +55,13 @@ class Sheet:
         self._remove(bad)
 
     def reject(self, bad: npt.NDArray[np.bool_], columns: tuple[str, ...], rule: str, name: str) -> None:
-        """Reports the masked rows of ``values`` with their cells in the columns, and takes them out.
+        """Removes the masked rows from ``values`` and adds findings with their cells in the columns.
 
-        ``rule`` is what they must be, in words, ``name`` one of ``quality_rules.ROW_RULES``.
+        Args:
+            bad: Mask of rows of ``values``.
+            columns: Columns of the file whose cells are reported.
+            rule: Rule in words.
+            name: Name of the rule in ``quality_rules.ROW_RULES``.
         """
         self._report(bad, columns, rule, name)
         self._remove(bad)
@@ -79,8 +83,8 @@ class Sheet:
     def _finding(
         self, lines: npt.NDArray[np.int64], text: pa.Array, column: str, rule: str, name: str
     ) -> pa.Table:
-        same = {"file": self._file_name, "column": column, "rule": rule, "name": name}
-        columns = {key: pa.repeat(value, len(lines)) for key, value in same.items()}
+        constants = {"file": self._file_name, "column": column, "rule": rule, "name": name}
+        columns = {key: pa.repeat(value, len(lines)) for key, value in constants.items()}
         return pa.table({**columns, "line": lines, "value": text}).select(FINDING.names).cast(FINDING)
 
     def _remove(self, bad: npt.NDArray[np.bool_]) -> None:

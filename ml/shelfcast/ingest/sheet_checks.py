@@ -1,18 +1,18 @@
-"""Checks that compare rows or files, for any layout. ``columns`` are named as the file names them."""
+"""Checks that compare rows or files, for any layout; ``columns`` have the file's names."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from shelfcast.ingest import rules
+from shelfcast.ingest import cell_rules
 from shelfcast.ingest.sheet import Sheet
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 def check_weekday(column: str, *sheets: Sheet) -> None:
-    """Rejects rows whose week does not end on the weekday that most weeks of all sheets end on."""
+    """Rejects rows whose week does not end on the most frequent weekday of all sheets."""
     weekdays = np.concatenate([_weekdays(sheet) for sheet in sheets])
     weekday = int(np.bincount(weekdays, minlength=7).argmax())
     rule = f"{column} must be a {_WEEKDAYS[weekday]} as most others are"
@@ -21,7 +21,7 @@ def check_weekday(column: str, *sheets: Sheet) -> None:
 
 
 def check_store(column: str, sheet: Sheet, stores: Sheet, file_name: str) -> None:
-    """Rejects rows of stores that are not in the sheet of stores."""
+    """Rejects rows of stores that the sheet of stores lacks."""
     unknown = ~np.isin(sheet.column("store"), stores.column("store"))
     sheet.reject(unknown, (column,), f"{column} must be in {file_name}, with good cells", "store-in-file")
 
@@ -30,7 +30,7 @@ def check_once(sheet: Sheet, columns: tuple[str, ...], names: tuple[str, ...]) -
     """Rejects all rows that share their key (``names`` in ``Sheet.values``)."""
     key = (sheet.column(name) for name in names)
     rule = f"{','.join(columns)} must be in the file once"
-    sheet.reject(rules.duplicated(*key), columns, rule, "unique-key")
+    sheet.reject(cell_rules.duplicated(*key), columns, rule, "unique-key")
 
 
 def store_week(sheet: Sheet) -> npt.NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""A file of a source as text, whatever it was."""
+"""File of a source as text, whatever its format."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from shelfcast.job import UserError
 
 @dataclass(frozen=True)
 class SourceFile:
-    """Rows of a file, of an object or of a query.
+    """Rows of a file, an object or a query.
 
     Attributes:
-        name: Its name, for messages.
-        columns: Those that are wanted and there, by name, as strings without surrounding spaces.
-        lines: Line number of each row of ``columns`` (the header is line 1), or its number where there are no
-            lines.
+        name: Name of the file, for messages.
+        columns: Columns that were asked for and exist, by name, as strings without surrounding spaces.
+        lines: Line number of each row of ``columns`` (the header is line 1), or the row number where there
+            are no lines.
         malformed: (line, text) of rows with another number of cells than the header.
-        unread: Columns that nobody wants.
+        unread: Columns that were not asked for.
     """
 
     name: str
@@ -32,23 +32,23 @@ class SourceFile:
 
     @property
     def row_count(self) -> int:
-        """Rows in the file, malformed ones included."""
+        """Number of rows in the file, malformed ones included."""
         return len(self.lines) + len(self.malformed)
 
 
-def check_columns(place: str, names: Sequence[str], wanted: Sequence[str], optional: Sequence[str]) -> None:
-    """Refuses names of columns that do not have the wanted ones once.
+def check_columns(where: str, names: Sequence[str], wanted: Sequence[str], optional: Sequence[str]) -> None:
+    """Checks that a header has every wanted column, and no column that is read twice.
 
     Raises:
-        UserError: ``BadData``; the message begins with ``place``.
+        UserError: ``BadData``; the message begins with ``where``.
     """
     missing = [name for name in wanted if name not in names]
     if missing:
         raise UserError(
             "BadData",
-            f"{place}: no column {', '.join(missing)}; the header is {','.join(names)} "
+            f"{where}: no column {', '.join(missing)}; the header is {','.join(names)} "
             f"and must have {','.join(wanted)}",
         )
     twice = sorted({name for name in (*wanted, *optional) if names.count(name) > 1})
     if twice:
-        raise UserError("BadData", f"{place}: column {', '.join(twice)} is there twice; keep one of them")
+        raise UserError("BadData", f"{where}: column {', '.join(twice)} occurs twice; keep one of them")

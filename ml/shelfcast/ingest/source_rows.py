@@ -1,4 +1,4 @@
-"""What every source comes to, whatever its layout."""
+"""Rows and findings of a source, whatever its layout."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from shelfcast.ingest.sheet import Sheet
 
 @dataclass(frozen=True)
 class SourceRows:
-    """What a source holds.
+    """Content of a source.
 
     Attributes:
-        tables: Its good rows, by name of the table in ``shelfcast.snapshot``, in the order of the files.
-        findings: What broke rules, with the columns of ``bad_rows.FINDING``.
-        row_count: Rows of all files, good and bad.
-        unread: Columns of its files that are not read, each with its file.
+        tables: Good rows by table name of ``shelfcast.snapshot``, in the order of the files.
+        findings: Findings about bad rows, with the columns of ``bad_rows.FINDING``.
+        row_count: Number of rows of all files, good and bad.
+        unread: Columns of the files that are not read, as ``<file>: <column>``.
     """
 
     tables: dict[str, pa.Table]
@@ -28,7 +28,7 @@ class SourceRows:
 
 
 def source_rows(tables: dict[str, pa.Table], sheets: Sequence[Sheet]) -> SourceRows:
-    """Returns the tables with what the sheets that they come from had."""
+    """Returns the tables together with the findings of the sheets that they come from."""
     return SourceRows(
         tables,
         pa.concat_tables([finding for sheet in sheets for finding in sheet.findings]),

@@ -1,4 +1,4 @@
-"""Reads a folder in the layout of the Walmart competition: train.csv, features.csv and stores.csv."""
+"""Reader of folders in the layout of the Walmart competition: train.csv, features.csv and stores.csv."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from pathlib import Path
 
 import numpy as np
 
-from shelfcast.ingest import rules
+from shelfcast.ingest import cell_rules
 from shelfcast.ingest.csv_file import read_csv
 from shelfcast.ingest.sheet import Layout, Sheet
 from shelfcast.ingest.sheet_checks import check_once, check_store, check_weekday, store_week
 from shelfcast.ingest.source_rows import SourceRows, source_rows
 from shelfcast.snapshot import SALES, STORE_WEEKS, STORES, empty_tables
 
-_STORE: Layout = {"Store": ("store", rules.WHOLE_NUMBER)}
+_STORE: Layout = {"Store": ("store", cell_rules.WHOLE_NUMBER)}
 _STORE_WEEK: Layout = {
     **_STORE,
-    "Date": ("week", rules.ISO_DATE),
-    "IsHoliday": ("is_holiday", rules.FLAG),
+    "Date": ("week", cell_rules.ISO_DATE),
+    "IsHoliday": ("is_holiday", cell_rules.FLAG),
 }
 _TRAIN: Layout = {
     **_STORE_WEEK,
-    "Dept": ("dept", rules.WHOLE_NUMBER),
-    "Weekly_Sales": ("weekly_sales", rules.NUMBER),
+    "Dept": ("dept", cell_rules.WHOLE_NUMBER),
+    "Weekly_Sales": ("weekly_sales", cell_rules.NUMBER),
 }
 _FEATURES: Layout = {
     **_STORE_WEEK,
-    "Temperature": ("temperature", rules.NUMBER_OR_MISSING),
-    "Fuel_Price": ("fuel_price", rules.NUMBER_OR_MISSING),
-    **{f"MarkDown{n}": (f"markdown{n}", rules.NUMBER_OR_MISSING) for n in range(1, 6)},
-    "CPI": ("cpi", rules.NUMBER_OR_MISSING),
-    "Unemployment": ("unemployment", rules.NUMBER_OR_MISSING),
+    "Temperature": ("temperature", cell_rules.NUMBER_OR_MISSING),
+    "Fuel_Price": ("fuel_price", cell_rules.NUMBER_OR_MISSING),
+    **{f"MarkDown{n}": (f"markdown{n}", cell_rules.NUMBER_OR_MISSING) for n in range(1, 6)},
+    "CPI": ("cpi", cell_rules.NUMBER_OR_MISSING),
+    "Unemployment": ("unemployment", cell_rules.NUMBER_OR_MISSING),
 }
 _STORES: Layout = {
     **_STORE,
-    "Type": ("type", rules.LETTER),
-    "Size": ("size", rules.NUMBER_ABOVE_ZERO),
+    "Type": ("type", cell_rules.LETTER),
+    "Size": ("size", cell_rules.NUMBER_ABOVE_ZERO),
 }
 
 
@@ -43,7 +43,7 @@ def read_folder(path: Path) -> SourceRows:
     """Reads and checks the three files.
 
     Raises:
-        UserError: ``BadData`` when a file cannot be read at all.
+        UserError: ``BadData``: a file cannot be read at all.
     """
     train, features, stores = (
         Sheet(read_csv(path / name, tuple(layout)), layout)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from shelfcast.features.definitions import ModelFeature
-from shelfcast.features.presets import declared_names
+from shelfcast.features.feature_groups import covariate_names
 from shelfcast.models.network import (
     Answer,
     IdEmbedding,
@@ -56,7 +56,7 @@ class GlobalModel(Network):
         depts: Sequence[int],
         horizon_weeks: int,
     ) -> None:
-        count, own_columns = len(features), bool(declared_names(features))
+        count, own_columns = len(features), bool(covariate_names(features))
         correction = _LARGEST_WITH_OWN_COLUMNS if own_columns else _LARGEST_CORRECTION
         summaries_body = MixBody(perceptron(nn.SiLU), _HIDDEN, _SUMMARIES_DECAY, correction)
         windows_body = MixBody(perceptron(nn.GELU), _HIDDEN, _WINDOWS_DECAY, correction)

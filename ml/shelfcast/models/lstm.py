@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from shelfcast.features.definitions import ModelFeature
-from shelfcast.features.presets import LAST_YEAR_WINDOW, OWN_WINDOW
+from shelfcast.features.feature_groups import LAST_YEAR_WINDOW, OWN_WINDOW
 from shelfcast.models.network import IdEmbedding, Mix, MixBody, Network, perceptron
 from shelfcast.models.windows import Windows
 

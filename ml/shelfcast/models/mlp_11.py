@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from shelfcast.features.definitions import ModelFeature
-from shelfcast.features.presets import MLP_11, MLP_11_LEVELS
+from shelfcast.features.feature_groups import MLP_11, MLP_11_LEVELS
 from shelfcast.models.feature_values import FeatureValues
 from shelfcast.models.network import (
     QUANTILE_OUTPUTS,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shelfcast.features.definitions import ModelFeature
-from shelfcast.features.presets import declared_names
+from shelfcast.features.feature_groups import covariate_names
 from shelfcast.models.feature_values import feature_columns
 
 #: Of the output's columns.
@@ -90,7 +90,7 @@ class Preparation(nn.Module, ABC):
     def __init__(self, features: Sequence[ModelFeature], horizon_weeks: int) -> None:
         super().__init__()
         self._columns = feature_columns(features)
-        self._declared = declared_names(features)
+        self._declared = covariate_names(features)
         self._horizon_weeks = horizon_weeks
         self.register_buffer("floor_usd", torch.tensor(1.0))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from shelfcast.features.presets import OWN_DOLLARS, PLAIN, RATIOS
+from shelfcast.features.feature_groups import OWN_DOLLARS, PLAIN, RATIOS
 from shelfcast.models.feature_values import LARGEST_RATIO, FeatureValues
 from shelfcast.models.network import Preparation, Prepared
 

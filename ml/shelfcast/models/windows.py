@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from shelfcast.features.presets import (
+from shelfcast.features.feature_groups import (
     DEPT_WINDOW,
     LAST_YEAR_WINDOW,
     NAMED_HOLIDAYS,

@@ -64,7 +64,7 @@ def run(table: OriginTable) -> Run:
 
 
 def wanted_rows(sales: Sales) -> list[tuple[int, int, date, int]]:
-    """Returns store, dept, target week and weeks ahead of all rows that every baseline can answer."""
+    """Returns store, dept, target week and weeks ahead of all rows that every baseline can forecast."""
     return sorted(
         (store, dept, week, h)
         for store, dept, week in sales

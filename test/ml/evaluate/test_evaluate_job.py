@@ -163,7 +163,7 @@ def test_slices_divide_the_rows(job: Path) -> None:
     # 13 slices of the rows, of which some have none here, and the weeks ahead.
     none = {entry["slice"]: entry["reason"] for entry in result["slicesNotScored"]}
     assert none == dict.fromkeys(
-        ("dept_group=medium", "new_series=true"), "no row that every forecaster can answer"
+        ("dept_group=medium", "new_series=true"), "no row that every forecaster can forecast"
     )
     assert len(rows) + len(none) == 13 + HORIZONS
 
@@ -240,7 +240,7 @@ def test_test_weeks_without_sales_are_bad_data(inputs: dict[str, Any], tmp_path:
 def test_more_weeks_ahead_than_there_are_features_for(inputs: dict[str, Any], tmp_path: Path) -> None:
     error = refused({**inputs, "horizonWeeks": HORIZONS + 1}, tmp_path)
     assert error.type == "InvalidInput"
-    assert "asked for 4 weeks ahead" in str(error)
+    assert "needs 4 weeks ahead" in str(error)
 
 
 def test_fewer_weeks_ahead_are_scored_alone(inputs: dict[str, Any], tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def test_slices_that_cannot_be_scored_are_named_with_the_reason() -> None:
     scores, not_scored = score_slices(of, slices_of(of, 3))
     assert not_scored == [
         {"slice": "holiday=true", "reason": "all its actual sales are 0"},
-        {"slice": "horizon=3", "reason": "no row that every forecaster can answer"},
+        {"slice": "horizon=3", "reason": "no row that every forecaster can forecast"},
     ]
     assert "holiday=true" not in scores
     assert scores["holiday=false"]["candidate"]["rows"] == 5

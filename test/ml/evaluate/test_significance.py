@@ -123,7 +123,7 @@ def test_a_rival_that_never_errs_is_named() -> None:
     of = backtest(np.full((2, 2), 10.0), np.zeros((2, 2)))
     assert compare(of, {"all": of.row >= 0}) == (
         [],
-        [{"slice": "all", "reason": "not compared: naive never errs there"}],
+        [{"slice": "all", "reason": "not compared: naive has no error there"}],
     )
 
 

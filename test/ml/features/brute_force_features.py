@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from feature_samples import Sales
 
-from shelfcast.snapshot import DeclaredColumn
+from shelfcast.snapshot import Covariate
 
 NAN = math.nan
 Series = Callable[[int], float | None]
@@ -128,7 +128,7 @@ class BruteForce:
         return math.fsum(value for value in means if not math.isnan(value))
 
 
-def weekly_value(series: Series, column: DeclaredColumn, t: int, horizon_weeks: int) -> dict[str, float]:
+def weekly_value(series: Series, column: Covariate, t: int, horizon_weeks: int) -> dict[str, float]:
     """Returns the features of a weekly column beside sales."""
     after = column.known_after_weeks
     assert after is not None

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from shelfcast.features.definitions import STORE_EXTERNALS
 from shelfcast.features.training_data import NO_EXTRAS
-from shelfcast.snapshot import DeclaredColumn
+from shelfcast.snapshot import Covariate
 
 FIRST_WEEK = date(2024, 1, 5)
 
@@ -33,12 +33,12 @@ class Tables:
 
 #: Of each kind: known late, known at once, announced; an external that is announced too.
 DECLARED = (
-    DeclaredColumn("returns_usd", "series_week", 2, "returned goods"),
-    DeclaredColumn("shelf_price", "series_week", -2, "price on the shelf"),
-    DeclaredColumn("visitors", "store_week", 0, "visitors"),
-    DeclaredColumn("planned_promo", "store_week", -3, "planned promotion"),
-    DeclaredColumn("parking_lots", "store", None, "parking lots"),
-    DeclaredColumn("markdown1", "store_week", -1, "announced markdown"),
+    Covariate("returns_usd", "series_week", 2, "returned goods"),
+    Covariate("shelf_price", "series_week", -2, "price on the shelf"),
+    Covariate("visitors", "store_week", 0, "visitors"),
+    Covariate("planned_promo", "store_week", -3, "planned promotion"),
+    Covariate("parking_lots", "store", None, "parking lots"),
+    Covariate("markdown1", "store_week", -1, "announced markdown"),
 )
 
 #: (name, store, dept or 0, week number or None) -> value.
@@ -74,7 +74,7 @@ def random_externals(rng: np.random.Generator, weeks: int) -> Externals:
     }
 
 
-def random_extras(rng: np.random.Generator, columns: Sequence[DeclaredColumn], weeks: int) -> Extras:
+def random_extras(rng: np.random.Generator, columns: Sequence[Covariate], weeks: int) -> Extras:
     """Returns values of the declared columns, with gaps; also of weeks and series without sales."""
     extras: Extras = {}
     for column in columns:

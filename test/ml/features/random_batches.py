@@ -21,7 +21,7 @@ from feature_samples import (
 from raw_batches import add_batch
 
 from shelfcast.features.definitions import FeatureSet
-from shelfcast.snapshot import EXTERNALS, DeclaredColumn
+from shelfcast.snapshot import EXTERNALS, Covariate
 
 WEEKS = 56
 
@@ -44,7 +44,7 @@ class RandomBatches:
     dataset: str
     rng: np.random.Generator
     sales: Sales = field(default_factory=dict)
-    declared: list[DeclaredColumn] = field(default_factory=lambda: list(DECLARED))
+    declared: list[Covariate] = field(default_factory=lambda: list(DECLARED))
     snapshots: list[dict[str, Any]] = field(default_factory=list)
     changed: list[set[tuple[str, date]]] = field(default_factory=list)
 

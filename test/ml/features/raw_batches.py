@@ -13,16 +13,14 @@ from feature_samples import FIRST_WEEK, Tables
 from psycopg import sql
 
 from shelfcast.database import connect, copy_table
-from shelfcast.snapshot import ALL_WEEKS, DECLARED_COLUMNS, DeclaredColumn
+from shelfcast.snapshot import ALL_WEEKS, COVARIATES, Covariate
 
 
-def add_batch(
-    url: str, dataset: str, tables: Tables, declared: Sequence[DeclaredColumn] = ()
-) -> dict[str, Any]:
+def add_batch(url: str, dataset: str, tables: Tables, declared: Sequence[Covariate] = ()) -> dict[str, Any]:
     """Adds the rows as a new batch of raw tables; returns the snapshot."""
     always = pa.scalar(ALL_WEEKS, pa.date32())
     extras = tables.extras.set_column(3, "week", pc.fill_null(tables.extras["week"], always))
-    columns = pa.Table.from_pylist([asdict(column) for column in declared], DECLARED_COLUMNS.schema)
+    columns = pa.Table.from_pylist([asdict(column) for column in declared], COVARIATES.schema)
     with connect(url) as connection:
         row = connection.execute(
             "insert into raw.batch (dataset, request_id, source, content_hash, row_count) "

@@ -1,31 +1,29 @@
-"""On-demand views, services and descriptions, through Feast itself on a real PostgreSQL."""
+"""Feature services and descriptions, through Feast itself on a real PostgreSQL."""
 
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
 import yaml
 from feast import FeatureStore
-from feature_samples import Tables, random_externals, random_sales, tables_of, week
+from feature_samples import Tables, random_externals, random_sales, tables_of
 
 from shelfcast.database import connect
 from shelfcast.features import feast_repository, materialization, offline_tables, training_data
 from shelfcast.features.definitions import FeatureSet, ModelFeature
+from shelfcast.features.feature_groups import PRESET_FEATURES
 from shelfcast.features.materialization import Window
-from shelfcast.features.on_demand import ON_DEMAND
-from shelfcast.features.presets import PRESETS
+from shelfcast.features.version import feature_set_version
 from shelfcast.models.presets import NETWORKS, build_network
 
 PROJECT, WEEKS = "shelfcast_definitions", 60
 FEATURES = FeatureSet(2)
-ON_DEMAND_NAMES = [f"{view}:{name}" for view, names in ON_DEMAND.items() for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -63,97 +61,25 @@ def store(database_url: str, tables: Tables) -> FeatureStore:
     return store
 
 
-def newest_origins(tables: Tables) -> dict[tuple[int, int], int]:
-    rows = tables.sales.to_pylist()
-    newest: dict[tuple[int, int], int] = {}
-    for row in rows:
-        key, number = (row["store"], row["dept"]), (row["week"] - week(0)).days // 7
-        newest[key] = max(newest.get(key, 0), number)
-    return newest
-
-
-def expected(tables: Tables, store: int, dept: int, target: int) -> dict[str, float | None]:
-    """Returns the on-demand features at the series' newest origin, by plain arithmetic on raw rows."""
-    sales = {
-        (row["week"] - week(0)).days // 7: row["weekly_sales"]
-        for row in tables.sales.to_pylist()
-        if (row["store"], row["dept"]) == (store, dept)
-    }
-    t = max(sales)
-    quarter = [sales[n] for n in range(t - 12, t + 1) if n in sales]
-    month = [sales[n] for n in range(t - 3, t + 1) if n in sales]
-    span = max(quarter) - min(quarter)
-    # A store's newest row is of the newest week in which it sells anything.
-    origin = max(n for (s, _), n in newest_origins(tables).items() if s == store)
-    markdowns = [
-        row[f"markdown{n}"]
-        for row in tables.store_weeks.to_pylist()
-        if (row["store"], row["week"]) == (store, week(origin))
-        for n in range(1, 6)
-        if row[f"markdown{n}"] is not None
-    ]
-    holiday = training_data.calendar_features(week(target))["is_holiday"]
-    return {
-        "sales_position_13": (sales[t] - min(quarter)) / span if span > 0 else None,
-        "observed_share_13": len(quarter) / 13,
-        "holiday_markdown": sum(markdowns) * holiday if markdowns else None,
-        "sales_per_square_foot": sum(month) / len(month) / (store * 1e5),
-    }
-
-
-HOLIDAY = next(n for n in range(WEEKS, WEEKS + 60) if training_data.calendar_features(week(n))["is_holiday"])
-
-
-@pytest.mark.parametrize("target", [HOLIDAY, HOLIDAY + 1])
-def test_on_demand_features_online_are_the_arithmetic_of_known_values(
-    store: FeatureStore, tables: Tables, target: int
-) -> None:
-    series = list(newest_origins(tables))
-    keys = [{"store": s, "dept": d, "week": week(target).isoformat()} for s, d in series]
-    answer = store.get_online_features(features=ON_DEMAND_NAMES, entity_rows=keys).to_dict()
-    nulls = 0
-    for place, (s, d) in enumerate(series):
-        for name, value in expected(tables, s, d, target).items():
-            nulls += value is None
-            assert answer[name][place] == (None if value is None else pytest.approx(value)), (name, s, d)
-    assert nulls > 0
-    assert any(answer["holiday_markdown"]) == (target == HOLIDAY)
-
-
-def test_on_demand_features_of_the_past_are_the_same(store: FeatureStore, tables: Tables) -> None:
-    series = list(newest_origins(tables))
-    entities = pd.DataFrame(
-        {
-            "store": [s for s, _ in series],
-            "dept": [d for _, d in series],
-            "week": week(HOLIDAY).isoformat(),
-            "event_timestamp": datetime.combine(week(WEEKS), time(tzinfo=UTC)),
-        }
-    )
-    rows = store.get_historical_features(entity_df=entities, features=ON_DEMAND_NAMES).to_df()
-    assert len(rows) == len(series)
-    for row in rows.to_dict("records"):
-        for name, value in expected(tables, row["store"], row["dept"], HOLIDAY).items():
-            np.testing.assert_allclose(row[name], np.nan if value is None else value, err_msg=name)
-
-
 def test_a_service_names_what_the_network_of_its_preset_uses(store: FeatureStore) -> None:
     names = [service.name for service in store.list_feature_services()]
-    assert sorted(names) == [f"{preset}_{FEATURES.version}" for preset in sorted(PRESETS)]
-    service = store.get_feature_service(f"global_{FEATURES.version}")
+    assert sorted(names) == [
+        f"{preset}_{feature_set_version(FEATURES)}" for preset in sorted(PRESET_FEATURES)
+    ]
+    service = store.get_feature_service(f"global_{feature_set_version(FEATURES)}")
     columns = {field.name for view in service.feature_view_projections for field in view.features}
     assert {"last_year_h1", "last_year_h2", "cpi", "size", "is_holiday"} <= columns
     assert not columns & {"quarter", "weeks_since_last_sale", "cpi_is_missing", "is_easter"}
     assert service.tags == {
         "preset": "global",
-        "feature_set_version": FEATURES.version,
+        "feature_set_version": feature_set_version(FEATURES),
         "horizon_weeks": "2",
     }
 
 
 @pytest.mark.parametrize("preset", sorted(NETWORKS))
 def test_the_network_of_a_preset_is_made_of_its_features_and_no_others(preset: str) -> None:
-    used = [f for f in FEATURES.model_features if f["name"] in PRESETS[preset]]
+    used = [f for f in FEATURES.model_features if f["name"] in PRESET_FEATURES[preset]]
 
     def forecast(features: list[ModelFeature]) -> torch.Tensor:
         ids = torch.ones(1, dtype=torch.int64)
@@ -171,18 +97,15 @@ def test_everything_has_an_owner_and_a_description(store: FeatureStore) -> None:
     named = [
         *store.list_entities(),
         *store.list_feature_views(),
-        *store.list_on_demand_feature_views(),
         *store.list_feature_services(),
     ]
-    assert len(named) == 3 + 4 + len(ON_DEMAND) + len(PRESETS)
+    assert len(named) == 3 + 4 + len(PRESET_FEATURES)
     for each in named:
         assert each.owner == "shelfcast", each.name
         assert each.description, each.name
         assert each.tags, each.name
     for view in store.list_feature_views():
         assert all(field.description for field in view.features), view.name
-    for view in store.list_on_demand_feature_views():
-        assert all(field.name in view.description for field in view.features), view.name
 
 
 @pytest.mark.usefixtures("store")
@@ -198,5 +121,5 @@ def test_feasts_command_line_lists_the_views(database_url: str, tmp_path: Path) 
         check=True,
         timeout=60,
     )
-    for view in [*FEATURES.view_columns, *ON_DEMAND]:
+    for view in FEATURES.view_columns:
         assert view in listed.stdout

@@ -182,18 +182,18 @@ def leak_filled_externals(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leak_early(name: str) -> Callable[[pytest.MonkeyPatch], None]:
-    """Returns a leak that takes the column for known in its own week, or a week earlier than it is."""
+    """Returns a leak that reads the column in its own week, or a week before it is known."""
 
     def plant(monkeypatch: pytest.MonkeyPatch) -> None:
         plain = known_when.source_columns
         weeks = min(KNOWN_AFTER[name] - 1, 0)
 
-        def sources(declared: object) -> dict[str, known_when.DeclaredColumn]:
+        def sources(declared: object) -> dict[str, known_when.Covariate]:
             found = plain(declared)
             return {**found, name: dataclasses.replace(found[name], known_after_weeks=weeks)}
 
         monkeypatch.setattr(known_when, "source_columns", sources)
-        # Of series, columns are looked up in what is declared.
+        # Covariates of series are looked up among those that the feature set declares.
         early = [dataclasses.replace(c, known_after_weeks=weeks) if c.name == name else c for c in DECLARED]
         monkeypatch.setitem(globals(), "FEATURES", FeatureSet(HORIZON, tuple(early)))
 

@@ -23,9 +23,10 @@ from shelfcast.database import connect
 from shelfcast.features import cluster, feast_repository, materialization
 from shelfcast.features.build import build_features
 from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.feature_groups import PRESET_FEATURES
 from shelfcast.features.materialization import Window
 from shelfcast.features.offline_tables import JOIN_KEYS, table_name
-from shelfcast.features.presets import PRESETS
+from shelfcast.features.version import feature_set_version
 from shelfcast.job import UserError
 
 HORIZON = 2
@@ -128,7 +129,7 @@ def test_what_is_online_is_the_newest_offline_row(
     project = "shelfcast_job_first"
     result = run(snapshot, tmp_path / "first")
     assert result == {
-        "featureSetVersion": FEATURES.version,
+        "featureSetVersion": feature_set_version(FEATURES),
         "trainingDataUri": (tmp_path / "first").as_uri(),
         "offlineRows": len(small_snapshot()[0]),
         "onlineEntities": 6,
@@ -211,7 +212,7 @@ def test_other_definitions_are_registered_and_all_rows_materialized(
     result = run(snapshot, tmp_path / "two", horizon_weeks=2)
     assert result["windowStart"] == week(0).isoformat()
     services = sorted(service.name for service in store.list_feature_services())
-    assert services == [f"{preset}_{result['featureSetVersion']}" for preset in sorted(PRESETS)]
+    assert services == [f"{preset}_{result['featureSetVersion']}" for preset in sorted(PRESET_FEATURES)]
     assert_online_is_the_newest_offline(url, project, result["featureSetVersion"])
 
 

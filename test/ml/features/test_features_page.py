@@ -1,10 +1,9 @@
-"""docs/features.md tells of every feature what its definition says."""
+"""docs/features.md describes every feature as its definition does."""
 
 from pathlib import Path
 
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.known_when import SOURCE_COLUMNS
-from shelfcast.features.on_demand import ON_DEMAND
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "features.md"
 
@@ -18,11 +17,8 @@ def cells() -> list[tuple[str, ...]]:
 def test_the_page_lists_all_features() -> None:
     page = set(cells())
     features = {(f.view, f"`{f.column}`", f.description) for f in FeatureSet(horizon_weeks=1).features}
-    on_demand = {
-        (view, f"`{name}`", text) for view, texts in ON_DEMAND.items() for name, text in texts.items()
-    }
-    views = {row[0] for row in features | on_demand}
-    assert {row for row in page if row[0] in views} == features | on_demand
+    views = {row[0] for row in features}
+    assert {row for row in page if row[0] in views} == features
 
 
 def test_the_page_says_when_each_column_is_known() -> None:

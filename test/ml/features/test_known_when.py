@@ -1,4 +1,4 @@
-"""What the definitions say of when values are known, and the refusal of features that want them earlier."""
+"""Publication lags, and the refusal of features that read a value before it is known."""
 
 from datetime import date
 
@@ -8,7 +8,7 @@ from feature_samples import DECLARED
 from shelfcast.features.definitions import MAX_HORIZON_WEEKS, FeatureSet
 from shelfcast.features.known_when import Use, check_uses, earliest_origin
 from shelfcast.job import UserError
-from shelfcast.snapshot import DeclaredColumn
+from shelfcast.snapshot import Covariate
 
 SOURCES = FeatureSet(4, DECLARED).sources
 
@@ -31,10 +31,10 @@ def refusal(use: Use, horizon_weeks: int = 4) -> str:
         (Use("weekly_sales", -3, of_target=True), "uses weekly_sales of week +1 from the origin"),
         (Use("planned_promo", 0, of_target=True, last_horizon=4), "uses planned_promo of week +4"),
         (Use("cpi", None), "uses cpi of all weeks"),
-        (Use("rain", 0), "uses rain, which is no column of the source; declare it"),
+        (Use("rain", 0), "uses rain, which is not a column of the source; declare it"),
     ],
 )
-def test_a_feature_that_wants_a_value_before_it_is_known_is_refused(use: Use, words: str) -> None:
+def test_a_feature_that_reads_a_value_before_it_is_known_is_refused(use: Use, words: str) -> None:
     message = refusal(use)
     assert message.startswith("feature mean_price ")
     assert words in message
@@ -51,7 +51,7 @@ def test_a_feature_that_wants_a_value_before_it_is_known_is_refused(use: Use, wo
         Use("parking_lots", None),
     ],
 )
-def test_a_feature_that_wants_what_is_known_is_not(use: Use) -> None:
+def test_a_feature_that_reads_known_values_is_accepted(use: Use) -> None:
     check_uses({"fine": (use,)}, SOURCES, 4)
 
 
@@ -75,18 +75,16 @@ def test_a_declaration_overrides_when_an_external_is_known() -> None:
 @pytest.mark.parametrize(
     "name", ["lag_1", "is_easter", "cpi_is_missing", "size", "last_year", "last_year_h2"]
 )
-def test_a_declared_column_that_is_called_like_a_feature_is_refused(name: str) -> None:
-    column = DeclaredColumn(name, "store_week", -1, "something else")
-    with pytest.raises(
-        UserError, match=f"two features are called .*{name}.*; give the declared column another"
-    ):
+def test_a_covariate_with_the_name_of_a_feature_is_refused(name: str) -> None:
+    column = Covariate(name, "store_week", -1, "something else")
+    with pytest.raises(UserError, match=f"two features are called .*{name}.*; give the covariate another"):
         FeatureSet(4, (column,))
 
 
-def test_declared_columns_that_clash_with_each_others_features_are_refused() -> None:
-    ahead = DeclaredColumn("visitors_ahead", "store_week", 0, "visitors")
+def test_covariates_whose_features_have_one_name_are_refused() -> None:
+    ahead = Covariate("visitors_ahead", "store_week", 0, "visitors")
     with pytest.raises(UserError, match="two features are called visitors_ahead"):
-        FeatureSet(4, (ahead, DeclaredColumn("visitors", "store_week", -1, "visitors")))
+        FeatureSet(4, (ahead, Covariate("visitors", "store_week", -1, "visitors")))
 
 
 def test_the_earliest_origin_is_when_the_value_is_known() -> None:

@@ -14,6 +14,7 @@ from shelfcast.database import connect
 from shelfcast.features import skew
 from shelfcast.features.build import build_features
 from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.version import feature_set_version
 from shelfcast.job import path_of
 
 HORIZON, WEEKS = 3, 60
@@ -48,7 +49,7 @@ def test_the_sample_is_what_the_training_data_and_feast_say(url: str, tmp_path: 
     sample = found.pop("sample")
     assert found == {
         "snapshotId": spec["snapshot"]["id"],
-        "featureSetVersion": FEATURES.version,
+        "featureSetVersion": feature_set_version(FEATURES),
         "origin": ORIGIN.isoformat(),
         "comparedValues": skew.SAMPLE_SIZE * len(names),
     }

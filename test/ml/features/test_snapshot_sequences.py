@@ -25,6 +25,7 @@ from shelfcast.features.materialization import Window
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
 from shelfcast.features.sql_engine import PostgreSQLComputeEngine
 from shelfcast.features.training_data import Inputs
+from shelfcast.features.version import feature_set_version
 
 HORIZON, RUNS = 2, 8
 #: A run is killed before or after a call of one of these.
@@ -85,7 +86,7 @@ def test_any_sequence_of_snapshots_ends_as_a_single_run(
                 batch = choose(raw)
         before = check_written(raw, before, batch)
         assert before
-        assert (before.batch, before.version) == (batch, features.version)
+        assert (before.batch, before.version) == (batch, feature_set_version(features))
         assert before.values == rebuilt(inputs, features, folder)
         check_online(raw, before)
 
@@ -261,11 +262,13 @@ def read_offline(raw: RandomBatches) -> Offline | None:
             return None
         batch = next(number for number, taken in enumerate(raw.snapshots) if taken["id"] == row[0])
         features = features_of(raw, raw.snapshots[batch]["batchId"])
-        assert features.version == row[1]
+        assert feature_set_version(features) == row[1]
         rows = read_views(connection, "feast_offline", project, features, EVENT, CREATED)
     created = {key[:-1]: key[-1] for key in rows}
     assert len(created) == len(rows), "no entity has two rows of one time"
-    return Offline(batch, features.version, created, {key[:-1]: row for key, row in rows.items()})
+    return Offline(
+        batch, feature_set_version(features), created, {key[:-1]: row for key, row in rows.items()}
+    )
 
 
 def read_views(
@@ -293,7 +296,7 @@ def watermark(raw: RandomBatches) -> tuple[date, str] | None:
 
 def features_of(raw: RandomBatches, batch_id: int) -> FeatureSet:
     with connect(raw.url) as connection:
-        return FeatureSet(HORIZON, tuple(snapshot.read_columns(connection, raw.dataset, batch_id)))
+        return FeatureSet(HORIZON, tuple(snapshot.read_covariates(connection, raw.dataset, batch_id)))
 
 
 def project_of(raw: RandomBatches) -> str:

@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -23,12 +24,13 @@ from feature_samples import (
 )
 
 from shelfcast import calendar
-from shelfcast.features import definitions, training_data
+from shelfcast.features import training_data
 from shelfcast.features.definitions import (
     CALENDAR,
     STORE_EXTERNALS,
     FeatureSet,
 )
+from shelfcast.features.version import feature_set_version
 from shelfcast.job import UserError
 
 HORIZON = 3
@@ -159,7 +161,7 @@ def test_the_calendar_reaches_sixty_weeks_beyond_the_snapshot(folder: Path) -> N
 def test_features_json_says_what_a_model_may_use(folder: Path) -> None:
     description = json.loads((folder / "features.json").read_text())
     assert description == {
-        "featureSetVersion": FEATURES.version,
+        "featureSetVersion": feature_set_version(FEATURES),
         "horizonWeeks": HORIZON,
         "features": FEATURES.model_features,
     }
@@ -178,22 +180,20 @@ def test_fewer_series_than_files_leave_files_without_rows(tmp_path: Path) -> Non
 
 
 def test_the_version_changes_with_a_formula_and_not_with_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    version = FEATURES.version
-    assert version != FeatureSet(HORIZON + 1).version
+    version = feature_set_version(FEATURES)
+    assert version != feature_set_version(FeatureSet(HORIZON + 1))
     assert len(version) == 12
-    plain = definitions.inspect.getsource
-    monkeypatch.setattr(
-        definitions.inspect, "getsource", lambda m: "# a remark\n" + plain(m).replace("Returns", "Gives")
-    )
-    assert FEATURES.version == version
-    monkeypatch.setattr(definitions.inspect, "getsource", lambda m: plain(m).replace("count - 1", "count"))
-    assert FEATURES.version != version
+    plain = inspect.getsource
+    monkeypatch.setattr(inspect, "getsource", lambda m: "# a remark\n" + plain(m).replace("Returns", "Gives"))
+    assert feature_set_version(FEATURES) == version
+    monkeypatch.setattr(inspect, "getsource", lambda m: plain(m).replace("count - 1", "count"))
+    assert feature_set_version(FEATURES) != version
 
 
 def test_the_version_changes_with_what_is_declared() -> None:
     promo = DECLARED[3]
     later = dataclasses.replace(promo, known_after_weeks=-4)
-    versions = {FeatureSet(2, columns).version for columns in [(), (promo,), (later,)]}
+    versions = {feature_set_version(FeatureSet(2, columns)) for columns in [(), (promo,), (later,)]}
     assert len(versions) == 3
 
 

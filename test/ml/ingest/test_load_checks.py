@@ -12,7 +12,7 @@ from shelfcast.ingest.generator import generate
 from shelfcast.ingest.load_checks import SalesRows, check_content, check_load
 from shelfcast.ingest.quality import Check
 from shelfcast.snapshot import (
-    DECLARED_COLUMNS,
+    COVARIATES,
     EXTERNALS,
     EXTRAS,
     SALES,
@@ -197,7 +197,7 @@ def declared(load: Tables, of: str, weeks: int | None, values: dict[int, float |
     ]
     return {
         **load,
-        DECLARED_COLUMNS.name: pa.Table.from_pylist([column], DECLARED_COLUMNS.schema),
+        COVARIATES.name: pa.Table.from_pylist([column], COVARIATES.schema),
         EXTRAS.name: pa.Table.from_pylist(rows, EXTRAS.schema),
     }
 
@@ -218,34 +218,34 @@ def test_a_declared_column_is_there_when_it_says(weeks: int, newest: int, late: 
     examples = [] if late is None else [f"extra: the newest value is of {late}"]
     for before in (NOTHING, tables(history(range(9)))):
         checks = found(load, before)
-        assert checks["declared-column-late"] == Check("declared-column-late", len(examples), examples)
-        assert checks["declared-column-empty"].rows == 0
+        assert checks["covariate-late"] == Check("covariate-late", len(examples), examples)
+        assert checks["covariate-empty"].rows == 0
 
 
 def test_a_declared_column_without_any_value() -> None:
     full = declared(tables(history(range(9))), "series_week", 0, {8: 1.0})
     empty = declared(tables(history(range(9))), "series_week", 0, {8: None})
-    nothing = Check("declared-column-empty", 1, ["extra"])
-    assert found(empty)["declared-column-empty"] == nothing
-    assert found(empty)["declared-column-late"].rows == 0
+    nothing = Check("covariate-empty", 1, ["extra"])
+    assert found(empty)["covariate-empty"] == nothing
+    assert found(empty)["covariate-late"].rows == 0
     # The one value that the data set had becomes unknown; without it in the load it stays.
-    assert found(empty, full)["declared-column-empty"] == nothing
-    assert found(tables(history(range(9))), full)["declared-column-empty"].rows == 0
-    assert found(tables(history(range(9))), empty)["declared-column-empty"] == nothing
-    assert found(declared(tables(history(range(9))), "store", None, {}))["declared-column-empty"] == nothing
+    assert found(empty, full)["covariate-empty"] == nothing
+    assert found(tables(history(range(9))), full)["covariate-empty"].rows == 0
+    assert found(tables(history(range(9))), empty)["covariate-empty"] == nothing
+    assert found(declared(tables(history(range(9))), "store", None, {}))["covariate-empty"] == nothing
 
 
 def test_a_declared_external_has_its_values_with_the_store_weeks() -> None:
     def load(**externals: float) -> Tables:
         external = declared(tables(history(range(1)), **externals), "store_week", -1, {})
-        names = external[DECLARED_COLUMNS.name]
-        renamed = names.set_column(0, DECLARED_COLUMNS.schema.field("name"), pa.array(["markdown2"]))
-        return {**external, DECLARED_COLUMNS.name: renamed}
+        names = external[COVARIATES.name]
+        renamed = names.set_column(0, COVARIATES.schema.field("name"), pa.array(["markdown2"]))
+        return {**external, COVARIATES.name: renamed}
 
-    assert found(load())["declared-column-empty"].examples == ["markdown2"]
+    assert found(load())["covariate-empty"].examples == ["markdown2"]
     checks = found(load(markdown2=5.0))
-    assert checks["declared-column-empty"].rows == 0
-    assert checks["declared-column-late"].examples == [
+    assert checks["covariate-empty"].rows == 0
+    assert checks["covariate-late"].examples == [
         "markdown2: the newest value is of 2020-01-03, not of 2020-01-10"
     ]
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 import source_folders
 
-from shelfcast.ingest.quality import Check, pass_gate
+from shelfcast.ingest.quality import Check, require_quality
 from shelfcast.ingest.quality_rules import RULES
 from shelfcast.job import UserError
 
@@ -28,7 +28,9 @@ def batches(connection: psycopg.Connection, dataset: str) -> int:
 
 
 def test_a_warning_is_reported_and_an_unchecked_rule_says_so(tmp_path: Path) -> None:
-    quality = pass_gate([Check("new-store", 1, ["store 7"]), Check("future-week", 0)], [], tmp_path, "mine")
+    quality = require_quality(
+        [Check("new-store", 1, ["store 7"]), Check("future-week", 0)], [], tmp_path, "mine"
+    )
     assert quality["reportUri"] == (tmp_path / "quality").as_uri()
     assert [rule["name"] for rule in quality["rules"]] == [rule.name for rule in RULES]
     assert rule_of(quality, "new-store") == {
@@ -49,25 +51,25 @@ def test_a_stop_names_rule_rows_five_examples_and_the_override(tmp_path: Path) -
     examples = [f"example {n}" for n in range(9)]
     checks = [Check("future-week", 9, examples), Check("sales-range", 1, ["much"])]
     with pytest.raises(UserError) as raised:
-        pass_gate(checks, [], tmp_path, "mine")
+        require_quality(checks, [], tmp_path, "mine")
     assert raised.value.type == "BadData"
     assert str(raised.value) == (
         "nothing was loaded. "
         "future-week: 9 break the rule that sales are of weeks that are over "
         "(example 0, example 1, example 2, example 3, example 4); "
         "sales-range: 1 break the rule that sales of a department in a week are within 1e9 USD of zero "
-        f"(much). All that was found is in {tmp_path}/quality/quality.html. Correct the source, or load it "
+        f"(much). The report is {tmp_path}/quality/quality.html. Correct the source, or load it "
         'as it is on purpose with "allow": ["future-week", "sales-range"] in the input.'
     )
     with pytest.raises(UserError, match=r"nothing was loaded\. sales-range") as raised:
-        pass_gate(checks, ["future-week"], tmp_path, "mine")
+        require_quality(checks, ["future-week"], tmp_path, "mine")
     assert "future-week" not in str(raised.value)
-    quality = pass_gate(checks, ["future-week", "sales-range"], tmp_path, "mine")
+    quality = require_quality(checks, ["future-week", "sales-range"], tmp_path, "mine")
     assert rule_of(quality, "future-week")["outcome"] == "overridden"
 
 
 def test_the_page_stands_alone_and_escapes_what_the_data_say(tmp_path: Path) -> None:
-    pass_gate([Check("number", 1, ["train.csv:2 '<script>alert(1)</script>'"])], [], tmp_path, "mine")
+    require_quality([Check("number", 1, ["train.csv:2 '<script>alert(1)</script>'"])], [], tmp_path, "mine")
     page = (tmp_path / "quality" / "quality.html").read_text()
     assert "&lt;script&gt;alert(1)" in page
     assert re.search("<script|<link|src=|http", page) is None

@@ -9,7 +9,7 @@ import pytest
 
 from shelfcast.ingest.generator import generate
 from shelfcast.snapshot import (
-    DECLARED_COLUMNS,
+    COVARIATES,
     EXTRAS,
     RAW_TABLES,
     SALES,
@@ -31,7 +31,7 @@ def tables() -> dict[str, pa.Table]:
         SALES: SALES_ROWS,
         STORE_WEEKS: STORE_WEEK_ROWS,
         STORES: STORE_ROWS,
-        DECLARED_COLUMNS: COLUMN_ROWS,
+        COVARIATES: COLUMN_ROWS,
         EXTRAS: EXTRA_ROWS,
     }
     return {
@@ -72,7 +72,7 @@ def test_hash_is_of_the_documented_bytes() -> None:
         ]
     )
     empty = empty_tables()
-    without = tables() | {raw.name: empty[raw.name] for raw in (DECLARED_COLUMNS, EXTRAS)}
+    without = tables() | {raw.name: empty[raw.name] for raw in (COVARIATES, EXTRAS)}
     assert content_hash(without) == hashlib.sha256(wanted).hexdigest()
     wanted += b"".join(
         [

@@ -15,11 +15,11 @@ from shelfcast.models.boosting import boost
 from shelfcast.models.ensemble import Ensemble
 from shelfcast.models.network import Inputs
 from shelfcast.models.trees import Trees, attributes_of
-from shelfcast.snapshot import DeclaredColumn
+from shelfcast.snapshot import Covariate
 from shelfcast.train.export import INPUTS, to_onnx
 
 HORIZON_WEEKS = 4
-PROMO = DeclaredColumn("planned_promo", "series_week", -HORIZON_WEEKS, "1 in a week with a promotion")
+PROMO = Covariate("planned_promo", "series_week", -HORIZON_WEEKS, "1 in a week with a promotion")
 FEATURES = FeatureSet(HORIZON_WEEKS, (PROMO,)).model_features
 NAMES = [feature["name"] for feature in FEATURES]
 

@@ -18,7 +18,7 @@ from shelfcast.features.training_data import NO_EXTRAS
 from shelfcast.ingest.generator import generate
 from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.network import MEDIAN
-from shelfcast.snapshot import DeclaredColumn
+from shelfcast.snapshot import Covariate
 from shelfcast.train.batch import BatchReader
 from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.export import write_model
@@ -26,7 +26,7 @@ from shelfcast.train.fitting import fit_constants, known_ids
 from shelfcast.train.processes import Processes
 from shelfcast.train.training import Trainer
 
-PROMO = DeclaredColumn("planned_promo", "series_week", -HORIZON_WEEKS, "1 in a week with a promotion")
+PROMO = Covariate("planned_promo", "series_week", -HORIZON_WEEKS, "1 in a week with a promotion")
 
 
 def with_promotions(example: Example, folder: Path, declared: bool) -> Example:

@@ -1,4 +1,4 @@
-"""Declarations of the user's own columns: columns.json beside the files, or ``source.columns``."""
+"""Covariates that a load declares, in columns.json beside the files or in ``source.columns``."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pyarrow as pa
 
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.job import UserError
-from shelfcast.snapshot import DECLARED_COLUMNS, EXTERNALS, ColumnOf, DeclaredColumn, declared_columns
+from shelfcast.snapshot import COVARIATES, EXTERNALS, Covariate, CovariateOf, covariates_of
 
 COLUMNS_FILE = "columns.json"
 _INPUT = "source.columns"
 
 _ENTRY_KEYS = ("name", "of", "knownAfterWeeks", "description")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-#: What features of a column may be called beside its name.
-_ENDING_OF_A_FEATURE = re.compile(r"_h[0-9]+$|_ahead$|_is_missing$")
-#: Columns of the files, of training data and of Feast's tables.
+#: Suffixes of the names of a covariate's features.
+_FEATURE_SUFFIX = re.compile(r"_h[0-9]+$|_ahead$|_is_missing$")
+#: Names of columns of the files, of training data and of Feast's tables.
 _RESERVED = frozenset(
     {
         *("store", "dept", "week", "sales", "weekly_sales", "holiday", "is_holiday", "type", "size"),
@@ -33,72 +33,72 @@ _MAX_DESCRIPTION = 200
 
 
 @dataclass(frozen=True)
-class Declarations:
-    """What is declared of the columns of a load.
+class Covariates:
+    """Covariates of a load.
 
     Attributes:
-        place: Where the load declares them, for messages.
-        declared: What the load declares, in that order.
-        columns: By name: what the load declares, and what the data set has from earlier loads.
+        declared_in: Name of the file or input key with the declarations, for messages.
+        declared: Covariates that the load declares, in their order.
+        by_name: Covariates that the load declares or the data set has from earlier loads.
     """
 
-    place: str
-    declared: tuple[DeclaredColumn, ...]
-    columns: Mapping[str, DeclaredColumn]
+    declared_in: str
+    declared: tuple[Covariate, ...]
+    by_name: Mapping[str, Covariate]
 
     @property
     def table(self) -> pa.Table:
-        """What the load declares, as rows of ``DECLARED_COLUMNS``."""
-        return pa.Table.from_pylist([asdict(column) for column in self.declared], DECLARED_COLUMNS.schema)
+        """Covariates that the load declares, as rows of ``COVARIATES``."""
+        return pa.Table.from_pylist([asdict(column) for column in self.declared], COVARIATES.schema)
 
 
-def declarations_of_file(data: bytes | None, known: pa.Table) -> Declarations:
-    """Returns what columns.json declares; nothing where there is none.
+def covariates_from_file(data: bytes | None, known: pa.Table) -> Covariates:
+    """Returns the covariates that columns.json declares.
 
     Args:
-        data: The file's bytes.
-        known: Rows of ``DECLARED_COLUMNS`` of the data set's newest snapshot.
+        data: Bytes of the file; None if there is none.
+        known: Rows of ``COVARIATES`` of the data set's newest snapshot.
 
     Raises:
         UserError: ``BadData`` with a sentence for each wrong declaration.
     """
     if data is None:
-        return _declarations(COLUMNS_FILE, "BadData", [], known)
+        return _covariates(COLUMNS_FILE, "BadData", [], known)
     try:
         entries = json.loads(data)
     except ValueError as error:
-        raise UserError("BadData", f"{COLUMNS_FILE} is no JSON in UTF-8: {error}") from error
+        raise UserError("BadData", f"{COLUMNS_FILE} is not JSON in UTF-8: {error}") from error
     if not isinstance(entries, list):
         raise UserError("BadData", f"{COLUMNS_FILE} must be a list of objects with {', '.join(_ENTRY_KEYS)}")
-    return _declarations(COLUMNS_FILE, "BadData", entries, known)
+    return _covariates(COLUMNS_FILE, "BadData", entries, known)
 
 
-def declarations_of_input(entries: Sequence[Any], known: pa.Table) -> Declarations:
-    """Returns what ``source.columns`` declares.
+def covariates_from_input(entries: Sequence[Any], known: pa.Table) -> Covariates:
+    """Returns the covariates that ``source.columns`` declares.
 
     Raises:
         UserError: ``InvalidInput`` with a sentence for each wrong declaration.
     """
-    return _declarations(_INPUT, "InvalidInput", entries, known)
+    return _covariates(_INPUT, "InvalidInput", entries, known)
 
 
-def _declarations(place: str, error: str, entries: Sequence[Any], known: pa.Table) -> Declarations:
-    earlier = {column.name: column for column in declared_columns(known)}
+def _covariates(declared_in: str, error: str, entries: Sequence[Any], known: pa.Table) -> Covariates:
+    earlier = {column.name: column for column in covariates_of(known)}
     issues = [
-        f"{place}, entry {number}: {issue}"
+        f"{declared_in}, entry {number}: {issue}"
         for number, entry in enumerate(entries, 1)
         for issue in _issues(entry, entries[: number - 1], earlier)
     ]
     if issues:
         raise UserError(error, "; ".join(issues))
     declared = tuple(
-        DeclaredColumn(entry["name"], entry["of"], entry.get("knownAfterWeeks"), entry["description"])
+        Covariate(entry["name"], entry["of"], entry.get("knownAfterWeeks"), entry["description"])
         for entry in entries
     )
-    return Declarations(place, declared, {**earlier, **{column.name: column for column in declared}})
+    return Covariates(declared_in, declared, {**earlier, **{column.name: column for column in declared}})
 
 
-def _issues(entry: Any, before: Sequence[Any], earlier: Mapping[str, DeclaredColumn]) -> Iterator[str]:
+def _issues(entry: Any, before: Sequence[Any], earlier: Mapping[str, Covariate]) -> Iterator[str]:
     if not isinstance(entry, dict):
         yield f"{_shown(entry)} must be an object with {', '.join(_ENTRY_KEYS)}"
         return
@@ -109,12 +109,12 @@ def _issues(entry: Any, before: Sequence[Any], earlier: Mapping[str, DeclaredCol
     yield from _issues_of_name(name, of)
     if any(isinstance(other, dict) and other.get("name") == name for other in before):
         yield f"{_shown(name)} is declared twice; keep one of them"
-    if of not in get_args(ColumnOf):
-        yield f"of must be one of {', '.join(get_args(ColumnOf))} and is {_shown(of)}"
+    if of not in get_args(CovariateOf):
+        yield f"of must be one of {', '.join(get_args(CovariateOf))} and is {_shown(of)}"
     elif isinstance(name, str) and name in earlier and earlier[name].of != of:
         yield (
             f"{name} is of {earlier[name].of} in this data set and cannot become one of {of}; "
-            "give the new column a name of its own"
+            "give the new column another name"
         )
     yield from _issues_of_weeks(entry, of)
     text = entry.get("description")
@@ -128,20 +128,20 @@ def _issues_of_name(name: Any, of: Any) -> Iterator[str]:
             f"name must be lower-case letters, digits and underscores, a letter first, at most 40, "
             f"and is {_shown(name)}"
         )
-    elif _ENDING_OF_A_FEATURE.search(name):
+    elif _FEATURE_SUFFIX.search(name):
         yield f"name {name} must not end like the features of a column (_h1, _ahead, _is_missing)"
     elif name in EXTERNALS:
         if of != "store_week":
-            yield f"{name} is known by store and week; its of must be store_week"
+            yield f"{name} has a value for each store and week; its of must be store_week"
     elif name in _RESERVED or name in _feature_names():
-        yield f"name {name} has a meaning of its own here; choose another"
+        yield f"name {name} is reserved; choose another"
 
 
 def _issues_of_weeks(entry: Mapping[str, Any], of: Any) -> Iterator[str]:
     weeks = entry.get("knownAfterWeeks")
     if of == "store":
         if weeks is not None:
-            yield "knownAfterWeeks is for weekly columns; a column of store is always known"
+            yield "knownAfterWeeks is for weekly columns; a column of store has no weeks"
     # Python's True is a whole number.
     elif type(weeks) is not int or abs(weeks) > _MAX_WEEKS:
         yield (

@@ -1,4 +1,4 @@
-"""Rules that the cells and keys of source rows must keep, checked a column at a time."""
+"""Rules for the cells and keys of source rows, checked one column at a time."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-#: Cells that stand for "unknown" where a column allows it.
+#: Cells that mean "unknown" in columns that allow it.
 MISSING = ("NA", "")
 _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
 @dataclass(frozen=True)
 class CellRule:
-    """What a column's cells must be.
+    """Rule for the cells of a column.
 
     Attributes:
-        name: Its name among ``quality_rules.ROW_RULES``.
+        name: Name of the rule in ``quality_rules.ROW_RULES``.
         rule: The rule in words, after the column's name.
-        parse: Cells as strings to typed values of the same length, null where a cell breaks the rule.
-        may_be_missing: Whether ``MISSING`` cells keep the rule, as nulls.
+        parse: Function from strings to typed values of the same length, null where a cell breaks the rule.
+        may_be_missing: Whether ``MISSING`` cells are allowed; they become nulls.
     """
 
     name: str
@@ -33,7 +33,7 @@ class CellRule:
     may_be_missing: bool = False
 
     def check(self, cells: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
-        """Returns the typed values, and which cells break the rule."""
+        """Returns the typed values, and a mask of the cells that break the rule."""
         values = self.parse(cells)
         broken = values.is_null()
         if self.may_be_missing:
@@ -71,7 +71,7 @@ def _letter(cells: pa.Array) -> pa.Array:
 
 
 def _iso_date(cells: pa.Array) -> pa.Array:
-    # A file has few dates and many rows.
+    # Parse each distinct date once: a file has few dates and many rows.
     codes = cells.dictionary_encode()
     dates = pa.array([_date_or_none(text) for text in codes.dictionary.to_pylist()], pa.date32())
     return dates.take(codes.indices)
@@ -82,7 +82,7 @@ def _date_or_none(text: str) -> date | None:
         day = date.fromisoformat(text)
     except ValueError:
         return None
-    # Python also knows 20120127 and 2012-W04-5.
+    # Python also accepts 20120127 and 2012-W04-5.
     return day if day.isoformat() == text else None
 
 
@@ -101,7 +101,7 @@ ISO_DATE = CellRule("date", "must be a real date, written like 2012-01-27", _iso
 
 
 def duplicated(*key: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Returns which rows share their key with another one; all of them, for nothing tells which is right."""
+    """Returns a mask of all rows that share their key with another one: none of them is known to be right."""
     order = np.lexsort(key)
     same = np.all([column[order][1:] == column[order][:-1] for column in key], axis=0)
     mask = np.zeros(len(order), dtype=bool)

@@ -15,9 +15,9 @@ from shelfcast.ingest.__main__ import run
 from shelfcast.ingest.long_source import read_long_folder
 from shelfcast.job import UserError
 from shelfcast.snapshot import (
-    DeclaredColumn,
+    Covariate,
     empty_tables,
-    read_columns,
+    read_covariates,
     read_extras,
     read_sales,
     read_store_weeks,
@@ -68,11 +68,11 @@ def test_each_file_may_have_declared_columns(
 ) -> None:
     result = load("own_all", "own-all-1", declared_folder(tmp_path))
     batch_id = result["snapshot"]["batchId"]
-    assert read_columns(connection, "own_all", batch_id) == [
-        DeclaredColumn("parking", "store", None, "parking spaces"),
-        DeclaredColumn("planned_promo", "series_week", -2, "1 = planned"),
-        DeclaredColumn("returns", "series_week", 0, "units brought back"),
-        DeclaredColumn("visitors", "store_week", 1, "people counted"),
+    assert read_covariates(connection, "own_all", batch_id) == [
+        Covariate("parking", "store", None, "parking spaces"),
+        Covariate("planned_promo", "series_week", -2, "1 = planned"),
+        Covariate("returns", "series_week", 0, "units brought back"),
+        Covariate("visitors", "store_week", 1, "people counted"),
     ]
     values = extras(connection, result)
     assert len(values) == 2 + 32 + 24 + 12
@@ -84,7 +84,7 @@ def test_each_file_may_have_declared_columns(
     assert values["visitors", 2, 0, first] == 107
     assert read_sales(connection, "own_all", batch_id)["week"].to_pylist()[-1] == date(2020, 2, 7)
     rules = outcomes(result)
-    assert (rules["declared-column-empty"], rules["declared-column-late"], rules["unread-column"]) == (
+    assert (rules["covariate-empty"], rules["covariate-late"], rules["unread-column"]) == (
         "kept",
         "kept",
         "kept",
@@ -104,12 +104,12 @@ def test_a_later_load_keeps_declarations_and_values(
     before, after = extras(connection, first), extras(connection, second)
     new = {("returns", s, d, date(2020, 2, 14)): 5.0 for s in (1, 2) for d in (1, 7)}
     assert after == {**before, **new}
-    assert read_columns(connection, "own_later", first["snapshot"]["batchId"]) == read_columns(
+    assert read_covariates(connection, "own_later", first["snapshot"]["batchId"]) == read_covariates(
         connection, "own_later", second["snapshot"]["batchId"]
     )
     # Store weeks did not come with it: people are counted a week later, the plan reaches a week less far.
     rules = {rule["name"]: rule for rule in second["quality"]["rules"]}
-    assert rules["declared-column-late"]["examples"] == [
+    assert rules["covariate-late"]["examples"] == [
         "planned_promo: the newest value is of 2020-02-21, not of 2020-02-28"
     ]
 
@@ -144,12 +144,12 @@ def test_an_external_is_declared_without_being_stored_twice(
     ]
     result = load("own_external", "own-external-1", long_files.write(tmp_path, lines), columns=columns)
     batch_id = result["snapshot"]["batchId"]
-    assert [c.known_after_weeks for c in read_columns(connection, "own_external", batch_id)] == [-2]
+    assert [c.known_after_weeks for c in read_covariates(connection, "own_external", batch_id)] == [-2]
     assert extras(connection, result) == {}
     weeks = read_store_weeks(connection, "own_external", batch_id)
     # Weeks ahead of the sales are kept.
     assert max(weeks["week"].to_pylist()) == date(2020, 2, 21)
-    assert outcomes(result)["declared-column-late"] == "kept"
+    assert outcomes(result)["covariate-late"] == "kept"
 
 
 def test_declarations_of_the_input_win_over_the_file(tmp_path: Path) -> None:
@@ -234,7 +234,9 @@ def test_the_example_of_the_page_about_data(
     )
     result = load("own_page", "own-page-1", tmp_path)
     declared = {entry["name"] for entry in json.loads(files["columns.json"])}
-    assert {c.name for c in read_columns(connection, "own_page", result["snapshot"]["batchId"])} == declared
+    assert {
+        c.name for c in read_covariates(connection, "own_page", result["snapshot"]["batchId"])
+    } == declared
     assert extras(connection, result)["planned_promo", 1, 7, date(2024, 6, 21)] == 1
     assert extras(connection, result)["planned_promo", 2, 7, date(2024, 6, 21)] is None
     assert extras(connection, result)["parking", 2, 0, None] == 35

@@ -1,4 +1,4 @@
-"""Which features each preset of a network uses."""
+"""Groups of features, and the features that each preset of a network uses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shelfcast.features.definitions import (
     ModelFeature,
 )
 
-#: US dollars of the series itself.
+#: Features of the series and its department in US dollars.
 OWN_DOLLARS = (
     "sales_0",
     *(f"lag_{n}" for n in (1, 2, 3, 4, 8, 13, 26, 51, 52)),
@@ -29,12 +29,12 @@ OWN_DOLLARS = (
     "dept_mean_0",
     "dept_mean_4",
 )
-#: US dollars, newest first: the quarter up to the origin, of the series and of its department.
+#: The 13 weeks up to the origin in US dollars, newest first: of the series and of its department.
 OWN_WINDOW = ("sales_0", *(f"lag_{n}" for n in range(1, 13)))
 DEPT_WINDOW = ("dept_mean_0", *(f"dept_lag_{n}" for n in DEPT_LAGS))
-#: US dollars, in the order of weeks: those around the target week a year before.
+#: The weeks around the target week one year before, US dollars, in order of time.
 LAST_YEAR_WINDOW = tuple(f"last_year{end}" for end in NEIGHBOURS)
-#: All US dollars that go with the size of the series.
+#: All features in US dollars, which scale with the size of the series.
 DOLLARS = frozenset((*OWN_DOLLARS, *OWN_WINDOW, *DEPT_WINDOW, *LAST_YEAR_WINDOW))
 RATIOS = (
     "trend_4_13",
@@ -59,9 +59,9 @@ PLAIN = (
     "christmas_shift",
     "easter_shift",
 )
-#: Each has ``weeks_to_<name>``.
+#: Holidays with a feature ``weeks_to_<name>``.
 NAMED_HOLIDAYS = ("super_bowl", "labor_day", "thanksgiving", "christmas", "easter")
-#: Of the preset ``mlp-11``, in the order of its inputs.
+#: Inputs of the preset ``mlp-11``, in their order.
 MLP_11 = (
     "sales_0",
     "lag_1",
@@ -75,9 +75,9 @@ MLP_11 = (
     "week_of_year",
     "is_holiday",
 )
-#: Stand in for the level of a series of the preset ``mlp-11`` that lacks its own.
+#: Levels that the preset ``mlp-11`` falls back on where a series lacks its own.
 MLP_11_LEVELS = ("rolling_mean_52", "dept_mean_4")
-#: Of the preset ``lstm``: weeks, the target week, and how the series stands.
+#: Inputs of the preset ``lstm``: past weeks, the target week, and the level of the series.
 _LSTM = (
     *OWN_WINDOW,
     *DEPT_WINDOW,
@@ -105,8 +105,8 @@ _LSTM = (
     "size",
 )
 _GLOBAL = (*OWN_DOLLARS, *RATIOS, *PLAIN, *_LSTM)
-#: By preset: features that every data set has. A network uses all declared ones beside them.
-PRESETS: dict[str, frozenset[str]] = {
+#: Preset -> features that every data set has. A network also uses all covariates of its data set.
+PRESET_FEATURES: dict[str, frozenset[str]] = {
     "ensemble": frozenset(_GLOBAL),
     "global": frozenset(_GLOBAL),
     "lstm": frozenset(_LSTM),
@@ -114,13 +114,13 @@ PRESETS: dict[str, frozenset[str]] = {
 }
 
 
-def declared_names(features: Sequence[ModelFeature]) -> list[str]:
-    """Returns the names of those that come from a data set's own declarations, in order."""
+def covariate_names(features: Sequence[ModelFeature]) -> list[str]:
+    """Returns the names of the features made of the data set's own covariates, in order."""
     usual = {feature["name"] for feature in FeatureSet(horizon_weeks=1).model_features}
     return [feature["name"] for feature in features if feature["name"] not in usual]
 
 
 def preset_features(preset: str, features: FeatureSet) -> list[Feature]:
     """Returns the features that a network of the preset uses."""
-    used = PRESETS[preset] | set(declared_names(features.model_features))
+    used = PRESET_FEATURES[preset] | set(covariate_names(features.model_features))
     return [feature for feature in features.features if feature.name in used]
