@@ -130,6 +130,17 @@ def test_a_model_of_three_quantiles_has_no_95_percent_interval() -> None:
     assert found["candidate"]["pinball"] == pytest.approx((0.1 * 1 + 0.5 * 4 + 0.1 * 8) / 3)
 
 
+def test_each_interval_is_read_from_the_columns_of_its_levels() -> None:
+    # 1, 2, 4 and 8 actuals lie between neighbouring quantiles and one above all: every pair of columns has
+    # another coverage.
+    actual = np.repeat([1.5, 2.5, 3.5, 4.5, 5.5], [1, 2, 4, 8, 1])
+    quantiles = np.tile(np.float32([1, 2, 3, 4, 5]), (len(actual), 1))
+    of = replace(backtest(len(actual)), actual=actual, quantiles={"candidate": quantiles})
+    metrics = score(of, everything(of), "it")["candidate"]
+    assert metrics["coverage80"] == 6 / 16
+    assert metrics["coverage95"] == 15 / 16
+
+
 def test_no_naive_error_at_all_is_no_mase() -> None:
     of = replace(backtest(4), scale=np.full(4, np.nan))
     assert score(of, everything(of), "it")["candidate"]["mase"] is None
