@@ -30,8 +30,6 @@ export interface EvaluateActivities {
     input: ResolvedPipelineInput;
     trained: TrainResult;
     snapshotId: string;
-    /** Of the backtest, when there is one. */
-    modelCardUri?: string | undefined;
   }) => Promise<RegisteredVersion>;
 }
 
@@ -63,7 +61,7 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
       return gate;
     },
 
-    register: async ({ input, trained, snapshotId, modelCardUri }) => {
+    register: async ({ input, trained, snapshotId }) => {
       const run = await openMlflowRun(deps.mlflow, input.modelName, currentRunKey());
       return registerModel(deps, run, {
         modelName: input.modelName,
@@ -71,7 +69,6 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
         modelHash: trained.modelHash,
         dataset: input.dataset,
         snapshotId,
-        hasCard: modelCardUri !== undefined,
       });
     },
   };

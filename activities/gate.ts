@@ -3,11 +3,10 @@ import type { Comparison, EvaluateResult } from '../contracts/jobs.ts';
 import type { GateCheck, GateComparison, GateDecision, GateOptions } from '../contracts/pipeline.ts';
 
 const BASELINES = [
-  ['last_week', 'last week'],
-  ['same_week_last_year', 'the same week last year'],
+  ['naive', 'the naive forecast (last week)'],
+  ['seasonal_naive', 'the seasonal naive forecast (last year)'],
 ] as const;
 
-const MAX_REGRESSION_IN_SLICE = 0.1;
 /** A single target week says nothing about others, however many series it has. */
 const MIN_WEEKS = 2;
 /** Slices that a sentence names; the table has all. */
@@ -19,15 +18,15 @@ const NAMED_SLICES = 3;
  * clearly worse than one of them. docs/evaluation.md tells it on a page.
  */
 export function decideGate(evaluated: EvaluateResult, options: GateOptions): GateDecision {
-  const comparisons = evaluated.comparisons?.map((comparison) => judge(comparison, options));
+  const comparisons = evaluated.comparisons.map((comparison) => assess(comparison, options));
   const checks = [
     ...BASELINES.map(([baseline, words]) => checkBaseline(evaluated, options, baseline, words)),
     ...checkChampion(evaluated, options),
     checkCoverage(evaluated, options),
-    ...(comparisons === undefined ? [] : [checkSlices(comparisons, evaluated)]),
+    checkSlices(comparisons, evaluated),
   ];
-  const verdict = checks.every((check) => check.passed) ? verdictOf(comparisons ?? [], options) : 'fail';
-  return { verdict, checks, ...(comparisons === undefined ? {} : { comparisons }) };
+  const verdict = checks.every((check) => check.passed) ? verdictOf(comparisons, options) : 'fail';
+  return { verdict, checks, comparisons };
 }
 
 function verdictOf(comparisons: GateComparison[], options: GateOptions): 'pass' | 'needsApproval' {
@@ -35,13 +34,13 @@ function verdictOf(comparisons: GateComparison[], options: GateOptions): 'pass' 
   return isSure || options.onInconclusive !== 'approval' ? 'pass' : 'needsApproval';
 }
 
-function judge(comparison: Comparison, options: GateOptions): GateComparison {
+function assess(comparison: Comparison, options: GateOptions): GateComparison {
   const margin = marginOf(comparison, options);
   return { ...comparison, margin, outcome: outcomeOf(comparison, margin) };
 }
 
 function marginOf({ slice, against }: Comparison, options: GateOptions): number {
-  if (slice !== 'overall') return options.maxRegressionInSlice ?? MAX_REGRESSION_IN_SLICE;
+  if (slice !== 'overall') return options.maxRegressionInSlice;
   return against === 'champion' ? options.maxRegressionAgainstChampion : -options.minImprovementOverBaselines;
 }
 
@@ -52,7 +51,7 @@ function outcomeOf({ lower, upper, weeks }: Comparison, margin: number): GateCom
   return lower > margin ? 'worse' : 'inconclusive';
 }
 
-function checkSlices(comparisons: GateComparison[], { slicesNotScored = [] }: EvaluateResult): GateCheck {
+function checkSlices(comparisons: GateComparison[], { slicesNotScored }: EvaluateResult): GateCheck {
   const named = (outcome: GateComparison['outcome']) => nameSlices(comparisons, outcome);
   const worse = named('worse');
   const inconclusive = named('inconclusive');
@@ -70,7 +69,7 @@ function checkSlices(comparisons: GateComparison[], { slicesNotScored = [] }: Ev
   };
 }
 
-/** For example `1: holiday=true against last_week (-2.0 % to +14.0 %, margin +10.0 %)`. */
+/** For example `1: holiday=true against naive (-2.0 % to +14.0 %, margin +10.0 %)`. */
 function nameSlices(comparisons: GateComparison[], wanted: GateComparison['outcome']): string {
   const found = comparisons.filter(({ outcome }) => outcome === wanted);
   if (found.length === 0) return '';

@@ -4,8 +4,8 @@ import { createCleanUpActivities } from './clean-up.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { EvaluateActivities } from './evaluate.ts';
 import { createEvaluateActivities } from './evaluate.ts';
-import type { FeatureParityActivities } from './feature-parity.ts';
-import { createFeatureParityActivities } from './feature-parity.ts';
+import type { TrainingServingSkewActivities } from './training-serving-skew.ts';
+import { createTrainingServingSkewActivities } from './training-serving-skew.ts';
 import type { FeaturesActivities } from './features.ts';
 import { createFeaturesActivities } from './features.ts';
 import type { IngestActivities } from './ingest.ts';
@@ -25,7 +25,7 @@ export type Activities = IngestActivities &
   TrainActivities &
   EvaluateActivities &
   RolloutActivities &
-  FeatureParityActivities &
+  TrainingServingSkewActivities &
   MonitorActivities &
   UpdateActivities &
   CleanUpActivities;
@@ -37,7 +37,7 @@ export function createActivities(deps: Dependencies): Activities {
     ...createTrainActivities(deps),
     ...createEvaluateActivities(deps),
     ...createRolloutActivities(deps),
-    ...createFeatureParityActivities(deps),
+    ...createTrainingServingSkewActivities(deps),
     ...createMonitorActivities(deps),
     ...createUpdateActivities(deps),
     ...createCleanUpActivities(deps),

@@ -25,7 +25,7 @@ function gateSection({ verdict, checks, comparisons }: GateDecision): string {
     '## Gate',
     `The candidate ${VERDICTS[verdict]}.`,
     reasons.join('\n'),
-    ...(comparisons === undefined || comparisons.length === 0 ? [] : [comparisonTable(comparisons)]),
+    ...(comparisons.length === 0 ? [] : [comparisonTable(comparisons)]),
   ].join('\n\n');
 }
 

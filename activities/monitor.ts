@@ -8,7 +8,7 @@ import type { Prediction } from '../contracts/predict.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { Endpoint } from './endpoint.ts';
 import { askForecasts } from './endpoint.ts';
-import { readManifest } from './evidence.ts';
+import { readManifest } from './analysis.ts';
 
 const INSTANCES_PER_REQUEST = 5_000;
 const SAMPLES = 5;

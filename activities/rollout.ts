@@ -1,15 +1,14 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import type { RegisteredVersion, RolloutOptions, StepDecision, StepEvidence } from '../contracts/pipeline.ts';
+import type { RegisteredVersion, RolloutOptions, StepDecision, StepAnalysis } from '../contracts/pipeline.ts';
 import type { Verdict } from '../contracts/stages.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
-import { canAnswer, collectEvidence, parityDifference, readEvidence, readManifest } from './evidence.ts';
+import { canAnswer, collectAnalysis, parityDifference, readAnalysisRows, readManifest } from './analysis.ts';
 import { currentRunKey } from './run-job.ts';
 import { decideStep, PARITY_TOLERANCE } from './step-decision.ts';
 import { VERSION_TAGS } from './tracking.ts';
 
-const READY_WITHIN_SECONDS = 300;
 const READY_POLL_MS = 500;
 const PARITY_ROWS = 200;
 
@@ -20,12 +19,12 @@ export interface RolloutParties {
 }
 
 interface DeployRequest extends RolloutParties {
-  /** How long both may take to be ready; absent: 5 minutes. */
-  readyWithinSeconds: number | undefined;
+  /** Time limit for both versions to become ready. */
+  readyWithinSeconds: number;
 }
 
 export interface StepRequest extends RolloutParties {
-  evidenceUri: string;
+  analysisRowsUri: string;
   weightPercent: number;
   options: RolloutOptions;
 }
@@ -39,18 +38,21 @@ interface AuditRow {
   /** Percent by version that are in force. */
   weights: Record<string, number>;
   reason: string;
-  evidence?: StepEvidence;
+  analysis?: StepAnalysis;
 }
 
 export interface RolloutActivities {
   /** Makes both versions served and waits until they are ready. Moves no traffic. */
   deploy: (request: DeployRequest) => Promise<void>;
   /** Asks the candidate, pinned, for evaluated weeks; fails as `CandidateFailed` when it answers otherwise. */
-  checkParity: (request: { candidate: RegisteredVersion; evidenceUri: string }) => Promise<string>;
+  checkForecastParity: (request: {
+    candidate: RegisteredVersion;
+    analysisRowsUri: string;
+  }) => Promise<string>;
   /** Gives the candidate this percent and the champion the rest. */
   setTraffic: (request: RolloutParties & { candidatePercent: number }) => Promise<Record<string, number>>;
-  /** Gathers the evidence of one try of a step and decides on it. */
-  judgeStep: (request: StepRequest) => Promise<{ evidence: StepEvidence; decision: StepDecision }>;
+  /** Collects the analysis of one attempt of a step and decides on it. */
+  analyzeStep: (request: StepRequest) => Promise<{ analysis: StepAnalysis; decision: StepDecision }>;
   /** Moves `champion` to the candidate and `previous` to the old champion. */
   moveAliases: (parties: RolloutParties) => Promise<void>;
   /** Gives `champion` back to the old champion. */
@@ -68,8 +70,8 @@ export function createRolloutActivities(deps: Dependencies): RolloutActivities {
   return {
     ...createAliasActivities(deps),
     deploy: (request) => deploy(deps, request),
-    checkParity: (request) => checkParity(deps, request),
-    judgeStep: (request) => judgeStep(deps, request),
+    checkForecastParity: (request) => checkForecastParity(deps, request),
+    analyzeStep: (request) => analyzeStep(deps, request),
 
     setTraffic: (request) => setTraffic(deps, request),
     audit: (row) => audit(deps, row),
@@ -118,7 +120,7 @@ function trafficWeights(
 
 async function deploy(
   { serving }: Dependencies,
-  { candidate, champion, readyWithinSeconds = READY_WITHIN_SECONDS }: DeployRequest,
+  { candidate, champion, readyWithinSeconds }: DeployRequest,
 ): Promise<void> {
   const context = Context.current();
   const wanted = champion === null ? [candidate] : [champion, candidate];
@@ -149,13 +151,13 @@ async function deploy(
   }
 }
 
-async function checkParity(
+async function checkForecastParity(
   { serving }: Dependencies,
-  { candidate, evidenceUri }: { candidate: RegisteredVersion; evidenceUri: string },
+  { candidate, analysisRowsUri }: { candidate: RegisteredVersion; analysisRowsUri: string },
 ): Promise<string> {
   const { cancellationSignal } = Context.current();
   const manifest = await readManifest(candidate.modelUri);
-  const all = await readEvidence(evidenceUri);
+  const all = await readAnalysisRows(analysisRowsUri);
   // Evenly over the file, so that stores, departments and horizons are all there.
   const stride = Math.max(1, Math.floor(all.length / PARITY_ROWS));
   const rows = all.filter((_, i) => i % stride === 0).slice(0, PARITY_ROWS);
@@ -175,18 +177,18 @@ async function checkParity(
   return numbers;
 }
 
-async function judgeStep(
+async function analyzeStep(
   { serving }: Dependencies,
-  { candidate, champion, evidenceUri, weightPercent, options }: StepRequest,
-): Promise<{ evidence: StepEvidence; decision: StepDecision }> {
+  { candidate, champion, analysisRowsUri, weightPercent, options }: StepRequest,
+): Promise<{ analysis: StepAnalysis; decision: StepDecision }> {
   const context = Context.current();
-  const rows = await readEvidence(evidenceUri);
+  const rows = await readAnalysisRows(analysisRowsUri);
   const isComparable =
     champion !== null &&
     champion.dataset === candidate.dataset &&
     canAnswer(await readManifest(champion.modelUri), rows);
   const parties = { candidate: candidate.version, champion: isComparable ? champion.version : null };
-  const evidence = await collectEvidence(
+  const analysis = await collectAnalysis(
     {
       endpoint: { url: serving.url, modelName: candidate.modelName },
       parties,
@@ -200,7 +202,7 @@ async function judgeStep(
       context.heartbeat();
     },
   );
-  return { evidence, decision: decideStep(evidence, options, parties) };
+  return { analysis, decision: decideStep(analysis, options, parties) };
 }
 
 async function audit({ database }: Dependencies, row: AuditRow): Promise<void> {
@@ -215,7 +217,7 @@ async function audit({ database }: Dependencies, row: AuditRow): Promise<void> {
       row.action,
       JSON.stringify(row.weights),
       row.reason,
-      row.evidence === undefined ? null : JSON.stringify(row.evidence),
+      row.analysis === undefined ? null : JSON.stringify(row.analysis),
     ],
   );
 }

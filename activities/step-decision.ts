@@ -1,5 +1,5 @@
-/** What a canary step's evidence allows. */
-import type { RolloutOptions, StepDecision, StepEvidence } from '../contracts/pipeline.ts';
+/** Decision on a canary step: the numbers of its analysis in, an outcome with its reason out. */
+import type { RolloutOptions, StepAnalysis, StepDecision } from '../contracts/pipeline.ts';
 
 /**
  * How far the deployed candidate's forecasts may be from those that were evaluated, relative to the latter: float
@@ -14,32 +14,32 @@ export interface StepParties {
 }
 
 /**
- * A fault of the candidate fails the step as soon as it is certain. Evidence that is too thin, or that an unreachable
- * predictor spoiled, is inconclusive.
+ * Fails the step as soon as a fault of the candidate is certain. An analysis with too few requests or comparisons, or
+ * with requests that did not reach the candidate, is inconclusive.
  */
 export function decideStep(
-  evidence: StepEvidence,
+  analysis: StepAnalysis,
   options: Pick<
     RolloutOptions,
     'minRequestsPerStep' | 'minComparedPerStep' | 'maxErrorRate' | 'maxRegression'
   >,
   { candidate, champion }: StepParties,
 ): StepDecision {
-  const requests = evidence.requests[candidate] ?? 0;
-  const failed = evidence.failedRequests[candidate] ?? 0;
-  const unreachable = evidence.unreachable[candidate] ?? 0;
-  const compared = evidence.compared[candidate] ?? 0;
+  const requests = analysis.requests[candidate] ?? 0;
+  const failures = analysis.failedRequests[candidate] ?? 0;
+  const unreachable = analysis.unreachable[candidate] ?? 0;
+  const compared = analysis.compared[candidate] ?? 0;
   const { minRequestsPerStep, minComparedPerStep } = options;
 
-  if (evidence.maxParityDifference > PARITY_TOLERANCE) {
-    return fail(
-      `version ${candidate} answers up to ${share(evidence.maxParityDifference)} off what its evaluation computed ` +
+  if (analysis.maxParityDifference > PARITY_TOLERANCE) {
+    return failed(
+      `version ${candidate} answers up to ${share(analysis.maxParityDifference)} off what its evaluation computed ` +
         `for the same features (allowed: ${share(PARITY_TOLERANCE)})`,
     );
   }
-  if (hasTooManyFailures(evidence, options, candidate)) {
-    return fail(
-      `version ${candidate} failed ${failed} of ${requests} requests (allowed: ${share(options.maxErrorRate)})`,
+  if (hasTooManyFailures(analysis, options, candidate)) {
+    return failed(
+      `version ${candidate} failed ${failures} of ${requests} requests (allowed: ${share(options.maxErrorRate)})`,
     );
   }
   if (unreachable > 0) {
@@ -53,37 +53,38 @@ export function decideStep(
       `${compared} of ${minComparedPerStep} needed forecasts of version ${candidate} were compared`,
     );
   }
-  return decideError(evidence, options.maxRegression, { candidate, champion });
+  return compareErrors(analysis, options.maxRegression, { candidate, champion });
 }
 
 /** More failures than the whole step may have, even if all its other requests succeed. */
 export function hasTooManyFailures(
-  evidence: StepEvidence,
+  analysis: StepAnalysis,
   options: Pick<RolloutOptions, 'minRequestsPerStep' | 'maxErrorRate'>,
   candidate: number,
 ): boolean {
-  const requests = Math.max(evidence.requests[candidate] ?? 0, options.minRequestsPerStep);
+  const requests = Math.max(analysis.requests[candidate] ?? 0, options.minRequestsPerStep);
   // Not `failed > rate * requests`: 0.29 * 100 is a little less than 29.
-  return (evidence.failedRequests[candidate] ?? 0) / requests > options.maxErrorRate;
+  return (analysis.failedRequests[candidate] ?? 0) / requests > options.maxErrorRate;
 }
 
-function decideError(evidence: StepEvidence, maxRegression: number, parties: StepParties): StepDecision {
+function compareErrors(analysis: StepAnalysis, maxRegression: number, parties: StepParties): StepDecision {
   const { candidate, champion } = parties;
-  const own = evidence.wape[candidate];
-  const weeks = `${evidence.compared[candidate] ?? 0} known weeks`;
+  const own = analysis.wape[candidate];
+  const weeks = `${analysis.compared[candidate] ?? 0} known weeks`;
   if (own === undefined)
     return inconclusive(`the sales of the ${weeks} add up to zero: no relative error exists`);
-  if (champion === null) return pass(`WAPE ${share(own)} on ${weeks}; no champion can answer the same weeks`);
-  const other = evidence.wape[champion];
+  if (champion === null)
+    return successful(`WAPE ${share(own)} on ${weeks}; no champion can answer the same weeks`);
+  const other = analysis.wape[champion];
   if (other === undefined)
     return inconclusive(`version ${champion}, the champion, answered none of the ${weeks}`);
   const numbers = `WAPE ${share(own)} against the champion's ${share(other)} on the same ${weeks}`;
   return own <= other * (1 + maxRegression)
-    ? pass(numbers)
-    : fail(`${numbers} (at most ${share(maxRegression)} more is allowed)`);
+    ? successful(numbers)
+    : failed(`${numbers} (at most ${share(maxRegression)} more is allowed)`);
 }
 
-const pass = (reason: string): StepDecision => ({ outcome: 'pass', reason });
-const fail = (reason: string): StepDecision => ({ outcome: 'fail', reason });
+const successful = (reason: string): StepDecision => ({ outcome: 'successful', reason });
+const failed = (reason: string): StepDecision => ({ outcome: 'failed', reason });
 const inconclusive = (reason: string): StepDecision => ({ outcome: 'inconclusive', reason });
 const share = (value: number): string => `${Number((value * 100).toPrecision(3))} %`;

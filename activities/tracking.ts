@@ -1,17 +1,21 @@
 /** What a pipeline run leaves in MLflow: one run, found by its key, with parameters, metrics, plots and the model. */
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { activityInfo } from '@temporalio/activity';
-import type { EpochMetrics, EvaluateResult, StepMetrics, TrainResult, Trial } from '../contracts/jobs.ts';
+import type {
+  EpochMetrics,
+  EvaluateResult,
+  FeaturesResult,
+  IngestResult,
+  StepMetrics,
+  TrainResult,
+  Trial,
+} from '../contracts/jobs.ts';
 import type { GateDecision, RegisteredVersion, ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { Mlflow, MlflowMetric, MlflowRun } from '../infra/mlflow.ts';
 import type { Dependencies } from './dependencies.ts';
-import { jobFolderPath } from './job-folder.ts';
 import { withGate } from './model-card.ts';
 import { currentRunKey } from './run-job.ts';
-import type { TrainRequest } from './train.ts';
 
 /** Tags of a model version that later runs and the serving read. */
 export const VERSION_TAGS = {
@@ -53,10 +57,19 @@ export async function logSteps(
   await mlflow.logBatch(run.runId, { metrics });
 }
 
+/** A finished training and everything that it was made from. */
+export interface TrainingRecord {
+  input: ResolvedPipelineInput;
+  ingested: IngestResult;
+  features: FeaturesResult;
+  trained: TrainResult;
+}
+
 export async function recordTraining(
-  { mlflow, artifactsUrl }: Dependencies,
-  { input, snapshot, features, trained }: TrainRequest & { trained: TrainResult },
+  { mlflow }: Pick<Dependencies, 'mlflow'>,
+  { input, ingested, features, trained }: TrainingRecord,
 ): Promise<void> {
+  const { snapshot, quality } = ingested;
   const run = await openMlflowRun(mlflow, input.modelName, currentRunKey());
   await mlflow.logBatch(run.runId, {
     params: trainingParams(input, trained),
@@ -71,7 +84,7 @@ export async function recordTraining(
   });
   await logEpochs(mlflow, run, trained.epochs);
   await recordTrials(mlflow, input.modelName, currentRunKey(), run, trained.search?.trials ?? []);
-  await uploadQualityReport(mlflow, run, artifactsUrl, currentRunKey());
+  await mlflow.uploadFolder(run.artifactUri, 'quality', fileURLToPath(quality.reportUri));
   await mlflow.uploadFolder(run.artifactUri, 'train', fileURLToPath(trained.reportUri));
   await mlflow.uploadFolder(run.artifactUri, 'model', fileURLToPath(trained.modelUri));
 }
@@ -94,17 +107,6 @@ export async function recordTrials(
     });
     await mlflow.endRun(child.runId, validationLoss === null ? 'FAILED' : 'FINISHED');
   }
-}
-
-/** Logs what the quality gate found. A run whose sales were loaded by a version without one has no report. */
-export async function uploadQualityReport(
-  mlflow: Pick<Mlflow, 'uploadFolder'>,
-  run: MlflowRun,
-  artifactsUrl: string,
-  runKey: string,
-): Promise<void> {
-  const folder = join(jobFolderPath(artifactsUrl, runKey, 'ingest'), 'quality');
-  if (existsSync(folder)) await mlflow.uploadFolder(run.artifactUri, 'quality', folder);
 }
 
 function trainingParams(input: ResolvedPipelineInput, trained: TrainResult): Record<string, string> {
@@ -162,8 +164,7 @@ export async function uploadReport(
     mlflow.uploadFile(run.artifactUri, path, new TextEncoder().encode(text));
   await mlflow.uploadFolder(run.artifactUri, REPORT, fileURLToPath(reportUri));
   await upload(`${REPORT}/gate.json`, JSON.stringify(gate, null, 2));
-  if (modelCardUri === undefined) return;
-  // In the place of the job's, which did not know the decision.
+  // Replaces the job's card, which has no decision.
   await upload(MODEL_CARD, withGate(await readFile(fileURLToPath(modelCardUri), 'utf8'), gate));
 }
 
@@ -172,7 +173,7 @@ function backtestMetrics(run: MlflowRun, { overall, oneWeekAhead }: EvaluateResu
     ([group, byForecaster]) =>
       Object.entries(byForecaster).flatMap(([forecaster, metrics]) =>
         Object.entries(metrics).flatMap(([name, value]): MlflowMetric[] =>
-          value == null
+          value === null
             ? []
             : [{ key: `${group}/${forecaster}/${name}`, value, timestamp: run.startTime, step: 0 }],
         ),
@@ -184,7 +185,7 @@ function backtestMetrics(run: MlflowRun, { overall, oneWeekAhead }: EvaluateResu
 export async function registerModel(
   { mlflow }: Dependencies,
   run: MlflowRun,
-  model: Omit<RegisteredVersion, 'version' | 'runId'> & { snapshotId: string; hasCard: boolean },
+  model: Omit<RegisteredVersion, 'version' | 'runId'> & { snapshotId: string },
 ): Promise<RegisteredVersion> {
   const { version } = await mlflow.ensureVersion({
     name: model.modelName,
@@ -195,7 +196,7 @@ export async function registerModel(
       [VERSION_TAGS.modelHash]: model.modelHash,
       [VERSION_TAGS.dataset]: model.dataset,
       [VERSION_TAGS.snapshot]: model.snapshotId,
-      ...(model.hasCard ? { [VERSION_TAGS.modelCard]: `${run.artifactUri}/${MODEL_CARD}` } : {}),
+      [VERSION_TAGS.modelCard]: `${run.artifactUri}/${MODEL_CARD}`,
     },
   });
   await mlflow.setAlias(model.modelName, 'candidate', version);

@@ -6,9 +6,10 @@ import { feastProject } from '../contracts/names.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { Dependencies } from './dependencies.ts';
 import { activityJobContext, runJob } from './run-job.ts';
+import type { TrainingRecord } from './tracking.ts';
 import { logEpochs, logSteps, openMlflowRun, recordTraining } from './tracking.ts';
 
-export interface TrainRequest {
+interface TrainRequest {
   input: ResolvedPipelineInput;
   snapshot: Snapshot;
   features: FeaturesResult;
@@ -18,7 +19,7 @@ export interface TrainActivities {
   /** Trains in a distributed job; its steps and epochs appear in MLflow while it runs. */
   train: (request: TrainRequest) => Promise<TrainResult>;
   /** Logs parameters, epochs, plots, data sample and model to the run in MLflow. */
-  recordTraining: (request: TrainRequest & { trained: TrainResult }) => Promise<void>;
+  recordTraining: (record: TrainingRecord) => Promise<void>;
 }
 
 export function createTrainActivities(deps: Dependencies): TrainActivities {
@@ -41,7 +42,7 @@ export function createTrainActivities(deps: Dependencies): TrainActivities {
       ).finally(() => Promise.all(logged));
     },
 
-    recordTraining: (request) => recordTraining(deps, request),
+    recordTraining: (record) => recordTraining(deps, record),
   };
 }
 

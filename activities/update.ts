@@ -5,7 +5,7 @@ import type { ResolvedUpdateInput, UpdatePlan } from '../contracts/update.ts';
 import { resolveUpdateInput } from '../contracts/update.ts';
 import type { Dependencies } from './dependencies.ts';
 import { findChampion } from './evaluate.ts';
-import { readManifest } from './evidence.ts';
+import { readManifest } from './analysis.ts';
 
 export interface UpdateActivities {
   /** Decides every value of the input; a wrong one fails the run with a sentence each. */

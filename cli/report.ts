@@ -10,8 +10,8 @@ import type { UpdateResult } from '../contracts/update.ts';
 const NAMES: Record<Forecaster, string> = {
   candidate: 'model',
   champion: 'champion before',
-  last_week: 'last week',
-  same_week_last_year: 'same week last year',
+  naive: 'naive (last week)',
+  seasonal_naive: 'seasonal naive (last year)',
   oracle: 'best reachable',
 };
 

@@ -15,8 +15,8 @@ export const ERROR_TYPES = {
   serviceUnavailable: 'ServiceUnavailable',
   /** The candidate could not be made ready, or disagreed with its own evaluation. */
   candidateFailed: 'CandidateFailed',
-  /** The evidence of a canary step came in too thin to decide on, again and again. */
-  tooLittleEvidence: 'TooLittleEvidence',
+  /** The analysis of a canary step stayed inconclusive in all its attempts. */
+  analysisInconclusive: 'AnalysisInconclusive',
   /** A person aborted the run. */
   aborted: 'Aborted',
 } as const;

@@ -48,14 +48,12 @@ export const ingestResultSchema = z.object({
   badRowsUri: z.string().nullable(),
   /** Parquet (store, dept, week, expected_sales) of the generator's noise-free means; null for real data. */
   oracleUri: z.string().nullable(),
-  /** Absent from batches of versions without a quality gate. */
-  quality: z
-    .object({
-      /** Folder with quality.html and quality.json. */
-      reportUri: z.string(),
-      rules: z.array(qualityRuleSchema),
-    })
-    .optional(),
+  /** Outcome of the data-quality checks. */
+  quality: z.object({
+    /** Folder with quality.html and quality.json. */
+    reportUri: z.string(),
+    rules: z.array(qualityRuleSchema),
+  }),
 });
 export type IngestResult = z.infer<typeof ingestResultSchema>;
 
@@ -69,13 +67,16 @@ export const featuresResultSchema = z.object({
   /** Window that was materialized online. */
   windowStart: isoDate,
   windowEnd: isoDate,
-  /** JSON of `FeatureParity`. Absent from results of versions without this check. */
-  parityUri: z.string().optional(),
+  /** JSON file of a `SkewSample`. */
+  skewSampleUri: z.string(),
 });
 export type FeaturesResult = z.infer<typeof featuresResultSchema>;
 
-/** What the job found the same in the training data, offline and online: features of series at the newest origin. */
-export const featureParitySchema = z.object({
+/**
+ * Features of some series at the newest origin, which the job found equal in the training data, offline and online. The
+ * rollout compares them with what the deployed candidate reads.
+ */
+export const skewSampleSchema = z.object({
   snapshotId: z.string(),
   featureSetVersion: z.string(),
   origin: isoDate,
@@ -86,12 +87,12 @@ export const featureParitySchema = z.object({
       dept: z.int(),
       horizon: z.int(),
       targetWeek: isoDate,
-      /** All of the data set by name in the model; null is unknown. */
+      /** Every feature of the data set by its name in the model; null is unknown. */
       features: z.record(z.string(), z.number().nullable()),
     }),
   ),
 });
-export type FeatureParity = z.infer<typeof featureParitySchema>;
+export type SkewSample = z.infer<typeof skewSampleSchema>;
 
 const epochSchema = z.object({
   epoch: z.int(),
@@ -135,8 +136,8 @@ export const trainResultSchema = z.object({
   parameterCount: z.int(),
   bestEpoch: z.int(),
   epochs: z.array(epochSchema),
-  /** Why no epoch followed. Absent from results of versions without a budget. */
-  stoppedBy: z.enum(['epochs', 'patience', 'wallTime', 'gpuSeconds']).optional(),
+  /** Why no epoch followed. */
+  stoppedBy: z.enum(['epochs', 'patience', 'wallTime', 'gpuSeconds']),
   /** The epoch each start of the training went on from; [0] for a run never interrupted. */
   startedFromEpochs: z.array(z.int()),
   /** Folder with loss.png and data-sample.csv, and search.json when there was a search. */
@@ -152,22 +153,22 @@ const metricsSchema = z.object({
   /** Sum of absolute errors over sum of absolute actuals. */
   wape: z.number(),
   /** Mean absolute error, in that of a naive forecast of the series before the test weeks; null where none has one. */
-  mase: z.number().nullable().optional(),
+  mase: z.number().nullable(),
   rmse: z.number(),
   /** Mean of forecast minus actual, USD. */
   bias: z.number(),
   /** Pinball loss, USD, the mean over the model's quantiles; null for point forecasts. */
-  pinball: z.number().nullable().optional(),
+  pinball: z.number().nullable(),
   /** Share of actuals inside [p10, p90]; null for point forecasts. */
   coverage80: z.number().nullable(),
   /** The same inside [p2.5, p97.5]; null for models without these quantiles, too. */
-  coverage95: z.number().nullable().optional(),
+  coverage95: z.number().nullable(),
   rows: z.int(),
 });
 export type Metrics = z.infer<typeof metricsSchema>;
 
 /** Forecasters in the backtest. All are scored on exactly the same rows. */
-export const FORECASTERS = ['candidate', 'champion', 'last_week', 'same_week_last_year', 'oracle'] as const;
+export const FORECASTERS = ['candidate', 'champion', 'naive', 'seasonal_naive', 'oracle'] as const;
 export type Forecaster = (typeof FORECASTERS)[number];
 
 /** WMAE of the candidate over that of another forecaster, minus 1: below 0 the candidate is better. */
@@ -194,22 +195,22 @@ export const evaluateResultSchema = z.object({
   /** Slice name (for example `store_type=A`, `holiday=true`, `volume=low`) to forecaster to metrics. */
   slices: z.record(z.string(), z.partialRecord(z.enum(FORECASTERS), metricsSchema)),
   /** Slices that have no metrics or are not compared with everybody, and why. */
-  slicesNotScored: z.array(z.object({ slice: z.string(), reason: z.string() })).optional(),
-  /** The candidate against each other forecaster but the oracle. Absent from results of versions without it. */
-  comparisons: z.array(comparisonSchema).optional(),
+  slicesNotScored: z.array(z.object({ slice: z.string(), reason: z.string() })),
+  /** The candidate against each other forecaster but the oracle. */
+  comparisons: z.array(comparisonSchema),
   testFirstWeek: isoDate,
   testLastWeek: isoDate,
-  /** JSON lines of `EvidenceRow`: known weeks for the rollout to send to the deployed endpoint. */
-  evidenceUri: z.string(),
+  /** JSON lines of `AnalysisRow`: known weeks that the rollout sends to the deployed endpoint. */
+  analysisRowsUri: z.string(),
   /** Folder with the plots, metrics.json and model-card.md. */
   reportUri: z.string(),
-  /** The model card, without the gate's decision, which the one in MLflow has. Absent from versions without it. */
-  modelCardUri: z.string().optional(),
+  /** Model card without the gate's decision; the one in MLflow has it. */
+  modelCardUri: z.string(),
 });
 export type EvaluateResult = z.infer<typeof evaluateResultSchema>;
 
 /** One known week: raw features as of the origin, what was sold, and what the evaluated graph answered. */
-export const evidenceRowSchema = z.object({
+export const analysisRowSchema = z.object({
   store: z.int(),
   dept: z.int(),
   horizon: z.int(),
@@ -219,7 +220,7 @@ export const evidenceRowSchema = z.object({
   /** The candidate's quantiles, in the order of its model.json. */
   expected: z.array(z.number()),
 });
-export type EvidenceRow = z.infer<typeof evidenceRowSchema>;
+export type AnalysisRow = z.infer<typeof analysisRowSchema>;
 
 /** A line of progress.jsonl. */
 export const jobProgressSchema = z.object({

@@ -170,17 +170,15 @@ const gateOptions = z
       .number()
       .min(0)
       .max(1)
-      .optional()
+      .default(0.1)
       .describe(
-        "Share by which the candidate's WMAE in a slice may be above the champion's and each baseline's: " +
-          '0.1 when absent.',
+        "Share by which the candidate's WMAE in a slice may be above the champion's and each baseline's.",
       ),
     onInconclusive: z
       .enum(['pass', 'approval'])
-      .optional()
+      .default('pass')
       .describe(
-        'Action where the backtest is too small to decide: `pass` (when absent) reports it, ' +
-          '`approval` asks a person.',
+        'Action where the backtest is too small to decide: `pass` reports it, `approval` asks a person.',
       ),
   })
   .meta({ id: 'GateOptions', description: 'Options of the promotion gate (docs/evaluation.md).' });
@@ -191,10 +189,9 @@ const rolloutOptions = z
       .int()
       .min(10)
       .max(3_600)
-      .optional()
+      .default(300)
       .describe(
-        'Time a version may take to be ready: 300 when absent. ' +
-          'A cluster that must first add a machine takes longer.',
+        'Time limit for a version to become ready. A cluster that must first add a machine takes longer.',
       ),
     stepsPercent: z
       .array(z.int().min(1).max(100))
@@ -363,8 +360,8 @@ export interface GateDecision {
   /** `needsApproval`: nothing speaks against the candidate, but the backtest is too small to be sure. */
   verdict: 'pass' | 'fail' | 'needsApproval';
   checks: GateCheck[];
-  /** Overall and by slice. Absent from decisions on backtests without comparisons. */
-  comparisons?: GateComparison[];
+  /** Overall and by slice. */
+  comparisons: GateComparison[];
 }
 
 export interface RegisteredVersion {
@@ -378,8 +375,8 @@ export interface RegisteredVersion {
   dataset: string;
 }
 
-/** What one canary step saw; the decision of the step rests on these numbers alone. */
-export interface StepEvidence {
+/** Numbers that one canary step collected; its decision rests on these alone. */
+export interface StepAnalysis {
   weightPercent: number;
   /** Requests sent in this step, by model version. */
   requests: Record<string, number>;
@@ -395,9 +392,9 @@ export interface StepEvidence {
   maxParityDifference: number;
 }
 
-/** What is decided on a step's evidence. An inconclusive step is repeated; it never promotes. */
+/** Decision on a step's analysis. An inconclusive step is repeated; it never promotes. */
 export interface StepDecision {
-  outcome: 'pass' | 'fail' | 'inconclusive';
+  outcome: 'successful' | 'failed' | 'inconclusive';
   /** One sentence with the numbers that decided. */
   reason: string;
 }
@@ -409,7 +406,7 @@ export interface RolloutResult {
   reason: string;
   version: number;
   previousVersion: number | null;
-  steps: StepEvidence[];
+  steps: StepAnalysis[];
 }
 
 export interface MonitorResult {

@@ -1,9 +1,9 @@
-/** The canary: a growing share of traffic, each step on evidence. */
+/** The canary: a growing share of traffic; the analysis of each step decides about the next. */
 import { ApplicationFailure, proxyActivities, sleep } from '@temporalio/workflow';
 import type { RolloutActivities, StepRequest } from '../activities/rollout.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import type { StepEvidence } from '../contracts/pipeline.ts';
-import type { Say } from './run.ts';
+import type { StepAnalysis } from '../contracts/pipeline.ts';
+import type { SetSummary } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
 
 const TRIES_PER_STEP = 5;
@@ -11,7 +11,7 @@ const TRIES_PER_STEP = 5;
 const FIRST_PAUSE_MS = 2_000;
 
 const calls = proxyActivities<RolloutActivities>(SERVICE_CALL);
-const { judgeStep } = proxyActivities<RolloutActivities>({
+const { analyzeStep } = proxyActivities<RolloutActivities>({
   ...SERVICE_CALL,
   // Hundreds of requests, at most 90 seconds each before the endpoint gives up ...
   startToCloseTimeout: '15 minutes',
@@ -21,21 +21,21 @@ const { judgeStep } = proxyActivities<RolloutActivities>({
 });
 
 /**
- * Gives the candidate its share step by step and returns the last step's reason. Collects evidence into `steps`.
- * @throws ApplicationFailure `CandidateFailed` or `TooLittleEvidence`; the traffic stays as the step set it.
+ * Gives the candidate its share step by step and returns the last step's reason. Each analysis is added to `steps`.
+ * @throws ApplicationFailure `CandidateFailed` or `AnalysisInconclusive`; the traffic stays as the step set it.
  */
 export async function runCanary(
-  say: Say,
+  setSummary: SetSummary,
   request: Omit<StepRequest, 'weightPercent'>,
-  steps: StepEvidence[],
+  steps: StepAnalysis[],
 ): Promise<string> {
   const { candidate, champion, options } = request;
   let reason = '';
   for (const weightPercent of options.stepsPercent) {
     const weights = await calls.setTraffic({ candidate, champion, candidatePercent: weightPercent });
-    say(`version ${candidate.version} has ${weightPercent} % of the traffic`);
-    const evidence = await passStep({ ...request, weightPercent }, steps);
-    reason = evidence.reason;
+    setSummary(`version ${candidate.version} has ${weightPercent} % of the traffic`);
+    const step = await runStep({ ...request, weightPercent }, steps);
+    reason = step.reason;
     await calls.audit({
       modelName: candidate.modelName,
       version: candidate.version,
@@ -43,24 +43,24 @@ export async function runCanary(
       action: 'traffic',
       weights,
       reason,
-      evidence: evidence.evidence,
+      analysis: step.analysis,
     });
-    say(`step of ${weightPercent} % passed: ${reason}`);
+    setSummary(`step of ${weightPercent} % passed: ${reason}`);
   }
   return reason;
 }
 
-async function passStep(request: StepRequest, steps: StepEvidence[]) {
+async function runStep(request: StepRequest, steps: StepAnalysis[]) {
   let reason = '';
   for (let attempt = 0; attempt < TRIES_PER_STEP; attempt += 1) {
     if (attempt > 0) await sleep(FIRST_PAUSE_MS * 2 ** (attempt - 1));
-    const { evidence, decision } = await judgeStep(request);
-    steps.push(evidence);
+    const { analysis, decision } = await analyzeStep(request);
+    steps.push(analysis);
     reason = decision.reason;
     switch (decision.outcome) {
-      case 'pass':
-        return { evidence, reason };
-      case 'fail':
+      case 'successful':
+        return { analysis, reason };
+      case 'failed':
         throw ApplicationFailure.nonRetryable(
           `at ${request.weightPercent} %: ${reason}`,
           ERROR_TYPES.candidateFailed,
@@ -70,7 +70,7 @@ async function passStep(request: StepRequest, steps: StepEvidence[]) {
     }
   }
   throw ApplicationFailure.nonRetryable(
-    `at ${request.weightPercent} %: too little evidence in ${TRIES_PER_STEP} tries, at last: ${reason}`,
-    ERROR_TYPES.tooLittleEvidence,
+    `at ${request.weightPercent} %: inconclusive in ${TRIES_PER_STEP} attempts, at last: ${reason}`,
+    ERROR_TYPES.analysisInconclusive,
   );
 }

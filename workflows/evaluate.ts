@@ -4,8 +4,8 @@ import type { RolloutActivities } from '../activities/rollout.ts';
 import type { TrainActivities } from '../activities/train.ts';
 import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from '../contracts/jobs.ts';
 import type { GateDecision, RegisteredVersion, ResolvedPipelineInput } from '../contracts/pipeline.ts';
-import { endingItsJob, endingItsMlflowRun, JOB } from './job-stage.ts';
-import type { Say } from './run.ts';
+import { withJobCleanup, withMlflowRunCleanup, JOB } from './job-stage.ts';
+import type { SetSummary } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
 import { together } from './together.ts';
 
@@ -35,23 +35,21 @@ export interface Evaluated {
 
 /** The candidate's backtest, the gate's decision on it, and a registered version with both. */
 export async function evaluate(
-  say: Say,
+  setSummary: SetSummary,
   input: ResolvedPipelineInput,
   ingested: IngestResult,
   features: FeaturesResult,
   trained: TrainResult,
 ): Promise<Evaluated> {
-  const { snapshot } = ingested;
   const champion = await registry.findChampion(input.modelName);
-  const { backtest, gate, candidate } = await endingItsMlflowRun(input.modelName, async () => {
+  const { backtest, gate, candidate } = await withMlflowRunCleanup(input.modelName, async () => {
     // MLflow takes its files while the backtest computes; neither waits for the other.
     const [backtest] = await together(
-      () => endingItsJob('evaluate', () => jobs.backtest({ input, ingested, features, trained, champion })),
-      () => uploads.recordTraining({ input, snapshot, features, trained }),
+      () => withJobCleanup('evaluate', () => jobs.backtest({ input, ingested, features, trained, champion })),
+      () => uploads.recordTraining({ input, ingested, features, trained }),
     );
     const gate = await registry.decide({ input, evaluated: backtest });
-    const { modelCardUri } = backtest;
-    const candidate = await registry.register({ input, trained, snapshotId: snapshot.id, modelCardUri });
+    const candidate = await registry.register({ input, trained, snapshotId: ingested.snapshot.id });
     return { backtest, gate, candidate };
   });
 
@@ -59,6 +57,6 @@ export async function evaluate(
   const deciding = gate.checks.filter((check) => check.passed !== isRejected);
   const reason = `the gate ${DECISIONS[gate.verdict]} version ${candidate.version}: ${deciding.map((check) => check.reason).join('; ')}`;
   if (isRejected) await registry.tagVerdict({ candidate, verdict: 'rejected', reason });
-  say(reason);
+  setSummary(reason);
   return { backtest, gate, isRejected, reason, candidate, champion };
 }

@@ -2,8 +2,8 @@ import { proxyActivities } from '@temporalio/workflow';
 import type { FeaturesActivities } from '../activities/features.ts';
 import type { FeaturesResult, IngestResult } from '../contracts/jobs.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
-import { endingItsJob, JOB } from './job-stage.ts';
-import type { Say } from './run.ts';
+import { withJobCleanup, JOB } from './job-stage.ts';
+import type { SetSummary } from './run.ts';
 
 const { buildFeatures } = proxyActivities<FeaturesActivities>({
   ...JOB,
@@ -16,13 +16,13 @@ const { buildFeatures } = proxyActivities<FeaturesActivities>({
  * @param featureSetVersion definitions that a model in use was trained with; with others nothing is touched
  */
 export async function features(
-  say: Say,
+  setSummary: SetSummary,
   input: ResolvedPipelineInput,
   { snapshot }: IngestResult,
   featureSetVersion?: string,
 ): Promise<FeaturesResult> {
-  const built = await endingItsJob('features', () => buildFeatures({ input, snapshot, featureSetVersion }));
-  say(
+  const built = await withJobCleanup('features', () => buildFeatures({ input, snapshot, featureSetVersion }));
+  setSummary(
     `${built.offlineRows} rows offline, ${built.onlineEntities} entities online ` +
       `(${built.windowStart} to ${built.windowEnd})`,
   );

@@ -2,8 +2,8 @@ import { proxyActivities } from '@temporalio/workflow';
 import type { IngestActivities } from '../activities/ingest.ts';
 import type { IngestResult } from '../contracts/jobs.ts';
 import type { PipelineInput, ResolvedPipelineInput } from '../contracts/pipeline.ts';
-import { endingItsJob, JOB } from './job-stage.ts';
-import type { Say } from './run.ts';
+import { withJobCleanup, JOB } from './job-stage.ts';
+import type { SetSummary } from './run.ts';
 
 // Touches nothing outside the worker, so an attempt that takes seconds is lost.
 const checks = proxyActivities<Pick<IngestActivities, 'resolveInput'>>({
@@ -16,10 +16,10 @@ export const resolveInput = (raw: PipelineInput | undefined): Promise<ResolvedPi
   checks.resolveInput(raw ?? {});
 
 /** Sales data in: validated, loaded, named by a snapshot. */
-export async function ingest(say: Say, input: ResolvedPipelineInput): Promise<IngestResult> {
-  const ingested = await endingItsJob('ingest', () => jobs.ingest(input));
+export async function ingest(setSummary: SetSummary, input: ResolvedPipelineInput): Promise<IngestResult> {
+  const ingested = await withJobCleanup('ingest', () => jobs.ingest(input));
   const { snapshot, insertedRows, unchangedRows, badRows } = ingested;
-  say(
+  setSummary(
     `${snapshot.id}: ${snapshot.rowCount} rows of ${snapshot.seriesCount} series to ${snapshot.lastWeek} ` +
       `(${insertedRows} new, ${unchangedRows} unchanged, ${badRows} bad)`,
   );

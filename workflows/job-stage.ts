@@ -37,7 +37,7 @@ export const JOB: ActivityOptions = {
  * When the stage fails or is cancelled, its job ends too. The activity does that itself where it can; it cannot when
  * its worker died meanwhile, since the server does not try a cancelled activity again.
  */
-export async function endingItsJob<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
+export async function withJobCleanup<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -47,7 +47,7 @@ export async function endingItsJob<T>(stage: Stage, work: () => Promise<T>): Pro
 }
 
 /** When a stage that writes to MLflow fails or is cancelled, its MLflow run does not stay open. */
-export async function endingItsMlflowRun<T>(modelName: string, work: () => Promise<T>): Promise<T> {
+export async function withMlflowRunCleanup<T>(modelName: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

@@ -25,7 +25,7 @@ export async function modelLock(): Promise<void> {
  * Runs `work` while no other pipeline can hold the model.
  * @throws ApplicationFailure `ModelBusy` at once when another one does.
  */
-export async function holdingModel<T>(modelName: string, work: () => Promise<T>): Promise<T> {
+export async function withModelLock<T>(modelName: string, work: () => Promise<T>): Promise<T> {
   // Outside the run's own scope: a cancelled run cleans up under the lock.
   const lock = await CancellationScope.nonCancellable(() => startLock(modelName));
   try {

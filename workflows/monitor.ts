@@ -2,7 +2,7 @@ import { proxyActivities } from '@temporalio/workflow';
 import type { MonitorActivities } from '../activities/monitor.ts';
 import type { IngestResult } from '../contracts/jobs.ts';
 import type { MonitorResult, RegisteredVersion, ResolvedPipelineInput } from '../contracts/pipeline.ts';
-import type { Say } from './run.ts';
+import type { SetSummary } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
 
 const { recordForecasts, compareWithActuals } = proxyActivities<MonitorActivities>({
@@ -15,7 +15,7 @@ const { recordForecasts, compareWithActuals } = proxyActivities<MonitorActivitie
 
 /** Records what the model in use says about the weeks to come, and how it did in those that came. */
 export async function monitor(
-  say: Say,
+  setSummary: SetSummary,
   input: ResolvedPipelineInput,
   { snapshot }: IngestResult,
   champion: RegisteredVersion,
@@ -23,7 +23,7 @@ export async function monitor(
   const request = { champion, snapshot, horizonWeeks: input.horizonWeeks };
   const compared = await compareWithActuals(request);
   const recorded = await recordForecasts(request);
-  say(
+  setSummary(
     `version ${champion.version}: ${recorded.forecastsRecorded} forecasts of ${recorded.seriesForecast} series recorded` +
       (recorded.seriesLeftOut > 0
         ? ` (${recorded.seriesLeftOut} series have no sales in the last week)`

@@ -2,7 +2,7 @@ import type { PipelineInput, PipelineResult } from '../contracts/pipeline.ts';
 import { evaluate } from './evaluate.ts';
 import { features } from './features.ts';
 import { ingest, resolveInput } from './ingest.ts';
-import { holdingModel } from './model-lock.ts';
+import { withModelLock } from './model-lock.ts';
 import { monitor } from './monitor.ts';
 import { rollout } from './rollout.ts';
 import { beginRun } from './run.ts';
@@ -15,22 +15,22 @@ export async function forecastPipeline(rawInput?: PipelineInput): Promise<Pipeli
     const input = await resolveInput(rawInput);
     run.describe({ model: input.modelName });
 
-    return await holdingModel(input.modelName, async () => {
-      const ingested = await run.stage('ingest', (say) => ingest(say, input));
+    return await withModelLock(input.modelName, async () => {
+      const ingested = await run.stage('ingest', (setSummary) => ingest(setSummary, input));
       run.describe({ snapshot: ingested.snapshot.id });
-      const featured = await run.stage('features', (say) => features(say, input, ingested));
-      const trained = await run.stage('train', (say) => train(say, input, ingested, featured));
-      const evaluated = await run.stage('evaluate', (say) =>
-        evaluate(say, input, ingested, featured, trained),
+      const featured = await run.stage('features', (setSummary) => features(setSummary, input, ingested));
+      const trained = await run.stage('train', (setSummary) => train(setSummary, input, ingested, featured));
+      const evaluated = await run.stage('evaluate', (setSummary) =>
+        evaluate(setSummary, input, ingested, featured, trained),
       );
       const rolledOut = evaluated.isRejected
         ? run.skip('rollout', 'the gate decided against the candidate')
-        : await run.stage('rollout', (say) => rollout(say, run, input, featured, evaluated));
+        : await run.stage('rollout', (setSummary) => rollout(setSummary, run, input, featured, evaluated));
       const verdict = rolledOut?.verdict ?? 'rejected';
       const champion = verdict === 'promoted' ? evaluated.candidate : evaluated.champion;
-      const monitored = await run.stage('monitor', (say) => {
-        if (champion?.dataset === input.dataset) return monitor(say, input, ingested, champion);
-        say(`no champion of the data set ${input.dataset} is deployed: nothing to record`);
+      const monitored = await run.stage('monitor', (setSummary) => {
+        if (champion?.dataset === input.dataset) return monitor(setSummary, input, ingested, champion);
+        setSummary(`no champion of the data set ${input.dataset} is deployed: nothing to record`);
         return Promise.resolve(null);
       });
 

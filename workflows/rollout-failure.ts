@@ -9,7 +9,7 @@ export function isCandidatesFault(error: unknown): boolean {
   const failure = cause(error);
   return (
     failure instanceof ApplicationFailure &&
-    (failure.type === ERROR_TYPES.candidateFailed || failure.type === ERROR_TYPES.tooLittleEvidence)
+    (failure.type === ERROR_TYPES.candidateFailed || failure.type === ERROR_TYPES.analysisInconclusive)
   );
 }
 

@@ -1,28 +1,28 @@
-import { CancellationScope, isCancellation, patched, proxyActivities } from '@temporalio/workflow';
-import type { FeatureParityActivities } from '../activities/feature-parity.ts';
+import { CancellationScope, isCancellation, proxyActivities } from '@temporalio/workflow';
+import type { TrainingServingSkewActivities } from '../activities/training-serving-skew.ts';
 import type { RolloutActivities, RolloutParties } from '../activities/rollout.ts';
 import type { FeaturesResult } from '../contracts/jobs.ts';
-import type { ResolvedPipelineInput, RolloutResult, StepEvidence } from '../contracts/pipeline.ts';
+import type { ResolvedPipelineInput, RolloutResult, StepAnalysis } from '../contracts/pipeline.ts';
 import { runCanary } from './canary.ts';
 import type { Evaluated } from './evaluate.ts';
 import { failureReason, isCandidatesFault } from './rollout-failure.ts';
-import type { PipelineRun, Say } from './run.ts';
+import type { PipelineRun, SetSummary } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
 
 const calls = proxyActivities<RolloutActivities>(SERVICE_CALL);
-const { deploy, checkParity } = proxyActivities<RolloutActivities>({
+const { deploy, checkForecastParity } = proxyActivities<RolloutActivities>({
   ...SERVICE_CALL,
   // The activity itself gives up when a predictor is not ready in the time that the run's input allows, at most an hour.
   startToCloseTimeout: '61 minutes',
   scheduleToCloseTimeout: '90 minutes',
   heartbeatTimeout: '30 seconds',
 });
-const { checkFeatureParity } = proxyActivities<FeatureParityActivities>({
+const { checkTrainingServingSkew } = proxyActivities<TrainingServingSkewActivities>({
   ...SERVICE_CALL,
   summary: 'Compares the features that the candidate reads online with the training data',
 });
 // Taking traffic from a failing candidate is the one thing that must not be given up early.
-const { setTraffic: takeTrafficBack } = proxyActivities<RolloutActivities>({
+const { setTraffic: revokeTraffic } = proxyActivities<RolloutActivities>({
   ...SERVICE_CALL,
   scheduleToCloseTimeout: '24 hours',
   retry: { initialInterval: '200 milliseconds', backoffCoefficient: 2, maximumInterval: '5 seconds' },
@@ -31,16 +31,16 @@ const { setTraffic: takeTrafficBack } = proxyActivities<RolloutActivities>({
 
 /** The candidate beside the champion, then in its place; or back to weight 0. */
 export async function rollout(
-  say: Say,
+  setSummary: SetSummary,
   run: PipelineRun,
   input: ResolvedPipelineInput,
-  { parityUri }: FeaturesResult,
+  { skewSampleUri }: FeaturesResult,
   { candidate, champion, backtest, gate }: Evaluated,
 ): Promise<RolloutResult> {
   const parties = { candidate, champion };
   const isFirst = champion?.dataset !== input.dataset;
-  const evidenceUri = backtest.evidenceUri;
-  const steps: StepEvidence[] = [];
+  const analysisRowsUri = backtest.analysisRowsUri;
+  const steps: StepAnalysis[] = [];
   const result = (verdict: RolloutResult['verdict'], reason: string): RolloutResult => ({
     verdict,
     reason,
@@ -52,28 +52,25 @@ export async function rollout(
 
   try {
     await deploy({ ...parties, readyWithinSeconds: input.rollout.readyWithinSeconds });
-    const sameForecasts = await checkParity({ candidate, evidenceUri });
-    // A rollout that began before there was this check goes on without it.
-    const sameFeatures = patched('feature-parity')
-      ? await checkFeatureParity({ candidate, parityUri })
-      : null;
-    const parity = [sameForecasts, ...(sameFeatures === null ? [] : [sameFeatures])].join('; ');
-    say(`version ${candidate.version} is deployed at 0 %: ${parity}`);
+    const sameForecasts = await checkForecastParity({ candidate, analysisRowsUri });
+    const sameFeatures = await checkTrainingServingSkew({ candidate, skewSampleUri });
+    const parity = `${sameForecasts}; ${sameFeatures}`;
+    setSummary(`version ${candidate.version} is deployed at 0 %: ${parity}`);
     const mustBeApproved = input.rollout.approval === 'required' || gate.verdict === 'needsApproval';
     const approval = mustBeApproved ? `, approved by ${await run.approved()}` : '';
     const grounds = isFirst
       ? `first model of the data set ${input.dataset}: takes the short path, 100 % at once; ${parity}`
-      : await runCanary(say, { ...parties, evidenceUri, options: input.rollout }, steps);
+      : await runCanary(setSummary, { ...parties, analysisRowsUri, options: input.rollout }, steps);
     const reason = `version ${candidate.version} promoted${approval}; ${grounds}`;
     // From here on there is no half way: traffic, alias and audit move together or all go back.
     await CancellationScope.nonCancellable(() => promote(parties, reason));
-    say(reason);
+    setSummary(reason);
     return result('promoted', reason);
   } catch (error) {
     const why = isCancellation(error) ? run.stopReason() : failureReason(error);
     const reason = `version ${candidate.version} rolled back: ${why}`;
     await CancellationScope.nonCancellable(() => rollBack(parties, reason, steps.at(-1)));
-    say(reason);
+    setSummary(reason);
     if (!isCandidatesFault(error)) throw error;
     return result('rolled-back', reason);
   }
@@ -93,13 +90,13 @@ async function promote({ candidate, champion }: RolloutParties, reason: string):
 async function rollBack(
   { candidate, champion }: RolloutParties,
   reason: string,
-  evidence: StepEvidence | undefined,
+  analysis: StepAnalysis | undefined,
 ): Promise<void> {
   const { modelName, version } = candidate;
-  const weights = await takeTrafficBack({ candidate, champion, candidatePercent: 0 });
+  const weights = await revokeTraffic({ candidate, champion, candidatePercent: 0 });
   await calls.restoreAliases({ candidate, champion });
   const row = { modelName, version, step: 'rolled-back', action: 'rolled-back', weights, reason } as const;
-  await calls.audit(evidence === undefined ? row : { ...row, evidence });
+  await calls.audit(analysis === undefined ? row : { ...row, analysis });
   await calls.tagVerdict({ candidate, verdict: 'rolled-back', reason });
   await calls.removeVersion({ modelName, version });
 }

@@ -17,7 +17,7 @@ import { abortUpdate, approveUpdate, progressQuery } from './messages.ts';
 import { asMarkdown, newProgress, stageSeconds } from './progress.ts';
 
 /** Tells what just happened in a stage, in one line. */
-export type Say = (summary: string) => void;
+export type SetSummary = (summary: string) => void;
 export type PipelineRun = ReturnType<typeof beginRun>;
 
 export function beginRun() {
@@ -77,7 +77,7 @@ export function beginRun() {
     describe,
 
     /** Runs one stage and keeps its times; `work` is handed a function that tells what happened. */
-    async stage<T>(name: Stage, work: (say: Say) => Promise<T>): Promise<T> {
+    async stage<T>(name: Stage, work: (setSummary: SetSummary) => Promise<T>): Promise<T> {
       const entry = progress.stages[name];
       progress.stage = name;
       Object.assign(entry, { status: 'running', startedAt: new Date().toISOString() });

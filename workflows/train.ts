@@ -2,23 +2,23 @@ import { proxyActivities } from '@temporalio/workflow';
 import type { TrainActivities } from '../activities/train.ts';
 import type { FeaturesResult, IngestResult, TrainResult } from '../contracts/jobs.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
-import { endingItsJob, endingItsMlflowRun, JOB } from './job-stage.ts';
-import type { Say } from './run.ts';
+import { withJobCleanup, withMlflowRunCleanup, JOB } from './job-stage.ts';
+import type { SetSummary } from './run.ts';
 
 const jobs = proxyActivities<Pick<TrainActivities, 'train'>>({ ...JOB, summary: 'Trains the candidate' });
 
 /** A trained and exported candidate. */
 export async function train(
-  say: Say,
+  setSummary: SetSummary,
   input: ResolvedPipelineInput,
   { snapshot }: IngestResult,
   features: FeaturesResult,
 ): Promise<TrainResult> {
-  const trained = await endingItsMlflowRun(input.modelName, () =>
-    endingItsJob('train', () => jobs.train({ input, snapshot, features })),
+  const trained = await withMlflowRunCleanup(input.modelName, () =>
+    withJobCleanup('train', () => jobs.train({ input, snapshot, features })),
   );
   const restarts = trained.startedFromEpochs.length - 1;
-  say(
+  setSummary(
     `best of ${trained.epochs.length} epochs is ${trained.bestEpoch}, ${trained.parameterCount} parameters` +
       (restarts > 0 ? `, resumed ${restarts} times` : '') +
       outOfBudget(trained.stoppedBy),
@@ -34,7 +34,6 @@ function outOfBudget(stoppedBy: TrainResult['stoppedBy']): string {
       return ', stopped at train.gpuSeconds';
     case 'epochs':
     case 'patience':
-    case undefined:
       return '';
   }
 }

@@ -3,7 +3,7 @@ import type { UpdateActivities } from '../activities/update.ts';
 import type { UpdateInput, UpdateResult } from '../contracts/update.ts';
 import { features } from './features.ts';
 import { ingest } from './ingest.ts';
-import { holdingModel } from './model-lock.ts';
+import { withModelLock } from './model-lock.ts';
 import { monitor } from './monitor.ts';
 import { beginRun } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
@@ -27,17 +27,19 @@ export async function updateForecasts(rawInput: UpdateInput): Promise<UpdateResu
     for (const stage of ['train', 'evaluate', 'rollout'] as const)
       run.skip(stage, 'an update trains nothing');
 
-    return await holdingModel(update.modelName, async () => {
+    return await withModelLock(update.modelName, async () => {
       const { input, champion, featureSetVersion } = await planUpdate(update);
-      const ingested = await run.stage('ingest', (say) => {
-        say(`data set ${input.dataset}, that of version ${champion.version}`);
-        return ingest(say, input);
+      const ingested = await run.stage('ingest', (setSummary) => {
+        setSummary(`data set ${input.dataset}, that of version ${champion.version}`);
+        return ingest(setSummary, input);
       });
       run.describe({ snapshot: ingested.snapshot.id });
-      const featured = await run.stage('features', (say) =>
-        features(say, input, ingested, featureSetVersion),
+      const featured = await run.stage('features', (setSummary) =>
+        features(setSummary, input, ingested, featureSetVersion),
       );
-      const monitored = await run.stage('monitor', (say) => monitor(say, input, ingested, champion));
+      const monitored = await run.stage('monitor', (setSummary) =>
+        monitor(setSummary, input, ingested, champion),
+      );
 
       return {
         modelName: input.modelName,

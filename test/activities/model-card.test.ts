@@ -4,7 +4,7 @@ import type { GateComparison, GateDecision } from '../../contracts/pipeline.ts';
 
 const comparison = (outcome: GateComparison['outcome'], slice: string): GateComparison => ({
   slice,
-  against: 'last_week',
+  against: 'naive',
   difference: -0.1234,
   lower: -0.2,
   upper: 0.05,
@@ -19,7 +19,7 @@ test('the gate adds its verdict, its checks and a row a comparison', () => {
   const gate: GateDecision = {
     verdict: 'fail',
     checks: [
-      { name: 'last_week', passed: true, reason: 'WMAE $1 is 50.0 % below' },
+      { name: 'naive', passed: true, reason: 'WMAE $1 is 50.0 % below' },
       { name: 'slices', passed: false, reason: 'clearly worse in 1' },
     ],
     comparisons: [comparison('notWorse', 'overall'), comparison('worse', 'holiday=true')],
@@ -32,20 +32,20 @@ text
 
 The candidate is rejected.
 
-- last_week, passed: WMAE $1 is 50.0 % below
+- naive, passed: WMAE $1 is 50.0 % below
 - slices, failed: clearly worse in 1
 
 WMAE of the candidate above (+) or below (-) that of others:
 
 | slice | against | difference | 95 % interval | margin | weeks |  |
 | --- | --- | ---: | ---: | ---: | ---: | --- |
-| overall | last_week | -12.3 % | -20.0 % to +5.0 % | +10.0 % | 8 | not worse |
-| holiday=true | last_week | -12.3 % | -20.0 % to +5.0 % | +10.0 % | 8 | **worse** |
+| overall | naive | -12.3 % | -20.0 % to +5.0 % | +10.0 % | 8 | not worse |
+| holiday=true | naive | -12.3 % | -20.0 % to +5.0 % | +10.0 % | 8 | **worse** |
 `);
 });
 
 test('a decision without comparisons has no table', () => {
-  const card = withGate('# Card', { verdict: 'needsApproval', checks: [] });
+  const card = withGate('# Card', { verdict: 'needsApproval', checks: [], comparisons: [] });
   expect(card).toContain('The candidate needs the approval of a person.');
   expect(card).not.toContain('|');
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { decideStep, hasTooManyFailures, PARITY_TOLERANCE } from '../../activities/step-decision.ts';
-import type { RolloutOptions, StepDecision, StepEvidence } from '../../contracts/pipeline.ts';
+import type { RolloutOptions, StepAnalysis, StepDecision } from '../../contracts/pipeline.ts';
 
 const CANDIDATE = 2;
 const CHAMPION = 1;
@@ -14,7 +14,7 @@ const options: Options = {
 };
 
 /** Just enough of everything, at the bounds where there are some. */
-const evidence = (changed: Partial<StepEvidence> = {}): StepEvidence => ({
+const analysis = (changed: Partial<StepAnalysis> = {}): StepAnalysis => ({
   weightPercent: 10,
   requests: { [CHAMPION]: 360, [CANDIDATE]: 40 },
   failedRequests: { [CANDIDATE]: 4 },
@@ -25,33 +25,33 @@ const evidence = (changed: Partial<StepEvidence> = {}): StepEvidence => ({
   ...changed,
 });
 
-const decide = (changed: Partial<StepEvidence> = {}, champion: number | null = CHAMPION) =>
-  decideStep(evidence(changed), options, { candidate: CANDIDATE, champion });
+const decide = (changed: Partial<StepAnalysis> = {}, champion: number | null = CHAMPION) =>
+  decideStep(analysis(changed), options, { candidate: CANDIDATE, champion });
 
 const failures = (candidate: number, champion = 0) => ({
   failedRequests: { [CANDIDATE]: candidate, [CHAMPION]: champion },
 });
 
-test.each<[string, StepDecision['outcome'], Partial<StepEvidence>]>([
-  ['everything at its bound', 'pass', {}],
-  ['answers differ by more than the tolerance', 'fail', { maxParityDifference: 1.001 * PARITY_TOLERANCE }],
-  ['answers miss a value', 'fail', { maxParityDifference: Infinity }],
-  ['one failure too many', 'fail', failures(5)],
-  ["failures are the champion's", 'pass', failures(0, 300)],
+test.each<[string, StepDecision['outcome'], Partial<StepAnalysis>]>([
+  ['everything at its bound', 'successful', {}],
+  ['answers differ by more than the tolerance', 'failed', { maxParityDifference: 1.001 * PARITY_TOLERANCE }],
+  ['answers miss a value', 'failed', { maxParityDifference: Infinity }],
+  ['one failure too many', 'failed', failures(5)],
+  ["failures are the champion's", 'successful', failures(0, 300)],
   ['one request did not reach the candidate', 'inconclusive', { unreachable: { [CANDIDATE]: 1 } }],
-  ['requests did not reach the champion', 'pass', { unreachable: { [CHAMPION]: 9 } }],
+  ['requests did not reach the champion', 'successful', { unreachable: { [CHAMPION]: 9 } }],
   ['one request too few', 'inconclusive', { requests: { [CHAMPION]: 360, [CANDIDATE]: 39 } }],
   ['no request at all', 'inconclusive', { requests: {}, failedRequests: {} }],
   ['one comparison too few', 'inconclusive', { compared: { [CHAMPION]: 199, [CANDIDATE]: 199 } }],
   ['actuals of zero', 'inconclusive', { wape: {} }],
   ['no error of the champion', 'inconclusive', { wape: { [CANDIDATE]: 0.1 } }],
-  ['error above the margin', 'fail', { wape: { [CHAMPION]: 0.08, [CANDIDATE]: 0.1001 } }],
-  ['both errors are zero', 'pass', { wape: { [CHAMPION]: 0, [CANDIDATE]: 0 } }],
+  ['error above the margin', 'failed', { wape: { [CHAMPION]: 0.08, [CANDIDATE]: 0.1001 } }],
+  ['both errors are zero', 'successful', { wape: { [CHAMPION]: 0, [CANDIDATE]: 0 } }],
 ])('%s: %s', (_name, outcome, changed) => {
   expect(decide(changed).outcome).toBe(outcome);
 });
 
-test.each<[string, Partial<StepEvidence>, RegExp]>([
+test.each<[string, Partial<StepAnalysis>, RegExp]>([
   [
     'wrong answers fail the step whatever else is missing',
     {
@@ -89,7 +89,7 @@ test.each<[string, Partial<StepEvidence>, RegExp]>([
     { wape: { [CANDIDATE]: 0.1 } },
     /^version 1, the champion, answered none of the 200 known weeks$/,
   ],
-  ['pass', {}, /^WAPE 10 % against the champion's 8 % on the same 200 known weeks$/],
+  ['successful', {}, /^WAPE 10 % against the champion's 8 % on the same 200 known weeks$/],
   [
     'worse',
     { wape: { [CHAMPION]: 0.08, [CANDIDATE]: 0.1234 } },
@@ -99,13 +99,13 @@ test.each<[string, Partial<StepEvidence>, RegExp]>([
   expect(decide(changed).reason).toMatch(sentence);
 });
 
-test('without a champion there is nothing to be worse than, but evidence is needed all the same', () => {
+test('without a champion there is nothing to be worse than, but requests and comparisons are needed all the same', () => {
   expect(decide({ wape: { [CANDIDATE]: 5 } }, null)).toEqual({
-    outcome: 'pass',
+    outcome: 'successful',
     reason: 'WAPE 500 % on 200 known weeks; no champion can answer the same weeks',
   });
   expect(decide({ wape: {} }, null).outcome).toBe('inconclusive');
-  expect(decide({ maxParityDifference: 1 }, null).outcome).toBe('fail');
+  expect(decide({ maxParityDifference: 1 }, null).outcome).toBe('failed');
   expect(decide({ requests: {}, failedRequests: {} }, null).outcome).toBe('inconclusive');
 });
 
@@ -122,6 +122,6 @@ test.each<[number, number, Pick<RolloutOptions, 'minRequestsPerStep' | 'maxError
   [29, 100, { minRequestsPerStep: 100, maxErrorRate: 0.29 }, false],
   [30, 100, { minRequestsPerStep: 100, maxErrorRate: 0.29 }, true],
 ])('%i failures in %i requests, %o: too many is %s', (failed, requests, limits, expected) => {
-  const given = evidence({ requests: { [CANDIDATE]: requests }, failedRequests: { [CANDIDATE]: failed } });
+  const given = analysis({ requests: { [CANDIDATE]: requests }, failedRequests: { [CANDIDATE]: failed } });
   expect(hasTooManyFailures(given, limits, CANDIDATE)).toBe(expected);
 });

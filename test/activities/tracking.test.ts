@@ -1,12 +1,11 @@
 /** Which folder goes to MLflow; that it arrives there is test/infra/mlflow.test.ts. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openJobFolder } from '../../activities/job-folder.ts';
-import { logSteps, registerModel, uploadQualityReport, uploadReport } from '../../activities/tracking.ts';
+import { logSteps, registerModel, uploadReport } from '../../activities/tracking.ts';
 import type { Dependencies } from '../../activities/dependencies.ts';
 import type { GateDecision } from '../../contracts/pipeline.ts';
 
@@ -16,22 +15,6 @@ beforeEach(() => {
 });
 afterEach(() => {
   rmSync(artifacts, { recursive: true });
-});
-
-test("a run's quality report is uploaded, where its load made one", async () => {
-  const uploads: string[][] = [];
-  const mlflow = {
-    uploadFolder: (...upload: string[]) => Promise.resolve(uploads.push(upload)),
-  };
-  const url = pathToFileURL(artifacts).href;
-  const run = { runId: 'r', experimentId: 'e', artifactUri: 'mlflow-artifacts:/r', startTime: 0 };
-  const { path } = await openJobFolder(url, 'mine-0123', 'ingest', {});
-  await uploadQualityReport(mlflow, run, url, 'mine-0123');
-  expect(uploads).toEqual([]);
-  const quality = join(path, 'quality');
-  await mkdir(quality);
-  await uploadQualityReport(mlflow, run, url, 'mine-0123');
-  expect(uploads).toEqual([['mlflow-artifacts:/r', 'quality', quality]]);
 });
 
 test('steps of all epochs are one curve, and logging them again stores nothing new', async () => {
@@ -65,10 +48,11 @@ test('steps of all epochs are one curve, and logging them again stores nothing n
 const gate: GateDecision = {
   verdict: 'pass',
   checks: [{ name: 'slices', passed: true, reason: 'surely within its margin in 1 of 1 comparisons' }],
+  comparisons: [],
 };
 
 /** What is at a path after uploads of folders (named alone) and files. */
-async function uploaded(modelCardUri?: string): Promise<Map<string, string>> {
+async function uploaded(modelCardUri: string): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const mlflow = {
     uploadFolder: (_uri: string, prefix: string, folder: string) => {
@@ -100,11 +84,7 @@ test("the backtest's report is uploaded with the gate's decision, which the mode
   }
 });
 
-test('a backtest of a version without model cards has none', async () => {
-  expect([...(await uploaded()).keys()]).toEqual(['evaluate', 'evaluate/gate.json']);
-});
-
-test.each([true, false])('a registered version names its model card, if it has one (%s)', async (hasCard) => {
+test('a registered version names its model card', async () => {
   let tags: Record<string, string> = {};
   const mlflow = {
     ensureVersion: (version: { tags: Record<string, string> }) => {
@@ -114,13 +94,8 @@ test.each([true, false])('a registered version names its model card, if it has o
     setAlias: () => Promise.resolve(),
   };
   const run = { runId: 'r', experimentId: 'e', artifactUri: 'mlflow-artifacts:/r', startTime: 0 };
-  const model = {
-    ...{ modelName: 'mine', modelUri: 'file:///m', modelHash: 'ab', dataset: 'd', snapshotId: 's' },
-    hasCard,
-  };
+  const model = { modelName: 'mine', modelUri: 'file:///m', modelHash: 'ab', dataset: 'd', snapshotId: 's' };
   const registered = await registerModel({ mlflow } as unknown as Dependencies, run, model);
   expect(registered).toMatchObject({ version: 3, runId: 'r' });
-  expect(tags['shelfcast.model_card']).toBe(
-    hasCard ? 'mlflow-artifacts:/r/evaluate/model-card.md' : undefined,
-  );
+  expect(tags['shelfcast.model_card']).toBe('mlflow-artifacts:/r/evaluate/model-card.md');
 });

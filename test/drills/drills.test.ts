@@ -59,8 +59,8 @@ describe('a pipeline', { timeout: PIPELINE_MS }, () => {
       seriesCount: STORES * DEPARTMENTS,
     });
     expect(gate.verdict).toBe('pass');
-    const { candidate, last_week, same_week_last_year, oracle } = evaluate.overall;
-    const rows = new Set([candidate?.rows, last_week?.rows, same_week_last_year?.rows, oracle?.rows]);
+    const { candidate, naive, seasonal_naive, oracle } = evaluate.overall;
+    const rows = new Set([candidate?.rows, naive?.rows, seasonal_naive?.rows, oracle?.rows]);
     expect(rows.size).toBe(1);
     expect(oracle?.wmae).toBeLessThan(candidate?.wmae ?? 0);
     expect(rollout).toMatchObject({ path: 'first-model', previousVersion: null, steps: [] });

@@ -5,7 +5,7 @@ import { abortUpdate, approveUpdate, progressQuery } from '../../workflows/messa
 import { eventually } from '../predictor/processes.ts';
 import type { PipelineHandle, TestRun, UpdateHandle } from '../workflows/environment.ts';
 import type { FakeActivities } from '../workflows/fake-activities.ts';
-import { fakeActivities, judgement, untilCancelled, version } from '../workflows/fake-activities.ts';
+import { fakeActivities, stepOutcome, untilCancelled, version } from '../workflows/fake-activities.ts';
 
 export interface Scenario {
   fake: () => FakeActivities;
@@ -29,7 +29,8 @@ export const SCENARIOS: Record<string, Scenario> = {
         decide: () =>
           Promise.resolve({
             verdict: 'fail',
-            checks: [{ name: 'last_week', passed: false, reason: 'worse than last week' }],
+            checks: [{ name: 'naive', passed: false, reason: 'worse than the naive forecast' }],
+            comparisons: [],
           }),
       }),
     run: plain,
@@ -38,8 +39,8 @@ export const SCENARIOS: Record<string, Scenario> = {
     fake: () =>
       fakeActivities(
         {
-          judgeStep: ({ weightPercent }) =>
-            Promise.resolve(judgement(weightPercent, weightPercent === 50 ? 'fail' : 'pass')),
+          analyzeStep: ({ weightPercent }) =>
+            Promise.resolve(stepOutcome(weightPercent, weightPercent === 50 ? 'failed' : 'successful')),
         },
         champion,
       ),
@@ -50,9 +51,9 @@ export const SCENARIOS: Record<string, Scenario> = {
       let tries = 0;
       return fakeActivities(
         {
-          judgeStep: ({ weightPercent }) => {
+          analyzeStep: ({ weightPercent }) => {
             tries += 1;
-            return Promise.resolve(judgement(weightPercent, tries === 1 ? 'inconclusive' : 'pass'));
+            return Promise.resolve(stepOutcome(weightPercent, tries === 1 ? 'inconclusive' : 'successful'));
           },
         },
         champion,
@@ -82,10 +83,10 @@ export const SCENARIOS: Record<string, Scenario> = {
     },
   },
   'cancelled-under-canary': {
-    fake: () => fakeActivities({ judgeStep: () => untilCancelled() }, champion),
+    fake: () => fakeActivities({ analyzeStep: () => untilCancelled() }, champion),
     async run({ start }, calls) {
       const handle = await start();
-      await whenCalled(calls, 'judgeStep:10');
+      await whenCalled(calls, 'analyzeStep:10');
       await handle.cancel();
       return handle;
     },

@@ -6,7 +6,7 @@ import { createUpdateActivities } from '../../activities/update.ts';
 import type { Dependencies } from '../../activities/dependencies.ts';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from '../../contracts/jobs.ts';
-import type { RegisteredVersion, StepDecision, StepEvidence } from '../../contracts/pipeline.ts';
+import type { RegisteredVersion, StepDecision, StepAnalysis } from '../../contracts/pipeline.ts';
 
 const ingested: IngestResult = {
   snapshot: {
@@ -24,6 +24,7 @@ const ingested: IngestResult = {
   badRows: 0,
   badRowsUri: null,
   oracleUri: 'file:///a/oracle.parquet',
+  quality: { reportUri: 'file:///a/quality', rules: [] },
 };
 
 export const featured: FeaturesResult = {
@@ -33,6 +34,7 @@ export const featured: FeaturesResult = {
   onlineEntities: 10,
   windowStart: '2024-01-05',
   windowEnd: '2025-11-28',
+  skewSampleUri: 'file:///a/features/skew-sample.json',
 };
 
 const trained: TrainResult = {
@@ -41,6 +43,7 @@ const trained: TrainResult = {
   parameterCount: 1_234,
   bestEpoch: 2,
   epochs: [{ epoch: 1, trainLoss: 1, validationLoss: 1.1, seconds: 2 }],
+  stoppedBy: 'patience',
   startedFromEpochs: [0],
   reportUri: 'file:///a/report',
 };
@@ -48,18 +51,23 @@ const trained: TrainResult = {
 const metrics = (wmae: number) => ({
   wmae,
   wape: wmae / 1_000,
+  mase: 0.9,
   rmse: wmae,
   bias: 0,
+  pinball: wmae / 10,
   coverage80: 0.8,
+  coverage95: 0.95,
   rows: 100,
 });
 const backtest: EvaluateResult = {
-  overall: { candidate: metrics(100), last_week: metrics(200), same_week_last_year: metrics(150) },
+  overall: { candidate: metrics(100), naive: metrics(200), seasonal_naive: metrics(150) },
   oneWeekAhead: {},
   slices: {},
+  slicesNotScored: [],
+  comparisons: [],
   testFirstWeek: '2025-10-10',
   testLastWeek: '2025-11-28',
-  evidenceUri: 'file:///a/evidence.jsonl',
+  analysisRowsUri: 'file:///a/analysis-rows.jsonl',
   reportUri: 'file:///a/evaluate',
   modelCardUri: 'file:///a/evaluate/model-card.md',
 };
@@ -73,7 +81,7 @@ export const version = (modelName: string, number: number, dataset = 'generated'
   dataset,
 });
 
-const evidence = (weightPercent: number): StepEvidence => ({
+const analysis = (weightPercent: number): StepAnalysis => ({
   weightPercent,
   requests: { 1: 400, 2: 40 },
   failedRequests: {},
@@ -83,12 +91,12 @@ const evidence = (weightPercent: number): StepEvidence => ({
   maxParityDifference: 0,
 });
 
-export const judgement = (
+export const stepOutcome = (
   weightPercent: number,
   outcome: StepDecision['outcome'],
   reason: string = outcome,
 ) => ({
-  evidence: evidence(weightPercent),
+  analysis: analysis(weightPercent),
   decision: { outcome, reason },
 });
 
@@ -122,13 +130,18 @@ export function fakeActivities(
     findChampion: () => Promise.resolve(champion),
     backtest: () => Promise.resolve(backtest),
     decide: () =>
-      Promise.resolve({ verdict: 'pass', checks: [{ name: 'last_week', passed: true, reason: 'better' }] }),
+      Promise.resolve({
+        verdict: 'pass',
+        checks: [{ name: 'naive', passed: true, reason: 'better' }],
+        comparisons: [],
+      }),
     register: ({ input }) => Promise.resolve(version(input.modelName, 2, input.dataset)),
     deploy: nothing,
-    checkParity: () => Promise.resolve('200 deployed forecasts differ by at most 0'),
-    checkFeatureParity: () => Promise.resolve('700 features of 100 series are those of the training data'),
+    checkForecastParity: () => Promise.resolve('200 deployed forecasts differ by at most 0'),
+    checkTrainingServingSkew: () =>
+      Promise.resolve('700 features of 100 series are those of the training data'),
     setTraffic: ({ candidatePercent }) => Promise.resolve({ 1: 100 - candidatePercent, 2: candidatePercent }),
-    judgeStep: ({ weightPercent }) => Promise.resolve(judgement(weightPercent, 'pass')),
+    analyzeStep: ({ weightPercent }) => Promise.resolve(stepOutcome(weightPercent, 'successful')),
     moveAliases: nothing,
     restoreAliases: nothing,
     tagVerdict: nothing,

@@ -7,7 +7,7 @@ import { modelLockWorkflowId } from '../../contracts/names.ts';
 import { abortUpdate, approveUpdate, progressQuery } from '../../workflows/messages.ts';
 import type { PipelineHandle, TestEnvironment } from './environment.ts';
 import { failureOf, startTestEnvironment } from './environment.ts';
-import { fakeActivities, featured, judgement, untilCancelled, version } from './fake-activities.ts';
+import { fakeActivities, featured, stepOutcome, untilCancelled, version } from './fake-activities.ts';
 
 describe('messages', { timeout: 90_000 }, () => {
   let environment: TestEnvironment;
@@ -31,7 +31,7 @@ describe('messages', { timeout: 90_000 }, () => {
       await vi.waitFor(async () => {
         expect((await handle.query(progressQuery)).waitingFor).toBe('approval');
       }, 20_000);
-      expect(fake.calls).toContain('checkParity');
+      expect(fake.calls).toContain('checkForecastParity');
       expect(fake.calls).not.toContain('setTraffic:10');
       await handle.executeUpdate(approveUpdate, { args: [{ by: 'Ada' }] });
       const result = await handle.result();
@@ -99,17 +99,17 @@ describe('messages', { timeout: 90_000 }, () => {
   });
 
   test('cancel under canary gives the candidate weight 0 and removes it; aliases stay with the champion', async () => {
-    const fake = fakeActivities({ judgeStep: () => untilCancelled() }, version('any', 1));
+    const fake = fakeActivities({ analyzeStep: () => untilCancelled() }, version('any', 1));
     await environment.withWorker(fake, async ({ start }) => {
       const handle = await start();
       await vi.waitFor(() => {
-        expect(fake.calls).toContain('judgeStep:10');
+        expect(fake.calls).toContain('analyzeStep:10');
       }, 20_000);
       await handle.cancel();
       await expect(handle.result()).rejects.toThrow(WorkflowFailedError);
       expect(await statusOf(handle.workflowId)).toBe('CANCELLED');
     });
-    expect(fake.calls.slice(fake.calls.indexOf('judgeStep:10') + 1)).toEqual([
+    expect(fake.calls.slice(fake.calls.indexOf('analyzeStep:10') + 1)).toEqual([
       'setTraffic:0',
       'restoreAliases',
       'audit:rolled-back',
@@ -118,24 +118,24 @@ describe('messages', { timeout: 90_000 }, () => {
     ]);
   });
 
-  test('five inconclusive tries of a step roll back', async () => {
+  test('five inconclusive attempts of a step roll back', async () => {
     const fake = fakeActivities(
       {
-        judgeStep: ({ weightPercent }) =>
-          Promise.resolve(judgement(weightPercent, 'inconclusive', '3 of 40 requests')),
+        analyzeStep: ({ weightPercent }) =>
+          Promise.resolve(stepOutcome(weightPercent, 'inconclusive', '3 of 40 requests')),
       },
       version('any', 1),
     );
     const result = await environment.withWorker(fake, async ({ start }) => (await start()).result());
     expect(result.verdict).toBe('rolled-back');
-    expect(result.reason).toContain('too little evidence in 5 tries, at last: 3 of 40 requests');
+    expect(result.reason).toContain('inconclusive in 5 attempts, at last: 3 of 40 requests');
     expect(result.rollout?.steps).toHaveLength(5);
   });
 
   test('a candidate that answers otherwise than evaluated gets no traffic', async () => {
     const fake = fakeActivities(
       {
-        checkParity: () =>
+        checkForecastParity: () =>
           Promise.reject(ApplicationFailure.nonRetryable('differs by 0.2', ERROR_TYPES.candidateFailed)),
       },
       version('any', 1),
@@ -149,13 +149,11 @@ describe('messages', { timeout: 90_000 }, () => {
   });
 
   test('a candidate that reads other features than it was trained with gets no traffic', async () => {
-    const parityUri = 'file:///a/features/parity.json';
     const asked: unknown[] = [];
     const fake = fakeActivities(
       {
-        buildFeatures: () => Promise.resolve({ ...featured, parityUri }),
-        checkFeatureParity: (request) => {
-          asked.push(request.parityUri);
+        checkTrainingServingSkew: (request) => {
+          asked.push(request.skewSampleUri);
           return Promise.reject(ApplicationFailure.nonRetryable('lag_1 is 2', ERROR_TYPES.candidateFailed));
         },
       },
@@ -163,7 +161,7 @@ describe('messages', { timeout: 90_000 }, () => {
     );
     const result = await environment.withWorker(fake, async ({ start }) => (await start()).result());
     expect(result).toMatchObject({ verdict: 'rolled-back', reason: 'version 2 rolled back: lag_1 is 2' });
-    expect(asked).toEqual([parityUri]);
+    expect(asked).toEqual([featured.skewSampleUri]);
     expect(fake.calls).not.toContain('setTraffic:10');
   });
 

@@ -6,7 +6,7 @@ import { approveUpdate, progressQuery } from '../../workflows/messages.ts';
 import { eventually } from '../predictor/processes.ts';
 import type { TestEnvironment } from './environment.ts';
 import { failureOf, startTestEnvironment } from './environment.ts';
-import { fakeActivities, judgement, version } from './fake-activities.ts';
+import { fakeActivities, stepOutcome, version } from './fake-activities.ts';
 
 // With a cache of 0 every workflow task replays the whole history, as after a worker's restart.
 describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
@@ -40,7 +40,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       expect(fake.calls.filter((call) => call.startsWith('setTraffic'))).toEqual(['setTraffic:100']);
     });
 
-    test('a later model is given 10, 50, 100 % on evidence, then the alias', async () => {
+    test('a later model is given 10, 50, 100 % after an analysis each, then the alias', async () => {
       const { fake, result } = await runWithChampion(environment);
       expect(result).toMatchObject({
         verdict: 'promoted',
@@ -52,9 +52,9 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       });
       expect(fromDeploy(fake.calls)).toEqual([
         'deploy',
-        'checkParity',
-        'checkFeatureParity',
-        ...[10, 50, 100].flatMap((w) => [`setTraffic:${w}`, `judgeStep:${w}`, `audit:traffic-${w}`]),
+        'checkForecastParity',
+        'checkTrainingServingSkew',
+        ...[10, 50, 100].flatMap((w) => [`setTraffic:${w}`, `analyzeStep:${w}`, `audit:traffic-${w}`]),
         'setTraffic:100',
         'moveAliases',
         'audit:promoted',
@@ -67,9 +67,13 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
 
     test('a failing canary has weight 0 before anything else is done', async () => {
       const { fake, result } = await runWithChampion(environment, {
-        judgeStep: ({ weightPercent }) =>
+        analyzeStep: ({ weightPercent }) =>
           Promise.resolve(
-            judgement(weightPercent, weightPercent === 50 ? 'fail' : 'pass', 'WAPE 20 % against 10 %'),
+            stepOutcome(
+              weightPercent,
+              weightPercent === 50 ? 'failed' : 'successful',
+              'WAPE 20 % against 10 %',
+            ),
           ),
       });
       expect(result.verdict).toBe('rolled-back');
@@ -77,7 +81,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       // The model in use is the champion of before.
       expect(result.monitor?.modelVersion).toBe(1);
       const calls = fromDeploy(fake.calls);
-      expect(calls.slice(calls.indexOf('judgeStep:50') + 1)).toEqual([
+      expect(calls.slice(calls.indexOf('analyzeStep:50') + 1)).toEqual([
         'setTraffic:0',
         'restoreAliases',
         'audit:rolled-back',
@@ -91,13 +95,13 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
     test('an inconclusive step is repeated and may pass', async () => {
       let tries = 0;
       const { fake, result } = await runWithChampion(environment, {
-        judgeStep: ({ weightPercent }) =>
+        analyzeStep: ({ weightPercent }) =>
           Promise.resolve(
-            judgement(weightPercent, weightPercent === 10 && tries++ === 0 ? 'inconclusive' : 'pass'),
+            stepOutcome(weightPercent, weightPercent === 10 && tries++ === 0 ? 'inconclusive' : 'successful'),
           ),
       });
       expect(result.verdict).toBe('promoted');
-      expect(fake.calls.filter((call) => call === 'judgeStep:10')).toHaveLength(2);
+      expect(fake.calls.filter((call) => call === 'analyzeStep:10')).toHaveLength(2);
       expect(fake.calls.filter((call) => call === 'setTraffic:10')).toHaveLength(1);
     });
 
@@ -107,9 +111,10 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
           Promise.resolve({
             verdict: 'fail',
             checks: [
-              { name: 'last_week', passed: true, reason: 'is fine' },
+              { name: 'naive', passed: true, reason: 'is fine' },
               { name: 'champion', passed: false, reason: 'is worse' },
             ],
+            comparisons: [],
           }),
       });
       expect(result).toMatchObject({ verdict: 'rejected', rollout: null, monitor: { modelVersion: 1 } });
@@ -118,23 +123,13 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       expect(fake.calls).not.toContain('deploy');
     });
 
-    test('the version is registered with the model card of its backtest', async () => {
-      const cards: (string | undefined)[] = [];
-      await runWithChampion(environment, {
-        register: ({ input, modelCardUri }) => {
-          cards.push(modelCardUri);
-          return Promise.resolve(version(input.modelName, 2, input.dataset));
-        },
-      });
-      expect(cards).toEqual(['file:///a/evaluate/model-card.md']);
-    });
-
     test('what the gate leaves to a person waits for one before it has traffic', async () => {
       const fake = fakeActivities({
         decide: () =>
           Promise.resolve({
             verdict: 'needsApproval',
             checks: [{ name: 'slices', passed: true, reason: 'too little to tell' }],
+            comparisons: [],
           }),
       });
       const result = await environment.withWorker(fake, async ({ start }) => {

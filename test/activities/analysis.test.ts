@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { canAnswer, parityDifference, readEvidence, readManifest } from '../../activities/evidence.ts';
+import { canAnswer, parityDifference, readAnalysisRows, readManifest } from '../../activities/analysis.ts';
 import type { ModelManifest } from '../../contracts/model.ts';
-import { CANDIDATE_FACTOR, evidenceRows, forecastsBy, manifest } from './evidence-rows.ts';
+import { CANDIDATE_FACTOR, analysisRows, forecastsBy, manifest } from './analysis-rows.ts';
 
 const model: ModelManifest = {
   formatVersion: 1,
@@ -26,32 +26,32 @@ const model: ModelManifest = {
 describe('files', () => {
   let folder: string;
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'shelfcast evidence '));
+    folder = await mkdtemp(join(tmpdir(), 'shelfcast analysis '));
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  const evidenceFile = async (text: string): Promise<string> => {
-    const path = join(folder, 'evidence.jsonl');
+  const analysisFile = async (text: string): Promise<string> => {
+    const path = join(folder, 'analysis-rows.jsonl');
     await writeFile(path, text);
     return pathToFileURL(path).href;
   };
 
-  test('evidence is read row by row, in order', async () => {
-    const rows = evidenceRows(3);
+  test('analysis is read row by row, in order', async () => {
+    const rows = analysisRows(3);
     const text = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
-    expect(await readEvidence(await evidenceFile(text))).toEqual(rows);
-    expect(await readEvidence(await evidenceFile(''))).toEqual([]);
+    expect(await readAnalysisRows(await analysisFile(text))).toEqual(rows);
+    expect(await readAnalysisRows(await analysisFile(''))).toEqual([]);
   });
 
   test.each([
     ['torn', (line: string) => line.slice(0, -10)],
     ['without its actual', (line: string) => line.replace('"actual"', '"sold"')],
     ['with a feature that is no number', (line: string) => line.replace('"sales_0":100', '"sales_0":"100"')],
-  ])('evidence with a line %s is an error', async (_name, spoil) => {
-    const line = JSON.stringify(evidenceRows(1)[0]);
+  ])('analysis with a line %s is an error', async (_name, spoil) => {
+    const line = JSON.stringify(analysisRows(1)[0]);
     expect(spoil(line)).not.toBe(line);
-    const uri = await evidenceFile(`${line}\n${spoil(line)}\n`);
-    await expect(readEvidence(uri)).rejects.toThrow();
+    const uri = await analysisFile(`${line}\n${spoil(line)}\n`);
+    await expect(readAnalysisRows(uri)).rejects.toThrow();
   });
 
   test('the manifest lies beside the model; one of another format is an error', async () => {
@@ -65,7 +65,7 @@ describe('files', () => {
 });
 
 test('a model can answer rows within its horizon that have all its features', () => {
-  const rows = evidenceRows(8);
+  const rows = analysisRows(8);
   expect(Math.max(...rows.map(({ horizon }) => horizon))).toBe(model.horizonWeeks);
   expect(canAnswer(model, rows)).toBe(true);
   expect(canAnswer({ ...model, horizonWeeks: 3 }, rows)).toBe(false);
@@ -81,7 +81,7 @@ test('a model can answer rows within its horizon that have all its features', ()
 });
 
 describe('parity', () => {
-  const rows = evidenceRows(3);
+  const rows = analysisRows(3);
   const predictions = forecastsBy(CANDIDATE_FACTOR)(rows);
   const changed = (i: number, change: Partial<(typeof predictions)[number]>) =>
     predictions.map((prediction, at) => (at === i ? { ...prediction, ...change } : prediction));

@@ -1,12 +1,12 @@
-/** Whether the deployed candidate reads online the features that the features job found in the training data. */
+/** Training-serving skew check: the features that the deployed candidate reads online against those it was trained on. */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Pool } from 'pg';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import type { FeatureParity } from '../contracts/jobs.ts';
-import { featureParitySchema } from '../contracts/jobs.ts';
+import type { SkewSample } from '../contracts/jobs.ts';
+import { skewSampleSchema } from '../contracts/jobs.ts';
 import { featuresLock } from '../contracts/names.ts';
 import type { ModelManifest } from '../contracts/model.ts';
 import type { RegisteredVersion } from '../contracts/pipeline.ts';
@@ -14,47 +14,48 @@ import type { Prediction } from '../contracts/predict.ts';
 import type { Serving } from '../infra/platform.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
-import { parseOrFail, readManifest } from './evidence.ts';
+import { parseOrFail, readManifest } from './analysis.ts';
 
-export interface FeatureParityActivities {
+export interface TrainingServingSkewActivities {
   /**
-   * Asks the candidate, pinned, for the series that the features job sampled; fails as `CandidateFailed` when it uses
-   * other features. Says why where there is nothing to compare with.
+   * Asks the candidate, pinned, for the series that the features job sampled, and returns a sentence with the numbers,
+   * or the reason why nothing was compared.
+   * @throws ApplicationFailure `CandidateFailed` when it uses other features.
    */
-  checkFeatureParity: (request: FeatureParityRequest) => Promise<string>;
+  checkTrainingServingSkew: (request: SkewCheckRequest) => Promise<string>;
 }
 
-interface FeatureParityRequest {
+interface SkewCheckRequest {
   candidate: RegisteredVersion;
-  /** `FeatureParity` of the run's features. */
-  parityUri: string | undefined;
+  skewSampleUri: string;
 }
 
-export function createFeatureParityActivities(deps: Dependencies): FeatureParityActivities {
+export function createTrainingServingSkewActivities(deps: Dependencies): TrainingServingSkewActivities {
   return {
-    checkFeatureParity: (request) => checkFeatureParity(deps, request, Context.current().cancellationSignal),
+    checkTrainingServingSkew: (request) =>
+      checkTrainingServingSkew(deps, request, Context.current().cancellationSignal),
   };
 }
 
-export async function checkFeatureParity(
+export async function checkTrainingServingSkew(
   { database, serving }: { database: Pool; serving: Pick<Serving, 'url'> },
-  { candidate, parityUri }: FeatureParityRequest,
+  { candidate, skewSampleUri }: SkewCheckRequest,
   signal: AbortSignal,
 ): Promise<string> {
-  if (parityUri === undefined)
-    return notCompared('the features were built by a version that keeps no sample');
-  const parity = parseOrFail(
-    parityUri,
-    featureParitySchema,
-    await readFile(fileURLToPath(parityUri), 'utf8'),
+  const skewSample = parseOrFail(
+    skewSampleUri,
+    skewSampleSchema,
+    await readFile(fileURLToPath(skewSampleUri), 'utf8'),
   );
   const manifest = await readManifest(candidate.modelUri);
   return await whileFeaturesStay(database, manifest.feastProject, (onlineSnapshot) => {
     if (onlineSnapshot === null) return notCompared('another run renews the features at this moment');
-    if (onlineSnapshot !== parity.snapshotId) {
-      return notCompared(`online are features of snapshot ${onlineSnapshot}, not of ${parity.snapshotId}`);
+    if (onlineSnapshot !== skewSample.snapshotId) {
+      return notCompared(
+        `online are features of snapshot ${onlineSnapshot}, not of ${skewSample.snapshotId}`,
+      );
     }
-    return compareSample(serving.url, candidate, manifest, parity.sample, signal);
+    return compareSample(serving.url, candidate, manifest, skewSample.sample, signal);
   });
 }
 
@@ -62,7 +63,7 @@ async function compareSample(
   url: string,
   { modelName, version }: RegisteredVersion,
   { feastProject, features }: ModelManifest,
-  sample: FeatureParity['sample'],
+  sample: SkewSample['sample'],
   signal: AbortSignal,
 ): Promise<string> {
   const instances = sample.map(({ store, dept, horizon }) => ({ store, dept, horizon }));
@@ -91,7 +92,7 @@ const notCompared = (why: string): string => `its online features were not compa
  */
 export function featureDifferences(
   names: readonly string[],
-  sample: FeatureParity['sample'],
+  sample: SkewSample['sample'],
   predictions: readonly Prediction[],
 ): string[] {
   return sample.flatMap((row, i) => {

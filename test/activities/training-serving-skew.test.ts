@@ -1,6 +1,6 @@
 /** What counts as the same features, before any predictor is asked. */
 import { describe, expect, test } from 'vitest';
-import { featureDifferences } from '../../activities/feature-parity.ts';
+import { featureDifferences } from '../../activities/training-serving-skew.ts';
 
 const row = (features: Record<string, number | null>, targetWeek = '2012-02-03') => ({
   store: 1,

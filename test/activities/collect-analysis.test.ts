@@ -2,12 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { askForecasts } from '../../activities/endpoint.ts';
-import type { EvidencePlan } from '../../activities/evidence.ts';
-import { collectEvidence } from '../../activities/evidence.ts';
+import type { AnalysisPlan } from '../../activities/analysis.ts';
+import { collectAnalysis } from '../../activities/analysis.ts';
 import { isServiceDown } from '../../activities/service-errors.ts';
 import { decideStep } from '../../activities/step-decision.ts';
-import type { StepEvidence } from '../../contracts/pipeline.ts';
-import { CANDIDATE_FACTOR, evidenceRows, forecastsBy, manifest } from './evidence-rows.ts';
+import type { StepAnalysis } from '../../contracts/pipeline.ts';
+import { CANDIDATE_FACTOR, analysisRows, forecastsBy, manifest } from './analysis-rows.ts';
 import type { SmallEndpoint, SmallVersion } from './small-endpoint.ts';
 import { startEndpoint } from './small-endpoint.ts';
 
@@ -51,18 +51,18 @@ async function start(candidate: SmallVersion['answer'], champion = older, weight
 }
 
 const collect = (
-  changed: Partial<EvidencePlan> = {},
+  changed: Partial<AnalysisPlan> = {},
   signal = forever,
   onRequest: () => void = () => undefined,
-): Promise<StepEvidence> =>
-  collectEvidence(
-    { endpoint, parties, weightPercent: 50, rows: evidenceRows(300), manifest, options, ...changed },
+): Promise<StepAnalysis> =>
+  collectAnalysis(
+    { endpoint, parties, weightPercent: 50, rows: analysisRows(300), manifest, options, ...changed },
     signal,
     onRequest,
   );
 
-const decide = (evidence: StepEvidence, champion: number | null = CHAMPION) =>
-  decideStep(evidence, options, { candidate: CANDIDATE, champion });
+const decide = (analysis: StepAnalysis, champion: number | null = CHAMPION) =>
+  decideStep(analysis, options, { candidate: CANDIDATE, champion });
 
 const turns = () => endpoint.asked.filter(({ pinned }) => !pinned);
 const pinnedTo = (version: number) =>
@@ -82,25 +82,25 @@ async function expectNoMoreRequests(): Promise<void> {
 test('the candidate answers by its weight, then the champion the same weeks, pinned, once', async () => {
   await start(good);
   let heard = 0;
-  const evidence = await collect({}, forever, () => {
+  const analysis = await collect({}, forever, () => {
     heard += 1;
   });
 
-  expect(evidence.weightPercent).toBe(50);
-  expect(evidence.requests[CANDIDATE]).toBeGreaterThanOrEqual(options.minRequestsPerStep);
-  expect(evidence.requests[CHAMPION]).toBeGreaterThanOrEqual(options.minRequestsPerStep - 1);
-  expect(evidence).toMatchObject({ failedRequests: {}, unreachable: {}, maxParityDifference: 0 });
-  expect(evidence.compared[CANDIDATE]).toBeGreaterThanOrEqual(options.minComparedPerStep);
-  expect(evidence.compared[CHAMPION]).toBe(evidence.compared[CANDIDATE]);
-  expect(evidence.wape[CANDIDATE]).toBeCloseTo(0.1);
-  expect(evidence.wape[CHAMPION]).toBeCloseTo(0.3);
-  expect(decide(evidence).outcome).toBe('pass');
+  expect(analysis.weightPercent).toBe(50);
+  expect(analysis.requests[CANDIDATE]).toBeGreaterThanOrEqual(options.minRequestsPerStep);
+  expect(analysis.requests[CHAMPION]).toBeGreaterThanOrEqual(options.minRequestsPerStep - 1);
+  expect(analysis).toMatchObject({ failedRequests: {}, unreachable: {}, maxParityDifference: 0 });
+  expect(analysis.compared[CANDIDATE]).toBeGreaterThanOrEqual(options.minComparedPerStep);
+  expect(analysis.compared[CHAMPION]).toBe(analysis.compared[CANDIDATE]);
+  expect(analysis.wape[CANDIDATE]).toBeCloseTo(0.1);
+  expect(analysis.wape[CHAMPION]).toBeCloseTo(0.3);
+  expect(decide(analysis).outcome).toBe('successful');
 
   expect(heard).toBe(turns().length);
   expect(pinnedTo(CANDIDATE)).toEqual([]);
   const byCandidate = turns().filter(({ version }) => version === CANDIDATE);
   expect(sorted(weeks(pinnedTo(CHAMPION)))).toEqual(sorted(weeks(byCandidate)));
-  expect(new Set(weeks(byCandidate)).size).toBe(evidence.compared[CANDIDATE]);
+  expect(new Set(weeks(byCandidate)).size).toBe(analysis.compared[CANDIDATE]);
 });
 
 test('a request carries ten weeks with their raw features', async () => {
@@ -120,13 +120,13 @@ test('a request carries ten weeks with their raw features', async () => {
 test('few weeks are asked again until there are requests enough, and are compared once', async () => {
   await start(good);
   const plan = {
-    rows: evidenceRows(20),
+    rows: analysisRows(20),
     options: { ...options, minRequestsPerStep: 30, minComparedPerStep: 20 },
   };
-  const evidence = await collect(plan);
-  expect(evidence.requests[CANDIDATE]).toBeGreaterThanOrEqual(30);
-  expect(evidence.compared).toEqual({ [CHAMPION]: 20, [CANDIDATE]: 20 });
-  expect(evidence.wape[CANDIDATE]).toBeCloseTo(0.1);
+  const analysis = await collect(plan);
+  expect(analysis.requests[CANDIDATE]).toBeGreaterThanOrEqual(30);
+  expect(analysis.compared).toEqual({ [CHAMPION]: 20, [CANDIDATE]: 20 });
+  expect(analysis.wape[CANDIDATE]).toBeCloseTo(0.1);
   expect(new Set(weeks(pinnedTo(CHAMPION))).size).toBe(20);
   // Two requests carry them all; those that were asked at the same time may be asked for twice.
   expect(pinnedTo(CHAMPION).length).toBeLessThan(2 + 2 * IN_FLIGHT);
@@ -135,8 +135,8 @@ test('few weeks are asked again until there are requests enough, and are compare
 test('weeks that are answered twice at the same time weigh once', async () => {
   await start(late(good), late(older), 100);
   // The first ten sold twice what was forecast, so that their error is another than that of the rest.
-  const rows = evidenceRows(30).map((row, i) => (i < 10 ? { ...row, actual: 2 * row.actual } : row));
-  const evidence = await collect({
+  const rows = analysisRows(30).map((row, i) => (i < 10 ? { ...row, actual: 2 * row.actual } : row));
+  const analysis = await collect({
     rows,
     weightPercent: 100,
     options: { ...options, minRequestsPerStep: 4, minComparedPerStep: 30 },
@@ -144,18 +144,18 @@ test('weeks that are answered twice at the same time weigh once', async () => {
   expect(weeks(turns()).length).toBeGreaterThan(30);
   const sum = (numbers: number[]) => numbers.reduce((total, n) => total + n, 0);
   const errors = rows.map(({ expected, actual }) => Math.abs((expected[2] ?? NaN) - actual));
-  expect(evidence.wape[CANDIDATE]).toBeCloseTo(sum(errors) / sum(rows.map(({ actual }) => actual)));
+  expect(analysis.wape[CANDIDATE]).toBeCloseTo(sum(errors) / sum(rows.map(({ actual }) => actual)));
 });
 
 test('fewer weeks than are needed end at the limit, undecided', async () => {
   await start(good);
-  const evidence = await collect({ rows: evidenceRows(50) });
-  expect(evidence.compared[CANDIDATE]).toBe(50);
+  const analysis = await collect({ rows: analysisRows(50) });
+  expect(analysis.compared[CANDIDATE]).toBe(50);
   expect(turns()).toHaveLength(LIMIT_AT_HALF);
-  expect(decide(evidence).outcome).toBe('inconclusive');
+  expect(decide(analysis).outcome).toBe('inconclusive');
 });
 
-test('no weeks at all are no evidence', async () => {
+test('without weeks nothing is asked', async () => {
   await start(good);
   expect(decide(await collect({ rows: [] })).outcome).toBe('inconclusive');
   expect(endpoint.asked).toEqual([]);
@@ -163,99 +163,99 @@ test('no weeks at all are no evidence', async () => {
 
 test('without a comparable champion nobody is asked beside the candidate', async () => {
   await start(good);
-  const evidence = await collect({ parties: { candidate: CANDIDATE, champion: null } });
+  const analysis = await collect({ parties: { candidate: CANDIDATE, champion: null } });
   expect(pinnedTo(CHAMPION)).toEqual([]);
-  expect(Object.keys(evidence.wape)).toEqual([String(CANDIDATE)]);
-  expect(Object.keys(evidence.compared)).toEqual([String(CANDIDATE)]);
-  expect(decide(evidence, null).outcome).toBe('pass');
+  expect(Object.keys(analysis.wape)).toEqual([String(CANDIDATE)]);
+  expect(Object.keys(analysis.compared)).toEqual([String(CANDIDATE)]);
+  expect(decide(analysis, null).outcome).toBe('successful');
 });
 
 test.each([500, 400])('a candidate that answers %i fails as soon as that is certain', async (status) => {
   await start(refusing(status));
-  const evidence = await collect();
+  const analysis = await collect();
   // A quarter of 8 may fail.
-  expect(evidence.failedRequests[CANDIDATE]).toBeGreaterThanOrEqual(3);
-  expect(evidence.failedRequests[CANDIDATE]).toBeLessThan(3 + IN_FLIGHT);
-  expect(evidence.requests[CANDIDATE]).toBe(evidence.failedRequests[CANDIDATE]);
-  expect(evidence.compared[CANDIDATE]).toBe(0);
-  expect(decide(evidence).outcome).toBe('fail');
+  expect(analysis.failedRequests[CANDIDATE]).toBeGreaterThanOrEqual(3);
+  expect(analysis.failedRequests[CANDIDATE]).toBeLessThan(3 + IN_FLIGHT);
+  expect(analysis.requests[CANDIDATE]).toBe(analysis.failedRequests[CANDIDATE]);
+  expect(analysis.compared[CANDIDATE]).toBe(0);
+  expect(decide(analysis).outcome).toBe('failed');
 });
 
 test('a few failures are counted and go on', async () => {
   await start((instances, n) => (n <= 2 ? { status: 500, body: {} } : good(instances, n)));
-  const evidence = await collect();
-  expect(evidence.failedRequests).toEqual({ [CANDIDATE]: 2 });
-  expect(decide(evidence).outcome).toBe('pass');
+  const analysis = await collect();
+  expect(analysis.failedRequests).toEqual({ [CANDIDATE]: 2 });
+  expect(decide(analysis).outcome).toBe('successful');
 });
 
 test('a candidate that cannot be reached ends the step undecided; the champion answers its requests', async () => {
   await start(() => null);
-  const evidence = await collect();
-  expect(evidence.unreachable[CANDIDATE]).toBeGreaterThanOrEqual(1);
-  expect(evidence.unreachable[CANDIDATE]).toBeLessThanOrEqual(IN_FLIGHT);
-  expect(evidence.requests[CANDIDATE]).toBeUndefined();
-  expect(evidence.requests[CHAMPION]).toBeGreaterThanOrEqual(1);
-  expect(decide(evidence)).toEqual({
+  const analysis = await collect();
+  expect(analysis.unreachable[CANDIDATE]).toBeGreaterThanOrEqual(1);
+  expect(analysis.unreachable[CANDIDATE]).toBeLessThanOrEqual(IN_FLIGHT);
+  expect(analysis.requests[CANDIDATE]).toBeUndefined();
+  expect(analysis.requests[CHAMPION]).toBeGreaterThanOrEqual(1);
+  expect(decide(analysis)).toEqual({
     outcome: 'inconclusive',
-    reason: `version ${CANDIDATE} could not be reached for ${evidence.unreachable[CANDIDATE] ?? 0} requests`,
+    reason: `version ${CANDIDATE} could not be reached for ${analysis.unreachable[CANDIDATE] ?? 0} requests`,
   });
 });
 
 test('with all the traffic, too, a candidate that cannot be reached is undecided', async () => {
   await start(() => null, older, 100);
-  const evidence = await collect({ weightPercent: 100 });
-  expect(evidence.requests).toEqual({});
-  expect(evidence.unreachable[CANDIDATE]).toBeGreaterThanOrEqual(1);
-  expect(decide(evidence).outcome).toBe('inconclusive');
+  const analysis = await collect({ weightPercent: 100 });
+  expect(analysis.requests).toEqual({});
+  expect(analysis.unreachable[CANDIDATE]).toBeGreaterThanOrEqual(1);
+  expect(decide(analysis).outcome).toBe('inconclusive');
 });
 
 test('a router that never gives the candidate its share is asked no more than the limit', async () => {
   await start(good, older, 0);
-  const evidence = await collect();
+  const analysis = await collect();
   expect(turns()).toHaveLength(LIMIT_AT_HALF);
-  expect(evidence.requests).toEqual({ [CHAMPION]: LIMIT_AT_HALF });
+  expect(analysis.requests).toEqual({ [CHAMPION]: LIMIT_AT_HALF });
   expect(pinnedTo(CHAMPION)).toEqual([]);
-  expect(decide(evidence).outcome).toBe('inconclusive');
+  expect(decide(analysis).outcome).toBe('inconclusive');
 });
 
 test('a small weight needs more requests, and gets them', async () => {
   await start(good, older, 10);
-  const evidence = await collect({ weightPercent: 10 });
-  expect(evidence.requests[CHAMPION]).toBeGreaterThan(LIMIT_AT_HALF);
-  expect(decide(evidence).outcome).toBe('pass');
+  const analysis = await collect({ weightPercent: 10 });
+  expect(analysis.requests[CHAMPION]).toBeGreaterThan(LIMIT_AT_HALF);
+  expect(decide(analysis).outcome).toBe('successful');
 });
 
 test('a router without traffic for anybody is asked no more than the limit', async () => {
   endpoint = await startEndpoint({ [CANDIDATE]: { weightPercent: 0, answer: good } });
   let heard = 0;
-  const evidence = await collect({}, forever, () => {
+  const analysis = await collect({}, forever, () => {
     heard += 1;
   });
   expect(heard).toBe(LIMIT_AT_HALF);
-  expect(evidence).toMatchObject({ requests: {}, unreachable: {} });
-  expect(decide(evidence).outcome).toBe('inconclusive');
+  expect(analysis).toMatchObject({ requests: {}, unreachable: {} });
+  expect(decide(analysis).outcome).toBe('inconclusive');
 });
 
 test('weeks that the champion does not answer are not compared, and its share of them is bounded', async () => {
   await start(good, refusing(500));
-  const evidence = await collect();
-  expect(evidence.compared).toEqual({ [CHAMPION]: 0, [CANDIDATE]: 0 });
+  const analysis = await collect();
+  expect(analysis.compared).toEqual({ [CHAMPION]: 0, [CANDIDATE]: 0 });
   expect(turns()).toHaveLength(LIMIT_AT_HALF);
-  expect(pinnedTo(CHAMPION)).toHaveLength(evidence.requests[CANDIDATE] ?? 0);
-  expect(evidence.failedRequests[CANDIDATE]).toBeUndefined();
-  expect(decide(evidence).outcome).toBe('inconclusive');
+  expect(pinnedTo(CHAMPION)).toHaveLength(analysis.requests[CANDIDATE] ?? 0);
+  expect(analysis.failedRequests[CANDIDATE]).toBeUndefined();
+  expect(decide(analysis).outcome).toBe('inconclusive');
 });
 
 test('a candidate that answers other than it was evaluated fails', async () => {
   await start(forecasting(CANDIDATE_FACTOR * 1.001));
-  const evidence = await collect();
-  expect(evidence.maxParityDifference).toBeCloseTo(0.001);
-  expect(decide(evidence).outcome).toBe('fail');
+  const analysis = await collect();
+  expect(analysis.maxParityDifference).toBeCloseTo(0.001);
+  expect(decide(analysis).outcome).toBe('failed');
 });
 
 test('sales of zero have no relative error; returns count by their size', async () => {
   await start(good);
-  const sold = (actual: number) => evidenceRows(100).map((row) => ({ ...row, actual }));
+  const sold = (actual: number) => analysisRows(100).map((row) => ({ ...row, actual }));
   const zero = await collect({ rows: sold(0) });
   expect(zero.wape).toEqual({});
   expect(decide(zero).outcome).toBe('inconclusive');
@@ -266,10 +266,10 @@ test.each([{ predictions: [] }, { forecasts: 'none' }, 'not JSON'])(
   'the answer %j is none: a failed request of the version',
   async (body) => {
     await start(() => ({ status: 200, body }));
-    const evidence = await collect();
-    expect(evidence.failedRequests[CANDIDATE]).toBe(evidence.requests[CANDIDATE]);
-    expect(evidence.compared[CANDIDATE]).toBe(0);
-    expect(decide(evidence).outcome).toBe('fail');
+    const analysis = await collect();
+    expect(analysis.failedRequests[CANDIDATE]).toBe(analysis.requests[CANDIDATE]);
+    expect(analysis.compared[CANDIDATE]).toBe(0);
+    expect(decide(analysis).outcome).toBe('failed');
   },
 );
 
@@ -293,7 +293,7 @@ test('a cancelled step asks no more', async () => {
   await expectNoMoreRequests();
 });
 
-test('a router that is away is a service that is down, not evidence', async () => {
+test('a router that is away is a service that is down, not a result', async () => {
   await start(good);
   const { url, modelName } = endpoint;
   await endpoint.stop();
@@ -304,7 +304,7 @@ test('a router that is away is a service that is down, not evidence', async () =
 
 test('an answer tells its version, or the sentence of a refusal', async () => {
   await start(good, refusing(422));
-  const [row] = evidenceRows(1);
+  const [row] = analysisRows(1);
   const instances = row === undefined ? [] : [row];
   expect(await askForecasts(endpoint, instances, forever, CANDIDATE)).toMatchObject({
     status: 200,

@@ -5,11 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { ApplicationFailure } from '@temporalio/common';
 import type { z } from 'zod';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import type { EvidenceRow } from '../contracts/jobs.ts';
-import { evidenceRowSchema } from '../contracts/jobs.ts';
+import type { AnalysisRow } from '../contracts/jobs.ts';
+import { analysisRowSchema } from '../contracts/jobs.ts';
 import type { ModelManifest } from '../contracts/model.ts';
 import { modelManifestSchema } from '../contracts/model.ts';
-import type { RolloutOptions, StepEvidence } from '../contracts/pipeline.ts';
+import type { RolloutOptions, StepAnalysis } from '../contracts/pipeline.ts';
 import type { Prediction } from '../contracts/predict.ts';
 import type { Answer, Endpoint } from './endpoint.ts';
 import { askForecasts } from './endpoint.ts';
@@ -19,9 +19,9 @@ import { hasTooManyFailures } from './step-decision.ts';
 const INSTANCES_PER_REQUEST = 10;
 const REQUESTS_IN_FLIGHT = 4;
 
-export async function readEvidence(uri: string): Promise<EvidenceRow[]> {
+export async function readAnalysisRows(uri: string): Promise<AnalysisRow[]> {
   const lines = (await readFile(fileURLToPath(uri), 'utf8')).split('\n').filter((line) => line !== '');
-  return lines.map((line, i) => parseOrFail(`${uri}:${i + 1}`, evidenceRowSchema, line));
+  return lines.map((line, i) => parseOrFail(`${uri}:${i + 1}`, analysisRowSchema, line));
 }
 
 export async function readManifest(modelUri: string): Promise<ModelManifest> {
@@ -42,7 +42,7 @@ export function parseOrFail<T>(where: string, schema: z.ZodType<T>, text: string
 }
 
 /** Whether the model can answer these rows: it knows the horizons and its raw features are among the rows'. */
-export function canAnswer(manifest: ModelManifest, rows: readonly EvidenceRow[]): boolean {
+export function canAnswer(manifest: ModelManifest, rows: readonly AnalysisRow[]): boolean {
   return rows.every(
     (row) =>
       row.horizon <= manifest.horizonWeeks &&
@@ -53,7 +53,7 @@ export function canAnswer(manifest: ModelManifest, rows: readonly EvidenceRow[])
 /** Largest relative difference between answered and evaluated p10, p50, p90 (relative to at least one dollar). */
 export function parityDifference(
   manifest: Pick<ModelManifest, 'quantiles'>,
-  rows: readonly EvidenceRow[],
+  rows: readonly AnalysisRow[],
   predictions: readonly Prediction[],
 ): number {
   const columns = [0.1, 0.5, 0.9].map((quantile) => manifest.quantiles.indexOf(quantile));
@@ -68,11 +68,11 @@ export function parityDifference(
   return differences.some(Number.isNaN) ? Infinity : Math.max(0, ...differences);
 }
 
-export interface EvidencePlan {
+export interface AnalysisPlan {
   endpoint: Endpoint;
   parties: StepParties;
   weightPercent: number;
-  rows: readonly EvidenceRow[];
+  rows: readonly AnalysisRow[];
   manifest: Pick<ModelManifest, 'quantiles'>;
   options: Pick<RolloutOptions, 'minRequestsPerStep' | 'minComparedPerStep' | 'maxErrorRate'>;
 }
@@ -81,11 +81,11 @@ export interface EvidencePlan {
  * Asks without naming a version until the candidate has answered enough by its weight, then the champion, pinned, the
  * same weeks. Ends early when the candidate has certainly failed, and when the router gives it less than its share.
  */
-export async function collectEvidence(
-  plan: EvidencePlan,
+export async function collectAnalysis(
+  plan: AnalysisPlan,
   signal: AbortSignal,
   onRequest: () => void,
-): Promise<StepEvidence> {
+): Promise<StepAnalysis> {
   const { candidate } = plan.parties;
   const tally = createTally(plan);
   const all = batches(plan.rows);
@@ -116,11 +116,11 @@ export async function collectEvidence(
     // After the failure of one, the others would go on beside the next attempt.
     ending.abort();
   }
-  return tally.evidence();
+  return tally.analysis();
 }
 
-/** 1.5 times what the weight should need, and some: a router that gives less than that is not evidence. */
-function requestLimit({ options, weightPercent }: EvidencePlan): number {
+/** 1.5 times what the weight should need, and some: a router that gives less than that is not analysis. */
+function requestLimit({ options, weightPercent }: AnalysisPlan): number {
   const needed = Math.max(
     options.minRequestsPerStep,
     Math.ceil(options.minComparedPerStep / INSTANCES_PER_REQUEST),
@@ -129,25 +129,25 @@ function requestLimit({ options, weightPercent }: EvidencePlan): number {
 }
 
 async function askChampion(
-  { endpoint, parties }: EvidencePlan,
-  batch: readonly EvidenceRow[],
+  { endpoint, parties }: AnalysisPlan,
+  batch: readonly AnalysisRow[],
   signal: AbortSignal,
 ): Promise<Answer | null> {
   if (parties.champion === null) return null;
   return askForecasts(endpoint, batch.map(asInstance), signal, parties.champion);
 }
 
-function createTally(plan: EvidencePlan) {
+function createTally(plan: AnalysisPlan) {
   const { candidate, champion } = plan.parties;
   const requests = new Map<number, number>();
   const failedRequests = new Map<number, number>();
   const unreachable = new Map<number, number>();
   const absoluteError = new Map<number, number>();
-  const compared = new Set<EvidenceRow>();
+  const compared = new Set<AnalysisRow>();
   let actualSum = 0;
   let maxParityDifference = 0;
 
-  const evidence = (): StepEvidence => {
+  const analysis = (): StepAnalysis => {
     const answering = champion === null ? [candidate] : [candidate, champion];
     return {
       weightPercent: plan.weightPercent,
@@ -164,9 +164,9 @@ function createTally(plan: EvidencePlan) {
   };
 
   return {
-    evidence,
+    analysis,
     isComplete: (): boolean =>
-      hasTooManyFailures(evidence(), plan.options, candidate) ||
+      hasTooManyFailures(analysis(), plan.options, candidate) ||
       (unreachable.get(candidate) ?? 0) > 0 ||
       ((requests.get(candidate) ?? 0) >= plan.options.minRequestsPerStep &&
         compared.size >= plan.options.minComparedPerStep),
@@ -179,7 +179,7 @@ function createTally(plan: EvidencePlan) {
     },
 
     async compare(
-      batch: readonly EvidenceRow[],
+      batch: readonly AnalysisRow[],
       predictions: readonly Prediction[],
       askChampionSame: () => Promise<Answer | null>,
     ): Promise<void> {
@@ -209,9 +209,9 @@ const add = (counts: Map<number, number>, version: number, n: number): void => {
   counts.set(version, (counts.get(version) ?? 0) + n);
 };
 
-const asInstance = ({ store, dept, horizon, features }: EvidenceRow) => ({ store, dept, horizon, features });
+const asInstance = ({ store, dept, horizon, features }: AnalysisRow) => ({ store, dept, horizon, features });
 
-function batches(rows: readonly EvidenceRow[]): EvidenceRow[][] {
+function batches(rows: readonly AnalysisRow[]): AnalysisRow[][] {
   return Array.from({ length: Math.ceil(rows.length / INSTANCES_PER_REQUEST) }, (_, i) =>
     rows.slice(i * INSTANCES_PER_REQUEST, (i + 1) * INSTANCES_PER_REQUEST),
   );

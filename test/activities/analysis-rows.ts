@@ -1,5 +1,5 @@
 /** Known weeks, and versions that forecast them by a factor: nothing random, so every number can be told ahead. */
-import type { EvidenceRow } from '../../contracts/jobs.ts';
+import type { AnalysisRow } from '../../contracts/jobs.ts';
 import type { PredictInstance, Prediction } from '../../contracts/predict.ts';
 
 /** In an order and number that no position can be guessed from. */
@@ -15,7 +15,7 @@ const quantilesOf = (sales: number, factor: number) => ({
   p90: sales * factor * 1.2,
 });
 
-export function evidenceRows(count: number): EvidenceRow[] {
+export function analysisRows(count: number): AnalysisRow[] {
   return Array.from({ length: count }, (_, i) => {
     const actual = 100 + i;
     const { p10, p50, p90 } = quantilesOf(actual, CANDIDATE_FACTOR);
