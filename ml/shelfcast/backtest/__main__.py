@@ -29,7 +29,7 @@ from shelfcast.backtest.origin import (
     prepare,
     train,
 )
-from shelfcast.backtest.page import label, page
+from shelfcast.backtest.report import label, report_html
 from shelfcast.backtest.scores import QUANTILES, score, slices, sums
 from shelfcast.job import UserError, write_json
 
@@ -157,7 +157,7 @@ def _write(
             len(metrics["leftOut"])
         ),
     }
-    html = page(f"Backtest of {metrics['preset']}", about, metrics, rows, source.history, forecasters)
+    html = report_html(about, metrics, rows, source.history, forecasters)
     (out / "report.html").write_text(html, encoding="utf-8")
     print(json.dumps({name: metrics[name] for name in ("forecasts", "withActual")}))
     for name, by in metrics.get("overall", {}).items():

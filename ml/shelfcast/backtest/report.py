@@ -1,0 +1,125 @@
+"""Self-contained HTML report of a backtest: tables and inline PNG images."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from shelfcast.backtest.scores import QUANTILES, Scores
+from shelfcast.templates import render
+
+_LABELS = {
+    "naive": "naive (last week)",
+    "seasonal_naive": "seasonal naive (last year)",
+    "seasonal_average": "seasonal average",
+    "lightgbm": "LightGBM",
+}
+#: Weeks of history in the figures of single series.
+_HISTORY_WEEKS = 60
+
+
+def label(forecaster: str) -> str:
+    """Returns a forecaster's name as tables and figures show it."""
+    return _LABELS.get(forecaster, forecaster)
+
+
+def report_html(
+    about: Mapping[str, str],
+    metrics: Mapping[str, Any],
+    rows: pd.DataFrame,
+    history: pd.DataFrame,
+    forecasters: Sequence[str],
+) -> str:
+    """Returns the page.
+
+    Args:
+        about: Settings of the backtest, by name.
+        metrics: Content of metrics.json; without actual sales the page has no tables.
+        rows: Forecasts, with ``actual`` NaN where it is not known.
+        history: Sales (store, dept, week, weekly_sales).
+        forecasters: Keys of the forecasters, the model first.
+    """
+    known = rows[rows["actual"].notna()]
+    figures = {}
+    if len(known) > 0:
+        figures = {
+            "errors": _png(errors_by_horizon(metrics["byHorizon"], forecasters)),
+            "calibration": _png(calibration(known)),
+            "examples": _png(examples(known, history)),
+        }
+    return render(
+        "backtest.html.jinja",
+        title=f"Backtest of {forecasters[0]}",
+        about=about,
+        metrics=metrics,
+        forecasters=list(forecasters),
+        label=label,
+        labels=[label(name) for name in forecasters],
+        figures=figures,
+    )
+
+
+def errors_by_horizon(by_horizon: Mapping[str, Scores], forecasters: Sequence[str]) -> Figure:
+    """Draws each forecaster's WMAE against the number of weeks ahead."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.subplots()
+    horizons = [int(h) for h in by_horizon]
+    for name in forecasters:
+        axes.plot(
+            horizons, [by_horizon[str(h)][name]["wmae"] for h in horizons], marker="o", label=label(name)
+        )
+    axes.set(xlabel="weeks ahead", ylabel="WMAE, USD", title="Error by weeks ahead")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def calibration(rows: pd.DataFrame) -> Figure:
+    """Draws the observed share of actual sales below each quantile against the nominal one."""
+    figure = Figure(figsize=(5, 4.5), layout="constrained")
+    axes = figure.subplots()
+    shares = [float((rows["actual"] <= rows[name]).mean()) for name in QUANTILES]
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    axes.plot(list(QUANTILES.values()), shares, marker="o")
+    axes.set(xlabel="quantile", ylabel="share of actual sales below it", xlim=(0, 1), ylim=(0, 1))
+    return figure
+
+
+def examples(rows: pd.DataFrame, history: pd.DataFrame) -> Figure:
+    """Draws forecasts and actual sales of the series with the smallest, the median and the largest WAPE."""
+    newest = rows[rows["origin"] == rows["origin"].max()]
+    groups = newest.assign(error=(newest["p50"] - newest["actual"]).abs()).groupby(["store", "dept"])
+    sums = groups.agg(error=("error", "sum"), actual=("actual", lambda values: values.abs().sum()))
+    # A series that sells nothing has no relative error.
+    selling = sums[sums["actual"] >= sums["actual"].median()]
+    order = (selling["error"] / selling["actual"]).sort_values()
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    ranks = {"best": 0, "median": len(order) // 2, "worst": len(order) - 1}
+    for axes, (name, rank) in zip(np.atleast_1d(figure.subplots(3)), ranks.items(), strict=True):
+        store, dept = order.index[rank]
+        past = history[(history["store"] == store) & (history["dept"] == dept)].sort_values("week")
+        ahead = newest[(newest["store"] == store) & (newest["dept"] == dept)].sort_values("target_week")
+        last = ahead["target_week"].max()
+        shown = past[past["week"] <= last].tail(_HISTORY_WEEKS + len(ahead))
+        axes.plot(shown["week"], shown["weekly_sales"], color="black", linewidth=1, label="actual")
+        axes.plot(ahead["target_week"], ahead["p50"], marker="o", markersize=3, label="forecast")
+        axes.fill_between(ahead["target_week"].to_list(), ahead["p10"], ahead["p90"], alpha=0.3, label="80 %")
+        axes.set_title(f"{name}: store {store}, dept {dept}, WAPE {order.iloc[rank]:.1%}", fontsize=10)
+        axes.set_ylabel("USD")
+    axes.legend(loc="upper left", fontsize=8)
+    return figure
+
+
+def _png(figure: Figure) -> str:
+    """Returns the image in base64."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110, format="png")
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,46 @@
+"""HTML pages from Jinja templates. The style sheet is inlined, so each page is a single file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("shelfcast", "templates"),
+    # Texts from the user's data end up in the pages.
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+def _usd(amount: float | None) -> str:
+    """Formats US dollars, -$1,234; empty for None."""
+    if amount is None:
+        return ""
+    return f"-${-amount:,.0f}" if amount < 0 else f"${amount:,.0f}"
+
+
+def _percent(share: float | None) -> str:
+    """Formats a share of 1 as 12.3%; empty for None."""
+    return "" if share is None else f"{share:.1%}"
+
+
+def _count(number: int) -> str:
+    """Formats a count, 1,234."""
+    return f"{number:,}"
+
+
+_ENVIRONMENT.filters |= {"usd": _usd, "percent": _percent, "count": _count}
+
+
+def render(template: str, **values: Any) -> str:
+    """Renders a template of this folder; all values are escaped.
+
+    Raises:
+        jinja2.UndefinedError: The template needs a value that is missing.
+    """
+    return _ENVIRONMENT.get_template(template).render(values)

@@ -1,0 +1,71 @@
+"""The HTML page of a backtest, from made-up forecasts."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from shelfcast.backtest.report import report_html
+from shelfcast.calendar import WEEK
+
+ORIGIN = date(2026, 5, 1)
+FORECASTERS = ("global", "lightgbm")
+ABOUT = {"folder": "<b>sales</b>"}
+
+
+def rows(actual: float | None) -> pd.DataFrame:
+    """Forecasts of two series for three weeks."""
+    frame = pd.DataFrame(
+        [(ORIGIN, 1, dept, ORIGIN + h * WEEK, h) for dept in (1, 2) for h in (1, 2, 3)],
+        columns=["origin", "store", "dept", "target_week", "horizon"],
+    )
+    quantiles = {"p2_5": 70.0, "p10": 80.0, "p50": 100.0, "p90": 120.0, "p97_5": 130.0}
+    return frame.assign(**quantiles, lightgbm=110.0, actual=actual)
+
+
+def history() -> pd.DataFrame:
+    return pd.DataFrame(
+        [(1, dept, ORIGIN + n * WEEK, 100.0) for dept in (1, 2) for n in range(-5, 4)],
+        columns=["store", "dept", "week", "weekly_sales"],
+    )
+
+
+def metrics() -> dict[str, Any]:
+    model = {"wmae": 1234.5, "wape": 0.25, "mase": None, "rmse": 20.0, "bias": -1234.5, "rows": 6}
+    scores = {
+        "global": model | {"coverage80": 0.5, "coverage95": 0.75},
+        "lightgbm": model | {"wmae": 1000.0, "wape": None},
+    }
+    return {
+        "overall": scores,
+        "byHorizon": {"1": scores, "2": scores, "3": scores},
+        "slices": {"dept=<1>": scores},
+        "sums": {"store": {"global": 0.125, "lightgbm": 0.25}},
+    }
+
+
+def test_tables_and_figures_show_the_metrics() -> None:
+    html = report_html(ABOUT, metrics(), rows(95.0), history(), FORECASTERS)
+    assert html.count('src="data:image/png;base64,') == 3
+    for cell in ("$1,234", "-$1,234", "25.0%", "50.0%", "75.0%", "12.5%", ""):
+        assert f"<td>{cell}</td>" in html
+    assert html.count('class="best"') == 1
+    best = html.split('class="best"')[1].split("</tr>")[0]
+    assert "<td>LightGBM</td>" in best
+    assert "<td>$1,000</td>" in best
+
+
+def test_text_of_the_data_is_escaped() -> None:
+    html = report_html(ABOUT, metrics(), rows(95.0), history(), FORECASTERS)
+    assert "&lt;b&gt;sales&lt;/b&gt;" in html
+    assert "<b>sales" not in html
+    assert "dept=&lt;1&gt;" in html
+
+
+def test_without_actual_sales_there_are_no_tables() -> None:
+    html = report_html(ABOUT, {}, rows(None), history(), FORECASTERS)
+    assert "nothing to compare with" in html
+    assert "<table" not in html
+    assert "data:image" not in html
