@@ -24,7 +24,7 @@ export function localLinks(page: string): string[] {
 }
 
 /** Anchors that GitHub gives to the page's headings. */
-export function anchors(page: string): Set<string> {
+function anchors(page: string): Set<string> {
   const headings = page.replace(FENCED, '').matchAll(/^#+ (.+)$/gm);
   return new Set([...headings].map(([, heading]) => anchorOf(heading ?? '')));
 }
