@@ -51,7 +51,7 @@ const boundary = (folder) => ({
 });
 
 export default tseslint.config(
-  { ignores: ['node_modules', '.shelfcast', 'ml', '**/*.mjs'] },
+  { ignores: ['node_modules', '.shelfcast', 'dist', 'ml', '**/*.mjs'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },

@@ -1,4 +1,4 @@
-/** How the command line starts, goes on with and shows runs. */
+/** Starting, resuming and reporting runs on the command line. */
 import { findChampion } from '../activities/evaluate.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import { DEFAULT_MODEL_NAME, pipelineWorkflowId } from '../contracts/names.ts';
@@ -7,55 +7,56 @@ import type { UpdateInput } from '../contracts/update.ts';
 import { refreshEndpoints } from '../infra/local/services.ts';
 import { createMlflow } from '../infra/mlflow.ts';
 import type { AnyHandle, Shelfcast } from '../client/client.ts';
-import { PipelineError } from '../client/client.ts';
+import { PipelineError } from '../client/pipeline-error.ts';
+import { EXIT_CODES } from './exit-codes.ts';
 import { readLocalConfig } from '../config/environment.ts';
 import { follow } from './follow.ts';
 import { print, tell, teller } from './output.ts';
 import { report, updateReport } from './report.ts';
 
-const NOT_PROMOTED = 3;
-
 /**
- * Goes on with a run that is under way, shows one that ended well, or starts one.
+ * Follows the current run, shows the last one where it was successful, or starts one.
  *
- * @param isAsked whether a person said what to run; otherwise any earlier run will do
+ * @param isAsked whether the user described the run; otherwise any earlier run will do
+ * @returns the exit code
  */
-export async function runOnce(shelfcast: Shelfcast, input: PipelineInput, isAsked: boolean): Promise<void> {
+export async function runOnce(shelfcast: Shelfcast, input: PipelineInput, isAsked: boolean): Promise<number> {
   const model = input.modelName ?? DEFAULT_MODEL_NAME;
   const running = await shelfcast.runningPipeline(model);
   if (running !== null) {
-    tell(`going on with the run ${running.workflowId}`);
+    tell(`following the run ${running.workflowId}, which is under way`);
     const isOurs = isSame((await running.describe()).input, input);
-    await followAndReport(running);
-    if (isOurs || !isAsked) return;
-    tell('that run had another input; starting one with yours');
+    const exitCode = await followAndReport(running);
+    if (isOurs || !isAsked) return exitCode;
+    tell('that run had another input; starting a run with yours');
   }
   const last = await lastRun(shelfcast, model);
   // Files and databases may hold new weeks; generated data are the same each time.
   const isGenerated = (input.source?.kind ?? 'generated') === 'generated';
   const isDone = !isAsked || (isGenerated && isSame(last?.input ?? null, input));
   if (last?.status === 'COMPLETED' && isDone) {
-    tell(`the pipeline ran at ${last.endedAt?.toISOString() ?? ''}; \`npx shelfcast run\` runs it again`);
+    tell(`the last run ended at ${last.endedAt?.toISOString() ?? ''}; \`npx shelfcast run\` starts another`);
     print(report(await last.run.result(), await refreshEndpoints(readLocalConfig())));
-    return;
+    return EXIT_CODES.done;
   }
-  if (!isAsked && (await isModelInUse(model))) return;
-  await followAndReport(await shelfcast.startPipeline(input));
+  if (!isAsked && (await isModelInUse(model))) return EXIT_CODES.done;
+  return followAndReport(await shelfcast.startPipeline(input));
 }
 
-/** Temporal forgets runs after some days. A model that was made of somebody's data is not replaced unasked. */
+/** Says so where a model is in use: Temporal forgets runs after some days, and a model is not replaced unasked. */
 async function isModelInUse(model: string): Promise<boolean> {
   const endpoints = await refreshEndpoints(readLocalConfig());
   const champion =
     endpoints === null ? null : await createMlflow(endpoints.mlflow).versionByAlias(model, 'champion');
   if (champion === null) return false;
-  tell(`version ${champion.version} of ${model} is in use; \`npx shelfcast run\` trains another`);
+  tell(`version ${champion.version} of ${model} is in use; \`npx shelfcast run\` trains another version`);
   print(`predictor    ${endpoints?.predictor ?? ''}`);
   return true;
 }
 
 /**
- * The data set of the model in use.
+ * Returns the data set of the model in use.
+ *
  * @throws PipelineError `InvalidInput` when there is none, or when MLflow's address is not known here
  */
 export async function championDataset(model: string): Promise<string> {
@@ -65,7 +66,7 @@ export async function championDataset(model: string): Promise<string> {
   if (champion === null) {
     throw new PipelineError(
       ERROR_TYPES.invalidInput,
-      `no version of ${model} is in use here, so nothing says which data set is meant: name it with --dataset`,
+      `no version of ${model} is in use here, so its data set is unknown: name the data set with --dataset`,
     );
   }
   tell(`data set ${champion.dataset}, that of version ${champion.version} of ${model}`);
@@ -85,24 +86,19 @@ async function lastRun(shelfcast: Shelfcast, model: string) {
 const isSame = (a: PipelineInput | UpdateInput | null, b: PipelineInput): boolean =>
   JSON.stringify(a) === JSON.stringify(b);
 
-export async function followAndReport(run: AnyHandle): Promise<void> {
-  process.once('SIGINT', () => {
+/** Follows the run to its end, prints its report, and resolves to the exit code. */
+export async function followAndReport(run: AnyHandle): Promise<number> {
+  const stopFollowing = (): void => {
     process.stderr.write(`\nthe run ${run.workflowId} goes on; \`npx shelfcast watch\` follows it\n`);
-    process.exit(130);
-  });
-  const result = await follow(run, teller);
-  const endpoints = await refreshEndpoints(readLocalConfig());
-  if (!('verdict' in result)) {
-    print(`\n${updateReport(result, endpoints)}`);
-    return;
+    process.exit(EXIT_CODES.interrupted);
+  };
+  process.once('SIGINT', stopFollowing);
+  try {
+    const result = await follow(run, teller);
+    const endpoints = await refreshEndpoints(readLocalConfig());
+    print(`\n${'verdict' in result ? report(result, endpoints) : updateReport(result, endpoints)}`);
+    return !('verdict' in result) || result.verdict === 'promoted' ? EXIT_CODES.done : EXIT_CODES.notPromoted;
+  } finally {
+    process.off('SIGINT', stopFollowing);
   }
-  print(`\n${report(result, endpoints)}`);
-  if (result.verdict !== 'promoted') process.exitCode = NOT_PROMOTED;
-}
-
-export async function printRun(shelfcast: Shelfcast): Promise<void> {
-  const run = await shelfcast.runningPipeline();
-  if (run === null) return;
-  const { stage } = await run.progress();
-  print(`the run ${run.workflowId} is in ${stage ?? 'its beginning'}`);
 }

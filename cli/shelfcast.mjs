@@ -1,6 +1,8 @@
 #!/usr/bin/env node
-// The `shelfcast` command: TypeScript without a build step.
-import { register } from 'tsx/esm/api';
+// The command `shelfcast`.
+import { dirname } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { bundleOf } from '../scripts/build.mjs';
 
-register();
-await import('./main.ts');
+process.setSourceMapsEnabled(true);
+await import(pathToFileURL(await bundleOf(dirname(import.meta.dirname), 'cli/main.ts')).href);

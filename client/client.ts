@@ -1,5 +1,5 @@
 /**
- * The public API for programs: start a pipeline, follow it, tell it something.
+ * The public API for programs: start a pipeline, follow it, and approve, abort or cancel it.
  *
  *     const shelfcast = await connect();
  *     const run = await shelfcast.startPipeline({ horizonWeeks: 4 });
@@ -29,7 +29,8 @@ import type { forecastPipeline } from '../workflows/pipeline.ts';
 import type { updateForecasts } from '../workflows/update.ts';
 import type { TemporalConfig } from '../config/environment.ts';
 import { readTemporalConfig } from '../config/environment.ts';
-import { PipelineError, toPipelineError } from './pipeline-error.ts';
+import { PipelineError } from './pipeline-error.ts';
+import { toPipelineError } from './to-pipeline-error.ts';
 import type { Schedules } from './schedules.ts';
 import { createSchedules } from './schedules.ts';
 
@@ -38,12 +39,12 @@ export { PipelineError };
 
 export type PipelineHandle = RunHandle<PipelineResult>;
 export type UpdateHandle = RunHandle<UpdateResult>;
-/** Of a run that somebody else may have started. */
+/** Handle of a run that somebody else may have started, so it may be of either kind. */
 export type AnyHandle = RunHandle<PipelineResult | UpdateResult>;
 
 export interface RunHandle<Result> {
   workflowId: string;
-  /** How it stands, and the input it was started with; null when it was not started by this client. */
+  /** Returns the run's status and its input; the input is null unless this client started the run. */
   describe: () => Promise<{
     status: string;
     endedAt: Date | null;
@@ -52,9 +53,9 @@ export interface RunHandle<Result> {
   /** Waits for the end. @throws PipelineError when the run failed, was aborted or cancelled. */
   result: () => Promise<Result>;
   progress: () => Promise<PipelineProgress>;
-  /** What the activities that are under way report: job and newest line, or why they are tried again. */
+  /** Returns the activities under way: the newest line of each one's job, or why it is being retried. */
   pendingWork: () => Promise<PendingWork[]>;
-  /** Lets the candidate have traffic. @throws PipelineError when the run does not wait for that. */
+  /** Approves traffic for the candidate. @throws PipelineError when the run does not wait for approval. */
   approve: (by?: string) => Promise<string>;
   /** Ends the run as failed with this reason, after cleaning up. */
   abort: (reason: string) => Promise<string>;
@@ -67,7 +68,7 @@ export interface PendingWork {
   attempt: number;
   /** Newest line of the job that the activity follows. */
   progress: string | null;
-  /** Share of the job that is done, 0 to 1; null where it does not tell. */
+  /** Completed share of the job, 0 to 1; null where the job does not report it. */
   fraction: number | null;
   lastFailure: string | null;
 }
@@ -75,32 +76,43 @@ export interface PendingWork {
 export interface Shelfcast {
   /**
    * Starts a pipeline; everything in the input has a default.
-   * @throws PipelineError `ModelBusy` when a run of this id is going on. (A run of another id that holds the model
-   * shows when `result()` fails as `ModelBusy`.)
+   * @throws PipelineError `ModelBusy` when a run with this id is running. (Where a run with another id holds the
+   * model, `result()` fails with `ModelBusy`.)
    */
   startPipeline: (input?: PipelineInput, options?: { workflowId?: string }) => Promise<PipelineHandle>;
   /**
-   * Starts an update: the weeks of the source are added to the champion's data set, features and forecasts follow,
-   * nothing is trained.
+   * Starts an update: adds the weeks of the source to the champion's data set and renews features and forecasts,
+   * without training.
    * @throws PipelineError as `startPipeline` does
    */
   startUpdate: (input: UpdateInput, options?: { workflowId?: string }) => Promise<UpdateHandle>;
-  /** A pipeline run by its id; the newest of that id. */
+  /** Returns the newest pipeline run with this id. */
   pipeline: (workflowId: string) => PipelineHandle;
-  /** The pipeline or update that holds the model now, whoever started it. */
+  /** Returns the pipeline or update that holds the model now, whoever started it. */
   runningPipeline: (modelName?: string) => Promise<AnyHandle | null>;
   schedules: Schedules;
   close: () => Promise<void>;
 }
 
-/** @param config default: TEMPORAL_ADDRESS, else the local services that `npm start` brought up. */
-export async function connect(config: TemporalConfig = readTemporalConfig()): Promise<Shelfcast> {
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/**
+ * Connects to Temporal.
+ *
+ * @param config default: TEMPORAL_ADDRESS, else the local services that `npm start` started
+ * @param options.connectTimeoutMs time until a server that does not answer is an error
+ * @throws PipelineError `ServiceUnavailable` when Temporal does not answer in time
+ */
+export async function connect(
+  config: TemporalConfig = readTemporalConfig(),
+  { connectTimeoutMs = CONNECT_TIMEOUT_MS }: { connectTimeoutMs?: number } = {},
+): Promise<Shelfcast> {
   const { namespace, taskQueue, ...server } = config;
-  const connection = await Connection.connect({ ...server, connectTimeout: '5 seconds' }).catch(
+  const connection = await Connection.connect({ ...server, connectTimeout: connectTimeoutMs }).catch(
     (cause: unknown) => {
       throw new PipelineError(
         ERROR_TYPES.serviceUnavailable,
-        `Temporal does not answer at ${server.address}: start it (\`npm start\`) or mend TEMPORAL_ADDRESS`,
+        `Temporal does not answer at ${server.address}: start it with \`npm start\`, or correct TEMPORAL_ADDRESS`,
         { cause },
       );
     },
@@ -169,7 +181,7 @@ async function unlessRunning<T>(workflowId: string, start: () => Promise<T>): Pr
   }
 }
 
-/** By the lock's parent; in the moments before the lock is taken, by the ids that this client gives. */
+/** Finds the run by the lock's parent, or, before the lock is taken, by the ids that this client assigns. */
 async function runningPipeline(client: Client, modelName: string): Promise<AnyHandle | null> {
   const lock = await describeRunning(client, modelLockWorkflowId(modelName));
   const holder = lock?.parentExecution?.workflowId;

@@ -1,4 +1,4 @@
-/** The weekly pipeline, or the weekly update of forecasts: one schedule a model. */
+/** Schedules of the weekly pipeline or the weekly update of forecasts; each model has at most one. */
 import type { Client, ScheduleDescription, ScheduleOptions } from '@temporalio/client';
 import { ScheduleAlreadyRunning, ScheduleNotFoundError, ScheduleOverlapPolicy } from '@temporalio/client';
 import { ERROR_TYPES } from '../contracts/errors.ts';
@@ -7,14 +7,12 @@ import type { PipelineInput } from '../contracts/pipeline.ts';
 import type { UpdateInput } from '../contracts/update.ts';
 import type { forecastPipeline } from '../workflows/pipeline.ts';
 import type { updateForecasts } from '../workflows/update.ts';
+import { DEFAULT_CRON } from './cron.ts';
 import { PipelineError } from './pipeline-error.ts';
-
-/** Mondays, when the week that ended on Friday or Sunday has been booked. */
-export const DEFAULT_CRON = '0 6 * * 1';
 
 export interface ScheduleState {
   id: string;
-  /** Workflow that it starts: `forecastPipeline` trains, `updateForecasts` does not. */
+  /** Workflow that the schedule starts: `forecastPipeline` trains, `updateForecasts` does not. */
   runs: string;
   paused: boolean;
   note: string | null;
@@ -31,9 +29,13 @@ export function createSchedules(client: Client, taskQueue: string) {
       return await work(id);
     } catch (cause) {
       if (!(cause instanceof ScheduleNotFoundError)) throw cause;
-      throw new PipelineError('NotFound', `there is no ${id}; make one with \`shelfcast schedule create\``, {
-        cause,
-      });
+      throw new PipelineError(
+        'NotFound',
+        `there is no ${id}; create one with \`shelfcast schedule create\``,
+        {
+          cause,
+        },
+      );
     }
   }
   const handle = (id: string) => client.schedule.getHandle(id);
@@ -50,7 +52,7 @@ export function createSchedules(client: Client, taskQueue: string) {
   }
 
   return {
-    /** Runs the pipeline at these times (UTC). A schedule that exists is changed to this. */
+    /** Schedules the pipeline at these times (UTC), in place of an earlier schedule of the model. */
     create(input: PipelineInput = {}, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
       const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
       return put(modelName, cron, {
@@ -59,7 +61,7 @@ export function createSchedules(client: Client, taskQueue: string) {
         workflowId: pipelineWorkflowId(modelName),
       });
     },
-    /** Updates the forecasts at these times (UTC), without training. A schedule that exists is changed to this. */
+    /** Schedules updates without training at these times (UTC), in place of an earlier schedule of the model. */
     createUpdate(input: UpdateInput, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
       const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
       return put(modelName, cron, {
@@ -70,7 +72,7 @@ export function createSchedules(client: Client, taskQueue: string) {
     },
     show: (modelName = DEFAULT_MODEL_NAME) =>
       on(modelName, async (id) => stateOf(await handle(id).describe())),
-    /** Runs it once, now. */
+    /** Runs the schedule's workflow once, now. */
     trigger: (modelName = DEFAULT_MODEL_NAME) =>
       on(modelName, (id) => handle(id).trigger(ScheduleOverlapPolicy.SKIP)),
     pause: (modelName = DEFAULT_MODEL_NAME, note?: string) => on(modelName, (id) => handle(id).pause(note)),
@@ -103,11 +105,11 @@ function scheduleOptions(cron: string, action: ScheduleOptions['action']) {
 }
 
 function asInputError(error: unknown, cron: string): unknown {
-  // How the SDK passes on that the server found an argument invalid.
+  // The SDK reports an argument that the server finds invalid as a TypeError.
   if (!(error instanceof TypeError)) return error;
   return new PipelineError(
     ERROR_TYPES.invalidInput,
-    `cron "${cron}" is not understood: ${error.message}; an example is "${DEFAULT_CRON}"`,
+    `the cron expression "${cron}" is not valid: ${error.message}; an example is "${DEFAULT_CRON}"`,
     { cause: error },
   );
 }

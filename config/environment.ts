@@ -1,4 +1,4 @@
-/** The environment, read here and nowhere else: defaults first, the environment over them. */
+/** The only reader of the environment, except for the predictor's: defaults first, the environment over them. */
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
@@ -10,7 +10,8 @@ import { connectionSecurity, temporalSchema } from './temporal-connection.ts';
 
 type Environment = Record<string, string | undefined>;
 
-const PROJECT_DIR = resolve(import.meta.dirname, '..');
+/** Root of the project (the folder with package.json). */
+export const PROJECT_DIR = resolve(import.meta.dirname, '..');
 
 const optional = z.string().min(1).optional();
 const commonSchema = z.object({
@@ -36,7 +37,7 @@ const workerSchema = commonSchema.extend({
   SHELFCAST_ARTIFACTS: z.string().startsWith('file://').optional(),
   /** File that describes the cluster; absent: jobs and predictors run on this machine. */
   SHELFCAST_KUBERNETES: optional,
-  /** File that `bundle-main.ts` made; absent: the sources are bundled at each start. */
+  /** File that `bundle-main.ts` made; absent: the worker keeps a bundle of its own. */
   SHELFCAST_WORKFLOW_BUNDLE: optional,
   /** Port for probes; absent: none is opened. */
   SHELFCAST_HEALTH_PORT: z.coerce.number().int().min(1).max(65_535).optional(),
@@ -54,9 +55,9 @@ export interface WorkerConfig {
   mlflowUrl: string;
   artifactsUrl: string;
   platform: LocalPlatformConfig | { kind: 'kubernetes'; configFile: string };
-  /** Undefined where the sources are bundled at the start. */
+  /** File with the bundled workflows; undefined where the worker keeps a bundle of its own. */
   workflowBundle: string | undefined;
-  /** Undefined where nobody probes. */
+  /** Port of the health server; undefined where the platform does not probe. */
   healthPort: number | undefined;
 }
 
@@ -64,13 +65,13 @@ export interface WorkerConfig {
 export interface LocalPlatformConfig {
   kind: 'local';
   rayUrl: string;
-  /** Undefined where Ray asks for none. */
+  /** Token of the Ray cluster; undefined where it needs none. */
   rayToken: string | undefined;
   routerUrl: string;
   routerAdminToken: string;
   projectDir: string;
   stateDir: string;
-  /** All of it, for the programs that the worker starts. */
+  /** Environment of the worker, which the programs that it starts inherit. */
   environment: Environment;
 }
 
@@ -140,25 +141,27 @@ export function readLocalConfig(env: Environment = process.env): LocalConfig {
   };
 }
 
-/** Absolute path of what the user wrote; npm changes the folder that scripts run in, and says where it was. */
+/** Returns the absolute path of a path that the user wrote; npm scripts run in another folder than the user's, INIT_CWD. */
 export const userPath = (path: string, env: Environment = process.env): string =>
   resolve(env['INIT_CWD'] ?? process.cwd(), path);
 
-/** The file that describes the cluster: what the user wrote, else SHELFCAST_KUBERNETES. */
+/** Returns the cluster's configuration file: the path that the user wrote, else SHELFCAST_KUBERNETES. */
 export function clusterFile(path: string | undefined, env: Environment = process.env): string {
   const { SHELFCAST_KUBERNETES: fallback } = parse(z.object({ SHELFCAST_KUBERNETES: optional }), env);
   const file = path === undefined ? fallback : userPath(path, env);
   if (file !== undefined) return file;
-  throw new Error('which cluster? name its file with --config, or in SHELFCAST_KUBERNETES');
+  throw new Error(
+    'no cluster was named: give its configuration file with --config, or in SHELFCAST_KUBERNETES',
+  );
 }
 
-/** Where a client finds Temporal: TEMPORAL_ADDRESS, else the local services'. */
+/** Returns how a client reaches Temporal: TEMPORAL_ADDRESS, else the local services. */
 export function readTemporalConfig(env: Environment = process.env): TemporalConfig {
   const values = parse(commonSchema, env);
   const address = values.TEMPORAL_ADDRESS ?? readEndpoints(values.SHELFCAST_HOME)?.temporal;
   if (address === undefined) {
     throw new Error(
-      `nothing runs here (no endpoints.json in ${values.SHELFCAST_HOME}): type \`npm start\`, or set TEMPORAL_ADDRESS`,
+      `no services were started here (no endpoints.json in ${values.SHELFCAST_HOME}): run \`npm start\`, or set TEMPORAL_ADDRESS`,
     );
   }
   return {

@@ -1,16 +1,7 @@
-/** The real things that activities use, built from the configuration. */
+/** The real dependencies of the activities, built from the configuration. */
 import { join } from 'node:path';
 import { Pool } from 'pg';
 import type { Dependencies } from '../activities/dependencies.ts';
-import { KubernetesApi } from '../infra/kubernetes/api.ts';
-import { readKubernetesConfig } from '../infra/kubernetes/config.ts';
-import { loadKubeConfig } from '../infra/kubernetes/connection.ts';
-import {
-  createProgramJobs,
-  createRayJobs,
-  createTrainingJobs,
-} from '../infra/kubernetes/jobs/job-platforms.ts';
-import { createKubernetesServing } from '../infra/kubernetes/serving/serving-platform.ts';
 import { ProgramJobs } from '../infra/local/program-jobs.ts';
 import { RayJobs } from '../infra/local/ray-jobs.ts';
 import { createLocalServing } from '../infra/local/serving.ts';
@@ -20,7 +11,9 @@ import type { LocalPlatformConfig, WorkerConfig } from '../config/environment.ts
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-export function createDependencies(config: WorkerConfig): Dependencies & { close: () => Promise<void> } {
+export async function createDependencies(
+  config: WorkerConfig,
+): Promise<Dependencies & { close: () => Promise<void> }> {
   const { platform } = config;
   const database = new Pool({
     connectionString: config.databaseUrl,
@@ -28,12 +21,12 @@ export function createDependencies(config: WorkerConfig): Dependencies & { close
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     options: '-c timezone=UTC',
   });
-  // An idle connection that breaks is replaced when it is next needed; unheard, its error would end the process.
+  // An idle connection that breaks is replaced when it is next needed; without a listener its error would end the process.
   database.on('error', () => undefined);
   return {
     ...(platform.kind === 'local'
       ? localPlatform(platform, config.databaseUrl)
-      : kubernetesPlatform(platform.configFile)),
+      : await kubernetesPlatform(platform.configFile)),
     mlflow: createMlflow(config.mlflowUrl),
     database,
     artifactsUrl: config.artifactsUrl,
@@ -41,20 +34,11 @@ export function createDependencies(config: WorkerConfig): Dependencies & { close
   };
 }
 
-type Platform = Pick<Dependencies, 'jobs' | 'serving'>;
+export type Platform = Pick<Dependencies, 'jobs' | 'serving'>;
 
-/** Jobs and predictors as objects of the operators; infra/kubernetes/config.ts says what the file holds. */
-function kubernetesPlatform(configFile: string): Platform {
-  const config = readKubernetesConfig(configFile);
-  const api = new KubernetesApi(loadKubeConfig(), config.namespace);
-  return {
-    jobs: {
-      features: createRayJobs(api, config),
-      train: createTrainingJobs(api, config),
-      programs: createProgramJobs(api, config),
-    },
-    serving: createKubernetesServing(api, config),
-  };
+/** Loaded only where it is used: the Kubernetes client alone takes a second of processor time. */
+async function kubernetesPlatform(configFile: string): Promise<Platform> {
+  return (await import('./kubernetes-platform.ts')).createKubernetesPlatform(configFile);
 }
 
 function localPlatform(config: LocalPlatformConfig, databaseUrl: string): Platform {
@@ -67,7 +51,7 @@ function localPlatform(config: LocalPlatformConfig, databaseUrl: string): Platfo
     environment: {
       ...config.environment,
       DATABASE_URL: databaseUrl,
-      // As in Ray's jobs: the same data give the same bytes wherever a stage runs.
+      // As in Ray's jobs, so that the same data give the same bytes wherever a stage runs.
       OMP_NUM_THREADS: '1',
       OPENBLAS_NUM_THREADS: '1',
       MKL_NUM_THREADS: '1',

@@ -1,11 +1,11 @@
-/** The worker process: runs the workflows and activities of one task queue. Configured by the environment. */
+/** The worker process: runs the workflows and activities of one task queue; its configuration is the environment. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createActivities } from '../activities/index.ts';
-import { readWorkerConfig } from '../config/environment.ts';
+import { PROJECT_DIR, readWorkerConfig } from '../config/environment.ts';
 import { createDependencies } from './dependencies.ts';
 import { startHealthServer } from './health.ts';
-import { WORKFLOWS_PATH } from './workflows-path.ts';
+import { keptWorkflowBundle } from './workflow-bundle.ts';
 
 const CONNECT_PAUSE_MS = 1_000;
 
@@ -13,7 +13,7 @@ Runtime.install({ logger: new DefaultLogger('WARN'), shutdownSignals: ['SIGTERM'
 
 const config = readWorkerConfig();
 const { namespace, taskQueue, ...server } = config.temporal;
-const dependencies = createDependencies(config);
+const dependencies = await createDependencies(config);
 let state = (): string => 'STARTING';
 const health =
   config.healthPort === undefined ? null : await startHealthServer(config.healthPort, () => state());
@@ -22,7 +22,7 @@ const worker = await Worker.create({
   connection,
   namespace,
   taskQueue,
-  ...workflows(config.workflowBundle),
+  workflowBundle: { codePath: config.workflowBundle ?? (await keptWorkflowBundle(PROJECT_DIR)) },
   activities: createActivities(dependencies),
   // Activities leave their jobs running and are tried again by the next worker; nothing is gained by waiting longer.
   shutdownGraceTime: '2 seconds',
@@ -37,11 +37,6 @@ await worker.run();
 health?.close();
 await dependencies.close();
 await connection.close();
-
-/** The file that an image brings, or the sources, which are bundled now. */
-function workflows(bundle: string | undefined) {
-  return bundle === undefined ? { workflowsPath: WORKFLOWS_PATH } : { workflowBundle: { codePath: bundle } };
-}
 
 /** A server that starts at the same time is waited for; supervisord gives up on programs that end too often. */
 async function connectToTemporal(): Promise<NativeConnection> {

@@ -135,7 +135,7 @@ export function nodeProgram(
 ): ServiceProgram {
   return {
     name,
-    command: [process.execPath, '--import', 'tsx', join(state.projectDir, script)],
+    command: [process.execPath, join(state.projectDir, 'scripts/run.mjs'), script],
     directory: state.projectDir,
     environment,
     stopSeconds: 20,

@@ -34,8 +34,7 @@ function predictorProgram(options: LocalServingOptions, served: ServedVersion, u
   const { hostname, port } = new URL(url);
   return {
     name: programName(served.modelName, served.version),
-    command: [process.execPath, '--import', 'tsx', join(options.state.projectDir, 'predictor/main.ts')],
-    // tsx is found from here.
+    command: [process.execPath, join(options.state.projectDir, 'scripts/run.mjs'), 'predictor/main.ts'],
     directory: options.state.projectDir,
     environment: {
       MODEL_NAME: served.modelName,

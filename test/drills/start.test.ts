@@ -63,7 +63,7 @@ describe('the command line', { timeout: 300_000 }, () => {
     await first;
 
     const second = await npmStart('--input', INPUT);
-    expect(second.stderr).toContain('going on with the run pipeline:sales-forecast');
+    expect(second.stderr).toContain('following the run pipeline:sales-forecast');
     expect(second.stderr).not.toContain('ingest running');
     expect(second.exitCode).toBe(0);
     expect(second.stdout).toMatch(/model .*last week .*same week last year .*best reachable/s);
@@ -86,7 +86,7 @@ describe('the command line', { timeout: 300_000 }, () => {
     const before = await status();
     const again = await npmStart('--input', INPUT);
     expect(again.exitCode).toBe(0);
-    expect(again.stderr).toContain('`npx shelfcast run` runs it again');
+    expect(again.stderr).toContain('`npx shelfcast run` starts another');
     expect(again.stdout).toContain('best reachable');
     // Generated data, which is what runs when nothing is asked for, must not replace a model in use.
     const plain = await npmStart();
@@ -115,7 +115,7 @@ describe('the command line', { timeout: 300_000 }, () => {
     });
     const wrong = await shelfcast('schedule', 'create', '--cron', 'tomorrow');
     expect(wrong.exitCode).toBe(2);
-    expect(wrong.stderr).toContain('cron "tomorrow" is not understood');
+    expect(wrong.stderr).toContain('the cron expression "tomorrow" is not valid');
     expect((await shelfcast('schedule', 'delete')).exitCode).toBe(0);
     const gone = await shelfcast('schedule', 'show');
     expect(gone.exitCode).toBe(1);

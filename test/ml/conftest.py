@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,26 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option of scripts/test-counts.mjs."""
+    parser.addoption("--counts", help="file for the numbers of tests that passed, failed and were skipped")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Writes how many tests passed, failed and were skipped; an error of a fixture counts as a failure."""
+    path = config.getoption("--counts")
+    if path is None:
+        return
+    stats = terminalreporter.stats
+    counts = {
+        "passed": ("passed", "xpassed"),
+        "failed": ("failed", "error"),
+        "skipped": ("skipped", "xfailed"),
+    }
+    totals = {name: sum(len(stats.get(kind, [])) for kind in kinds) for name, kinds in counts.items()}
+    Path(path).write_text(json.dumps(totals), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,193 @@
+/** Commands and options of the command line. Each action loads its own code, so that `--help` answers at once. */
+import { Command, CommanderError } from 'commander';
+import type { Shelfcast } from '../client/client.ts';
+import { DEFAULT_CRON } from '../client/cron.ts';
+import { PipelineError } from '../client/pipeline-error.ts';
+import { DEFAULT_MODEL_NAME } from '../contracts/names.ts';
+import type { BacktestOptions } from './backtest.ts';
+import { EXIT_CODES } from './exit-codes.ts';
+import type { InputOptions } from './run-input.ts';
+
+/** Connects to Temporal; tests hand in a client of their own. */
+export type Connect = () => Promise<Shelfcast>;
+
+const connectToTemporal: Connect = async () => (await import('../client/client.ts')).connect();
+
+/** Runs one command and resolves to its exit code. */
+export async function runCommandLine(args: string[], connect = connectToTemporal): Promise<number> {
+  let exitCode: number = EXIT_CODES.done;
+  const program = new Command('shelfcast')
+    .description('Weekly demand forecasts: ingest, features, train, evaluate, rollout, monitor')
+    .showHelpAfterError()
+    .exitOverride();
+  const cli: Cli = {
+    connect,
+    add: (name, parent = program) => parent.command(name),
+    finish: (code) => (exitCode = code),
+  };
+  addServiceCommands(cli);
+  addRunCommands(cli);
+  addMessageCommands(cli);
+  addBacktest(cli);
+  addDoctor(cli);
+  addScheduleCommands(cli);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return exitCodeOf(error);
+  }
+}
+
+interface Cli {
+  connect: Connect;
+  add: (name: string, parent?: Command) => Command;
+  /** Sets the exit code of a command that did its work. */
+  finish: (exitCode: number) => void;
+}
+
+function exitCodeOf(error: unknown): number {
+  // Commander has printed the reason already; `--help` ends with code 0.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.done : EXIT_CODES.wrongInput;
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  const isInput = error instanceof PipelineError && error.type === 'InvalidInput';
+  return isInput ? EXIT_CODES.wrongInput : EXIT_CODES.failed;
+}
+
+const withAllow = (command: Command): Command =>
+  command.option(
+    '--allow <rule>',
+    'data-quality rule that this load may break on purpose, named as in docs/data.md; may be repeated',
+    (rule: string, earlier: string[] | undefined) => [...(earlier ?? []), rule],
+  );
+const withInput = (command: Command): Command =>
+  withAllow(command)
+    .option('--data <source>', 'sales: a folder, file or URL, see docs/data.md (default: generated sales)')
+    .option('--dataset <name>', "name of the data set (default: the folder's name)")
+    .option('--model <name>', `name of the model (default: ${DEFAULT_MODEL_NAME})`)
+    .option('--approval', 'wait for `shelfcast approve` before the candidate gets traffic')
+    .option('--input <json|file>', 'any other part of the input, as JSON or a file that holds it');
+const withModel = (command: Command): Command =>
+  command.option('--model <name>', 'name of the model', DEFAULT_MODEL_NAME);
+
+function addServiceCommands({ add, connect, finish }: Cli): void {
+  withInput(add('start'))
+    .description('start all services, run the pipeline once, and leave the services running')
+    .option('--services-only', 'start the services without a pipeline run')
+    .action(async (options: InputOptions & { servicesOnly?: boolean }) => {
+      finish(await (await import('./services.ts')).start(connect, options));
+    });
+  add('stop')
+    .description('stop all services; no data is lost')
+    .action(async () => (await import('./services.ts')).stop());
+  add('status')
+    .description('show the services, their addresses and the current run')
+    .option('--json', 'print the content of endpoints.json')
+    .action(async (options: { json?: boolean }) =>
+      (await import('./services.ts')).printStatus(connect, options),
+    );
+}
+
+function addRunCommands({ add, connect, finish }: Cli): void {
+  withInput(add('run'))
+    .description('start a pipeline run and follow it')
+    .option('--detach', 'print the id of the run and return without following it')
+    .action(async (options: InputOptions & { detach?: boolean }) => {
+      finish(await (await import('./runs.ts')).runPipeline(connect, options));
+    });
+  withAllow(add('ingest'))
+    .description(
+      'add new weeks to the data set of the model in use and renew its forecasts, without training',
+    )
+    .argument('<source>', 'sales: a .csv or .parquet file, a folder or a URL, see docs/data.md')
+    .option('--dataset <name>', 'name of the data set (default: the data set of the model in use)')
+    .option('--model <name>', `name of the model (default: ${DEFAULT_MODEL_NAME})`)
+    .option('--train', 'run the whole pipeline on the data set with the new weeks')
+    .action(async (data: string, options: InputOptions & { train?: boolean }) => {
+      finish(await (await import('./runs.ts')).ingest(connect, { ...options, data }));
+    });
+  withModel(add('watch'))
+    .description('follow the current run')
+    .action(async ({ model }: { model: string }) => {
+      finish(await (await import('./runs.ts')).watch(connect, model));
+    });
+}
+
+function addMessageCommands({ add, connect }: Cli): void {
+  withModel(add('approve'))
+    .description('approve traffic for the candidate that waits for it')
+    .option('--by <name>', 'name of the person who approves, for the audit table')
+    .action(async ({ model, by }: { model: string; by?: string }) =>
+      (await import('./runs.ts')).approve(connect, model, by),
+    );
+  withModel(add('abort'))
+    .description('end the current run as failed, after cleaning up')
+    .requiredOption('--reason <sentence>', 'reason, which the result of the run shows')
+    .action(async ({ model, reason }: { model: string; reason: string }) =>
+      (await import('./runs.ts')).abort(connect, model, reason),
+    );
+  withModel(add('cancel'))
+    .description('cancel the current run, after cleaning up')
+    .action(async ({ model }: { model: string }) => (await import('./runs.ts')).cancel(connect, model));
+}
+
+function addBacktest({ add, finish }: Cli): void {
+  add('backtest')
+    .description('forecast a folder of sales as of past weeks, from what was known then; needs no services')
+    .requiredOption('--data <folder>', 'sales in the Walmart or the long layout, see docs/data.md')
+    .requiredOption('--origins <weeks>', 'forecast origins (last known weeks), ISO dates separated by commas')
+    .requiredOption('--out <folder>', 'folder for forecasts.csv, metrics.json and report.html')
+    .option('--horizon <weeks>', 'number of weeks to forecast, 1 to 39', '8')
+    .option('--preset <name>', 'preset of the network', 'global')
+    .option('--refit <true|false>', 'false trains one model, at the first origin, for all origins', 'true')
+    .option(
+      '--baselines <names>',
+      'all, or some of seasonal_average,lightgbm; naive and seasonal naive are always there',
+      'all',
+    )
+    .option('--processes <count>', 'number of training processes (default: 2, at most the number of cores)')
+    .option('--max-epochs <count>', 'upper bound of training epochs')
+    .option('--seed <number>', 'seed of the training')
+    .action(async (options: BacktestOptions) => {
+      finish(await (await import('./backtest.ts')).backtest(options));
+    });
+}
+
+function addDoctor({ add, finish }: Cli): void {
+  add('doctor')
+    .description('check that a Kubernetes cluster has what workers need, and say how to fix what is missing')
+    .option(
+      '--config <file>',
+      "the worker's cluster configuration (default: the file in SHELFCAST_KUBERNETES)",
+    )
+    .action(async ({ config }: { config?: string }) => {
+      finish(await (await import('./doctor.ts')).checkCluster(config));
+    });
+}
+
+function addScheduleCommands({ add, connect }: Cli): void {
+  const schedule = add('schedule').description('run the pipeline, or an update of the forecasts, every week');
+  withInput(add('create', schedule))
+    .description('create or change the schedule')
+    .option('--cron <expression>', 'times of the runs, a cron expression in UTC', DEFAULT_CRON)
+    .option(
+      '--update',
+      'renew the forecasts with the new weeks of --data, as `ingest` does, without training',
+    )
+    .action(async (options: InputOptions & { cron: string; update?: boolean }) =>
+      (await import('./schedule.ts')).createSchedule(connect, options),
+    );
+  for (const [name, description] of [
+    ['show', 'show what the schedule runs, its recent and its next runs'],
+    ['trigger', "start the schedule's run now"],
+    ['pause', 'start no more runs until `resume`'],
+    ['resume', 'start runs again'],
+    ['delete', 'delete the schedule'],
+  ] as const) {
+    withModel(add(name, schedule))
+      .description(description)
+      .action(async ({ model }: { model: string }) =>
+        (await import('./schedule.ts')).changeSchedule(connect, name, model),
+      );
+  }
+}

@@ -1,0 +1,56 @@
+/** The commands start, stop and status, for the services on this machine. */
+import type { Shelfcast } from '../client/client.ts';
+import { PipelineError } from '../client/pipeline-error.ts';
+import { readLocalConfig } from '../config/environment.ts';
+import { down, refreshEndpoints, up } from '../infra/local/services.ts';
+import { EXIT_CODES } from './exit-codes.ts';
+import { print, tell } from './output.ts';
+import type { Connect } from './program.ts';
+import type { InputOptions } from './run-input.ts';
+import { inputOf } from './run-input.ts';
+import { runOnce } from './run-once.ts';
+import { withClient } from './with-client.ts';
+
+/** Resolves to the exit code. */
+export async function start(
+  connect: Connect,
+  { servicesOnly = false, ...options }: InputOptions & { servicesOnly?: boolean },
+): Promise<number> {
+  const input = inputOf(options);
+  await up(readLocalConfig(), tell);
+  if (servicesOnly) return EXIT_CODES.done;
+  const isAsked = Object.keys(options).length > 0;
+  return withClient(connect, (shelfcast) => runOnce(shelfcast, input, isAsked));
+}
+
+export async function stop(): Promise<void> {
+  await down(readLocalConfig());
+  print('all services have stopped');
+}
+
+export async function printStatus(connect: Connect, { json = false }: { json?: boolean }): Promise<void> {
+  const endpoints = await refreshEndpoints(readLocalConfig());
+  if (endpoints === null) {
+    throw new PipelineError('NotFound', 'no services were started here yet: run `npm start`');
+  }
+  if (json) {
+    print(JSON.stringify(endpoints, null, 2));
+    return;
+  }
+  const { pids, ...addresses } = endpoints;
+  for (const [name, address] of Object.entries(addresses)) print(`${name.padEnd(12)}${address}`);
+  const services = Object.entries(pids).map(([name, pid]) => `${name} (process ${pid})`);
+  if (services.length === 0) {
+    print('no service is running: run `npm start`');
+    return;
+  }
+  print(`running: ${services.join(', ')}`);
+  await withClient(connect, printRun);
+}
+
+async function printRun(shelfcast: Shelfcast): Promise<void> {
+  const run = await shelfcast.runningPipeline();
+  if (run === null) return;
+  const { stage } = await run.progress();
+  print(`the run ${run.workflowId} is ${stage === null ? 'starting' : `in stage ${stage}`}`);
+}

@@ -1,0 +1,29 @@
+/** Connects for the time of one command. */
+import type { AnyHandle, Shelfcast } from '../client/client.ts';
+import { PipelineError } from '../client/pipeline-error.ts';
+import type { Connect } from './program.ts';
+
+export async function withClient<T>(
+  connect: Connect,
+  work: (shelfcast: Shelfcast) => Promise<T>,
+): Promise<T> {
+  const shelfcast = await connect();
+  try {
+    return await work(shelfcast);
+  } finally {
+    await shelfcast.close();
+  }
+}
+
+/** @throws PipelineError `NotFound` when no run of the model is going on */
+export function withCurrentRun<T>(
+  connect: Connect,
+  model: string,
+  work: (run: AnyHandle) => Promise<T>,
+): Promise<T> {
+  return withClient(connect, async (shelfcast) => {
+    const run = await shelfcast.runningPipeline(model);
+    if (run === null) throw new PipelineError('NotFound', `no run of ${model} is going on`);
+    return work(run);
+  });
+}

@@ -1,0 +1,27 @@
+// `npm run check`: everything that can be wrong without running the program.
+import { installTools } from './installation.mjs';
+import { ML, nodeBin, PROJECT, pythonBin, run } from './programs.mjs';
+
+// The settings are named because ruff looks for them above each file, and some files are not below ml/.
+const RUFF = ['--quiet', '--config', 'pyproject.toml', '.', '../bench', '../infra', '../test'];
+
+await installTools('python');
+const checks = [
+  ['format', nodeBin('prettier'), ['--check', '--log-level=warn', '.']],
+  ['lint', nodeBin('eslint'), ['.']],
+  ['types', nodeBin('tsc'), ['-p', '.']],
+  ['dead code', nodeBin('knip'), []],
+  ['Python lint', pythonBin('ruff'), ['check', ...RUFF], ML],
+  ['Python format', pythonBin('ruff'), ['format', '--check', ...RUFF], ML],
+  ['Python types', pythonBin('mypy'), [], ML],
+];
+const broken = [];
+for (const [name, program, args, cwd = PROJECT] of checks) {
+  const began = Date.now();
+  const code = await run(program, args, { cwd });
+  const seconds = ((Date.now() - began) / 1000).toFixed(1);
+  process.stdout.write(`${code === 0 ? 'ok    ' : 'FAILED'} ${name} (${seconds} s)\n`);
+  if (code !== 0) broken.push(name);
+}
+if (broken.length > 0) process.stdout.write(`\nfailed: ${broken.join(', ')}\n`);
+process.exitCode = broken.length > 0 ? 1 : 0;

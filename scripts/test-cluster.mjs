@@ -1,0 +1,20 @@
+// `npm run test:cluster -- [--if-built] [PATTERN...]`: the tests that need a Kubernetes with the operators.
+// With --if-built they run only where a cluster can be had at once.
+import { join } from 'node:path';
+import { installTools } from './installation.mjs';
+import { PROJECT } from './programs.mjs';
+import { vitest, withCounts } from './test-counts.mjs';
+
+const IF_BUILT = '--if-built';
+const options = process.argv.slice(2);
+const patterns = options.filter((option) => option !== IF_BUILT);
+const launcher = [process.execPath, '--import', 'tsx', join(PROJECT, 'test/cluster/cluster-main.ts')];
+if (options.includes(IF_BUILT)) launcher.push(IF_BUILT);
+const config = ['--config', join(PROJECT, 'test/cluster/vitest.config.ts')];
+
+await installTools('python', 'temporal');
+// Where there can be no cluster, no test passes and none fails.
+const { failed } = await withCounts(async (reports) => [
+  await vitest([...config, ...patterns], join(reports, 'vitest.json'), launcher),
+]);
+process.exitCode = failed > 0 ? 1 : 0;

@@ -1,0 +1,60 @@
+// Counts of a test run, from the JSON reports of vitest and pytest.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ML, nodeBin, PROJECT, pythonBin, run } from './programs.mjs';
+
+const NONE = { passed: 0, failed: 0, skipped: 0 };
+const BROKEN = { ...NONE, failed: 1 };
+const PYTEST_FOUND_NO_TEST = 5;
+
+/**
+ * Runs tests, which are handed a folder for their reports, and prints their counts. The last line,
+ * `N passed, N failed`, is what CI reads.
+ */
+export async function withCounts(runTests) {
+  const reports = mkdtempSync(join(tmpdir(), 'shelfcast-test-'));
+  try {
+    const counts = await runTests(reports);
+    const sum = (name) => counts.reduce((total, count) => total + count[name], 0);
+    const total = { passed: sum('passed'), failed: sum('failed'), skipped: sum('skipped') };
+    process.stdout.write(`\n${total.skipped} skipped\n${total.passed} passed, ${total.failed} failed\n`);
+    return total;
+  } finally {
+    rmSync(reports, { recursive: true, force: true });
+  }
+}
+
+/** `launcher` is a command that runs vitest, or says why it does not and succeeds. */
+export async function vitest(patterns, report, launcher = []) {
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const [program, ...args] = [...launcher, nodeBin('vitest'), 'run', ...reporters, ...patterns];
+  const code = await run(program, args);
+  if (!existsSync(report)) return launcher.length > 0 && code === 0 ? NONE : BROKEN;
+  return vitestCounts(JSON.parse(readFileSync(report, 'utf8')), code);
+}
+
+export function vitestCounts(report, exitCode) {
+  // A file that cannot be loaded has no tests, and a leaked error belongs to none.
+  const brokenFiles = report.testResults.filter(
+    (file) => file.status === 'failed' && file.assertionResults.length === 0,
+  );
+  return withExitCode(exitCode, {
+    passed: report.numPassedTests,
+    failed: report.numFailedTests + brokenFiles.length,
+    skipped: report.numPendingTests + report.numTodoTests,
+  });
+}
+
+/** The report is written by test/ml/conftest.py. */
+export async function pytest(patterns, report) {
+  const paths = patterns.map((pattern) => join(PROJECT, pattern));
+  const code = await run(pythonBin('pytest'), [`--counts=${report}`, ...paths], { cwd: ML });
+  if (!existsSync(report)) return BROKEN;
+  const counts = JSON.parse(readFileSync(report, 'utf8'));
+  return withExitCode(code === PYTEST_FOUND_NO_TEST ? 0 : code, counts);
+}
+
+/** A run that failed without a failed test counts as one. */
+const withExitCode = (code, counts) =>
+  code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;

@@ -1,0 +1,24 @@
+/** Jobs and predictors as objects of the operators; infra/kubernetes/config.ts says what the configuration file holds. */
+import { KubernetesApi } from '../infra/kubernetes/api.ts';
+import { readKubernetesConfig } from '../infra/kubernetes/config.ts';
+import { loadKubeConfig } from '../infra/kubernetes/connection.ts';
+import {
+  createProgramJobs,
+  createRayJobs,
+  createTrainingJobs,
+} from '../infra/kubernetes/jobs/job-platforms.ts';
+import { createKubernetesServing } from '../infra/kubernetes/serving/serving-platform.ts';
+import type { Platform } from './dependencies.ts';
+
+export function createKubernetesPlatform(configFile: string): Platform {
+  const config = readKubernetesConfig(configFile);
+  const api = new KubernetesApi(loadKubeConfig(), config.namespace);
+  return {
+    jobs: {
+      features: createRayJobs(api, config),
+      train: createTrainingJobs(api, config),
+      programs: createProgramJobs(api, config),
+    },
+    serving: createKubernetesServing(api, config),
+  };
+}
