@@ -16,7 +16,7 @@ export interface JobFolder {
 }
 
 /** Where a stage of a run has its job's folder. */
-export const jobFolderPath = (artifactsUrl: string, runKey: string, stage: Stage): string =>
+const jobFolderPath = (artifactsUrl: string, runKey: string, stage: Stage): string =>
   join(fileURLToPath(artifactsUrl), 'runs', runKey, stage);
 
 /** Makes the folder and writes the spec; a retry writes the same bytes again. */
