@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelfcast.calendar import WEEK
+from shelfcast.contracts.specs import LongSource
 from shelfcast.ingest.bad_rows import write_bad_rows
 from shelfcast.ingest.long_source import read_long_source
 from shelfcast.ingest.walmart import read_folder
@@ -107,7 +108,7 @@ def read(path: Path, bad_rows: Path) -> Folder:
     if (path / "train.csv").exists():
         rows = read_folder(path)
     else:
-        rows = read_long_source({"path": str(path), "encoding": "utf-8"}, empty_tables())
+        rows = read_long_source(LongSource(path=str(path)), empty_tables())
     bad = write_bad_rows(rows.findings, bad_rows)
     if bad > MAX_BAD_ROW_SHARE * rows.row_count:
         raise UserError(

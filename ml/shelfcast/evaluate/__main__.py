@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from shelfcast.contracts.specs import EvaluateSpec
 from shelfcast.evaluate.analysis_rows import write_analysis_rows
 from shelfcast.evaluate.backtest import Backtest, run_backtest
 from shelfcast.evaluate.metrics import score, score_slices, slices_of
@@ -26,15 +27,15 @@ ANALYSIS_ROWS = 600
 _WEEK = np.timedelta64(7, "D")
 
 
-def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
+def run(spec: EvaluateSpec, directory: Path) -> dict[str, Any]:
     """Scores the models and writes the analysis rows and the report; returns the EvaluateResult."""
-    last = np.datetime64(spec["snapshot"]["lastWeek"])
-    first = last - (spec["testWeeks"] - 1) * _WEEK
+    last = np.datetime64(spec.snapshot.last_week)
+    first = last - (spec.test_weeks - 1) * _WEEK
     report_progress(directory, f"reading features for the test weeks {first} to {last}", fraction=0.0)
     table = _read_table(spec, first)
     models = _load_models(spec, table)
     rows, horizons = table.samples(first, last)
-    within_horizon = horizons <= spec["horizonWeeks"]
+    within_horizon = horizons <= spec.horizon_weeks
     if not within_horizon.any():
         raise UserError(
             "BadData",
@@ -46,12 +47,12 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
         table,
         (rows[within_horizon], horizons[within_horizon]),
         models,
-        pq.read_table(path_of(spec["oracleUri"])) if spec["oracleUri"] is not None else None,
-        naive_errors(path_of(spec["trainingDataUri"]), first),
+        pq.read_table(path_of(spec.oracle_uri)) if spec.oracle_uri is not None else None,
+        naive_errors(path_of(spec.training_data_uri), first),
         lambda share: report_progress(directory, message, fraction=0.1 + 0.7 * share),
     )
     _report_left_out(directory, backtest)
-    scores = _scores(backtest, spec["horizonWeeks"])
+    scores = _scores(backtest, spec.horizon_weeks)
     scores |= {"testFirstWeek": str(first), "testLastWeek": str(last)}
     analysis_rows, report = directory / "analysis-rows.jsonl", directory / "report"
     count = write_analysis_rows(analysis_rows, table, backtest, models["candidate"], ANALYSIS_ROWS)
@@ -67,8 +68,8 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     return {**scores, **{name: path.as_uri() for name, path in uris.items()}}
 
 
-def _read_table(spec: Mapping[str, Any], first_target: np.datetime64) -> OriginTable:
-    folder, horizon_weeks = path_of(spec["trainingDataUri"]), spec["horizonWeeks"]
+def _read_table(spec: EvaluateSpec, first_target: np.datetime64) -> OriginTable:
+    folder, horizon_weeks = path_of(spec.training_data_uri), spec.horizon_weeks
     table = read_origin_table(folder, first_origin=first_target - horizon_weeks * _WEEK)
     if table.horizon_weeks < horizon_weeks:
         raise UserError(
@@ -79,18 +80,18 @@ def _read_table(spec: Mapping[str, Any], first_target: np.datetime64) -> OriginT
     return table
 
 
-def _load_models(spec: Mapping[str, Any], table: OriginTable) -> dict[Role, Model]:
-    dataset = spec["snapshot"]["dataset"]
-    candidate = load_model(spec["candidateUri"], "candidate", dataset, table.features)
-    if candidate.horizon_weeks < spec["horizonWeeks"]:
+def _load_models(spec: EvaluateSpec, table: OriginTable) -> dict[Role, Model]:
+    dataset = spec.snapshot.dataset
+    candidate = load_model(spec.candidate_uri, "candidate", dataset, table.features)
+    if candidate.horizon_weeks < spec.horizon_weeks:
         raise UserError(
             "CandidateFailed",
             f"the candidate answers {candidate.horizon_weeks} weeks ahead, the run asks for "
-            f"{spec['horizonWeeks']}: train it with the run's horizonWeeks",
+            f"{spec.horizon_weeks}: train it with the run's horizonWeeks",
         )
     models: dict[Role, Model] = {"candidate": candidate}
-    if spec["championUri"] is not None:
-        models["champion"] = load_model(spec["championUri"], "champion", dataset, table.features)
+    if spec.champion_uri is not None:
+        models["champion"] = load_model(spec.champion_uri, "champion", dataset, table.features)
     return models
 
 
@@ -116,11 +117,11 @@ def _scores(backtest: Backtest, horizon_weeks: int) -> dict[str, Any]:
     }
 
 
-def _about(spec: Mapping[str, Any], models: Mapping[Role, Model], backtest: Backtest) -> dict[str, Any]:
+def _about(spec: EvaluateSpec, models: Mapping[Role, Model], backtest: Backtest) -> dict[str, Any]:
     """Returns the part of metrics.json that is not in the result."""
     keys = ("onnxSha256", "snapshotId", "featureSetVersion", "horizonWeeks")
     return {
-        "snapshotId": spec["snapshot"]["id"],
+        "snapshotId": spec.snapshot.id,
         "models": {role: {key: model.manifest[key] for key in keys} for role, model in models.items()},
         "rows": {"found": backtest.found, "scored": len(backtest.row), "leftOut": backtest.left_out},
     }
@@ -132,4 +133,4 @@ def _summary(scores: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, EvaluateSpec)

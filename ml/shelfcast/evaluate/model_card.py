@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from shelfcast.contracts.specs import EvaluateSpec
 from shelfcast.evaluate.backtest import LABELS, Backtest
 from shelfcast.evaluate.code_version import code_version
 from shelfcast.evaluate.metrics import ByForecaster
@@ -38,12 +39,12 @@ _METRICS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 
 
 def model_card(
-    spec: Mapping[str, Any], manifest: Mapping[str, Any], backtest: Backtest, scores: Mapping[str, Any]
+    spec: EvaluateSpec, manifest: Mapping[str, Any], backtest: Backtest, scores: Mapping[str, Any]
 ) -> str:
     """Returns the card.
 
     Args:
-        spec: ``EvaluateSpec`` of the job.
+        spec: Spec of the job.
         manifest: Content of the candidate's model.json.
         backtest: Backtest on the test weeks.
         scores: ``EvaluateResult`` without its URIs.
@@ -51,7 +52,7 @@ def model_card(
     preset = manifest["preset"]
     unknown = (f"Not described for this preset: see the code of {preset} in ml/shelfcast/models.",)
     parts = [
-        f"# Model card: {preset}, trained on {spec['snapshot']['dataset']}",
+        f"# Model card: {preset}, trained on {spec.snapshot.dataset}",
         "Forecasts the weekly sales of a department in a store, US dollars, "
         f"1 to {manifest['horizonWeeks']} weeks ahead: the quantiles "
         f"{', '.join(map(str, manifest['quantiles']))}.",
@@ -76,15 +77,15 @@ def model_card(
 
 
 def _facts(
-    spec: Mapping[str, Any], manifest: Mapping[str, Any], backtest: Backtest, scores: Mapping[str, Any]
+    spec: EvaluateSpec, manifest: Mapping[str, Any], backtest: Backtest, scores: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
-    snapshot = spec["snapshot"]
+    snapshot = spec.snapshot
     left_out = backtest.found - len(backtest.row)
     return [
         (
             "data snapshot",
-            f"{snapshot['id']}: {snapshot['rowCount']:,} rows of {snapshot['seriesCount']:,} series, "
-            f"{snapshot['firstWeek']} to {snapshot['lastWeek']}",
+            f"{snapshot.id}: {snapshot.row_count:,} rows of {snapshot.series_count:,} series, "
+            f"{snapshot.first_week} to {snapshot.last_week}",
         ),
         ("trained on snapshot", manifest["snapshotId"]),
         ("feature set version", f"{manifest['featureSetVersion']}, {len(manifest['features'])} features"),

@@ -8,8 +8,9 @@ from __future__ import annotations
 import ray
 
 from shelfcast import job
+from shelfcast.contracts.specs import FeaturesSpec
 from shelfcast.features.build import build_features
 
 if __name__ == "__main__":
     ray.init(address="auto")
-    job.main(build_features)
+    job.main(build_features, FeaturesSpec)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfcast import job, snapshot
+from shelfcast.contracts.specs import FeaturesSpec
 from shelfcast.database import connect, lock
 from shelfcast.features import cluster, materialization, offline_tables, skew, training_data
 from shelfcast.features.definitions import FeatureSet, View
@@ -22,11 +23,11 @@ from shelfcast.features.training_data import Inputs
 from shelfcast.features.version import feature_set_version
 
 
-def build_features(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
+def build_features(spec: FeaturesSpec, directory: Path) -> dict[str, Any]:
     """Runs the job in a process that is connected to Ray. It may be repeated after a kill.
 
     Args:
-        spec: ``FeaturesSpec`` of ``contracts/jobs.ts``.
+        spec: Spec of the job.
         directory: Folder for the training data.
 
     Returns:
@@ -36,12 +37,12 @@ def build_features(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
         UserError: The snapshot, the horizon or a setting of the database is wrong.
         RuntimeError: Online rows are missing or differ after the materialization.
     """
-    url, project = job.database_url(), spec["feastProject"]
-    dataset, batch_id = spec["snapshot"]["dataset"], spec["snapshot"]["batchId"]
+    url, project = job.database_url(), spec.feast_project
+    dataset, batch_id = spec.snapshot.dataset, spec.snapshot.batch_id
     with connect(url) as connection:
         covariates = snapshot.read_covariates(connection, dataset, batch_id)
-    features = FeatureSet(spec["horizonWeeks"], tuple(covariates))
-    check_version(features, spec)
+    features = FeatureSet(spec.horizon_weeks, tuple(covariates))
+    check_version(features, spec.feature_set_version)
     with connect(url) as guard:
         # A second job of the project, or a killed one that still runs, would replace tables while they are
         # read.
@@ -68,13 +69,17 @@ def build_features(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     }
 
 
-def check_version(features: FeatureSet, spec: dict[str, Any]) -> None:
+def check_version(features: FeatureSet, expected: str | None) -> None:
     """Checks that the model in use was trained with this version of the features.
 
+    Args:
+        features: Features of the data set.
+        expected: Version that the model in use was trained with; None if the run trains a model.
+
     Raises:
-        UserError: ``InvalidInput`` when the spec asks for another version.
+        UserError: ``InvalidInput``: the versions differ.
     """
-    expected, version = spec.get("featureSetVersion"), feature_set_version(features)
+    version = feature_set_version(features)
     if expected not in (None, version):
         raise job.UserError(
             "InvalidInput",
@@ -101,7 +106,7 @@ class Served:
 
 def serve(
     url: str,
-    spec: dict[str, Any],
+    spec: FeaturesSpec,
     directory: Path,
     weeks: Window,
     features: FeatureSet,
@@ -111,21 +116,21 @@ def serve(
     # Feast takes seconds to import, which Ray's computation hides here.
     from shelfcast.features import feast_repository
 
-    project, batch = spec["feastProject"], spec["snapshot"]
+    project, newest = spec.feast_project, spec.snapshot
     store = feast_repository.open_store(project, url)
     changed = feast_repository.register_views(store, features)
     report = partial(job.report_progress, directory)
     report("writing the offline tables", fraction=0.4)
     created = datetime.now(UTC)
     with connect(url) as connection:
-        follows = offline_tables.update(connection, project, features, batch, tables, created)
+        follows = offline_tables.update(connection, project, features, newest, tables, created)
         if not follows:
-            materialization.go_back(connection, store, weeks, batch["id"])
+            materialization.go_back(connection, store, weeks, newest.id)
         window = materialization.choose_window(
             connection,
             project,
-            batch["dataset"],
-            batch["batchId"],
+            newest.dataset,
+            newest.batch_id,
             weeks,
             features,
             everything=changed or not follows,
@@ -134,7 +139,7 @@ def serve(
     materialization.materialize(store, window)
     with connect(url) as connection:
         entities = materialization.check_online(connection, project, features, window)
-        materialization.move_watermark(connection, project, weeks.end, batch["id"])
+        materialization.move_watermark(connection, project, weeks.end, newest.id)
         offline = offline_tables.count_rows(connection, project)
     feast_repository.register_services(store, features)
     return Served(offline, entities, window)

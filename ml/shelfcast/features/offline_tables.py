@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from datetime import date, datetime
-from typing import Any
 
 import numpy as np
 import psycopg
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
+from shelfcast.contracts.specs import Snapshot
 from shelfcast.database import column_types, copy_table, identifiers
 from shelfcast.features.changed_origins import first_changed_origin
 from shelfcast.features.definitions import FeatureSet, View
@@ -41,7 +41,7 @@ def update(
     connection: psycopg.Connection,
     project: str,
     features: FeatureSet,
-    snapshot: dict[str, Any],
+    snapshot: Snapshot,
     tables: dict[View, Iterable[pa.Table]],
     created: datetime,
 ) -> bool:
@@ -54,7 +54,7 @@ def update(
         connection: Connection whose transaction is committed before Feast reads the tables.
         project: Feast project.
         features: Feature set, which decides the columns.
-        snapshot: ``Snapshot`` of ``contracts/jobs.ts``; its id, data set and batch are read.
+        snapshot: Snapshot whose rows the tables get.
         tables: Rows as ``replace`` takes them; all are consumed.
         created: Creation time of the rows that are written, offline and online.
 
@@ -69,11 +69,11 @@ def update(
     before, version = current or (None, None)
     since = None
     if before is not None:
-        since = first_changed_origin(connection, before, snapshot["dataset"], snapshot["batchId"], features)
+        since = first_changed_origin(connection, before, snapshot.dataset, snapshot.batch_id, features)
     follows = since is not None
     if version != feature_set_version(features) or not _have_columns(connection, project, features):
         since = None
-    if since is not None and before == snapshot["id"]:
+    if since is not None and before == snapshot.id:
         for rows in tables.values():
             deque(rows, maxlen=0)
         return follows
@@ -84,7 +84,7 @@ def update(
         on conflict (feast_project) do update set snapshot_id = excluded.snapshot_id,
           feature_set_version = excluded.feature_set_version, updated_at = now()
         """,
-        [project, snapshot["id"], feature_set_version(features)],
+        [project, snapshot.id, feature_set_version(features)],
     )
     return follows
 

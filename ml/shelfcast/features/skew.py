@@ -13,6 +13,7 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
 
+from shelfcast.contracts.specs import FeaturesSpec
 from shelfcast.database import connect, identifiers
 from shelfcast.features import offline_tables
 from shelfcast.features.definitions import FeatureSet, ModelFeature, View
@@ -59,12 +60,12 @@ class Sample:
         return np.array([[columns[self.column(f, n)][n] for f in features] for n in rows], dtype=np.float64)
 
 
-def check(url: str, spec: dict[str, Any], directory: Path, features: FeatureSet, origin: date) -> Path:
+def check(url: str, spec: FeaturesSpec, directory: Path, features: FeatureSet, origin: date) -> Path:
     """Checks a sample of the newest origin and writes it to ``skew-sample.json``; returns that path.
 
     Args:
         url: Address of the database.
-        spec: ``FeaturesSpec`` of ``contracts/jobs.ts``.
+        spec: Spec of the job.
         directory: Folder of the training data, and for the ``SkewSample`` of ``contracts/jobs.ts``.
         features: Feature set of the data set.
         origin: Last week with sales.
@@ -75,15 +76,15 @@ def check(url: str, spec: dict[str, Any], directory: Path, features: FeatureSet,
     # Feast takes seconds to import; ``build`` has imported it by now.
     from shelfcast.features import feast_repository
 
-    project, snapshot = spec["feastProject"], spec["snapshot"]
-    sample = draw(directory, origin, snapshot["batchId"])
+    project, snapshot = spec.feast_project, spec.snapshot
+    sample = draw(directory, origin, snapshot.batch_id)
     with connect(url) as connection:
         offline = read_offline(connection, project, features, sample)
     require_same(sample, sample.matrix(offline), "Feast's offline table has")
     online = read_online(feast_repository.open_store(project, url), features, sample)
     require_same(sample, sample.matrix(online), "Feast answers online")
     path = directory / "skew-sample.json"
-    write_json(path, describe(sample, features, snapshot["id"]))
+    write_json(path, describe(sample, features, snapshot.id))
     return path
 
 

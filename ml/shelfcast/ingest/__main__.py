@@ -9,6 +9,13 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
+from shelfcast.contracts.specs import (
+    GeneratedSource,
+    IngestSpec,
+    LongSource,
+    PostgresSource,
+    WalmartSource,
+)
 from shelfcast.database import connect
 from shelfcast.ingest.bad_rows import check_rows, write_bad_rows
 from shelfcast.ingest.generator import generate
@@ -21,25 +28,27 @@ from shelfcast.ingest.walmart import read_folder
 from shelfcast.job import UserError, database_url, main, report_progress
 from shelfcast.snapshot import SALES
 
+#: Sources that are read, not generated.
+_Source = WalmartSource | LongSource | PostgresSource
 #: Tables of a source by name, its checks, and badRows, badRowsUri and oracleUri for the result.
 _Checked = tuple[dict[str, pa.Table], list[Check], dict[str, Any]]
 
 
-def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
+def run(spec: IngestSpec, directory: Path) -> dict[str, Any]:
     """Loads the spec's source unless a batch with its requestId exists; returns the ``IngestResult``."""
-    allow = spec.get("allow", [])
+    allow = spec.allow or []
     check_allowed(allow)
     with connect(database_url()) as connection:
-        lock_dataset(connection, spec["dataset"])
+        lock_dataset(connection, spec.dataset)
         known = known_result(connection, spec)
         if known is not None:
             report_progress(directory, f"found batch {known['snapshot']['batchId']} of an earlier attempt")
             return known
-        before = newest_snapshot(connection, spec["dataset"])
+        before = newest_snapshot(connection, spec.dataset)
         tables, checks, source_report = _read(spec, directory, before)
-        source_report["quality"] = require_quality(checks, allow, directory, spec["dataset"])
+        source_report["quality"] = require_quality(checks, allow, directory, spec.dataset)
         if len(tables[SALES.name]) == 0:
-            raise UserError("BadData", f"the source has no good row of sales for data set {spec['dataset']}")
+            raise UserError("BadData", f"the source has no good row of sales for data set {spec.dataset}")
         report_progress(directory, f"checked {len(tables['sales'])} rows of sales", fraction=0.3)
         result = load(connection, spec, tables, source_report)
     report_progress(
@@ -48,16 +57,16 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
     return result
 
 
-def _read(spec: dict[str, Any], directory: Path, before: dict[str, pa.Table]) -> _Checked:
-    source = spec["source"]
-    if source["kind"] == "generated":
+def _read(spec: IngestSpec, directory: Path, before: dict[str, pa.Table]) -> _Checked:
+    source = spec.source
+    if isinstance(source, GeneratedSource):
         return _generate(source, directory, before)
-    report_progress(directory, f"reading {source.get('path', 'the answers of queries')}", fraction=0)
+    report_progress(directory, f"reading {_location(source)}", fraction=0)
     rows = _read_rows(source, before)
     report = directory / "bad-rows.csv"
     bad_rows = write_bad_rows(rows.findings, report)
     checks = [
-        *check_rows(rows.findings, bad_rows, rows.row_count, spec["maxBadRowShare"]),
+        *check_rows(rows.findings, bad_rows, rows.row_count, spec.max_bad_row_share),
         Check("unread-column", len(rows.unread), rows.unread),
         *check_load(rows.tables, before, datetime.now(UTC).date()),
     ]
@@ -65,22 +74,24 @@ def _read(spec: dict[str, Any], directory: Path, before: dict[str, pa.Table]) ->
     return rows.tables, checks, {"badRows": bad_rows, "badRowsUri": uri, "oracleUri": None}
 
 
-def _read_rows(source: dict[str, Any], before: dict[str, pa.Table]) -> SourceRows:
-    match source["kind"]:
-        case "walmart-csv":
-            return read_folder(Path(source["path"]))
-        case "long":
+def _location(source: _Source) -> str:
+    return "the results of queries" if isinstance(source, PostgresSource) else source.path
+
+
+def _read_rows(source: _Source, before: dict[str, pa.Table]) -> SourceRows:
+    match source:
+        case WalmartSource():
+            return read_folder(Path(source.path))
+        case LongSource():
             return read_long_source(source, before)
-        case "postgres":
+        case PostgresSource():
             return read_long_queries(source, before)
-        case kind:
-            raise UserError("InvalidInput", f"source.kind: {kind} is not a kind that this version reads")
 
 
-def _generate(source: dict[str, Any], directory: Path, before: dict[str, pa.Table]) -> _Checked:
+def _generate(source: GeneratedSource, directory: Path, before: dict[str, pa.Table]) -> _Checked:
     """Generates sales. Only their content is checked: weeks may lie ahead, and their number may change."""
     report_progress(directory, "generating sales", fraction=0)
-    generated = generate(source["stores"], source["departments"], source["weeks"], source["seed"])
+    generated = generate(source.stores, source.departments, source.weeks, source.seed)
     oracle = directory / "oracle.parquet"
     parquet.write_table(generated.oracle, oracle)
     report = {"badRows": 0, "badRowsUri": None, "oracleUri": oracle.resolve().as_uri()}
@@ -88,4 +99,4 @@ def _generate(source: dict[str, Any], directory: Path, before: dict[str, pa.Tabl
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, IngestSpec)

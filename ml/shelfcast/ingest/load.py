@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
+from shelfcast.contracts.specs import IngestSpec
+from shelfcast.contracts.wire import encode
 from shelfcast.database import copy_table, lock
 from shelfcast.job import UserError
 from shelfcast.snapshot import (
@@ -37,22 +39,22 @@ def lock_dataset(connection: psycopg.Connection, dataset: str) -> None:
     lock(connection, f"shelfcast ingest {dataset}")
 
 
-def known_result(connection: psycopg.Connection, spec: Mapping[str, Any]) -> dict[str, Any] | None:
+def known_result(connection: psycopg.Connection, spec: IngestSpec) -> dict[str, Any] | None:
     """Returns the ``IngestResult`` of the load batch with the spec's requestId, or None.
 
     Raises:
         UserError: ``InvalidInput``: that batch has another data set or source.
     """
     row = connection.execute(
-        "select batch_id, dataset, source from raw.batch where request_id = %s", [spec["requestId"]]
+        "select batch_id, dataset, source from raw.batch where request_id = %s", [spec.request_id]
     ).fetchone()
     if row is None:
         return None
     batch_id, dataset, source = row
-    if (dataset, source["spec"]) != (spec["dataset"], spec["source"]):
+    if (dataset, source["spec"]) != (spec.dataset, encode(spec.source)):
         raise UserError(
             "InvalidInput",
-            f"requestId {spec['requestId']} belongs to batch {batch_id} of data set {dataset} from "
+            f"requestId {spec.request_id} belongs to batch {batch_id} of data set {dataset} from "
             f"{json.dumps(source['spec'])}; give another load another requestId",
         )
     result: dict[str, Any] = source["result"]
@@ -71,7 +73,7 @@ def newest_snapshot(connection: psycopg.Connection, dataset: str) -> dict[str, p
 
 def load(
     connection: psycopg.Connection,
-    spec: Mapping[str, Any],
+    spec: IngestSpec,
     tables: Mapping[str, pa.Table],
     source_report: SourceReport,
 ) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def load(
     Raises:
         UserError: ``BadData`` when the data set's weeks would not end on one weekday.
     """
-    dataset = spec["dataset"]
+    dataset = spec.dataset
     batch_id = _add_batch(connection, spec)
     inserted = {
         raw.name: _add_rows(connection, raw, tables[raw.name], dataset, batch_id) for raw in RAW_TABLES
@@ -110,17 +112,17 @@ def load(
     }
     connection.execute(
         "update raw.batch set content_hash = %s, row_count = %s, source = %s where batch_id = %s",
-        [digest, len(sales), json.dumps({"spec": spec["source"], "result": result}), batch_id],
+        [digest, len(sales), json.dumps({"spec": encode(spec.source), "result": result}), batch_id],
     )
     return result
 
 
-def _add_batch(connection: psycopg.Connection, spec: Mapping[str, Any]) -> int:
+def _add_batch(connection: psycopg.Connection, spec: IngestSpec) -> int:
     """Adds the batch that the rows refer to; hash and row count follow when the rows are loaded."""
     row = connection.execute(
         "insert into raw.batch (dataset, request_id, source, content_hash, row_count) "
         "values (%s, %s, '{}', '', 0) returning batch_id",
-        [spec["dataset"], spec["requestId"]],
+        [spec.dataset, spec.request_id],
     ).fetchone()
     assert row is not None
     batch_id: int = row[0]

@@ -7,6 +7,8 @@ from typing import Any, get_args
 
 import pyarrow as pa
 
+from shelfcast.contracts.specs import LongSource, PostgresSource
+from shelfcast.contracts.wire import encode
 from shelfcast.ingest.covariates import (
     COLUMNS_FILE,
     Covariates,
@@ -27,7 +29,7 @@ _Reader = Callable[[str, bytes, tuple[str, ...], tuple[str, ...]], SourceFile]
 _READERS: Mapping[str, _Reader] = {"csv": parse_csv, "parquet": read_parquet}
 
 
-def read_long_source(source: Mapping[str, Any], known: Mapping[str, pa.Table]) -> SourceRows:
+def read_long_source(source: LongSource, known: Mapping[str, pa.Table]) -> SourceRows:
     """Reads a source of kind ``long``: a folder, or one file of sales if the path ends in .csv or .parquet.
 
     Args:
@@ -38,7 +40,7 @@ def read_long_source(source: Mapping[str, Any], known: Mapping[str, pa.Table]) -
         UserError: A file cannot be read, or a declaration of covariates is wrong.
         ConnectionError: A server did not answer; another try may help.
     """
-    path, encoding, columns = source["path"], source["encoding"], source.get("columns")
+    path, encoding, columns = source.path, source.encoding, encode(source.columns)
     file = split_file(path)
     if file is None:
         return read_long_folder(path, encoding, known, columns)
@@ -80,24 +82,24 @@ def read_long_folder(
     return read_long({name: file for name, file in files.items() if file is not None}, known, covariates)
 
 
-def read_long_queries(source: Mapping[str, Any], known: Mapping[str, pa.Table]) -> SourceRows:
+def read_long_queries(source: PostgresSource, known: Mapping[str, pa.Table]) -> SourceRows:
     """Reads the answers of the source's queries ``sales``, ``seriesWeeks``, ``storeWeeks`` and ``stores``.
 
     Raises:
         UserError: A query, its answer or a declaration of covariates is wrong.
         ConnectionError: The database refused the connection or did not answer; another try may help.
     """
-    covariates = covariates_from_input(source.get("columns", []), known[COVARIATES.name])
+    covariates = covariates_from_input(encode(source.columns) or [], known[COVARIATES.name])
     queries: dict[FileName, str | None] = {
-        "sales": source["sales"],
-        "series_weeks": source.get("seriesWeeks"),
-        "store_weeks": source.get("storeWeeks"),
-        "stores": source.get("stores"),
+        "sales": source.sales,
+        "series_weeks": source.series_weeks,
+        "store_weeks": source.store_weeks,
+        "stores": source.stores,
     }
     files = {
         name: parse_csv(
             f"query of {name}",
-            read_query(source["addressVariable"], name, sql),
+            read_query(source.address_variable, name, sql),
             *wanted_columns(name, covariates),
         )
         for name, sql in queries.items()

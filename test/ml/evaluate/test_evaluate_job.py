@@ -23,6 +23,8 @@ from evaluate_folders import (
 )
 
 from shelfcast.calendar import is_holiday
+from shelfcast.contracts.specs import EvaluateSpec
+from shelfcast.contracts.wire import decode
 from shelfcast.evaluate.__main__ import run
 from shelfcast.job import UserError
 
@@ -38,6 +40,8 @@ def write_inputs(root: Path) -> dict[str, Any]:
         "snapshot": {
             "id": "toy-1-0123456789ab",
             "dataset": DATASET,
+            "batchId": 1,
+            "contentHash": "",
             "rowCount": 419,
             "seriesCount": 6,
             "firstWeek": WEEKS[0].isoformat(),
@@ -226,7 +230,7 @@ def test_a_damaged_champion_is_the_users_to_mend(tmp_path: Path) -> None:
 
 def refused(spec: dict[str, Any], folder: Path) -> UserError:
     with pytest.raises(UserError) as caught:
-        run(spec, folder)
+        run(decode(EvaluateSpec, spec, "spec"), folder)
     return caught.value
 
 
@@ -244,7 +248,7 @@ def test_more_weeks_ahead_than_there_are_features_for(inputs: dict[str, Any], tm
 
 
 def test_fewer_weeks_ahead_are_scored_alone(inputs: dict[str, Any], tmp_path: Path) -> None:
-    result = run({**inputs, "horizonWeeks": 1}, tmp_path)
+    result = run(decode(EvaluateSpec, {**inputs, "horizonWeeks": 1}, "spec"), tmp_path)
     assert result["overall"] == result["oneWeekAhead"]
 
 
@@ -258,7 +262,7 @@ def test_a_candidate_that_answers_too_few_weeks_ahead(inputs: dict[str, Any], tm
 def test_a_first_model_has_no_champion_and_real_data_no_oracle(
     inputs: dict[str, Any], tmp_path: Path
 ) -> None:
-    result = run({**inputs, "championUri": None, "oracleUri": None}, tmp_path)
+    result = run(decode(EvaluateSpec, {**inputs, "championUri": None, "oracleUri": None}, "spec"), tmp_path)
     assert set(result["overall"]) == {"candidate", "naive", "seasonal_naive"}
 
 
@@ -266,7 +270,7 @@ def test_sales_of_a_target_week_change_no_forecast_of_it(inputs: dict[str, Any],
     changed: Sales = {key: value * (9 if key[2] == WEEKS[-1] else 1) for key, value in toy_sales().items()}
     data = write_training_data(tmp_path / "data", changed)
     (tmp_path / "job").mkdir()
-    run({**inputs, "trainingDataUri": data.as_uri()}, tmp_path / "job")
+    run(decode(EvaluateSpec, {**inputs, "trainingDataUri": data.as_uri()}, "spec"), tmp_path / "job")
     rows = [json.loads(line) for line in (tmp_path / "job" / "analysis-rows.jsonl").read_text().splitlines()]
     last = [row for row in rows if row["targetWeek"] == WEEKS[-1].isoformat()]
     assert last

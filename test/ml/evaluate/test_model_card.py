@@ -14,6 +14,8 @@ from evaluate_folders import (
     write_training_data,
 )
 
+from shelfcast.contracts.specs import EvaluateSpec
+from shelfcast.contracts.wire import decode
 from shelfcast.evaluate.__main__ import run
 from shelfcast.evaluate.backtest import LABELS
 from shelfcast.models.imputation import IMPUTATION
@@ -27,6 +29,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "snapshot": {
             "id": "toy-7-0123456789ab",
             "dataset": DATASET,
+            "batchId": 1,
+            "contentHash": "",
             "rowCount": 12_345,
             "seriesCount": 6,
             "firstWeek": WEEKS[0].isoformat(),
@@ -42,7 +46,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def card_of(spec: dict[str, Any], folder: Path) -> str:
-    result = run(spec, folder)
+    result = run(decode(EvaluateSpec, spec, "spec"), folder)
     assert result["modelCardUri"] == (folder / "report" / "model-card.md").as_uri()
     return (folder / "report" / "model-card.md").read_text(encoding="utf-8")
 

@@ -64,7 +64,8 @@ def test_difference_is_a_share_of_the_others_wmae() -> None:
 def test_a_lead_that_is_the_same_everywhere_is_sure() -> None:
     noise = np.random.default_rng(1).uniform(1, 100, (SERIES, WEEKS))
     found = only(backtest(0.9 * noise, noise))
-    # Paired: what is hard for one is hard for the other.
+    assert (found["series"], found["weeks"]) == (SERIES, WEEKS)
+    # The comparison is paired: rows with large errors are the same for both.
     assert [found[key] for key in ("difference", "lower", "upper")] == pytest.approx([-0.1, -0.1, -0.1])
 
 
@@ -87,18 +88,33 @@ def test_what_series_or_weeks_share_widens_the_interval(kind: str) -> None:
     assert found["upper"] - found["lower"] == pytest.approx(2 * 1.96 * 0.2 / np.sqrt(count), rel=0.5)
 
 
+def test_the_interval_holds_95_percent_of_the_draws() -> None:
+    # One week and 1,000 series with ratios of 0.8 and 1.2: the mean of a draw is nearly normal.
+    candidate = np.tile([[80.0], [120.0]], (500, 1))
+    of = backtest(candidate, np.full_like(candidate, 100.0))
+    found = only(replace(of, store=of.row, dept=np.zeros_like(of.row)))
+    end = 1.96 * 0.2 / np.sqrt(1_000)
+    assert [found["lower"], found["upper"]] == pytest.approx([-end, end], rel=0.12)
+
+
+def test_every_series_is_drawn() -> None:
+    found = only(backtest(np.array([[100.0], [0.0]]), np.array([[100.0], [100.0]])))
+    # Each of the two series is drawn alone in a quarter of the draws.
+    assert [found["lower"], found["upper"]] == [-1, 0]
+
+
 def test_draws_are_the_same_each_time() -> None:
     noise = shared(np.random.default_rng(5), by_series=10, by_week=10, by_row=20)
     of = backtest(100 + noise, np.full((SERIES, WEEKS), 100.0))
     assert only(of) == only(of)
 
 
-def test_each_slice_is_of_its_rows_and_an_empty_one_is_left_to_the_list_of_those() -> None:
+def test_each_slice_has_its_own_rows_and_an_empty_one_no_comparison() -> None:
     candidate, rival = np.full((4, 2), 50.0), np.full((4, 2), 100.0)
     candidate[:2] = 150.0
     of = backtest(candidate, rival)
     first = of.row < 4
-    found, not_compared = compare(of, {"bad": first, "good": ~first, "none": first & ~first})
+    found, not_compared = compare(of, {"none": first & ~first, "bad": first, "good": ~first})
     assert {one["slice"]: round(one["difference"], 9) for one in found} == {"bad": 0.5, "good": -0.5}
     assert not_compared == []
 
@@ -112,6 +128,12 @@ def test_rows_missing_here_and_there_do_not_matter() -> None:
     assert found[0]["upper"] == pytest.approx(-0.1)
 
 
+def test_the_last_series_may_lack_the_last_week() -> None:
+    of = backtest(np.full((2, 2), 90.0), np.full((2, 2), 100.0))
+    found, _ = compare(of, {"all but the last": of.row < 3})
+    assert found[0]["difference"] == pytest.approx(-0.1)
+
+
 def test_a_draw_of_empty_cells_says_nothing() -> None:
     of = backtest(np.full((2, 2), 90.0), np.full((2, 2), 100.0))
     # The first series in the first week, the second in the second: a quarter of the draws have no row.
@@ -119,15 +141,15 @@ def test_a_draw_of_empty_cells_says_nothing() -> None:
     assert [found[0]["lower"], found[0]["upper"]] == pytest.approx([-0.1, -0.1])
 
 
-def test_a_rival_that_never_errs_is_named() -> None:
-    of = backtest(np.full((2, 2), 10.0), np.zeros((2, 2)))
-    assert compare(of, {"all": of.row >= 0}) == (
-        [],
-        [{"slice": "all", "reason": "not compared: naive has no error there"}],
-    )
+def test_a_rival_without_errors_is_named_and_the_others_are_compared() -> None:
+    of = backtest(np.full((2, 2), 10.0), np.full((2, 2), 20.0))
+    of = replace(of, forecasts={**of.forecasts, "champion": of.actual})
+    found, not_compared = compare(of, {"all": of.row >= 0})
+    assert [comparison["against"] for comparison in found] == ["naive"]
+    assert not_compared == [{"slice": "all", "reason": "not compared: champion has no error there"}]
 
 
-def test_every_rival_is_compared_but_the_best_reachable_is_none() -> None:
+def test_every_rival_is_compared_but_not_the_oracle() -> None:
     of = backtest(np.full((2, 2), 10.0), np.full((2, 2), 20.0))
     naive = of.forecasts["naive"]
     of = replace(of, forecasts={**of.forecasts, "champion": naive, "oracle": naive})

@@ -19,6 +19,8 @@ from feature_samples import Externals, Sales, random_externals, tables_of, week
 from psycopg import sql
 from raw_batches import add_batch
 
+from shelfcast.contracts.specs import FeaturesSpec
+from shelfcast.contracts.wire import decode
 from shelfcast.database import connect
 from shelfcast.features import cluster, feast_repository, materialization
 from shelfcast.features.build import build_features
@@ -45,7 +47,7 @@ def small_snapshot() -> tuple[Sales, Externals]:
 
 def run(snapshot: dict[str, Any], folder: Path, horizon_weeks: int = HORIZON) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
-    return build_features(spec_of(snapshot, horizon_weeks), folder)
+    return build_features(decode(FeaturesSpec, spec_of(snapshot, horizon_weeks), "spec"), folder)
 
 
 def spec_of(snapshot: dict[str, Any], horizon_weeks: int = HORIZON) -> dict[str, Any]:

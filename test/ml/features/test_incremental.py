@@ -10,6 +10,8 @@ from feature_samples import Sales, tables_of, week
 from psycopg import sql
 from raw_batches import add_batch
 
+from shelfcast.contracts.specs import FeaturesSpec
+from shelfcast.contracts.wire import decode
 from shelfcast.database import connect
 from shelfcast.features import feast_repository, materialization
 from shelfcast.features.build import build_features
@@ -33,7 +35,8 @@ Rows = dict[tuple[Any, ...], tuple[Any, ...]]
 def run(snapshot: dict[str, Any], folder: Path) -> None:
     folder.mkdir()
     project = f"shelfcast_{snapshot['dataset']}"
-    build_features({"snapshot": snapshot, "feastProject": project, "horizonWeeks": HORIZON}, folder)
+    spec = {"snapshot": snapshot, "feastProject": project, "horizonWeeks": HORIZON}
+    build_features(decode(FeaturesSpec, spec, "spec"), folder)
 
 
 def online(url: str, project: str, view: View) -> Rows:

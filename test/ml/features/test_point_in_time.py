@@ -20,6 +20,8 @@ from feature_samples import DECLARED, Tables, random_externals, random_extras, r
 from raw_batches import add_batch
 
 from shelfcast.calendar import calendar_features
+from shelfcast.contracts.specs import FeaturesSpec
+from shelfcast.contracts.wire import decode
 from shelfcast.database import connect
 from shelfcast.features import feast_repository
 from shelfcast.features.build import build_features
@@ -39,7 +41,8 @@ Snapshot = dict[str, Any]
 def run(snapshot: Snapshot, folder: Path) -> None:
     folder.mkdir()
     project = f"shelfcast_{snapshot['dataset']}"
-    build_features({"snapshot": snapshot, "feastProject": project, "horizonWeeks": HORIZON}, folder)
+    spec = {"snapshot": snapshot, "feastProject": project, "horizonWeeks": HORIZON}
+    build_features(decode(FeaturesSpec, spec, "spec"), folder)
 
 
 def renumbered(tables: Tables) -> Tables:

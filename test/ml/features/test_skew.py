@@ -10,6 +10,8 @@ import pytest
 from feature_samples import Sales, tables_of, week
 from raw_batches import add_batch
 
+from shelfcast.contracts.specs import FeaturesSpec
+from shelfcast.contracts.wire import decode
 from shelfcast.database import connect
 from shelfcast.features import skew
 from shelfcast.features.build import build_features
@@ -34,11 +36,12 @@ EXTERNALS: dict[tuple[int, int], list[float | None]] = {
 }
 
 
-def run(url: str, dataset: str, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def run(url: str, dataset: str, folder: Path) -> tuple[FeaturesSpec, dict[str, Any]]:
     """Returns the job's specification and its result."""
     folder.mkdir()
     snapshot = add_batch(url, dataset, tables_of(SALES, EXTERNALS))
-    spec = {"snapshot": snapshot, "feastProject": f"shelfcast_{dataset}", "horizonWeeks": HORIZON}
+    fields = {"snapshot": snapshot, "feastProject": f"shelfcast_{dataset}", "horizonWeeks": HORIZON}
+    spec = decode(FeaturesSpec, fields, "spec")
     return spec, build_features(spec, folder)
 
 
@@ -48,7 +51,7 @@ def test_the_sample_is_what_the_training_data_and_feast_say(url: str, tmp_path: 
     names = [feature["name"] for feature in FEATURES.model_features]
     sample = found.pop("sample")
     assert found == {
-        "snapshotId": spec["snapshot"]["id"],
+        "snapshotId": spec.snapshot.id,
         "featureSetVersion": feature_set_version(FEATURES),
         "origin": ORIGIN.isoformat(),
         "comparedValues": skew.SAMPLE_SIZE * len(names),

@@ -17,6 +17,8 @@ from psycopg import sql
 from random_batches import RandomBatches
 
 from shelfcast import snapshot
+from shelfcast.contracts.specs import FeaturesSpec
+from shelfcast.contracts.wire import decode
 from shelfcast.database import connect, identifiers
 from shelfcast.features import feast_repository, materialization, offline_tables, training_data
 from shelfcast.features.build import offline_rows, read_inputs, serve
@@ -169,7 +171,7 @@ def run(raw: RandomBatches, batch: int, folder: Path) -> tuple[Inputs, FeatureSe
     made: list[Path] = []
     tables = offline_rows(inputs, features, folder, series_files(inputs, features, folder, made))
     spec = {"snapshot": taken, "feastProject": project_of(raw)}
-    serve(raw.url, spec, folder, Window(*inputs.weeks), features, tables)
+    serve(raw.url, decode(FeaturesSpec, spec, "spec"), folder, Window(*inputs.weeks), features, tables)
     assert len(made) == training_data.SERIES_FILES, "training needs all, whatever is written offline"
     return inputs, features
 

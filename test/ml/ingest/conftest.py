@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from shelfcast.contracts.specs import IngestSpec
+from shelfcast.contracts.wire import decode
 from shelfcast.database import connect
 from shelfcast.ingest.__main__ import run
 
@@ -40,6 +42,6 @@ def ingest(
             "maxBadRowShare": max_bad_row_share,
             "allow": list(allow),
         }
-        return run(spec, tmp_path_factory.mktemp("job"))
+        return run(decode(IngestSpec, spec, "spec"), tmp_path_factory.mktemp("job"))
 
     return load

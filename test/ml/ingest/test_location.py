@@ -7,6 +7,7 @@ import long_files
 import object_server
 import pytest
 
+from shelfcast.contracts.specs import LongSource
 from shelfcast.ingest.location import read_object, split_file
 from shelfcast.ingest.long_source import read_long_folder, read_long_source
 from shelfcast.job import UserError
@@ -54,12 +55,11 @@ def test_a_file_behind_a_url_is_its_sales(tmp_path: Path, url: str, name: str) -
     with object_server.serve(tmp_path) as address:
         path, _, query = url.format(address).partition("?")
         file = f"{path.rstrip('/')}/{name}?{query}"
-        source = {"kind": "long", "path": file, "encoding": "utf-8"}
-        assert read_long_source(source, NOTHING).tables == here.tables
-        other = {**source, "path": file.replace("/sales/", "/none/")}
+        assert read_long_source(LongSource(path=file), NOTHING).tables == here.tables
+        other = LongSource(path=file.replace("/sales/", "/none/"))
         with pytest.raises(UserError, match=r"^there is no file [^?]*/bucket/none/[^?]*$"):
             read_long_source(other, NOTHING)
-    assert read_long_source({**source, "path": str(folder / name)}, NOTHING).tables == here.tables
+    assert read_long_source(LongSource(path=str(folder / name)), NOTHING).tables == here.tables
 
 
 @pytest.mark.parametrize(

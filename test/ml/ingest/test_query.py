@@ -6,6 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from shelfcast.contracts.specs import IngestSpec
+from shelfcast.contracts.wire import decode
 from shelfcast.ingest.__main__ import run
 from shelfcast.ingest.query import read_query
 from shelfcast.job import UserError
@@ -27,7 +29,7 @@ def shop(connection: psycopg.Connection, database_url: str, monkeypatch: pytest.
     )
 
 
-def spec(dataset: str, **changes: Any) -> dict[str, Any]:
+def spec(dataset: str, request_id: str | None = None, **changes: Any) -> IngestSpec:
     source = {
         "kind": "postgres",
         "addressVariable": VARIABLE,
@@ -38,7 +40,9 @@ def spec(dataset: str, **changes: Any) -> dict[str, Any]:
         "stores": "select shop as store, 'B' as type, 5000 as size from shop.receipt group by 1",
         **changes,
     }
-    return {"dataset": dataset, "requestId": dataset, "source": source, "maxBadRowShare": 0}
+    given = {key: value for key, value in source.items() if value is not None}
+    fields = {"dataset": dataset, "requestId": request_id or dataset, "source": given, "maxBadRowShare": 0}
+    return decode(IngestSpec, fields, "spec")
 
 
 def test_queries_are_loaded(connection: psycopg.Connection, tmp_path: Path) -> None:
@@ -74,9 +78,9 @@ def test_declared_columns_come_from_queries(connection: psycopg.Connection, tmp_
     assert values["promo", 1, 2, "2020-02-07"] is None
     assert values["receipts", 1, 2, "2020-01-31"] == 3
 
-    later = spec("query_columns", columns=[{**columns[2], "name": "store"}], **queries)
-    with pytest.raises(UserError, match=r"^source\.columns, entry 1: name store has a meaning") as raised:
-        run({**later, "requestId": "query-columns-2"}, tmp_path)
+    later = spec("query_columns", "query-columns-2", columns=[{**columns[2], "name": "store"}], **queries)
+    with pytest.raises(UserError, match=r"^source\.columns, entry 1: name store is reserved") as raised:
+        run(later, tmp_path)
     assert raised.value.type == "InvalidInput"
 
 
@@ -84,7 +88,7 @@ def test_stores_of_an_earlier_load_suffice(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown-store: 2 break the rule"):
         run(spec("query_stores", stores=None), tmp_path)
     run(spec("query_stores"), tmp_path)
-    later = {**spec("query_stores", stores=None, storeWeeks=None), "requestId": "query-stores-2"}
+    later = spec("query_stores", "query-stores-2", stores=None, storeWeeks=None)
     assert run(later, tmp_path)["unchangedRows"] == 30
 
 
