@@ -38,7 +38,7 @@ Tables = tuple[pa.Table, pa.Table, pa.Table]
 
 
 def main(size: tuple[int, int, int], workers: list[int]) -> dict[str, Any]:
-    """Returns what was measured: rows, seconds by number of workers, and MiB."""
+    """Returns the measurements: rows, seconds by number of workers, and MiB."""
     tables = snapshot_tables(*size)
     seconds, peaks = {}, []
     with tempfile.TemporaryDirectory() as scratch:
@@ -57,7 +57,7 @@ def main(size: tuple[int, int, int], workers: list[int]) -> dict[str, Any]:
 
 
 def median_seconds(write: Callable[[Path, Tables], None], folder: Path, tables: Tables) -> float:
-    """Returns the seconds of one writing."""
+    """Returns the seconds of one run of a writer."""
     seconds = []
     for _ in range(4 if len(tables[0]) < REPEATED_ROWS else 1):
         begin = time.perf_counter()
@@ -79,7 +79,7 @@ def write_on_ray(folder: Path, tables: Tables) -> None:
 
 @contextmanager
 def warm_ray(workers: int) -> Iterator[None]:
-    """Runs a Ray on this machine whose workers have imported all that they need."""
+    """Runs Ray on this machine, with workers that have imported all modules they need."""
     ray.init(address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False)
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -118,7 +118,7 @@ def require_equal(one: Path, other: Path) -> None:
 
 @contextmanager
 def peak_mib() -> Iterator[Callable[[], int]]:
-    """Samples the memory of this process and its descendants; yields what returns the peak in MiB."""
+    """Samples the memory of this process and its descendants; yields a function for the peak in MiB."""
     peak, ended = 0, threading.Event()
 
     def sample() -> None:
@@ -137,7 +137,7 @@ def peak_mib() -> Iterator[Callable[[], int]]:
 
 
 def proportional_bytes(process: psutil.Process) -> int:
-    """Returns a process' memory: pages that several share count once in the sum; 0 when it has ended."""
+    """Returns a process' proportional memory (shared pages count once in the sum); 0 after its end."""
     try:
         lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):

@@ -41,7 +41,7 @@ WRITERS: dict[str, dict[str, Any]] = {
 
 
 def main(stores: int, departments: int, weeks: int) -> dict[str, Any]:
-    """Returns what was measured: rows, values and seconds by writer."""
+    """Returns the measurements: rows, values and seconds by writer."""
     ray.init(address="auto", log_to_driver=False)
     url = database_url()
     tables = generate(stores, departments, weeks, 1).tables
@@ -94,7 +94,7 @@ def with_added(view: View, tables: Iterable[pa.Table], added: int) -> Iterator[p
 
 
 def open_store(name: str, url: str, own: dict[str, Any]) -> FeatureStore:
-    """Returns the store of a writer, with its tables made."""
+    """Creates the tables of a writer; returns its store."""
     settings = feast_repository.settings(project_of(name), url) | own
     if own:
         settings["online_store"] = {**settings["online_store"], "type": "postgres"}
@@ -122,7 +122,7 @@ def seconds_of(store: FeatureStore, window: Window) -> float:
 
 
 def compare(url: str, stores: list[FeatureStore]) -> int:
-    """Returns how many values Feast's SDK reads online, the same from all stores.
+    """Returns the number of values that Feast's SDK reads online, the same from all stores.
 
     Raises:
         RuntimeError: They differ, so that times cannot be compared.

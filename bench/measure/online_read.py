@@ -103,7 +103,7 @@ def random_samples(url: str) -> dict[int, list[Rows]]:
 
 
 def read_by_predictor(samples: dict[int, list[Rows]]) -> dict[str, Any]:
-    """Returns what the predictor's reader read, and how long each read took, by number of entities."""
+    """Returns the values and the times of the predictor's reads, by number of entities."""
     manifest = {
         "formatVersion": 1,
         "preset": "bench",
@@ -175,7 +175,7 @@ def feature_server(store: FeatureStore) -> Iterator[HTTPConnection]:
 
 
 def connected(process: subprocess.Popen[bytes], port: int) -> HTTPConnection:
-    """Returns a connection to the server when it answers."""
+    """Waits for the server to answer; returns a connection to it."""
     while process.poll() is None:
         connection = HTTPConnection("127.0.0.1", port)
         try:

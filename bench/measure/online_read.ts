@@ -1,6 +1,6 @@
 /**
- * Reads online features as the predictor does, for online_read.py: takes what to read as JSON on its standard input,
- * and prints all that it read and the milliseconds of each timed read.
+ * Reader of online features as in the predictor, for online_read.py: it takes the reads as JSON on standard input and
+ * prints the values and the milliseconds of each timed read.
  */
 import { text } from 'node:stream/consumers';
 import { modelManifestSchema } from '../../contracts/model.ts';
@@ -9,7 +9,7 @@ import { createOnlineFeatures } from '../../predictor/online-features.ts';
 
 interface Reads {
   manifest: unknown;
-  /** By number of entities: the rows of each read. */
+  /** Rows of each read, by number of entities. */
   reads: Record<string, { store: number; dept: number }[][]>;
   horizon: number;
 }

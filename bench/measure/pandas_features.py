@@ -1,4 +1,4 @@
-"""The features once more as one would write them in a notebook: one process, pandas alone.
+"""The same features computed as in a notebook: one process, pandas only.
 
 It is the benchmark's peer, so it is written to be fast: each step works on all series at once, and nothing is
 done for each group or row in Python.
@@ -43,7 +43,7 @@ def write(
 def features(
     sales: pd.DataFrame, store_weeks: pd.DataFrame, stores: pd.DataFrame, horizon_weeks: int
 ) -> pd.DataFrame:
-    """Returns keys, features and targets, a row a series and origin week, ordered by them."""
+    """Returns keys, features and targets, one row for each series and origin week, ordered by them."""
     # Every week of every series, so that rows and weeks are the same thing to shift and rolling.
     by_week = sales.pivot(index="week", columns=SERIES, values="weekly_sales").sort_index(axis=1)
     weekly = by_week.asfreq("7D").unstack()
@@ -108,7 +108,7 @@ def targets(sales: pd.Series, horizon_weeks: int) -> dict[str, pd.Series]:
 
 
 def of_each_department(sales: pd.DataFrame, horizon_weeks: int) -> pd.DataFrame:
-    """Returns the columns that are of a department over all stores, a row a department and week."""
+    """Returns the columns of departments over all stores, one row for each department and week."""
     weekly = sales.pivot_table(index="week", columns="dept", values="weekly_sales").asfreq("7D").unstack()
     mean_4, mean_13 = rolling(weekly, 4, "mean"), rolling(weekly, 13, "mean")
     level = shift(mean_13, YEAR)
@@ -124,7 +124,7 @@ def of_each_department(sales: pd.DataFrame, horizon_weeks: int) -> pd.DataFrame:
 
 
 def of_each_store(sales: pd.DataFrame) -> pd.DataFrame:
-    """Returns the columns that are of a store over all departments, a row a store and week."""
+    """Returns the columns of stores over all departments, one row for each store and week."""
     weekly = (
         sales.pivot_table(index="week", columns="store", values="weekly_sales", aggfunc="sum")
         .asfreq("7D")
@@ -138,14 +138,14 @@ def of_each_store(sales: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_store_weeks(store_weeks: pd.DataFrame, known_after_weeks: int) -> pd.DataFrame:
-    """Returns the externals that become known so many weeks later, by store and the week when they do."""
+    """Returns externals with their publication lag, by store and the week in which they become known."""
     names = [name for name, weeks in EXTERNALS.items() if weeks == known_after_weeks]
     known = store_weeks["week"] + pd.Timedelta(weeks=known_after_weeks)
     return store_weeks[["store", *names]].assign(origin=known)
 
 
 def attributes(stores: pd.DataFrame) -> pd.DataFrame:
-    """Returns the columns that are of a store, a row a store."""
+    """Returns the columns of stores, one row for each."""
     code = stores["type"].map(ord) - ord("A") + 1.0
     return pd.DataFrame({"store": stores["store"], "type_code": code, "size": stores["size"]})
 
@@ -157,7 +157,7 @@ def weeks_since_last_sale(sales: pd.Series) -> pd.Series:
 
 
 def shift(sales: pd.Series, weeks: int) -> pd.Series:
-    """Returns the values of so many weeks before."""
+    """Returns the values of a number of weeks before."""
     return sales.groupby(level=sales.index.names[:-1]).shift(weeks)
 
 
@@ -169,12 +169,12 @@ def rolling(sales: pd.Series, weeks: int, statistic: str) -> pd.Series:
 
 
 def year_on_year(sales: pd.Series, weeks: int) -> pd.Series:
-    """Returns the sum of the weeks known in both years over that of a year before."""
+    """Returns the sum of the weeks known in both years over the sum one year before."""
     before = shift(sales, YEAR)
     this_year, last_year = sales.where(before.notna()), before.where(sales.notna())
     return ratio(rolling(this_year, weeks, "sum"), rolling(last_year, weeks, "sum"))
 
 
 def ratio(numerator: pd.Series, denominator: pd.Series) -> pd.Series:
-    """Returns the quotient, unknown where the denominator is nothing or less."""
+    """Returns the quotient, unknown where the denominator is not above zero."""
     return numerator / denominator.where(denominator > NOTHING_USD)

@@ -17,7 +17,7 @@ export const config: LocalConfig = {
 };
 export const state = localState(projectDir, config.stateDir);
 
-/** @param work is handed how long the services took to start */
+/** @param work function that gets the seconds in which the services started */
 export async function onFreshPlatform(work: (servicesSeconds: number) => Promise<void>): Promise<void> {
   await down(config);
   rmSync(state.dir, { recursive: true, force: true });

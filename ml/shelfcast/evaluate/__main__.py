@@ -19,6 +19,7 @@ from shelfcast.evaluate.naive_errors import naive_errors
 from shelfcast.evaluate.report import plot_errors_by_horizon, plot_residuals
 from shelfcast.evaluate.significance import OVERALL, compare
 from shelfcast.features.samples import OriginTable, read_origin_table
+from shelfcast.formatting import usd
 from shelfcast.job import UserError, main, path_of, report_progress, write_json
 
 #: Number of analysis rows: a canary step compares 200 of them, and each store and department occurs.
@@ -128,7 +129,7 @@ def _about(spec: EvaluateSpec, models: Mapping[Role, Model], backtest: Backtest)
 
 
 def _summary(scores: Mapping[str, Any]) -> str:
-    errors = ", ".join(f"{name} ${by['wmae']:,.0f}" for name, by in scores["overall"].items())
+    errors = ", ".join(f"{name} {usd(by['wmae'])}" for name, by in scores["overall"].items())
     return f"WMAE over {scores['overall']['candidate']['rows']:,} rows: {errors}"
 
 

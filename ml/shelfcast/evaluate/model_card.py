@@ -14,27 +14,19 @@ from shelfcast.contracts.specs import EvaluateSpec
 from shelfcast.evaluate.backtest import LABELS, Backtest
 from shelfcast.evaluate.code_version import code_version
 from shelfcast.evaluate.metrics import ByForecaster
+from shelfcast.formatting import percent, usd
 from shelfcast.models.imputation import IMPUTATION
-
-
-def _usd(value: float) -> str:
-    return f"{'-' if value < 0 else ''}${abs(value):,.0f}"
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"
-
 
 #: Metric, header in tables, and format of its values.
 _METRICS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("wmae", "WMAE", _usd),
-    ("wape", "WAPE", _percent),
+    ("wmae", "WMAE", usd),
+    ("wape", "WAPE", percent),
     ("mase", "MASE", "{:.3f}".format),
-    ("rmse", "RMSE", _usd),
-    ("bias", "bias", _usd),
-    ("pinball", "pinball", _usd),
-    ("coverage80", "in 80 % interval", _percent),
-    ("coverage95", "in 95 % interval", _percent),
+    ("rmse", "RMSE", usd),
+    ("bias", "bias", usd),
+    ("pinball", "pinball", usd),
+    ("coverage80", "in 80 % interval", percent),
+    ("coverage95", "in 95 % interval", percent),
 )
 
 
@@ -113,11 +105,9 @@ def _slices(by_slice: Mapping[str, ByForecaster]) -> str:
     lines = []
     for slice_, by_forecaster in by_slice.items():
         candidate = by_forecaster["candidate"]
-        errors = (_usd(by_forecaster[name]["wmae"]) for name in names)
+        errors = (usd(by_forecaster[name]["wmae"]) for name in names)
         covered = candidate["coverage80"]
-        lines.append(
-            (slice_, f"{candidate['rows']:,}", *errors, "" if covered is None else _percent(covered))
-        )
+        lines.append((slice_, f"{candidate['rows']:,}", *errors, "" if covered is None else percent(covered)))
     return _table(("slice", "rows", *(LABELS[name] for name in names), "in 80 % interval"), lines)
 
 
@@ -135,7 +125,7 @@ def _limits(manifest: Mapping[str, Any], backtest: Backtest, scores: Mapping[str
         ),
         "The seasonal naive forecast cannot answer for most weeks of a series in its first year: the figures "
         "say little of new series.",
-        f"80 % intervals held {_percent(covered)} of actual sales. They are calibrated on the validation "
+        f"80 % intervals held {percent(covered)} of actual sales. They are calibrated on the validation "
         "weeks, over many series and weeks: a single series may have more or less.",
         "Quantiles of series must not be added up to those of a store: the quantile of a sum is another.",
         "It knows no promotion, weather or closure of the target week unless a covariate known in advance "
