@@ -93,8 +93,9 @@ def test_the_interval_holds_95_percent_of_the_draws() -> None:
     candidate = np.tile([[80.0], [120.0]], (500, 1))
     of = backtest(candidate, np.full_like(candidate, 100.0))
     found = only(replace(of, store=of.row, dept=np.zeros_like(of.row)))
-    end = 1.96 * 0.2 / np.sqrt(1_000)
-    assert [found["lower"], found["upper"]] == pytest.approx([-end, end], rel=0.12)
+    width = 2 * 1.96 * 0.2 / np.sqrt(1_000)
+    # The draws are seeded; an interval of 97 % would be 8 % wider.
+    assert found["upper"] - found["lower"] == pytest.approx(width, rel=0.03)
 
 
 def test_every_series_is_drawn() -> None:

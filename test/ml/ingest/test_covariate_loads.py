@@ -226,7 +226,7 @@ def test_the_example_of_the_page_about_data(
 ) -> None:
     """The files stand in docs/data.md, each in a block after its name; what is shown is what is loaded."""
     page = (Path(__file__).resolve().parents[3] / "docs" / "data.md").read_text()
-    section = page.split("## Columns of your own")[1].split("\n## ")[0]
+    section = page.split("## Covariates")[1].split("\n## ")[0]
     files = dict(re.findall(r"^`(\S+)`\n\n```\S+\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
     assert set(files) == {"columns.json", "series_weeks.csv", "stores.csv"}
     for name, text in files.items():

@@ -108,7 +108,7 @@ def test_too_many_bad_rows(database_url: str, tmp_path: Path) -> None:
     assert "maxBadRowShare" in error["message"]
     assert 'with "allow": ["bad-row-share"]' in error["message"]
     page = tmp_path / "job" / "quality" / "quality.html"
-    assert f"found is in {page}" in error["message"]
+    assert f"The report is {page}" in error["message"]
     assert "train.csv:2" in page.read_text()
     outcomes = {r["name"]: r["outcome"] for r in read_json(page.with_suffix(".json"))["rules"]}
     assert (outcomes["bad-row-share"], outcomes["cell-count"]) == ("stopped", "warned")
