@@ -78,7 +78,7 @@ def write_offline(url: str, inputs: training_data.Inputs, added: int) -> None:
     with connect(url) as connection:
         offline_tables.replace(connection, SOURCE, FEATURES, changed, datetime.now(UTC))
     with psycopg.connect(url, autocommit=True) as connection:
-        # What autovacuum does a minute later; no writer is to depend on when.
+        # Autovacuum would do this a minute later; no writer may depend on when.
         connection.execute("vacuum analyze")
 
 

@@ -1,4 +1,4 @@
-"""What tests of several stages share: a real PostgreSQL, and real data where it is at hand."""
+"""Fixtures of tests of several stages: a real PostgreSQL, and real data if present."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_what_series_or_weeks_share_widens_the_interval(kind: str) -> None:
     noise = {"by_series": 0.0, "by_week": 0.0, "by_row": 0.0, kind: 20.0}
     found = only(backtest(100 + shared(np.random.default_rng(3), **noise), np.full((SERIES, WEEKS), 100.0)))
     count = SERIES if kind == "by_series" else WEEKS
-    # Of a mean of so many clusters, not of SERIES x WEEKS rows.
+    # Width for a mean of ``count`` clusters, not of SERIES x WEEKS rows.
     assert found["upper"] - found["lower"] == pytest.approx(2 * 1.96 * 0.2 / np.sqrt(count), rel=0.5)
 
 

@@ -1,4 +1,4 @@
-"""What the tests that run the features job share: a Ray beside the PostgreSQL of all tests."""
+"""Fixtures of the tests that run the features job: Ray, beside the PostgreSQL of all tests."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ class Tables:
     extras: pa.Table = field(default_factory=NO_EXTRAS.slice)
 
 
-#: Of each kind: known late, known at once, announced; an external that is announced too.
+#: Covariates of each kind: published late, known at once, known in advance, static; and an external known in
+#: advance.
 DECLARED = (
     Covariate("returns_usd", "series_week", 2, "returned goods"),
     Covariate("shelf_price", "series_week", -2, "price on the shelf"),

@@ -31,13 +31,13 @@ class RandomBatches:
     """Batches of a data set, and what each changes.
 
     Attributes:
-        url: Of the database.
+        url: Address of the database.
         dataset: Name of the data set.
         rng: Decides.
         sales: All cells so far.
         declared: Columns as of the newest batch.
         snapshots: One a batch.
-        changed: Of each batch, column and week of each weekly value that it brings.
+        changed: Column and week of the weekly values that each batch adds.
     """
 
     url: str

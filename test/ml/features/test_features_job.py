@@ -290,7 +290,7 @@ def test_a_wrong_value_online_is_found(url: str, tmp_path: Path, planted: str) -
     window = Window(week(WEEKS - 1), week(WEEKS - 1))
     with connect(url) as connection:
         assert materialization.check_online(connection, project, FEATURES, window)["sales_history"] == 5
-        # Of the series that has no row in the window.
+        # A row of the series without rows in the window.
         connection.execute(
             f"update feast_online.{project}_sales_history set {planted} where store = 3 and dept = 2"
         )

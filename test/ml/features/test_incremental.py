@@ -28,7 +28,7 @@ SALES: Sales = {
     for d in (1, 2)
     for n in range(40 if (s, d) == (3, 2) else WEEKS)
 }
-#: Of each row: when it was written last, and what it says.
+#: Key of a row -> transaction that wrote it, and its values.
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
 
 

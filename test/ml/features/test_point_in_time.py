@@ -123,7 +123,7 @@ def week_number(day: date) -> int:
 
 
 class RawRows:
-    """What the raw rows of a snapshot say of an entity at a moment, one value at a time."""
+    """Raw rows of a snapshot, looked up for an entity and a moment one value at a time."""
 
     def __init__(self, url: str, snapshot: Snapshot) -> None:
         sales = newest(url, snapshot, "sales", 3, "store, dept, week, weekly_sales")
@@ -153,7 +153,7 @@ class RawRows:
         if of_store:
             row |= self.weekly("store_externals", store, 0, of_store[-1])
             row |= {missing_flag(name): float(math.isnan(row[name])) for name in STORE_EXTERNALS}
-        # Of both other views there are rows as of the last week alone.
+        # The two other views have rows as of the last week only.
         if self.last in past and any(s == store for s, _, _ in self.sales):
             type_, size = self.stores[store,]
             row |= {"type_code": ord(type_) - ord("A") + 1, "size": size}

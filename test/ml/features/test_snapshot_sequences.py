@@ -191,7 +191,7 @@ def random_step(rng: np.random.Generator) -> tuple[Any, str, int, bool]:
 
 
 def kill(patch: pytest.MonkeyPatch, owner: Any, name: str, call: int, after: bool) -> None:
-    """Has runs end before or after a call of a step, 0 the first, if they come so far."""
+    """Makes runs end before or after the n-th call of a step, counted from 0, if they get there."""
     step, calls = getattr(owner, name), count()
 
     def killed(*args: Any, **kwargs: Any) -> Any:

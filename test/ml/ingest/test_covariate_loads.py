@@ -65,9 +65,7 @@ def outcomes(result: dict[str, Any]) -> dict[str, str]:
     return {rule["name"]: rule["outcome"] for rule in result["quality"]["rules"]}
 
 
-def test_each_file_may_have_declared_columns(
-    connection: psycopg.Connection, load: Load, tmp_path: Path
-) -> None:
+def test_each_file_may_have_covariates(connection: psycopg.Connection, load: Load, tmp_path: Path) -> None:
     result = load("own_all", "own-all-1", declared_folder(tmp_path))
     batch_id = result["snapshot"]["batchId"]
     assert read_covariates(connection, "own_all", batch_id) == [
@@ -190,7 +188,7 @@ def test_a_bad_cell_is_found_as_in_any_column(tmp_path: Path) -> None:
         ("stores", "parking", "columns.json, entry 4: stores has no column parking; add it there, or do"),
     ],
 )
-def test_a_declared_column_that_no_file_has(tmp_path: Path, file: str, name: str, message: str) -> None:
+def test_a_covariate_that_no_file_has(tmp_path: Path, file: str, name: str, message: str) -> None:
     folder = declared_folder(tmp_path)
     lines, _ = long_files.with_columns()
     lines[file][0] = lines[file][0].replace(name, "other")
@@ -200,7 +198,7 @@ def test_a_declared_column_that_no_file_has(tmp_path: Path, file: str, name: str
     assert str(raised.value).startswith(message)
 
 
-def test_an_announced_column_is_not_read_from_sales(tmp_path: Path) -> None:
+def test_a_covariate_known_in_advance_is_not_read_from_sales(tmp_path: Path) -> None:
     lines = long_files.rows()
     lines["sales"] = [f"{row},{'promo' if n == 0 else 1}" for n, row in enumerate(lines["sales"])]
     folder = long_files.write(tmp_path, lines)

@@ -171,7 +171,7 @@ def test_a_week_is_compared_with_itself_or_its_neighbours_not_with_far_weeks() -
 
 
 def test_one_new_week_alone_and_corrections_of_two_old_weeks() -> None:
-    """What is streamed in: some rows of weeks that are there, or all rows of one that is not."""
+    """Rows of a small load: some rows of known weeks, or all rows of a new week."""
     series = [(store, dept) for store in (1, 2) for dept in (1, 2, 3)]
     known = tables([(*key, week, 100.0) for key in series for week in range(9)])
     new = tables([(*key, 9, 150.0) for key in series])

@@ -87,7 +87,7 @@ def test_store_weeks_come_from_sales_where_nothing_is_known(tmp_path: Path) -> N
     assert some.select(key) == without.select(key) == with_file.select(key)
     assert some["temperature"].to_pylist() == [40.5, *[None] * 11]
     assert without["temperature"].null_count == 12
-    # What the data set knows of a week is not replaced by "unknown".
+    # Known values of a week are not replaced by "unknown".
     known = {**NOTHING, "store_week": with_file.slice(0, 11)}
     assert (
         read(tmp_path / "without", lines, known).tables["store_week"].to_pylist() == without.to_pylist()[11:]

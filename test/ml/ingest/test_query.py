@@ -54,7 +54,7 @@ def test_queries_are_loaded(connection: psycopg.Connection, tmp_path: Path) -> N
     assert read_store_weeks(connection, "query_good", batch_id)["cpi"].null_count == 10
 
 
-def test_declared_columns_come_from_queries(connection: psycopg.Connection, tmp_path: Path) -> None:
+def test_covariates_come_from_queries(connection: psycopg.Connection, tmp_path: Path) -> None:
     columns = [
         {"name": "receipts", "of": "series_week", "knownAfterWeeks": 0, "description": "how many"},
         {"name": "promo", "of": "series_week", "knownAfterWeeks": -1, "description": "planned"},
