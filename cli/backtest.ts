@@ -1,4 +1,4 @@
-/** The command `backtest`: a program of its own in Python, which needs no services. */
+/** The command `backtest`, which runs a Python program and needs no services. */
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { ensurePython } from '../infra/local/toolchain.ts';
@@ -18,7 +18,7 @@ export interface BacktestOptions {
   seed?: string;
 }
 
-/** Resolves to the exit code: 0 done, 2 wrong input, else failed. */
+/** Resolves to the exit code of the Python program. */
 export async function backtest({ data, out, ...options }: BacktestOptions): Promise<number> {
   const { projectDir, cacheDir } = readLocalConfig();
   await ensurePython({ projectDir, cacheDir }, tell);

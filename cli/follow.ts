@@ -1,4 +1,4 @@
-/** Follows a run to its end and tells what happens: line by line, and on a terminal with a progress bar. */
+/** Following of a run to its end: lines for what happens, and on a terminal a progress bar. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isGrpcServiceError } from '@temporalio/client';
 import type { PipelineProgress } from '../contracts/progress.ts';
@@ -7,7 +7,7 @@ import type { PendingWork, RunHandle } from '../client/client.ts';
 import type { Teller } from './output.ts';
 
 const POLL_MS = 500;
-/** A server that restarts is back within seconds; one that is away longer than this needs a person. */
+/** Time until a server that does not answer is an error; one that restarts is back within seconds. */
 const OUTAGE_MS = 5 * 60_000;
 const BAR_CELLS = 24;
 
@@ -28,7 +28,7 @@ async function followTo<T>(run: RunHandle<T>, teller: Teller, story: Story): Pro
   let answeredAt = Date.now();
   for (;;) {
     const result = run.result();
-    // Looked at below; until then its failure must not end the process.
+    // The result is awaited below; until then its failure must not end the process.
     const ended = result.then(
       () => true,
       () => true,
@@ -48,7 +48,7 @@ async function followTo<T>(run: RunHandle<T>, teller: Teller, story: Story): Pro
   }
 }
 
-/** False when the server or the worker did not answer just now. */
+/** Returns false when the server or the worker does not answer. */
 async function look(run: RunHandle<unknown>, story: Story): Promise<boolean> {
   try {
     story.tellProgress(await run.progress());
@@ -76,7 +76,7 @@ function createStory({ tell, draw, canDraw }: Teller) {
         tellOnce(`${stage} ${status}${summary === null ? '' : `: ${summary}`}`);
       }
       if (progress.waitingFor === 'approval') {
-        tellOnce('  waits for a person: `npx shelfcast approve`, or `npx shelfcast abort --reason "..."`');
+        tellOnce('  waiting for approval: `npx shelfcast approve`, or `npx shelfcast abort --reason "..."`');
       }
     },
     tellWork(work: PendingWork[]): void {

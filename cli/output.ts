@@ -1,14 +1,15 @@
-/** What a person reads goes to standard error with its time; what a program reads, to standard output. */
+/** Output of the command line: progress with its time on standard error, results on standard output. */
 import { clearLine, cursorTo } from 'node:readline';
+import type { OnProgress } from '../infra/local/sign-of-life.ts';
 
 const USUAL_COLUMNS = 80;
 
 export interface Teller {
-  /** Adds a line with the time since the start. */
+  /** Prints a line with the time since the start. */
   tell: (line: string) => void;
-  /** Draws a line below all others, in place of the last such one; an empty one only takes that away. */
+  /** Draws a line below all others in place of the line drawn before; an empty line only removes that. */
   draw: (line: string) => void;
-  /** Whether `draw` has a terminal; where it has none it does nothing. */
+  /** True on a terminal; elsewhere `draw` does nothing. */
   canDraw: boolean;
 }
 
@@ -17,7 +18,7 @@ export function createTeller(stream: NodeJS.WriteStream): Teller {
   const canDraw = stream.isTTY;
   let drawn = '';
   const draw = (line: string): void => {
-    // A line that wraps could not be taken away again. Some terminals do not say how wide they are.
+    // A line that wraps could not be removed again. Some terminals do not report their width.
     const fitting = line.slice(0, (stream.columns || USUAL_COLUMNS) - 1);
     if (!canDraw || fitting === drawn) return;
     if (drawn !== '') {
@@ -42,7 +43,13 @@ export function createTeller(stream: NodeJS.WriteStream): Teller {
 
 export const teller = createTeller(process.stderr);
 
-export const { tell } = teller;
+/** Tells a line of progress; on a terminal it can also draw one below all others. */
+export const tell: OnProgress = Object.assign(
+  (line: string) => {
+    teller.tell(line);
+  },
+  teller.canDraw ? { draw: teller.draw } : {},
+);
 
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);

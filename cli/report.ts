@@ -1,4 +1,4 @@
-/** What the command line prints about a run that ended: tables and addresses, as text. */
+/** Reports of ended runs: tables and addresses, as text. */
 import Table from 'cli-table3';
 import type { Endpoints } from '../contracts/endpoints.ts';
 import type { Forecaster, Metrics } from '../contracts/jobs.ts';
@@ -35,20 +35,20 @@ export function report(result: PipelineResult, endpoints: Endpoints | null): str
   ].join('\n');
 }
 
-/** A rejection has said it already; otherwise nobody would read where the backtest was too small to tell. */
+/** Slices where the backtest was too small to decide. A rejection's reason names its slices already. */
 function sliceCheck({ gate }: PipelineResult): string[] {
   const check = gate.checks.find(({ name }) => name === 'slices');
   return check?.passed === true ? [`gate: ${check.reason}`] : [];
 }
 
-/** Of new weeks that came without a training. */
+/** Report of an update run. */
 export function updateReport(result: UpdateResult, endpoints: Endpoints | null): string {
   const { dataset, ingest, monitor } = result;
   const { snapshot, insertedRows, unchangedRows, badRows } = ingest;
   const came =
     insertedRows === 0
-      ? `no new sales: all ${unchangedRows} rows of sales were known`
-      : `${insertedRows} rows of sales came or changed, ${unchangedRows} were known, ${badRows} were bad`;
+      ? `no new sales: all ${unchangedRows} rows were known already`
+      : `${insertedRows} rows of sales are new or changed, ${unchangedRows} were known already, ${badRows} were bad`;
   return [
     `${came}; data set ${dataset}, ${snapshot.firstWeek} to ${snapshot.lastWeek}, snapshot ${snapshot.id}`,
     '',
@@ -63,9 +63,9 @@ export function updateReport(result: UpdateResult, endpoints: Endpoints | null):
 }
 
 function comparison({ actualsCompared, wape }: MonitorResult): string {
-  if (actualsCompared === 0) return 'No earlier forecast was of a week that came.';
-  const error = wape === null ? 'all of weeks without sales' : `WAPE ${percent(wape)}`;
-  return `${actualsCompared} earlier forecasts were of weeks that came: ${error}`;
+  if (actualsCompared === 0) return 'No earlier forecast was of one of the new weeks.';
+  const error = wape === null ? 'the weeks had no sales' : `WAPE ${percent(wape)}`;
+  return `${actualsCompared} earlier forecasts were of the new weeks: ${error}`;
 }
 
 function accuracyTable({ evaluate: { overall, oneWeekAhead }, train }: PipelineResult): string {

@@ -1,4 +1,4 @@
-/** From command line options to the input of a pipeline or an update. */
+/** Input of a pipeline or an update, from the options of a command. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PipelineInput } from '../contracts/pipeline.ts';
@@ -20,7 +20,8 @@ export interface InputOptions {
 }
 
 /**
- * Options win over what `--input` holds.
+ * Returns the input of a pipeline; an option overrides the same value of `--input`.
+ *
  * @throws PipelineError `InvalidInput` with a sentence for each wrong value
  */
 export function inputOf(options: InputOptions): PipelineInput {
@@ -31,13 +32,14 @@ export function inputOf(options: InputOptions): PipelineInput {
 }
 
 /**
- * The same for an update of forecasts, which needs a source.
+ * Returns the input of an update, which needs a source.
+ *
  * @throws PipelineError `InvalidInput` with a sentence for each wrong value
  */
 export function updateInputOf(options: InputOptions): UpdateInput {
   const merged = mergedInput(options);
   if (!('source' in merged))
-    throw wrongInput(['source: an update has no default; say where the new weeks are']);
+    throw wrongInput(['source: an update has no default; name the new weeks with --data']);
   const resolved = resolveUpdateInput(merged);
   if ('update' in resolved) return merged as UpdateInput;
   throw wrongInput(resolved.issues);
@@ -67,7 +69,7 @@ function mergedInput({
   };
 }
 
-/** JSON itself, or the path of a file with it. */
+/** Parses `--input`, which is JSON or the path of a file that holds it. */
 function readInput(input: string): Record<string, unknown> {
   try {
     const text = input.trimStart().startsWith('{') ? input : readFileSync(userPath(input), 'utf8');
@@ -89,8 +91,7 @@ function readInput(input: string): Record<string, unknown> {
 }
 
 /**
- * A folder's files tell its layout (docs/data.md); one without those of either is left for the job to refuse. A file
- * is one of sales in the long layout.
+ * Finds the layout of a source by its files (docs/data.md); the job refuses a folder that has neither layout's.
  */
 function sourceOf(data: string): PipelineInput['source'] {
   if (/^(https?|s3):\/\//.test(data)) return { kind: 'long', path: data };

@@ -1,4 +1,4 @@
-/** Answers the probes of a platform that restarts what is not well. */
+/** HTTP server for the liveness and readiness probes of a platform. */
 import type { Server } from 'node:http';
 import { createServer } from 'node:http';
 

@@ -5,6 +5,6 @@ import { readDatabaseUrl } from '../config/environment.ts';
 try {
   await applySchema(readDatabaseUrl());
 } catch (error) {
-  process.stderr.write(`the tables cannot be made: ${(error as Error).message}\n`);
+  process.stderr.write(`the tables cannot be created: ${(error as Error).message}\n`);
   process.exitCode = 1;
 }

@@ -5,7 +5,9 @@ const [projectDir, cacheDir, ...parts] = process.argv.slice(2);
 if (projectDir === undefined || cacheDir === undefined)
   throw new Error('usage: toolchain-main.ts PROJECT CACHE PART...');
 const place = { projectDir, cacheDir: cacheDir === '' ? undefined : cacheDir };
-const tell = (line: string) => process.stderr.write(`${line}\n`);
+const tell = (line: string): void => {
+  process.stderr.write(`${line}\n`);
+};
 const installers: Record<string, () => Promise<unknown>> = {
   python: () => ensurePython(place, tell),
   temporal: () => ensureTemporal(place, tell),

@@ -1,4 +1,4 @@
-/** Makes what the services need and npm does not bring: uv, the Python environment, Temporal's command line program. */
+/** Installation of what npm does not bring: uv, the Python environment, Temporal's command line program. */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -6,26 +6,29 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { execa } from 'execa';
 import { withLock } from './lock.ts';
+import type { OnProgress } from './sign-of-life.ts';
+import { withSignOfLife } from './sign-of-life.ts';
 
 const UV_VERSION = '0.13.9';
 const PYTHON_VERSION = '3.11';
 const TEMPORAL_VERSION = '1.5.1';
 const TEMPORAL_PACKAGE = 'github.com/temporalio/cli/cmd/temporal';
-/** Until the download begins; behind a firewall the connection is often dropped without a word. */
+/** Time until the download must begin; a firewall often drops the connection without an answer. */
 const DOWNLOAD_ANSWER_TIMEOUT_MS = 8_000;
 const DOWNLOAD_TIMEOUT_MS = 300_000;
+const PYTHON_USUAL = '1 to 4 minutes on two cores';
+const TEMPORAL_USUAL = '3 to 6 minutes on two cores';
 
 export interface ToolchainPlace {
   projectDir: string;
   /** Folder of the user's caches; `~/.cache` when absent. */
   cacheDir?: string | undefined;
 }
-type OnProgress = (line: string) => void;
 
 const cacheOf = ({ cacheDir }: ToolchainPlace): string =>
   join(cacheDir ?? join(homedir(), '.cache'), 'shelfcast');
 
-/** Makes `ml/.venv` hold exactly what `ml/requirements.lock` names. Returns at once when it does. */
+/** Makes `ml/.venv` hold exactly the packages of `ml/requirements.lock`. Returns at once when it does. */
 export async function ensurePython(place: ToolchainPlace, onProgress: OnProgress): Promise<void> {
   const stamp = pythonStamp(place.projectDir);
   const stampPath = join(place.projectDir, 'ml', '.venv', '.shelfcast-stamp');
@@ -37,9 +40,13 @@ export async function ensurePython(place: ToolchainPlace, onProgress: OnProgress
     async () => {
       if (isDone()) return;
       const uv = await ensureUv(place, onProgress);
-      onProgress('installing the Python packages of ml/requirements.lock into ml/.venv');
+      onProgress(
+        `installing the Python packages of ml/requirements.lock (PyTorch, Ray, Feast, MLflow) into ml/.venv, once; ${PYTHON_USUAL}`,
+      );
       rmSync(stampPath, { force: true });
-      await installPackages(uv, join(place.projectDir, 'ml'));
+      await withSignOfLife('installing Python packages', PYTHON_USUAL, onProgress, () =>
+        installPackages(uv, join(place.projectDir, 'ml')),
+      );
       writeFileSync(stampPath, stamp);
     },
     () => {
@@ -74,7 +81,7 @@ async function isPython(path: string): Promise<boolean> {
   return result.stdout.startsWith(`Python ${PYTHON_VERSION}.`);
 }
 
-/** `uv` of the PATH when it is new enough, else the project's own. */
+/** Returns `uv` of the PATH when it is new enough, else the project's own. */
 async function ensureUv(place: ToolchainPlace, onProgress: OnProgress): Promise<string> {
   const found = await execa('uv', ['--version'], { reject: false });
   const version = /^uv (\d+)\.(\d+)\.(\d+)/.exec(found.stdout)?.slice(1).map(Number);
@@ -104,7 +111,7 @@ function compareVersions(a: number[], b: number[]): number {
   return at < 0 ? 0 : (a[at] ?? 0) - (b[at] ?? 0);
 }
 
-/** Path of the `temporal` program: of the PATH, of the cache, downloaded, or built from Go modules (minutes, once). */
+/** Returns the path of `temporal`: on the PATH, in the cache, downloaded, or built from Go modules. */
 export async function ensureTemporal(place: ToolchainPlace, onProgress: OnProgress): Promise<string> {
   const onPath = await execa('sh', ['-c', 'command -v temporal'], { reject: false });
   if (onPath.exitCode === 0 && onPath.stdout.startsWith('/')) return onPath.stdout;
@@ -166,16 +173,21 @@ async function buildTemporal(
 ): Promise<void> {
   if ((await execa('go', ['version'], { reject: false })).failed) {
     throw new Error(
-      `Temporal's server is needed and cannot be had: no \`temporal\` on the PATH, the download failed ` +
+      `Temporal's server is needed and cannot be installed: no \`temporal\` on the PATH, the download failed ` +
         `(${whyNotDownloaded}), and there is no Go to build it with. Install one of them, or set TEMPORAL_ADDRESS.`,
     );
   }
-  onProgress(`building Temporal ${TEMPORAL_VERSION} from Go modules, once; 3 to 6 minutes on two cores`);
+  onProgress(
+    `building Temporal ${TEMPORAL_VERSION} from Go modules, once, since it could not be downloaded ` +
+      `(${whyNotDownloaded}); ${TEMPORAL_USUAL}`,
+  );
   const args = ['build', '-trimpath', '-ldflags', '-s -w', '-o', output, TEMPORAL_PACKAGE];
-  await tell('go', args, {
-    cwd: join(projectDir, 'infra', 'temporal-cli'),
-    env: { CGO_ENABLED: '0', GOFLAGS: undefined },
-  });
+  await withSignOfLife('building Temporal', TEMPORAL_USUAL, onProgress, () =>
+    tell('go', args, {
+      cwd: join(projectDir, 'infra', 'temporal-cli'),
+      env: { CGO_ENABLED: '0', GOFLAGS: undefined },
+    }),
+  );
 }
 
 async function tell(

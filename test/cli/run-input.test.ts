@@ -36,13 +36,20 @@ describe('defaults', () => {
         learningRate: 0.002,
         seed: 7,
       },
-      gate: { minImprovementOverBaselines: 0, maxRegressionAgainstChampion: 0.02, coverage80: [0.65, 0.95] },
+      gate: {
+        minImprovementOverBaselines: 0,
+        maxRegressionAgainstChampion: 0.02,
+        maxRegressionInSlice: 0.1,
+        coverage80: [0.65, 0.95],
+        onInconclusive: 'pass',
+      },
       rollout: {
         stepsPercent: [10, 50, 100],
         minRequestsPerStep: 40,
         minComparedPerStep: 200,
         maxErrorRate: 0.01,
         maxRegression: 0.1,
+        readyWithinSeconds: 300,
         approval: 'automatic',
       },
     });

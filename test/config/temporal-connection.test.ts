@@ -95,7 +95,8 @@ describe('a Temporal behind mutual TLS', () => {
     ['a client that expects another name', ['TEMPORAL_TLS_SERVER_NAME']],
   ])('does not answer %s', async (_name, absent) => {
     const kept = Object.entries(environment).filter(([name]) => !absent.includes(name));
-    await expect(connect(readTemporalConfig(Object.fromEntries(kept)))).rejects.toMatchObject({
+    const config = readTemporalConfig(Object.fromEntries(kept));
+    await expect(connect(config, { connectTimeoutMs: 1_000 })).rejects.toMatchObject({
       type: 'ServiceUnavailable',
     });
   });

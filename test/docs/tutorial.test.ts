@@ -73,13 +73,13 @@ describe.runIf(process.env['SHELFCAST_TEST_TUTORIAL'] !== undefined)(
       }
       return printed;
     }
-    /** Runs the block of the first terminal and, when it waits for a person, that of the second one. */
+    /** Runs the block of the first terminal and, when it waits for approval, that of the second one. */
     async function runInTwoTerminals(heading: string) {
       const [first = '', second = ''] = section(heading);
       const run = shell(first);
       await new Promise<void>((resolve, reject) => {
         run.stderr.on('data', (chunk: Buffer) => {
-          if (chunk.toString().includes('waits for a person')) resolve();
+          if (chunk.toString().includes('waiting for approval')) resolve();
         });
         void run.then(({ all }) => {
           reject(new Error(`the run did not wait for a person: ${all}`));
@@ -99,8 +99,8 @@ describe.runIf(process.env['SHELFCAST_TEST_TUTORIAL'] !== undefined)(
 
     test('week two: new forecasts, without a training', async () => {
       const printed = await runAll('Week two: the new week comes');
-      expect(printed).toContain(`${SERIES} rows of sales came or changed`);
-      expect(printed).toContain(`${SERIES} earlier forecasts were of weeks that came`);
+      expect(printed).toContain(`${SERIES} rows of sales are new or changed`);
+      expect(printed).toContain(`${SERIES} earlier forecasts were of the new weeks`);
       expect(printed).toContain('Next week, by version 1');
     });
 

@@ -141,9 +141,11 @@ describe('new weeks', { timeout: 300_000 }, () => {
     const ingest = await shelfcast('ingest', file, '--dataset', DATASET);
     expect(ingest.stderr).toContain(`data set ${DATASET}, that of version ${trained.registered.version}`);
     expect(ingest.exitCode).toBe(0);
-    expect(ingest.stdout).toContain(`${SERIES + 1} rows of sales came or changed, ${SERIES - 1} were known`);
+    expect(ingest.stdout).toContain(
+      `${SERIES + 1} rows of sales are new or changed, ${SERIES - 1} were known already`,
+    );
     // Two weeks ahead from the pipeline's origin, one from the last.
-    expect(ingest.stdout).toContain(`${2 * SERIES} earlier forecasts were of weeks that came: WAPE `);
+    expect(ingest.stdout).toContain(`${2 * SERIES} earlier forecasts were of the new weeks: WAPE `);
     expect(ingest.stdout).toContain(weeksLater(newest, 1));
     expect(ingest.stderr).toContain(`(${corrected} to ${newest})`);
     expect(await ask()).toMatchObject({ origin: newest });
@@ -153,7 +155,7 @@ describe('new weeks', { timeout: 300_000 }, () => {
     const before = await ask();
     const again = await shelfcast('ingest', path('week-2.csv'));
     expect(again.exitCode).toBe(0);
-    expect(again.stdout).toContain(`no new sales: all ${2 * SERIES} rows of sales were known`);
+    expect(again.stdout).toContain(`no new sales: all ${2 * SERIES} rows were known already`);
     expect(await ask()).toEqual(before);
   });
 

@@ -8,7 +8,7 @@ import { ERROR_TYPES } from '../../contracts/errors.ts';
 import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from '../../contracts/jobs.ts';
 import type { RegisteredVersion, StepDecision, StepAnalysis } from '../../contracts/pipeline.ts';
 
-const ingested: IngestResult = {
+export const ingested: IngestResult = {
   snapshot: {
     id: 'generated-1-0123456789ab',
     dataset: 'generated',
@@ -37,7 +37,7 @@ export const featured: FeaturesResult = {
   skewSampleUri: 'file:///a/features/skew-sample.json',
 };
 
-const trained: TrainResult = {
+export const trained: TrainResult = {
   modelUri: 'file:///a/model',
   modelHash: 'ab',
   parameterCount: 1_234,
@@ -59,7 +59,7 @@ const metrics = (wmae: number) => ({
   coverage95: 0.95,
   rows: 100,
 });
-const backtest: EvaluateResult = {
+export const backtest: EvaluateResult = {
   overall: { candidate: metrics(100), naive: metrics(200), seasonal_naive: metrics(150) },
   oneWeekAhead: {},
   slices: {},
