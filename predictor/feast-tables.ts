@@ -1,22 +1,22 @@
 /**
- * Reads Feast's online tables, which have a row an entity (docs/decisions/0019): one query per view, however many
- * entities are asked for.
+ * Reads Feast's online tables, which have one row per entity (docs/decisions/0019), by one query per view whatever the
+ * number of entities.
  */
 import pg from 'pg';
 import { RequestError } from './errors.ts';
 
 const SECONDS_PER_DAY = 86_400;
-/** A query may take this long before the request is refused; a hung database must not hold requests for ever. */
+/** Longest time of a query; a hung database must not hold requests for ever. */
 const QUERY_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 const UNDEFINED_COLUMN = '42703';
-/** A prepared statement's columns have other types now. */
+/** SQLSTATE of a prepared statement whose columns have changed their types since. */
 const CHANGED_COLUMNS = '0A000';
 
 /** Join keys of N entities of a view. */
 export interface Entities {
   readonly names: readonly string[];
-  /** A whole number is a bigint in the table, a text a text: the only two kinds in contracts/model.ts's views. */
+  /** PostgreSQL type of all keys; the views of contracts/model.ts have no other. */
   readonly type: 'bigint' | 'text';
   /** [keys][N]: the values of each key. */
   readonly values: readonly (readonly (number | string)[])[];
@@ -27,11 +27,11 @@ export interface FeatureBlock {
   readonly names: readonly string[];
   /** NaN where the value is unknown or the entity absent; `days` tells which. */
   readonly values: Float64Array;
-  /** Event day (days since 1970-01-01 UTC) of each entity, or `ABSENT`. */
+  /** Event day of each entity (days since 1970-01-01 UTC), or `ABSENT`. */
   readonly days: Int32Array;
 }
 
-/** A text is what no parser makes a number of. */
+/** A value of a row; text for types that are no numbers. */
 type Cell = number | string | null;
 
 export const ABSENT = -2_147_483_648;
@@ -44,16 +44,16 @@ export function openPool(databaseUrl: string): pg.Pool {
     query_timeout: QUERY_TIMEOUT_MS,
     keepAlive: true,
     application_name: 'shelfcast-predictor',
-    // By itself PostgreSQL plans anew for each request, which takes longer than the reads.
+    // PostgreSQL would otherwise plan each request anew, which takes longer than the read.
     options: '-c plan_cache_mode=force_generic_plan',
   });
-  // An idle connection that breaks is replaced at the next request; without a listener it would end the process.
+  // An idle connection that breaks is replaced at the next request; without a listener its error would end the process.
   pool.on('error', () => undefined);
   return pool;
 }
 
 const { builtins } = pg.types;
-/** PostgreSQL writes the shortest text that reads as the same number; that of a real is exact for 32 bits only. */
+/** PostgreSQL sends the shortest text that identifies a number; the text of a real identifies 32 bits only. */
 const numberOf = new Map<number, (text: string) => number>([
   [builtins.FLOAT8, Number],
   [builtins.FLOAT4, (text) => Math.fround(Number(text))],
@@ -64,7 +64,7 @@ const numberOf = new Map<number, (text: string) => number>([
 const asText = (text: string): string => text;
 const types = { getTypeParser: (oid: number) => numberOf.get(oid) ?? asText };
 
-/** Each known entity comes back as one row: its number from 1, its event day, its values. */
+/** Returns one row per known entity: its number from 1, its event day, its values. */
 function blockQuery(table: string, entities: Entities, names: readonly string[]): string {
   const keys = entities.names.map((name) => pg.escapeIdentifier(name)).join(', ');
   const arrays = entities.names.map((_name, i) => `$${i + 1}::${entities.type}[]`).join(', ');
@@ -75,7 +75,7 @@ function blockQuery(table: string, entities: Entities, names: readonly string[])
     join feast_online.${pg.escapeIdentifier(table)} o using (${keys})`;
 }
 
-/** Tells a database that is away from tables that are not there yet. */
+/** Distinguishes an unreachable database from tables that do not exist yet. */
 export function databaseError(cause: unknown, attempt: string): RequestError {
   if (cause instanceof RequestError) return cause;
   const { message, code } = cause as { message?: string; code?: string };
@@ -91,7 +91,7 @@ export function databaseError(cause: unknown, attempt: string): RequestError {
   );
 }
 
-/** The error names no column in a form that a program can read, so the table's columns are asked for. */
+/** Finds the missing column in the catalog; PostgreSQL's error names it in prose only. */
 async function missingColumn(
   pool: pg.Pool,
   table: string,
@@ -105,25 +105,27 @@ async function missingColumn(
   return wanted.find((name) => !there.has(name));
 }
 
-/** A connection whose prepared statements no longer fit the tables is replaced. */
+/**
+ * A connection whose query failed is closed: after a timeout it still waits for the answer and would delay whoever gets
+ * it next. Where its prepared statements no longer fit the tables, the query runs again on another one.
+ */
 async function run(pool: pg.Pool, query: pg.QueryArrayConfig): Promise<pg.QueryArrayResult<Cell[]>> {
   const client = await pool.connect();
-  let code: string | undefined;
   try {
-    return await client.query<Cell[]>(query);
+    const result = await client.query<Cell[]>(query);
+    client.release();
+    return result;
   } catch (error) {
-    ({ code } = error as { code?: string });
-    if (code !== CHANGED_COLUMNS) throw error;
-  } finally {
-    client.release(code === CHANGED_COLUMNS);
+    client.release(true);
+    if ((error as { code?: string }).code !== CHANGED_COLUMNS) throw error;
   }
   return run(pool, query);
 }
 
 /**
- * @param statement Names the columns among all that this process asks the table for; PostgreSQL plans them once.
+ * @param statement Name of the prepared statement, unique to the table and columns; PostgreSQL plans it once.
  * @throws RequestError 503 when the database does not answer or has no such table, 409 when the table lacks a
- *   column, 500 when a value is no number.
+ *   column, 500 when a value is not a number.
  */
 export async function readBlock(
   pool: pg.Pool,

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../infra/local/ports.ts';
 import { PROJECT_DIR } from '../platform.ts';
@@ -23,7 +24,7 @@ import {
 import type { FeatureDatabase, RunningMain } from './processes.ts';
 import { modelHash, writeFeastRows, writeModels } from './python.ts';
 import { FEATURES, expectedP50, post, raw } from './requests.ts';
-import type { Answer, Asked, Prediction } from './requests.ts';
+import type { Answer, Instance, Prediction } from './requests.ts';
 
 let folder: string;
 let database: FeatureDatabase;
@@ -110,6 +111,36 @@ describe('features from Feast', () => {
     });
   });
 
+  it('reads the columns of a horizon of two digits', async () => {
+    const asked = { store: 2, dept: 4, horizon: 12 };
+    const { body } = await ask([asked], '?explain=features');
+    const [prediction] = body.predictions ?? [];
+    expect(prediction).toMatchObject({
+      targetWeek: '2012-04-20',
+      features: { last_year: 1204, week_of_year: 16 },
+    });
+    expect(prediction?.p50).toBe(expectedP50(asked, prediction?.features ?? raw()));
+  });
+
+  it('answers each instance of a batch as it answers the instance alone', async () => {
+    const series = [1, 2].flatMap((store) => [3, 4].map((dept) => ({ store, dept })));
+    const all = series.flatMap((one) => [1, 2, 12].map((horizon) => ({ ...one, horizon })));
+    const alone = await Promise.all(
+      all.map(async (instance) => (await ask([instance], '?explain=features')).body.predictions?.[0]),
+    );
+    const indices = fc.array(fc.nat(all.length - 1), { minLength: 1, maxLength: 30 });
+    await fc.assert(
+      fc.asyncProperty(indices, async (asked) => {
+        const { body } = await ask(
+          asked.map((i) => all[i]),
+          '?explain=features',
+        );
+        expect(body.predictions).toEqual(asked.map((i) => alone[i]));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
   it.each([
     ['null and no value at all', { store: 1, dept: 5, horizon: 2 }, { lag_1: null, last_year: null }],
     [
@@ -136,7 +167,7 @@ describe('features from Feast', () => {
   });
 
   it('keeps the order of a mixed batch of raw and stored features', async () => {
-    const instances = Array.from({ length: 60 }, (_, i): Asked => {
+    const instances = Array.from({ length: 60 }, (_, i): Instance => {
       const asked = { store: 1 + (i % 2), dept: 3 + (i % 3 === 0 ? 1 : 0), horizon: 1 + (i % 2) };
       return i % 5 === 0
         ? { ...asked, features: raw({ lag_1: i, temperature: i % 10 === 0 ? null : 1 }) }
@@ -145,7 +176,7 @@ describe('features from Feast', () => {
     const { body } = await ask(instances, '?explain=features');
     expect(body.predictions).toHaveLength(60);
     body.predictions?.forEach((prediction: Prediction, i) => {
-      const asked = instances[i] as Asked;
+      const asked = instances[i] as Instance;
       expect(prediction).toMatchObject({ store: asked.store, dept: asked.dept, horizon: asked.horizon });
       if (asked.features !== undefined) expect(prediction).toMatchObject({ origin: null, targetWeek: null });
       expect(prediction.p50).toBe(expectedP50(asked, asked.features ?? prediction.features ?? raw()));
@@ -190,8 +221,8 @@ describe('refusals', () => {
       'Infinity',
       { store: 1, dept: 1, horizon: 1, features: raw({ temperature: -999 }) },
     ],
-    [422, 'HORIZON_OUT_OF_RANGE', '1 to 4 weeks', { store: 1, dept: 3, horizon: 5 }],
-    [422, 'HORIZON_OUT_OF_RANGE', '1 to 4 weeks', { store: 1, dept: 3, horizon: 0 }],
+    [422, 'HORIZON_OUT_OF_RANGE', '1 to 12 weeks', { store: 1, dept: 3, horizon: 13 }],
+    [422, 'HORIZON_OUT_OF_RANGE', '1 to 12 weeks', { store: 1, dept: 3, horizon: 0 }],
     [
       400,
       'INVALID_INSTANCE',
@@ -241,11 +272,11 @@ describe('refusals', () => {
     expect(answer.body.error?.message).toMatch(/\.$/);
   });
 
-  it('takes the rest of a body that is too large, so that a client which writes first reads the answer', async () => {
+  it('reads the rest of a body that is too large, so that a client that is still writing gets the answer', async () => {
     const { hostname, port } = new URL(predictor.url);
     const socket = connect(Number(port), hostname);
     const ended = once(socket, 'end');
-    // Awaited below; an error of the socket before that is the loop's to tell.
+    // `ended` is awaited below; until then the loop reports errors of the socket.
     ended.catch(() => undefined);
     let answer = '';
     socket.on('data', (bytes) => {

@@ -14,14 +14,14 @@ export const FEATURES = [
 
 export type RawFeatures = Record<(typeof FEATURES)[number], number | null>;
 
-export interface Asked {
+export interface Instance {
   store: number;
   dept: number;
   horizon: number;
   features?: RawFeatures;
 }
 
-export interface Prediction extends Asked {
+export interface Prediction extends Instance {
   origin: string | null;
   targetWeek: string | null;
   forecast: number;
@@ -54,8 +54,8 @@ export const raw = (changed: Partial<RawFeatures> = {}): RawFeatures => ({
   ...changed,
 });
 
-/** What the graph of write_model.py answers as p50, in float32 as the graph does. */
-export function expectedP50({ store, dept, horizon }: Asked, features: RawFeatures, offset = 0): number {
+/** The p50 that the graph of write_model.py answers, in float32 as the graph computes it. */
+export function expectedP50({ store, dept, horizon }: Instance, features: RawFeatures, offset = 0): number {
   const weighted = FEATURES.reduce((sum, name, i) => sum + (features[name] ?? 7) / 2 ** i, 0);
   return Math.fround(weighted + (offset + store * 0.1 + dept * 0.01 + horizon * 0.001));
 }

@@ -28,6 +28,7 @@ TYPES: dict[str, dict[str, FeastType]] = {
         "last_year_h2": Int64,
         "last_year_h3": Int32,
         "last_year_h4": Bool,
+        **{f"last_year_h{n}": Int64 for n in range(5, 13)},
     },
     "store_externals": {"temperature": Float64},
     "store_attributes": {"size": Float64, "type_code": Int64},
@@ -50,14 +51,15 @@ def sales(store: int, dept: int, at: datetime = ORIGIN, **changed: Value) -> Row
         "last_year_h2": Value(int64_val=200 + dept),
         "last_year_h3": Value(int32_val=300 + dept),
         "last_year_h4": Value(bool_val=True),
+        **{f"last_year_h{n}": Value(int64_val=100 * n + dept) for n in range(5, 13)},
         **changed,
     }
     return key(store=store, dept=dept), values, at, None
 
 
 def views() -> dict[str, list[Row]]:
-    """Returns the rows of each view. The calendar ends two weeks after the origin."""
-    weeks = [(ORIGIN + timedelta(weeks=n)).date() for n in range(-8, 3)]
+    """Returns the rows of each view. The calendar lacks the weeks 3 to 11 after the origin."""
+    weeks = [(ORIGIN + timedelta(weeks=n)).date() for n in (*range(-8, 3), 12)]
     return {
         "sales_history": [
             *(sales(store, dept) for store in (1, 2) for dept in (3, 4)),

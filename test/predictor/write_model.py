@@ -1,7 +1,8 @@
 """Writes a model folder that follows contracts/model.ts and whose forecasts can be computed by hand.
 
 p50 = sum over features i of value_i / 2^i (a missing value is 7) + store / 10 + dept / 100 + horizon / 1000
-      + offset; p10 and p90 are 10 below and above. A temperature of -999 makes all three infinite.
+      + offset; p10 and p90 are 10 below and above, the outer quantiles 30.
+A temperature of -999 makes all of them infinite.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ FEATURES = [
 ]
 SHARES = {"store": 0.1, "dept": 0.01, "horizon": 0.001}
 IMPUTED = 7.0
+QUANTILES = [0.025, 0.1, 0.5, 0.9, 0.975]
+SPREAD = [-30.0, -10.0, 0.0, 10.0, 30.0]
 TEMPERATURE = 3
 
 
@@ -67,7 +70,7 @@ def graph(offset: float, width: int) -> onnx.ModelProto:
         constant("broken_sensor", -999.0),
         constant("infinity", np.inf),
         constant("offset", offset),
-        constant("spread", [[-10.0, 0.0, 10.0]]),
+        constant("spread", [SPREAD]),
         constant("last_axis", [1], np.int64),
         *(constant(f"{name}_share", share) for name, share in SHARES.items()),
     ]
@@ -78,7 +81,7 @@ def graph(offset: float, width: int) -> onnx.ModelProto:
             for name in ("store", "dept", "horizon")
         ),
     ]
-    outputs = [helper.make_tensor_value_info("quantiles", TensorProto.FLOAT, ["N", 3])]
+    outputs = [helper.make_tensor_value_info("quantiles", TensorProto.FLOAT, ["N", len(SPREAD)])]
     model = helper.make_model(
         helper.make_graph(nodes, "weighted_sum", inputs, outputs, initializers),
         opset_imports=[helper.make_opsetid("", 17)],
@@ -94,8 +97,8 @@ def write(
     """Writes model.onnx and model.json.
 
     Args:
-        folder: Gets both files.
-        offset: Of the forecasts, US dollars.
+        folder: Folder for both files.
+        offset: Offset of the forecasts, US dollars.
         features: Name, view and column of each.
         **facts: Other values of model.json than those of the golden data set.
     """
@@ -109,8 +112,8 @@ def write(
         "feastProject": "shelfcast_golden",
         "snapshotId": "golden-1-000000000000",
         "featureSetVersion": "1",
-        "horizonWeeks": 4,
-        "quantiles": [0.1, 0.5, 0.9],
+        "horizonWeeks": 12,
+        "quantiles": QUANTILES,
         "features": [{"name": name, "view": view, "column": column} for name, view, column in features],
         "onnxSha256": hashlib.sha256(content).hexdigest(),
         **facts,
@@ -120,7 +123,7 @@ def write(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("root", type=Path, help="gets one folder a version: 1, 2, ...")
+    parser.add_argument("root", type=Path, help="folder that gets one folder a version: 1, 2, ...")
     parser.add_argument("offsets", type=float, nargs="+", help="offset of each version")
     arguments = parser.parse_args()
     for version, version_offset in enumerate(arguments.offsets, start=1):
