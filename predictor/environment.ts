@@ -11,7 +11,7 @@ export function optionalText(name: string, fallback: string): string {
   return value === undefined || value === '' ? fallback : value;
 }
 
-/** @throws Error when the variable is set to something that is not a whole number of 0 or more. */
+/** @throws Error when the variable is set but is not a whole number of 0 or more. */
 export function optionalInteger(name: string, fallback: number): number {
   const value = optionalText(name, String(fallback));
   if (!/^\d+$/.test(value)) throw new Error(`${name} is "${value}"; it must be a whole number.`);

@@ -1,10 +1,10 @@
-/** Every refusal of the predictor and the router: a status, a code that programs read, a sentence that people read. */
+/** Refusals of the predictor and the router: a status, a code for programs and a sentence for people. */
 import type { ErrorBody, ErrorCode } from '../contracts/predict.ts';
 
 export class RequestError extends Error {
   readonly status: number;
   readonly code: ErrorCode;
-  /** Machine-readable facts of the sentence, sent beside it. */
+  /** The facts of the sentence for programs, sent beside it. */
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(
@@ -22,7 +22,6 @@ export class RequestError extends Error {
   }
 }
 
-/** What is sent: `{"error":{"code","message",...details}}`. */
 export const errorBody = (error: RequestError): ErrorBody => ({
   error: { code: error.code, message: error.message, ...error.details },
 });
@@ -33,7 +32,7 @@ interface FrameworkError {
   message: string;
 }
 
-/** Puts a refusal of the HTTP framework (before any handler ran) into this project's codes and sentences. */
+/** Translates a refusal of the HTTP framework, made before any handler ran, into this project's codes and sentences. */
 export function fromFramework(
   error: FrameworkError,
   contentType: string | undefined,

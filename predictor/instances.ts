@@ -1,11 +1,11 @@
-/** What is asked: validation of a request's body. Each refusal names the instance and says what to send instead. */
+/** Validation of a request's body. Each refusal names the instance and says what to send instead. */
 import type { ModelManifest } from '../contracts/model.ts';
 import { MAX_INSTANCES, predictInstanceSchema } from '../contracts/predict.ts';
 import type { PredictInstance } from '../contracts/predict.ts';
 import { RequestError } from './errors.ts';
 
 export interface Instance extends Omit<PredictInstance, 'features'> {
-  /** Raw features in the model's order, NaN where the value is unknown; absent: they are read from Feast. */
+  /** Raw features in the model's order, NaN where the value is unknown; absent when they are read from Feast. */
   features?: Float64Array;
 }
 

@@ -41,7 +41,7 @@ async function start(): Promise<void> {
     if (ending) return;
     ending = true;
     readiness.drain();
-    // Time for those who ask for readiness to notice, before the port closes.
+    // Load balancers need time to notice that it is not ready before the port closes.
     await sleep(drainMs);
     await app.close();
     await pool.end();

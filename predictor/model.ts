@@ -1,4 +1,4 @@
-/** The model in memory: model.json checked, model.onnx checked against its hash, one inference done before use. */
+/** Loads a model: checks model.json, compares model.onnx with its hash and runs one inference before first use. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { modelManifestSchema } from '../contracts/model.ts';
 import type { ModelManifest } from '../contracts/model.ts';
 
-/** The model's files cannot be served. Trying again cannot help: the files must be mended. */
+/** The model's files cannot be served; a retry cannot help, the files must be repaired. */
 class ModelError extends Error {
   override readonly name = 'ModelError';
 }
@@ -84,7 +84,7 @@ async function readGraph(
 }
 
 async function openSession(bytes: Uint8Array, folder: string, threads: number): Promise<InferenceSession> {
-  // From the bytes that were hashed, so that the file cannot change in between.
+  // Created from the hashed bytes, so that the file cannot change in between.
   const session = await InferenceSession.create(bytes, {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
@@ -132,15 +132,15 @@ async function infer(
 }
 
 interface LoadOptions {
-  /** Threads of one inference; few, since requests already run side by side. */
+  /** Threads of one inference; few, since requests already run in parallel. */
   threads: number;
-  /** What model.onnx must be; undefined: whatever model.json says. */
+  /** SHA-256 of the registered model.onnx; undefined when model.json alone decides. */
   sha256?: string | undefined;
 }
 
 /**
  * Loads the model of a folder and runs one row through it.
- * @throws ModelError with a sentence when a file is missing, damaged, another one, or not of the contract
+ * @throws ModelError when a file is missing, damaged, not the registered one, or breaks contracts/model.ts
  */
 export async function loadModel(modelUri: string, { threads, sha256 }: LoadOptions): Promise<Model> {
   const folder = folderOf(modelUri);

@@ -1,8 +1,8 @@
-/** Whether requests should be sent here: the model works (it ran before the server listened), the database answers. */
+/** Readiness of the predictor: the database answers; the model already ran before the server listened. */
 import type pg from 'pg';
 
 const CHECK_TIMEOUT_MS = 2_000;
-/** However often readiness is asked, the database is asked at most once in this time. */
+/** Shortest time between two questions to the database, however often readiness is asked. */
 const CHECK_INTERVAL_MS = 1_000;
 
 interface ReadinessState {
@@ -13,7 +13,7 @@ interface ReadinessState {
 
 export interface Readiness {
   check(): Promise<ReadinessState>;
-  /** From now on not ready: the process is about to end. */
+  /** Reports not ready from now on, because the process is about to end. */
   drain(): void;
 }
 

@@ -3,12 +3,12 @@ import { finished } from 'node:stream/promises';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 
-/** For as long as this a client may go on sending what nobody reads. */
+/** Longest time in which the rest of a refused body is read and discarded. */
 const DISCARD_MS = 10_000;
 
 /**
- * A server that answers before it has read the body, and closes, resets the connection: a client that is still sending
- * then sees a broken pipe instead of the answer. What it still sends is taken and thrown away, for a while.
+ * A server that answers and closes before it has read the body resets the connection, and a client that is still
+ * sending sees a broken pipe instead of the answer. The rest of the body is therefore read and discarded for a while.
  */
 export function answerOversizedBodies(app: FastifyInstance): void {
   app.addHook('onSend', async (request, reply, payload) => {
@@ -23,6 +23,6 @@ async function discard(body: IncomingMessage): Promise<void> {
   try {
     await finished(body, { writable: false, signal: AbortSignal.timeout(DISCARD_MS) });
   } catch {
-    // The client left, or sends for ever: it does not get to read the answer.
+    // The client left or never stops sending; it does not get to read the answer.
   }
 }

@@ -1,12 +1,12 @@
-/** What each version was asked and how it went, since the router started. */
+/** Requests and failures by version since the router started. */
 import { Counter, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Routes } from '../contracts/routes.ts';
 
 interface VersionCount {
   version: number;
-  /** Requests sent to the version, those that could not reach it included. */
+  /** Requests sent to the version, including those that could not reach it. */
   requests: number;
-  /** Of these: no answer, or an answer of 500 or above. */
+  /** Requests without an answer, or with a status of 500 or above. */
   failures: number;
 }
 
@@ -57,7 +57,7 @@ export class RouterCounters {
     this.#failovers.inc({ model, version: String(version) });
   }
 
-  /** By model, for the versions that are routed now. */
+  /** Counts by model, for the versions in the current routes. */
   all(routes: Routes): { models: Record<string, VersionCount[]> } {
     const models = Object.entries(routes.models).map(([model, versions]) => [
       model,

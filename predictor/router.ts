@@ -1,4 +1,4 @@
-/** The weighted router: one public port before all predictors of one machine. The contract is docs/predictor.md. */
+/** The weighted router: one public port in front of all predictors of a machine, described in docs/predictor.md. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import replyFrom from '@fastify/reply-from';
@@ -13,12 +13,12 @@ import { RequestError, errorBody, fromFramework } from './errors.ts';
 import { RouterCounters } from './router-counters.ts';
 import type { RouteTable } from './routes.ts';
 
-/** A little above the predictor's own limit, so that the predictor's sentence is the one that is read. */
+/** Slightly above the predictor's limit, so that clients read the predictor's refusal. */
 const BODY_LIMIT_BYTES = 17 * 1024 * 1024;
-const ANSWER_TIMEOUT_MS = 60_000;
+const DEFAULT_ANSWER_TIMEOUT_MS = 60_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 
-/** Errors that mean that no byte of an answer came: the request may be sent elsewhere. Forecasts change nothing. */
+/** Errors before any byte of an answer; the request may go to another version, since a forecast changes nothing. */
 const UNREACHABLE = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -34,6 +34,8 @@ export interface RouterOptions {
   table: RouteTable;
   adminToken: string;
   logLevel: string;
+  /** Longest wait for a version to begin its answer, and between two parts of it. */
+  answerTimeoutMs?: number;
 }
 
 function causeCode(error: unknown): string {
@@ -62,10 +64,12 @@ function pinned(table: RouteTable, model: string, header: string | string[]): Ro
 class Forwarder {
   readonly #table: RouteTable;
   readonly #counters: RouterCounters;
+  readonly #answerTimeoutMs: number;
 
-  constructor(table: RouteTable, counters: RouterCounters) {
+  constructor(table: RouteTable, counters: RouterCounters, answerTimeoutMs: number) {
     this.#table = table;
     this.#counters = counters;
+    this.#answerTimeoutMs = answerTimeoutMs;
   }
 
   forward(request: FastifyRequest<{ Params: { target: string } }>, reply: FastifyReply): FastifyReply {
@@ -79,7 +83,7 @@ class Forwarder {
     }
     const pin = request.headers[VERSION_HEADER];
     if (pin !== undefined) return this.#send(request, reply, model, pinned(this.#table, model, pin), null);
-    // Only predictions take turns, so that their shares are exact whatever else is asked.
+    // Only predictions take turns; status requests would distort their shares.
     const route = request.method === 'POST' ? this.#table.next(model) : this.#table.heaviest(model);
     if (route === undefined) {
       throw new RequestError(
@@ -91,7 +95,7 @@ class Forwarder {
     return this.#send(request, reply, model, route, () => this.#table.heaviest(model, route.version));
   }
 
-  /** Sends to one version; `standIn` names who is asked, once, when that version cannot be reached. */
+  /** Sends to one version; `standIn` gives the version that is asked, once, when that one cannot be reached. */
   #send(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -114,7 +118,7 @@ class Forwarder {
       onResponse: (_request, answering, response) => {
         const status = answering.statusCode;
         done(status, status >= 500);
-        // reply-from types the response as the raw server's; what it hands over carries the upstream's body.
+        // reply-from types `response` as the raw server's, but it carries the upstream's body as `stream`.
         answering.send(response.stream);
       },
       onError: (_reply, { error }) => {
@@ -122,7 +126,8 @@ class Forwarder {
         const code = causeCode(error);
         const other = UNREACHABLE.has(code) ? standIn?.() : undefined;
         if (other === undefined) {
-          refuse(reply, route, code, model);
+          reply.removeHeader(VERSION_HEADER).header(FAILED_VERSION_HEADER, String(route.version));
+          sendRefusal(reply, this.#refusal(route, code, model));
           return;
         }
         this.#counters.failover(model, route.version);
@@ -131,17 +136,28 @@ class Forwarder {
       },
     });
   }
+
+  #refusal(route: Route, code: string, model: string): RequestError {
+    const version = `Version ${route.version} of "${model}"`;
+    const facts = { version: route.version };
+    if (code === 'UND_ERR_HEADERS_TIMEOUT') {
+      const sentence = `${version} did not answer within ${this.#answerTimeoutMs} ms.`;
+      return new RequestError(504, 'VERSION_TIMED_OUT', sentence, facts);
+    }
+    const sentence = `${version} cannot be reached at ${route.url} (${code}), and no other version may answer.`;
+    return new RequestError(502, 'VERSION_UNREACHABLE', sentence, facts);
+  }
 }
 
-/** The body as it came: parsing it here would cost time and could change it. */
+/** The body's unparsed bytes: parsing them here would cost time and could change them. */
 function bodyOf(request: FastifyRequest): { body?: Buffer; contentType?: string } {
   if (!Buffer.isBuffer(request.body)) return {};
   return { body: request.body, contentType: request.headers['content-type'] ?? 'application/octet-stream' };
 }
 
 /**
- * Headers that speak of one connection, not of the message: the client's and the version's are two connections.
- * `expect` is answered here, since the whole body is read before it is sent on.
+ * Removes headers that describe one connection: the client's and the version's are two. `expect` is answered by the
+ * router, which reads the whole body before it sends it on.
  */
 function withoutHopHeaders(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   const kept = { ...headers };
@@ -150,24 +166,14 @@ function withoutHopHeaders(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   return kept;
 }
 
-/** Path and query only: a request line with a whole URL must not choose the host. */
+/** Keeps only path and query: a request line with a whole URL must not choose the host. */
 function upstreamUrl(request: FastifyRequest, route: Route): string {
   const { pathname, search } = new URL(request.url, route.url);
   return new URL(route.url).origin + pathname + search;
 }
 
-function refuse(reply: FastifyReply, route: Route, code: string, model: string): void {
-  const timedOut = code === 'UND_ERR_HEADERS_TIMEOUT';
-  const error = new RequestError(
-    timedOut ? 504 : 502,
-    timedOut ? 'VERSION_TIMED_OUT' : 'VERSION_UNREACHABLE',
-    timedOut
-      ? `Version ${route.version} of "${model}" did not answer within ${ANSWER_TIMEOUT_MS} ms.`
-      : `Version ${route.version} of "${model}" cannot be reached at ${route.url} (${code}), and no other version may answer.`,
-    { version: route.version },
-  );
-  reply.removeHeader(VERSION_HEADER);
-  reply.header(FAILED_VERSION_HEADER, String(route.version)).code(error.status).send(errorBody(error));
+function sendRefusal(reply: FastifyReply, error: RequestError): FastifyReply {
+  return reply.code(error.status).send(errorBody(error));
 }
 
 function requireToken(adminToken: string): (request: FastifyRequest) => void {
@@ -229,9 +235,9 @@ function parseJson(body: unknown): unknown {
   }
 }
 
-/** The router, not yet listening. */
+/** Creates the router; the caller makes it listen. */
 export function createRouter(options: RouterOptions): FastifyInstance {
-  const { table, logLevel } = options;
+  const { table, logLevel, answerTimeoutMs = DEFAULT_ANSWER_TIMEOUT_MS } = options;
   const counters = new RouterCounters();
   const app = Fastify({
     logger: { level: logLevel },
@@ -239,6 +245,10 @@ export function createRouter(options: RouterOptions): FastifyInstance {
     bodyLimit: BODY_LIMIT_BYTES,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
+    // Errors before a route is found, such as a path that cannot be decoded, do not reach the error handler.
+    frameworkErrors: (error, request, reply) => {
+      sendRefusal(reply, fromFramework(error, request.headers['content-type'], BODY_LIMIT_BYTES));
+    },
   });
   answerOversizedBodies(app);
   app.removeAllContentTypeParsers();
@@ -249,8 +259,8 @@ export function createRouter(options: RouterOptions): FastifyInstance {
     undici: {
       connections: 128,
       connect: { timeout: CONNECT_TIMEOUT_MS },
-      headersTimeout: ANSWER_TIMEOUT_MS,
-      bodyTimeout: ANSWER_TIMEOUT_MS,
+      headersTimeout: answerTimeoutMs,
+      bodyTimeout: answerTimeoutMs,
     },
     // Only this router decides what is tried again.
     retryMethods: [],
@@ -263,13 +273,13 @@ export function createRouter(options: RouterOptions): FastifyInstance {
         ? error
         : fromFramework(error, request.headers['content-type'], BODY_LIMIT_BYTES);
     if (refusal.status >= 500) request.log.error({ err: error }, error.message);
-    return reply.code(refusal.status).send(errorBody(refusal));
+    return sendRefusal(reply, refusal);
   });
   app.setNotFoundHandler((request, reply) => {
     const error = new RequestError(404, 'NOT_FOUND', `Nothing answers ${request.method} ${request.url}.`);
-    return reply.code(404).send(errorBody(error));
+    return sendRefusal(reply, error);
   });
-  const forwarder = new Forwarder(table, counters);
+  const forwarder = new Forwarder(table, counters, answerTimeoutMs);
   app.get('/v1/models', () => ({ models: Object.keys(table.all().models) }));
   app.all<{ Params: { target: string } }>('/v1/models/:target', (request, reply) =>
     forwarder.forward(request, reply),

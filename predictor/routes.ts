@@ -1,4 +1,4 @@
-/** The router's table: versions, addresses and weights by model. Kept in a file that is replaced as a whole. */
+/** The router's table of versions, addresses and weights by model, kept in a file that is replaced as a whole. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
@@ -42,7 +42,7 @@ function readState(path: string): Routes {
   } catch (cause) {
     const reason = cause instanceof z.ZodError ? z.prettifyError(cause) : (cause as Error).message;
     throw new Error(
-      `The routes in ${path} cannot be read: ${reason}. Mend the file, or remove it and set the traffic again.`,
+      `The routes in ${path} cannot be read: ${reason}. Repair the file, or remove it and set the traffic again.`,
       { cause },
     );
   }
@@ -87,7 +87,7 @@ export class RouteTable {
     return Object.hasOwn(this.#routes.models, model) ? this.#routes.models[model] : undefined;
   }
 
-  /** Replaces the routes of the models named, on disk first; an empty list removes a model. */
+  /** Replaces the routes of the given models, on disk first; an empty list removes a model. */
   replace(change: Routes): void {
     const models = { ...this.#routes.models, ...change.models };
     const kept = Object.fromEntries(Object.entries(models).filter(([, routes]) => routes.length > 0));
@@ -97,12 +97,12 @@ export class RouteTable {
       this.#rotations.set(model, new Rotation(routes));
   }
 
-  /** Whose turn it is; undefined when no version of the model has weight. */
+  /** Takes the next turn; undefined when no version of the model has weight. */
   next(model: string): Route | undefined {
     return this.#rotations.get(model)?.next();
   }
 
-  /** The version with the most weight, `except` aside; undefined when none has weight. */
+  /** Returns the version with the most weight other than `except`; undefined when none has weight. */
   heaviest(model: string, except?: number): Route | undefined {
     return this.of(model)
       ?.filter(({ version, weightPercent }) => version !== except && weightPercent > 0)

@@ -1,4 +1,4 @@
-/** The predictor's HTTP server: KServe's v1 protocol, health, metrics. The contract is docs/predictor.md. */
+/** The predictor's HTTP server: KServe's v1 protocol, health and metrics, described in docs/predictor.md. */
 import Fastify, { LogController } from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import { VERSION_HEADER } from '../contracts/predict.ts';
@@ -47,7 +47,7 @@ async function gather(
   return weeks;
 }
 
-/** One forecast per row of the graph's output; a value that is not a number is the model's fault and is said so. */
+/** Makes one prediction per row of the graph's output; a value that is not finite is refused as the model's fault. */
 function answer(
   parts: PredictorParts,
   instances: Instance[],
@@ -121,7 +121,7 @@ async function predict(parts: PredictorParts, body: unknown, explained: boolean)
   };
 }
 
-/** A gateway that knows no rule for a pinned version sends the request to whoever's turn it is. */
+/** Refuses other versions' requests: a gateway without a rule for the pinned version sends them to any version. */
 function requireVersion(parts: PredictorParts, pin: string | string[] | undefined): void {
   if (pin === undefined || pin === parts.version) return;
   throw new RequestError(
@@ -213,15 +213,19 @@ function sendError(parts: PredictorParts, error: RequestError, reply: FastifyRep
   return reply.code(error.status).send(errorBody(error));
 }
 
-/** The server, not yet listening. */
+/** Creates the server; the caller makes it listen. */
 export function createPredictor(parts: PredictorParts): FastifyInstance {
   const app = Fastify({
     logger: { level: parts.logLevel },
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
-    // A request that arrives on an open connection while the server ends is still answered.
+    // A request on an open connection is still answered while the server ends.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
+    // Errors before a route is found, such as a path that cannot be decoded, do not reach the error handler.
+    frameworkErrors: (error, request, reply) => {
+      sendError(parts, fromFramework(error, request.headers['content-type'], BODY_LIMIT_BYTES), reply);
+    },
   });
   answerOversizedBodies(app);
   app.removeContentTypeParser('text/plain');

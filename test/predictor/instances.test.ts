@@ -35,7 +35,11 @@ function verdict(body: unknown): string {
   }
 }
 
-const wholeNumber = fc.oneof({ weight: 9, arbitrary: fc.integer() }, fc.jsonValue());
+const wholeNumber = fc.oneof(
+  { weight: 9, arbitrary: fc.integer() },
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.jsonValue(),
+);
 const number = fc.oneof(
   { weight: 9, arbitrary: fc.double({ noNaN: true, noDefaultInfinity: true }) },
   fc.jsonValue(),

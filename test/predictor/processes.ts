@@ -18,7 +18,7 @@ export async function scratchFolder(): Promise<string> {
   return folder;
 }
 
-/** Waits for the condition; what is waited for is said when it never comes. */
+/** Waits for the condition; the error names it when it never comes. */
 export async function eventually<T>(
   what: string,
   probe: () => Promise<T | undefined>,
@@ -70,7 +70,7 @@ export async function startFeatureDatabase(folder: string): Promise<FeatureDatab
 export interface RunningMain {
   child: ChildProcess;
   url: string;
-  /** All that the process printed. */
+  /** Everything that the process has printed. */
   output(): string;
   /** Resolves with the exit code (null after a signal). */
   ended: Promise<number | null>;
@@ -107,7 +107,7 @@ export function startMain(
   };
 }
 
-/** Waits until the path answers 200; fails with what the process printed when it ends before. */
+/** Waits until the path answers 200; fails with the process's output when it ends before. */
 export async function answering(main: RunningMain, path: string): Promise<void> {
   await eventually(`${main.url}${path}`, async () => {
     if (main.child.exitCode !== null) throw new Error(`the process ended: ${main.output()}`);

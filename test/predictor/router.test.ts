@@ -1,4 +1,4 @@
-/** The router before small servers that fail in ways that a real predictor seldom does. */
+/** The router in front of small servers that fail in ways that a real predictor rarely does. */
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
@@ -6,11 +6,11 @@ import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { freePort } from '../../infra/local/ports.ts';
 import { createRouter } from '../../predictor/router.ts';
 import { RouteTable } from '../../predictor/routes.ts';
-import { removeFolder, scratchFolder, startMain } from './processes.ts';
+import { eventually, removeFolder, scratchFolder, startMain } from './processes.ts';
 
 const TOKEN = 'a-secret';
 
@@ -39,8 +39,13 @@ afterEach(async () => {
   }
 });
 
-async function open(): Promise<void> {
-  router = createRouter({ table: new RouteTable(statePath), adminToken: TOKEN, logLevel: 'silent' });
+async function open(options: { answerTimeoutMs?: number } = {}): Promise<void> {
+  router = createRouter({
+    table: new RouteTable(statePath),
+    adminToken: TOKEN,
+    logLevel: 'silent',
+    ...options,
+  });
   url = await router.listen({ host: '127.0.0.1', port: 0 });
 }
 
@@ -51,7 +56,7 @@ async function upstream(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** Answers with what it got. */
+/** Answers with the request it received. */
 const echo: RequestListener = (request, response) => {
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -218,6 +223,65 @@ it('gives up after one move, and never moves to a version without weight', async
   expect(await send()).toMatchObject({ status: 502, failed: '1' });
 });
 
+it('says that a version takes too long to answer, and never asks another one', async () => {
+  await router.close();
+  await open({ answerTimeoutMs: 300 });
+  const silent = await upstream(() => undefined);
+  const asked: string[] = [];
+  const other = await upstream((request, response) => {
+    asked.push(request.url ?? '');
+    echo(request, response);
+  });
+  await route([1, silent, 60], [2, other, 40]);
+  expect(await send()).toMatchObject({
+    status: 504,
+    by: null,
+    failed: '1',
+    body: {
+      error: {
+        code: 'VERSION_TIMED_OUT',
+        message: 'Version 1 of "m" did not answer within 300 ms.',
+        version: 1,
+      },
+    },
+  });
+  expect(asked).toEqual([]);
+  expect((await send()).by).toBe('2');
+});
+
+it('breaks off where a version breaks off in the middle of its answer', async () => {
+  const torn = await upstream((_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': 100 });
+    response.write('{"predictions":[', () => response.socket?.destroy());
+  });
+  await route([1, torn, 50], [2, await upstream(echo), 50]);
+  await expect(send()).rejects.toThrow();
+  expect((await send()).by).toBe('2');
+});
+
+it('goes on when a client leaves before its answer', async () => {
+  const waiting: (() => void)[] = [];
+  const slow = await upstream((request, response) => {
+    waiting.push(() => {
+      echo(request, response);
+    });
+  });
+  await route([1, slow, 50], [2, await upstream(echo), 50]);
+  const leaving = new AbortController();
+  const left = fetch(`${url}/v1/models/m:predict`, { method: 'POST', body: '{}', signal: leaving.signal });
+  await eventually('the request', () => Promise.resolve(waiting.length > 0 ? true : undefined));
+  leaving.abort();
+  await expect(left).rejects.toThrow(/abort/);
+  waiting.forEach((answer) => {
+    answer();
+  });
+  expect((await send()).by).toBe('2');
+  const counters = { models: { m: [{ requests: 1, failures: 0 }, { requests: 1 }] } };
+  await vi.waitFor(async () => {
+    expect((await admin('GET', 'counters'))[1]).toMatchObject(counters);
+  });
+});
+
 it('hands on an answer of an error as it is, and counts it', async () => {
   const broken = await upstream((_request, response) => {
     response
@@ -241,6 +305,10 @@ it('says when nothing has traffic, and when there is no such model', async () =>
   expect(await send({}, '{}', '/v1/models/other:predict')).toMatchObject({
     status: 404,
     body: { error: { code: 'MODEL_NOT_FOUND' } },
+  });
+  expect(await send({}, '{}', '/v1/models/%zz:predict')).toMatchObject({
+    status: 400,
+    body: { error: { code: 'BAD_REQUEST' } },
   });
   expect(await send({}, '{}', '/nothing')).toMatchObject({
     status: 404,
@@ -275,8 +343,13 @@ it('keeps its routes through a restart, each model by itself', async () => {
   ]);
 });
 
+const weighted = (...weights: number[]): RouteOf[] =>
+  weights.map((weightPercent, i) => ({ version: 1 + i, url: 'http://127.0.0.1:1', weightPercent }));
+
 it.each([
-  ['weights that add up to 90', [{ version: 1, url: 'http://127.0.0.1:1', weightPercent: 90 }]],
+  ['weights that add up to 99', weighted(90, 9)],
+  ['weights that add up to 101', weighted(100, 1)],
+  ['a weight above 100', weighted(200)],
   ['a fraction', [{ version: 1, url: 'http://127.0.0.1:1', weightPercent: 99.5 }]],
   [
     'a version twice',

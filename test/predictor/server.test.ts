@@ -1,0 +1,127 @@
+/** The predictor's HTTP server around a model and features that fail in ways that real ones rarely do. */
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { ModelManifest } from '../../contracts/model.ts';
+import { errorBodySchema, predictResponseSchema } from '../../contracts/predict.ts';
+import { createPredictorMetrics } from '../../predictor/metrics.ts';
+import type { PredictorParts } from '../../predictor/server.ts';
+import { createPredictor } from '../../predictor/server.ts';
+
+const manifest: ModelManifest = {
+  formatVersion: 1,
+  preset: 'global',
+  dataset: 'd',
+  feastProject: 'p',
+  snapshotId: 's',
+  featureSetVersion: '1',
+  horizonWeeks: 12,
+  quantiles: [0.025, 0.1, 0.5, 0.9, 0.975],
+  features: [{ name: 'lag_1', view: 'sales_history', column: 'lag_1' }],
+  onnxSha256: '0'.repeat(64),
+};
+
+let app: ReturnType<typeof createPredictor>;
+afterEach(() => app.close());
+
+/** Quantiles of row r: 100 r + 1 to 100 r + 5. */
+const numbered: PredictorParts['model']['predict'] = ({ store }) =>
+  Promise.resolve(
+    Float32Array.from({ length: 5 * store.length }, (_, i) => 100 * Math.floor(i / 5) + 1 + (i % 5)),
+  );
+
+function start(
+  predict = numbered,
+  read: PredictorParts['features']['read'] = (rows) =>
+    Promise.resolve(rows.map(() => ({ origin: '2012-01-27', targetWeek: '2012-02-03' }))),
+): void {
+  app = createPredictor({
+    name: 'm',
+    version: '3',
+    model: { manifest, predict, close: () => Promise.resolve() },
+    features: { read },
+    readiness: { check: () => Promise.resolve({ ready: true, reason: '' }), drain: () => undefined },
+    metrics: createPredictorMetrics('m', '3'),
+    logLevel: 'silent',
+  });
+}
+
+async function post(payload: string | object, url = '/v1/models/m:predict'): Promise<[number, unknown]> {
+  const headers = { 'content-type': 'application/json' };
+  const response = await app.inject({ method: 'POST', url, payload, headers });
+  return [response.statusCode, response.json()];
+}
+
+const ONE = { instances: [{ store: 1, dept: 2, horizon: 3 }] };
+
+describe('answers', () => {
+  it('takes each quantile by its level, not by its place', async () => {
+    start();
+    const [status, body] = await post({ instances: [...ONE.instances, ...ONE.instances] });
+    expect(status).toBe(200);
+    expect(predictResponseSchema.parse(body).predictions).toMatchObject([
+      { p10: 2, p50: 3, forecast: 3, p90: 4 },
+      { p10: 102, p50: 103, forecast: 103, p90: 104 },
+    ]);
+  });
+
+  it.each([
+    ['p10', 1],
+    ['p50', 2],
+    ['p90', 3],
+  ])('refuses an answer whose %s is not a number', async (_name, column) => {
+    start(() => Promise.resolve(Float32Array.from({ length: 5 }, (_, i) => (i === column ? NaN : 1))));
+    expect(await post(ONE)).toMatchObject([
+      500,
+      { error: { code: 'NON_FINITE_FORECAST', store: 1, dept: 2 } },
+    ]);
+  });
+});
+
+describe('refusals', () => {
+  it('says that the model failed', async () => {
+    start(() => Promise.reject(new Error('a shape does not fit')));
+    expect(await post(ONE)).toEqual([
+      500,
+      {
+        error: {
+          code: 'INFERENCE_FAILED',
+          message: 'The model failed on this request: a shape does not fit',
+        },
+      },
+    ]);
+  });
+
+  it('keeps the details of its own errors to its log', async () => {
+    start(numbered, () => Promise.reject(new TypeError('x is not a function')));
+    const [status, body] = await post(ONE);
+    expect([status, errorBodySchema.parse(body).error]).toMatchObject([500, { code: 'INTERNAL' }]);
+    expect(JSON.stringify(body)).not.toContain('x is not a function');
+  });
+
+  it('refuses a path that cannot be decoded as it refuses all else', async () => {
+    start();
+    const [status, body] = await post(ONE, '/v1/models/%zz:predict');
+    expect([status, errorBodySchema.parse(body).error]).toMatchObject([400, { code: 'BAD_REQUEST' }]);
+  });
+
+  it('answers generated JSON, and text that is no JSON, with a documented code below 500', async () => {
+    start();
+    const nested = fc.nat(20_000).map((depth) => '['.repeat(depth) + ']'.repeat(depth));
+    const json = fc.json({ maxDepth: 6 });
+    const wrapped = fc
+      .tuple(fc.oneof(json, nested), fc.constantFrom('store', 'features', 'horizon', '__proto__'))
+      .map(([value, key]) => `{"instances":[{"store":1,"dept":1,"horizon":1,"${key}":${value}}]}`);
+    const text = fc.oneof(json, nested, wrapped, fc.string());
+    await fc.assert(
+      fc.asyncProperty(text, async (body) => {
+        const [status, answer] = await post(body);
+        if (status === 200) predictResponseSchema.parse(answer);
+        else {
+          expect(status).toBeLessThan(500);
+          errorBodySchema.parse(answer);
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
