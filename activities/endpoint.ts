@@ -1,17 +1,17 @@
-/** Asks the deployed endpoint for forecasts, as any client of it would. */
+/** Client of the deployed endpoint: asks for forecasts as any other client does. */
 import { ApplicationFailure } from '@temporalio/common';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import { FAILED_VERSION_HEADER, VERSION_HEADER, predictResponseSchema } from '../contracts/predict.ts';
 import type { PredictInstance, Prediction } from '../contracts/predict.ts';
 
 export interface Answer {
-  /** Null when the request was refused, or answered by what are no forecasts of it; `message` holds the answer. */
+  /** Null when the answer is a refusal or does not hold the forecasts asked for; `message` then holds its text. */
   predictions: Prediction[] | null;
   message: string;
   status: number;
   /** The version that answered; null when the router answered itself. */
   version: number | null;
-  /** A version that the router could not reach for this request. */
+  /** The version that the router could not reach for this request. */
   unreachableVersion: number | null;
 }
 
@@ -21,7 +21,7 @@ export interface Endpoint {
   modelName: string;
 }
 
-/** @param version sends the request to this version whatever the traffic weights are. */
+/** @param version pins the request to this version, whatever the traffic weights are. */
 export async function askForecasts(
   { url, modelName }: Endpoint,
   instances: readonly PredictInstance[],
@@ -53,10 +53,10 @@ export async function askForecasts(
   };
 }
 
-/** The predictions of an answer; a refusal fails as `CandidateFailed`, unless nobody was there to give one. */
+/** Returns an answer's predictions. @throws ApplicationFailure `ServiceUnavailable` when no version answered, else `CandidateFailed` */
 export function forecastsOf({ predictions, status, version, message }: Answer, asked: string): Prediction[] {
   if (predictions !== null) return predictions;
-  // Away for the moment: a gateway that reaches no version answers 500 itself.
+  // A gateway that reaches no version answers 500 itself, without a version.
   const isAway = status >= 502 || (status === 500 && version === null);
   throw ApplicationFailure.create({
     message: `${asked}: ${status} ${message}`,
@@ -65,7 +65,7 @@ export function forecastsOf({ predictions, status, version, message }: Answer, a
   });
 }
 
-/** Null when the text is no answer to this many instances. */
+/** Returns null when the text is not a response with this many predictions. */
 function readPredictions(text: string, expected: number): Prediction[] | null {
   let json: unknown;
   try {

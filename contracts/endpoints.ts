@@ -1,4 +1,4 @@
-/** `.shelfcast/endpoints.json`: where everything is. `npx shelfcast status --json` prints it. */
+/** `.shelfcast/endpoints.json`: addresses of all services, printed by `npx shelfcast status --json`. */
 export interface Endpoints {
   /** host:port of the Temporal frontend. */
   temporal: string;
@@ -6,10 +6,10 @@ export interface Endpoints {
   mlflow: string;
   /** Base URL of Ray's dashboard and Jobs API. */
   ray: string;
-  /** Base URL that forecasts are asked from: the weighted router before the predictors. */
+  /** Base URL for forecasts: the weighted router in front of the predictors. */
   predictor: string;
   /** postgresql:// URL without the password. */
   postgres: string;
-  /** Process ids by service name; only services that this machine runs. */
+  /** Process ids by service name, for the services that this machine runs. */
   pids: Record<string, number>;
 }

@@ -1,16 +1,16 @@
 /**
- * `model.json`, beside `model.onnx` in a model's folder: all that a predictor must know to serve it.
+ * `model.json`, beside `model.onnx` in a model's folder: everything a predictor needs to serve the model.
  *
  * The graph's inputs are `features` (double [N, F], columns in the order of `features`, NaN where a value is
  * missing), `store`, `dept` and `horizon` (int64 [N]); its output `quantiles` is float [N, Q] in US dollars,
- * columns in the order of `quantiles`, never crossing. Imputation, scaling and encodings are inside the graph.
+ * columns in the order of `quantiles`, non-decreasing. Imputation, scaling and encodings are inside the graph.
  */
 import { z } from 'zod';
 
 const modelFeature = z.strictObject({
   /** Name in the graph and in requests that carry raw features. */
   name: z.string(),
-  /** Feast feature view that holds it; `calendar` is read for the target week, all others for the origin. */
+  /** Feast feature view that has the column; `calendar` is read for the target week, the others for the origin. */
   view: z.enum(['sales_history', 'store_externals', 'store_attributes', 'calendar']),
   /** Column of the view; `{horizon}` stands for the number of weeks ahead. */
   column: z.string(),
@@ -25,7 +25,7 @@ export const modelManifestSchema = z.strictObject({
   featureSetVersion: z.string(),
   /** Largest horizon in weeks that the model answers. */
   horizonWeeks: z.int().min(1),
-  /** Ascending; contains 0.1, 0.5 and 0.9. */
+  /** Quantile levels, ascending; contains 0.1, 0.5 and 0.9. */
   quantiles: z.array(z.number()).min(3),
   features: z.array(modelFeature).min(1),
   /** SHA-256 of model.onnx, hex. */

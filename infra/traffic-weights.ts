@@ -1,10 +1,10 @@
-/** The rules of traffic weights, the same on every platform. */
+/** Rules of traffic weights that hold on every platform. */
 import type { VersionState } from './platform.ts';
 
 export type Weighted = Pick<VersionState, 'version' | 'weightPercent'>;
 
 /**
- * The served versions with their new weights; those not named get 0.
+ * Returns the served versions with their new weights; versions without a given weight get 0.
  * @throws RangeError with a sentence when the weights cannot be set
  */
 export function reweighed<T extends Weighted>(
@@ -29,7 +29,7 @@ export function reweighed<T extends Weighted>(
   return served.map((one) => ({ ...one, weightPercent: weights.get(one.version) ?? 0 }));
 }
 
-/** The versions without this one. @throws Error with a sentence when it has traffic */
+/** Returns the other versions. @throws Error when this one still has traffic */
 export function without<T extends Weighted>(modelName: string, served: readonly T[], version: number): T[] {
   const weight = served.find((one) => one.version === version)?.weightPercent ?? 0;
   if (weight > 0) {

@@ -1,7 +1,7 @@
 /**
- * Serving on one machine: each version is a predictor process under supervisord, before them the weighted router.
+ * Serving on one machine: each version is a predictor process under supervisord, behind the weighted router.
  *
- * Nothing is kept here. The router's state file holds versions, addresses and weights; supervisord's files hold the
+ * The adapter itself has no state. The router's state file holds versions, addresses and weights; supervisord's files hold the
  * processes. Both outlive the worker, the router and the machine.
  */
 import { join } from 'node:path';
@@ -16,15 +16,15 @@ import type { Program } from './supervisor-config.ts';
 import { ensureProgram, removeProgram } from './supervisor.ts';
 
 const ROUTER_TIMEOUT_MS = 10_000;
-/** A predictor that takes longer to say that it is ready is not. */
+/** A predictor that does not answer in this time counts as not ready. */
 const READY_TIMEOUT_MS = 3_000;
 
 export interface LocalServingOptions {
   state: LocalState;
-  /** http://host:port of the router: forecasts are asked there, and its admin paths are below /-/. */
+  /** http://host:port of the router, for forecasts and, below /-/, for its admin API. */
   routerUrl: string;
   routerAdminToken: string;
-  /** Where the predictors read features. */
+  /** Database from which the predictors read features. */
   databaseUrl: string;
 }
 
@@ -44,16 +44,16 @@ function predictorProgram(options: LocalServingOptions, served: ServedVersion, u
       DATABASE_URL: options.databaseUrl,
       HOST: hostname,
       PORT: port,
-      // The router looks at weights, not at readiness: nobody has to notice first.
+      // The router follows weights, not readiness, so nobody has to notice first.
       DRAIN_MS: '0',
     },
-    // For the requests in flight; the longest takes seconds.
+    // Requests in flight take seconds at most.
     stopSeconds: 20,
     priority: 400,
   };
 }
 
-/** The router's admin paths. */
+/** Client of the router's admin API. */
 class RouterAdmin {
   readonly #options: LocalServingOptions;
 
@@ -95,7 +95,7 @@ class RouterAdmin {
   }
 }
 
-/** Ready means: the right model and version answers there, and says that it can answer forecasts. */
+/** Returns whether this model and version answers at its address and says that it is ready. */
 async function isReady(modelName: string, { version, url }: Route): Promise<boolean> {
   try {
     const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(READY_TIMEOUT_MS) });
@@ -118,7 +118,7 @@ class LocalServing implements Serving {
     this.#router = new RouterAdmin(options);
   }
 
-  /** One change at a time: a model's routes are read, changed and written as a whole. */
+  /** Runs one change at a time, since a model's routes are read, changed and written as a whole. */
   #alone<T>(change: () => Promise<T>): Promise<T> {
     const result = this.#last.then(change);
     this.#last = result.catch(() => undefined);
@@ -135,7 +135,7 @@ class LocalServing implements Serving {
           others.map((route) => Number(new URL(route.url).port)),
         );
         url = `http://127.0.0.1:${await freePort(new Set(ports))}`;
-        // First the address, which the router keeps: an attempt that dies here is gone on with, not begun again.
+        // The router keeps the address first, so that a retry after a crash here finds it and continues.
         const route = { version: served.version, url, weightPercent: 0 };
         await this.#router.replace(served.modelName, [...routes, route], signal);
       }
