@@ -44,15 +44,17 @@ const number = fc.oneof(
   { weight: 9, arbitrary: fc.double({ noNaN: true, noDefaultInfinity: true }) },
   fc.jsonValue(),
 );
+/** Weeks ahead, within and outside of the model's 12. */
+const horizon = fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 0, max: 13 }) }, fc.integer());
 const instance = fc.oneof(
-  { weight: 9, arbitrary: fc.record({ store: wholeNumber, dept: wholeNumber, horizon: fc.integer() }) },
+  { weight: 9, arbitrary: fc.record({ store: wholeNumber, dept: wholeNumber, horizon }) },
   fc.record({
     store: fc.integer(),
     dept: fc.integer(),
-    horizon: fc.integer({ min: 1, max: 12 }),
+    horizon,
     features: fc.record({ lag_1: number, temperature: number }, { requiredKeys: ['lag_1'] }),
   }),
-  fc.record({ store: fc.integer(), dept: fc.integer(), horizon: fc.integer(), extra: fc.jsonValue() }),
+  fc.record({ store: fc.integer(), dept: fc.integer(), horizon, extra: fc.jsonValue() }),
   fc.jsonValue(),
 );
 const body = fc.oneof(
