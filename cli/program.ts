@@ -1,15 +1,12 @@
 /** Commands and options of the command line. Each action loads its own code, so that `--help` answers at once. */
 import { Command, CommanderError } from 'commander';
-import type { Shelfcast } from '../client/client.ts';
 import { DEFAULT_CRON } from '../client/cron.ts';
 import { PipelineError } from '../client/pipeline-error.ts';
 import { DEFAULT_MODEL_NAME } from '../contracts/names.ts';
 import type { BacktestOptions } from './backtest.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import type { InputOptions } from './run-input.ts';
-
-/** Connects to Temporal; tests hand in a client of their own. */
-export type Connect = () => Promise<Shelfcast>;
+import type { Connect } from './with-client.ts';
 
 const connectToTemporal: Connect = async () => (await import('../client/client.ts')).connect();
 

@@ -2,7 +2,7 @@
 import { DEFAULT_MODEL_NAME } from '../contracts/names.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import { print } from './output.ts';
-import type { Connect } from './program.ts';
+import type { Connect } from './with-client.ts';
 import type { InputOptions } from './run-input.ts';
 import { inputOf, updateInputOf } from './run-input.ts';
 import { championDataset, followAndReport } from './run-once.ts';

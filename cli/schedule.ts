@@ -1,6 +1,6 @@
 /** The commands of the weekly schedule. */
 import { print } from './output.ts';
-import type { Connect } from './program.ts';
+import type { Connect } from './with-client.ts';
 import type { InputOptions } from './run-input.ts';
 import { inputOf, updateInputOf } from './run-input.ts';
 import { withClient } from './with-client.ts';

@@ -5,7 +5,7 @@ import { readLocalConfig } from '../config/environment.ts';
 import { down, refreshEndpoints, up } from '../infra/local/services.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import { print, tell } from './output.ts';
-import type { Connect } from './program.ts';
+import type { Connect } from './with-client.ts';
 import type { InputOptions } from './run-input.ts';
 import { inputOf } from './run-input.ts';
 import { runOnce } from './run-once.ts';

@@ -1,7 +1,9 @@
 /** Connects for the time of one command. */
 import type { AnyHandle, Shelfcast } from '../client/client.ts';
 import { PipelineError } from '../client/pipeline-error.ts';
-import type { Connect } from './program.ts';
+
+/** Connects to Temporal; tests hand in a client of their own. */
+export type Connect = () => Promise<Shelfcast>;
 
 export async function withClient<T>(
   connect: Connect,

@@ -5,14 +5,23 @@ import { ML, nodeBin, PROJECT, pythonBin, run } from './programs.mjs';
 // The settings are named because ruff looks for them above each file, and some files are not below ml/.
 const RUFF = ['--quiet', '--config', 'pyproject.toml', '.', '../bench', '../infra', '../test'];
 
+const SOURCES = [
+  ...['activities', 'cli', 'client', 'config', 'contracts', 'infra', 'predictor', 'workers', 'workflows'],
+  ...['bench', 'scripts', 'test'],
+];
+// The other folders follow as their comments are rewritten.
+const PLAIN_PYTHON = ['shelfcast/evaluate', 'shelfcast/features', 'shelfcast/ingest', '../scripts'];
+
 await installTools('python');
 const checks = [
   ['format', nodeBin('prettier'), ['--check', '--log-level=warn', '.']],
   ['lint', nodeBin('eslint'), ['.']],
   ['types', nodeBin('tsc'), ['-p', '.']],
   ['dead code', nodeBin('knip'), []],
+  ['import circles', nodeBin('depcruise'), [...SOURCES]],
   ['Python lint', pythonBin('ruff'), ['check', ...RUFF], ML],
   ['Python format', pythonBin('ruff'), ['format', '--check', ...RUFF], ML],
+  ['Python comments', pythonBin('python'), ['../scripts/lint/doc_comments.py', ...PLAIN_PYTHON], ML],
   ['Python types', pythonBin('mypy'), [], ML],
 ];
 const broken = [];

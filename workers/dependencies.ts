@@ -8,6 +8,7 @@ import { createLocalServing } from '../infra/local/serving.ts';
 import { localState } from '../infra/local/state.ts';
 import { createMlflow } from '../infra/mlflow.ts';
 import type { LocalPlatformConfig, WorkerConfig } from '../config/environment.ts';
+import type { Platform } from './kubernetes-platform.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
@@ -33,8 +34,6 @@ export async function createDependencies(
     close: () => database.end(),
   };
 }
-
-export type Platform = Pick<Dependencies, 'jobs' | 'serving'>;
 
 /** Loaded only where it is used: the Kubernetes client alone takes a second of processor time. */
 async function kubernetesPlatform(configFile: string): Promise<Platform> {

@@ -1,4 +1,5 @@
 /** Jobs and predictors as objects of the operators; infra/kubernetes/config.ts says what the configuration file holds. */
+import type { Dependencies } from '../activities/dependencies.ts';
 import { KubernetesApi } from '../infra/kubernetes/api.ts';
 import { readKubernetesConfig } from '../infra/kubernetes/config.ts';
 import { loadKubeConfig } from '../infra/kubernetes/connection.ts';
@@ -8,7 +9,8 @@ import {
   createTrainingJobs,
 } from '../infra/kubernetes/jobs/job-platforms.ts';
 import { createKubernetesServing } from '../infra/kubernetes/serving/serving-platform.ts';
-import type { Platform } from './dependencies.ts';
+
+export type Platform = Pick<Dependencies, 'jobs' | 'serving'>;
 
 export function createKubernetesPlatform(configFile: string): Platform {
   const config = readKubernetesConfig(configFile);

@@ -1,4 +1,4 @@
-/** What a person sees while a run goes on, with a terminal and without. */
+/** Lines and bar that a person sees while a run goes on. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
