@@ -1,7 +1,7 @@
 """Makes features of generated sales by the features job, and a model that uses all of them.
 
-``FOLDER`` gets ``features/``, the job's own, with parity.json; ``all.json``, which is as parity.json, but of
-all series with sales in the last week, each at all numbers of weeks ahead; and ``model/``.
+``FOLDER`` gets ``features/``, the job's own, with skew-sample.json; ``all.json``, of the same layout, with
+all series with sales in the last week, each at every horizon; and ``model/``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ import numpy as np
 import ray
 import write_model
 
-from shelfcast.features import parity
+from shelfcast.contracts.specs import FeaturesSpec, IngestSpec
+from shelfcast.contracts.wire import decode
+from shelfcast.features import skew
 from shelfcast.features.build import build_features
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.samples import read_origin_table
+from shelfcast.features.version import feature_set_version
 from shelfcast.ingest import __main__ as ingest
 from shelfcast.job import write_json
 
@@ -32,18 +35,17 @@ def write(database_url: str, folder: Path) -> None:
     for name in ("ingest", "features"):
         (folder / name).mkdir()
     spec = {"dataset": DATASET, "requestId": DATASET, "source": SOURCE, "maxBadRowShare": 0}
-    snapshot = ingest.run(spec, folder / "ingest")["snapshot"]
+    snapshot = ingest.run(decode(IngestSpec, spec, "spec"), folder / "ingest")["snapshot"]
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
-    build_features(
-        {"snapshot": snapshot, "feastProject": PROJECT, "horizonWeeks": HORIZON}, folder / "features"
-    )
+    spec = {"snapshot": snapshot, "feastProject": PROJECT, "horizonWeeks": HORIZON}
+    build_features(decode(FeaturesSpec, spec, "spec"), folder / "features")
     ray.shutdown()
     table = read_origin_table(folder / "features", first_origin=np.datetime64(snapshot["lastWeek"]))
     rows = np.repeat(np.arange(len(table.store)), HORIZON)
     horizons = np.tile(np.arange(1, HORIZON + 1), len(table.store))
     features = FeatureSet(HORIZON)
-    sample = parity.sample_of(table, rows, horizons)
-    write_json(folder / "all.json", parity.describe(sample, features, snapshot["id"]))
+    sample = skew.sample_of(table, rows, horizons)
+    write_json(folder / "all.json", skew.describe(sample, features, snapshot["id"]))
     write_model.write(
         folder / "model",
         0.0,
@@ -51,7 +53,7 @@ def write(database_url: str, folder: Path) -> None:
         dataset=DATASET,
         feastProject=PROJECT,
         snapshotId=snapshot["id"],
-        featureSetVersion=features.version,
+        featureSetVersion=feature_set_version(features),
         horizonWeeks=HORIZON,
     )
 
