@@ -1,13 +1,51 @@
 import { defineConfig } from 'vitest/config';
 
+/** Files that start processes or services, and may kill them; test/no-processes.ts fails any other file that does. */
+const SERVICES = [
+  'test/client/**',
+  'test/config/**',
+  'test/contract/**',
+  'test/contracts/**',
+  'test/docs/**',
+  'test/drills/**',
+  'test/infra/{images,mlflow,postgres,services,state,supervisor,toolchain}.test.ts',
+  'test/infra/kubernetes/{config,doctor,job-manifests}.test.ts',
+  'test/infra/manifests/**',
+  'test/predictor/**',
+  'test/replay/**',
+  'test/scripts/build.test.ts',
+  'test/workflows/**',
+];
+/** Files that need a Kubernetes: `npm run test:cluster`. */
+const CLUSTER = 'test/cluster/**';
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // They need a Kubernetes: `npm run test:cluster`.
-    exclude: ['test/cluster/**'],
-    // Most files start services of their own, and some kill them: side by side they would time each other out.
-    fileParallelism: false,
     testTimeout: 60_000,
     hookTimeout: 180_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'pure',
+          include: ['test/**/*.test.ts'],
+          exclude: [CLUSTER, ...SERVICES],
+          setupFiles: ['test/no-processes.ts'],
+          // Importing the packages anew for each file would take most of the time.
+          pool: 'threads',
+          isolate: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'services',
+          include: SERVICES.map((files) => (files.endsWith('**') ? `${files}/*.test.ts` : files)),
+          // Side by side they would time each other out.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });
