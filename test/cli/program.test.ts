@@ -71,7 +71,7 @@ function runWith(result: Promise<PipelineResult>): AnyHandle {
     pendingWork: () => Promise.resolve([]),
     approve: note('approved'),
     abort: note('aborting'),
-    cancel: note(undefined),
+    cancel: () => note(undefined)('cancel'),
   } as unknown as AnyHandle;
 }
 
@@ -168,7 +168,7 @@ describe('the current run', () => {
   test.each([
     [['approve', '--by', 'ada'], ['sales-forecast', 'ada'], 'approved\n'],
     [['abort', '--reason', 'enough', '--model', 'bread'], ['bread', 'enough'], 'aborting\n'],
-    [['cancel'], ['sales-forecast'], 'cancelling pipeline:sales-forecast\n'],
+    [['cancel'], ['sales-forecast', 'cancel'], 'cancelling pipeline:sales-forecast\n'],
   ])('%j', async (args, told, printed) => {
     expect(await shelfcast(args, ended())).toBe(0);
     expect(asked).toEqual(told);
