@@ -1,4 +1,4 @@
-/** Sends known weeks through the deployed endpoint and tallies who answered what. */
+/** Analysis of a canary step: sends known weeks through the deployed endpoint and counts what each version answered. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,7 +29,7 @@ export async function readManifest(modelUri: string): Promise<ModelManifest> {
   return parseOrFail(path, modelManifestSchema, await readFile(path, 'utf8'));
 }
 
-/** What an earlier stage wrote does not get better by reading it again. */
+/** Parses a file of an earlier stage; fails without a retry, since an unreadable file stays unreadable. */
 export function parseOrFail<T>(where: string, schema: z.ZodType<T>, text: string): T {
   try {
     return schema.parse(JSON.parse(text));
@@ -41,7 +41,7 @@ export function parseOrFail<T>(where: string, schema: z.ZodType<T>, text: string
   }
 }
 
-/** Whether the model can answer these rows: it knows the horizons and its raw features are among the rows'. */
+/** True when the model knows the rows' horizons and all its features are among the rows'. */
 export function canAnswer(manifest: ModelManifest, rows: readonly AnalysisRow[]): boolean {
   return rows.every(
     (row) =>
@@ -64,7 +64,7 @@ export function parityDifference(
       return Math.abs(answered - expected) / Math.max(1, Math.abs(expected));
     });
   });
-  // A missing value must not pass as a small difference.
+  // A missing value counts as an infinite difference.
   return differences.some(Number.isNaN) ? Infinity : Math.max(0, ...differences);
 }
 
@@ -78,8 +78,9 @@ export interface AnalysisPlan {
 }
 
 /**
- * Asks without naming a version until the candidate has answered enough by its weight, then the champion, pinned, the
- * same weeks. Ends early when the candidate has certainly failed, and when the router gives it less than its share.
+ * Sends unpinned requests until the candidate has answered enough of them at its traffic weight, and asks the champion
+ * (pinned) for the same rows. Ends early when the candidate has certainly failed or cannot be reached, and at the latest
+ * after `requestLimit` requests.
  */
 export async function collectAnalysis(
   plan: AnalysisPlan,
@@ -97,7 +98,7 @@ export async function collectAnalysis(
 
   const work = async (): Promise<void> => {
     while (sent < maxRequests && !tally.isComplete()) {
-      // As long as there are weeks that the candidate has not answered yet, none of its turns goes to another.
+      // Rows that the candidate has not answered yet come first.
       const pool = unanswered.size > 0 ? [...unanswered] : all;
       const batch = pool[sent % pool.length];
       if (batch === undefined) return;
@@ -113,13 +114,13 @@ export async function collectAnalysis(
   try {
     await Promise.all(Array.from({ length: REQUESTS_IN_FLIGHT }, work));
   } finally {
-    // After the failure of one, the others would go on beside the next attempt.
+    // When one worker fails, the others must not continue beside the next attempt.
     ending.abort();
   }
   return tally.analysis();
 }
 
-/** 1.5 times what the weight should need, and some: a router that gives less than that is not analysis. */
+/** Upper bound of requests: 1.5 times the number that the weight should need, plus 20 for small numbers. */
 function requestLimit({ options, weightPercent }: AnalysisPlan): number {
   const needed = Math.max(
     options.minRequestsPerStep,
@@ -190,7 +191,7 @@ function createTally(plan: AnalysisPlan) {
       const fresh = batch.filter((row) => !compared.has(row));
       if (fresh.length === 0) return;
       const champions = await askChampionSame();
-      // Without the champion's answer the week says nothing about which of the two is better.
+      // Without the champion's answer the rows do not compare the two.
       if (champions !== null && champions.predictions === null) return;
       batch.forEach((row, i) => {
         if (compared.has(row)) return;

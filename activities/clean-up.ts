@@ -2,13 +2,14 @@ import { Context } from '@temporalio/activity';
 import type { Stage } from '../contracts/stages.ts';
 import type { Dependencies } from './dependencies.ts';
 import { jobsOf } from './dependencies.ts';
-import { currentRunKey, stopStageJob } from './run-job.ts';
+import { stopStageJob } from './run-job.ts';
+import { currentRunKey } from './run-key.ts';
 import { openMlflowRun } from './tracking.ts';
 
 export interface CleanUpActivities {
-  /** Stops the stage's job, whichever worker started it, and gives back what its jobs held. */
+  /** Stops and releases the jobs of the stage, whichever worker started them. */
   stopJob: (stage: Stage) => Promise<void>;
-  /** Marks the MLflow run of a pipeline run that did not come to its end. */
+  /** Ends the MLflow run of a pipeline run that failed or was cancelled. */
   endTracking: (request: { modelName: string; status: 'FAILED' | 'KILLED' }) => Promise<void>;
 }
 

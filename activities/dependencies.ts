@@ -1,4 +1,4 @@
-/** What activities need from outside; workers/dependencies.ts builds the real ones. */
+/** Dependencies of the activities; workers/dependencies.ts builds the real ones. */
 import type { Pool } from 'pg';
 import type { Mlflow } from '../infra/mlflow.ts';
 import type { Stage } from '../contracts/stages.ts';
@@ -9,17 +9,17 @@ export interface Dependencies {
   serving: Serving;
   mlflow: Mlflow;
   database: Pool;
-  /** `file://` URL of the folder below which runs keep their jobs' folders. */
+  /** `file://` URL of the folder that holds the runs' job folders. */
   artifactsUrl: string;
 }
 
-/** Who runs the jobs of which stage. */
+/** Job platform of each stage. */
 export interface StageJobs {
-  /** Computes with Ray. */
+  /** Ray. */
   features: JobPlatform;
-  /** Trains in several processes. */
+  /** Training in several processes. */
   train: JobPlatform;
-  /** All others: a cluster's start would cost them more than their work. */
+  /** Plain programs, for all other stages: starting a cluster would take longer than their work. */
   programs: JobPlatform;
 }
 

@@ -1,4 +1,4 @@
-/** The gate: numbers of the backtest in, a decision with its reasons out. */
+/** Promotion gate: decides on the backtest's numbers whether the candidate may get traffic. */
 import type { Comparison, EvaluateResult } from '../contracts/jobs.ts';
 import type { GateCheck, GateComparison, GateDecision, GateOptions } from '../contracts/pipeline.ts';
 
@@ -7,15 +7,15 @@ const BASELINES = [
   ['seasonal_naive', 'the seasonal naive forecast (last year)'],
 ] as const;
 
-/** A single target week says nothing about others, however many series it has. */
+/** Minimum number of target weeks; a single week says nothing about others, however many series it has. */
 const MIN_WEEKS = 2;
-/** Slices that a sentence names; the table has all. */
+/** Number of slices that a sentence names; the table has all. */
 const NAMED_SLICES = 3;
 
 /**
  * Passes when the candidate's WMAE over all horizons is below each baseline's and not above the champion's (both
  * within the options' margins), its 80 % interval holds about 80 % of the test weeks' sales, and it is in no slice
- * clearly worse than one of them. docs/evaluation.md tells it on a page.
+ * clearly worse than one of them. docs/evaluation.md explains the rules.
  */
 export function decideGate(evaluated: EvaluateResult, options: GateOptions): GateDecision {
   const comparisons = evaluated.comparisons.map((comparison) => assess(comparison, options));
@@ -69,7 +69,7 @@ function checkSlices(comparisons: GateComparison[], { slicesNotScored }: Evaluat
   };
 }
 
-/** For example `1: holiday=true against naive (-2.0 % to +14.0 %, margin +10.0 %)`. */
+/** Returns for example `1: holiday=true against naive (-2.0 % to +14.0 %, margin +10.0 %)`. */
 function nameSlices(comparisons: GateComparison[], wanted: GateComparison['outcome']): string {
   const found = comparisons.filter(({ outcome }) => outcome === wanted);
   if (found.length === 0) return '';
@@ -112,7 +112,7 @@ function checkBaseline(
 
 function checkChampion({ overall }: EvaluateResult, options: GateOptions): GateCheck[] {
   const champion = overall.champion?.wmae;
-  // A first model of its data set has no champion to be compared with.
+  // The first model of a data set has no champion.
   if (champion === undefined) return [];
   const candidate = overall.candidate?.wmae;
   if (candidate === undefined) return [missing('champion', candidate, 'the champion')];

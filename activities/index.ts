@@ -1,4 +1,6 @@
 /** All activities, as the worker registers them. */
+import type { AuditActivities } from './audit.ts';
+import { createAuditActivities } from './audit.ts';
 import type { CleanUpActivities } from './clean-up.ts';
 import { createCleanUpActivities } from './clean-up.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -12,6 +14,8 @@ import type { IngestActivities } from './ingest.ts';
 import { createIngestActivities } from './ingest.ts';
 import type { MonitorActivities } from './monitor.ts';
 import { createMonitorActivities } from './monitor.ts';
+import type { RegistryActivities } from './registry.ts';
+import { createRegistryActivities } from './registry.ts';
 import type { RolloutActivities } from './rollout.ts';
 import { createRolloutActivities } from './rollout.ts';
 import { namingServiceErrors } from './service-errors.ts';
@@ -24,7 +28,9 @@ export type Activities = IngestActivities &
   FeaturesActivities &
   TrainActivities &
   EvaluateActivities &
+  RegistryActivities &
   RolloutActivities &
+  AuditActivities &
   TrainingServingSkewActivities &
   MonitorActivities &
   UpdateActivities &
@@ -36,7 +42,9 @@ export function createActivities(deps: Dependencies): Activities {
     ...createFeaturesActivities(deps),
     ...createTrainActivities(deps),
     ...createEvaluateActivities(deps),
+    ...createRegistryActivities(deps),
     ...createRolloutActivities(deps),
+    ...createAuditActivities(deps),
     ...createTrainingServingSkewActivities(deps),
     ...createMonitorActivities(deps),
     ...createUpdateActivities(deps),

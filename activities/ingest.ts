@@ -6,7 +6,8 @@ import { ingestResultSchema } from '../contracts/jobs.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import { resolvePipelineInput } from '../contracts/pipeline.ts';
 import type { Dependencies } from './dependencies.ts';
-import { activityJobContext, currentRunKey, runJob } from './run-job.ts';
+import { activityJobContext, runJob } from './run-job.ts';
+import { currentRunKey } from './run-key.ts';
 
 export interface IngestActivities {
   /** Decides every value of the input; a wrong one fails the run with a sentence each. */

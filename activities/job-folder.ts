@@ -1,4 +1,4 @@
-/** The folder of a stage's job (decision 3): the spec going in, the progress, result or error coming out. */
+/** Folder of a stage's job (decision 3): input spec, then progress, result or error. */
 import { mkdir, open, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -10,12 +10,12 @@ import { jobErrorSchema, jobProgressSchema } from '../contracts/jobs.ts';
 import type { Stage } from '../contracts/stages.ts';
 
 export interface JobFolder {
-  /** `file://` URL, as the job is given it. */
+  /** `file://` URL that is passed to the job. */
   url: string;
   path: string;
 }
 
-/** Where a stage of a run has its job's folder. */
+/** Path of the job folder of a run's stage. */
 const jobFolderPath = (artifactsUrl: string, runKey: string, stage: Stage): string =>
   join(fileURLToPath(artifactsUrl), 'runs', runKey, stage);
 
@@ -35,7 +35,7 @@ export async function openJobFolder(
 }
 
 /**
- * The job's result, or null while there is none.
+ * Returns the job's result, or null while there is none.
  * @throws ApplicationFailure of the job's own error type when it left error.json.
  */
 export async function readOutcome<T>(folder: JobFolder, resultSchema: z.ZodType<T>): Promise<T | null> {
@@ -56,12 +56,12 @@ export async function readOutcome<T>(folder: JobFolder, resultSchema: z.ZodType<
 
 const logName = (n: number): string => `log-${n}.txt`;
 
-/** Keeps what the n-th job printed, beside its results; the platform may forget it. */
+/** Writes the n-th job's log beside its results, because the platform may delete its own copy. */
 export async function keepLog(folder: JobFolder, n: number, log: string): Promise<void> {
   await writeFile(join(folder.path, logName(n)), log);
 }
 
-/** What was kept of the n-th job; empty when nothing was. */
+/** Returns the kept log of the n-th job; empty when there is none. */
 export async function readKeptLog(folder: JobFolder, n: number): Promise<string> {
   try {
     return await readFile(join(folder.path, logName(n)), 'utf8');
@@ -71,13 +71,13 @@ export async function readKeptLog(folder: JobFolder, n: number): Promise<string>
   }
 }
 
-/** The largest n whose job has ended and whose log was kept; 0 when there is none. */
+/** Returns the largest n whose log was kept, which means that the job has ended; 0 when there is none. */
 export async function lastKeptLog(folder: JobFolder): Promise<number> {
   const numbers = (await readdir(folder.path)).map((name) => Number(/^log-(\d+)\.txt$/.exec(name)?.[1] ?? 0));
   return Math.max(0, ...numbers);
 }
 
-/** Reads the lines of progress.jsonl that came since the last call. */
+/** Returns a function that reads the lines added to progress.jsonl since its last call. */
 export function createProgressReader(folder: JobFolder): () => Promise<JobProgress[]> {
   let position = 0;
   return async () => {
@@ -97,7 +97,7 @@ export function createProgressReader(folder: JobFolder): () => Promise<JobProgre
         size - position,
         position,
       );
-      // The last line may still be in the making.
+      // The job may be in the middle of writing the last line.
       const end = buffer.subarray(0, bytesRead).lastIndexOf(0x0a) + 1;
       position += end;
       const lines = buffer.subarray(0, end).toString('utf8').split('\n');

@@ -1,4 +1,4 @@
-/** What the gate adds to the model card that the evaluate job wrote. */
+/** Section of the model card with the gate's decision; the evaluate job wrote the rest. */
 import type { GateComparison, GateDecision } from '../contracts/pipeline.ts';
 
 const VERDICTS: Record<GateDecision['verdict'], string> = {
@@ -13,7 +13,7 @@ const OUTCOMES: Record<GateComparison['outcome'], string> = {
   worse: '**worse**',
 };
 
-/** The whole card, as Markdown. */
+/** Returns the complete card as Markdown. */
 export const withGate = (card: string, gate: GateDecision): string =>
   `${card.trimEnd()}\n\n${gateSection(gate)}\n`;
 

@@ -1,13 +1,10 @@
 import { Context } from '@temporalio/activity';
-import { ApplicationFailure } from '@temporalio/common';
 import type { Pool } from 'pg';
-import { ERROR_TYPES } from '../contracts/errors.ts';
 import type { Snapshot } from '../contracts/jobs.ts';
 import type { MonitorResult, RegisteredVersion, SampleForecast } from '../contracts/pipeline.ts';
 import type { Prediction } from '../contracts/predict.ts';
 import type { Dependencies } from './dependencies.ts';
-import type { Endpoint } from './endpoint.ts';
-import { askForecasts } from './endpoint.ts';
+import { askForecasts, forecastsOf } from './endpoint.ts';
 import { readManifest } from './analysis.ts';
 
 const INSTANCES_PER_REQUEST = 5_000;
@@ -19,14 +16,16 @@ interface MonitorRequest {
   horizonWeeks: number;
 }
 
+type MonitorDependencies = Pick<Dependencies, 'database' | 'serving'>;
+
 export interface MonitorActivities {
-  /** Asks the deployed champion for the weeks after the snapshot and keeps its answers. */
+  /** Asks the deployed champion for the weeks after the snapshot and records its forecasts. */
   recordForecasts: (request: MonitorRequest) => Promise<Omit<MonitorResult, 'actualsCompared' | 'wape'>>;
   /** Compares earlier forecasts with the sales that the snapshot brought. */
   compareWithActuals: (request: MonitorRequest) => Promise<Pick<MonitorResult, 'actualsCompared' | 'wape'>>;
 }
 
-export function createMonitorActivities(deps: Dependencies): MonitorActivities {
+export function createMonitorActivities(deps: MonitorDependencies): MonitorActivities {
   return {
     recordForecasts: (request) => recordForecasts(deps, request),
     compareWithActuals: (request) => compareWithActuals(deps.database, request),
@@ -39,19 +38,21 @@ interface Series {
 }
 
 async function recordForecasts(
-  { database, serving }: Dependencies,
+  { database, serving }: MonitorDependencies,
   { champion, snapshot, horizonWeeks }: MonitorRequest,
 ): Promise<Omit<MonitorResult, 'actualsCompared' | 'wape'>> {
   const context = Context.current();
   const series = await openSeries(database, snapshot);
   const manifest = await readManifest(champion.modelUri);
   const horizons = Array.from({ length: Math.min(horizonWeeks, manifest.horizonWeeks) }, (_, i) => i + 1);
-  const instances = series.flatMap((one) => horizons.map((horizon) => ({ ...one, horizon })));
+  const instances = series.flatMap((key) => horizons.map((horizon) => ({ ...key, horizon })));
   const endpoint = { url: serving.url, modelName: champion.modelName };
   const nextWeek: Prediction[] = [];
   for (let from = 0; from < instances.length; from += INSTANCES_PER_REQUEST) {
     const part = instances.slice(from, from + INSTANCES_PER_REQUEST);
-    const predictions = await forecast(endpoint, champion.version, part, context.cancellationSignal);
+    const answer = await askForecasts(endpoint, part, context.cancellationSignal, champion.version);
+    const asked = `asked version ${champion.version} for ${part.length} forecasts`;
+    const predictions = forecastsOf(answer, asked);
     await insertForecasts(database, champion, predictions);
     nextWeek.push(...predictions.filter(({ horizon }) => horizon === 1));
     context.heartbeat(`${from + part.length} of ${instances.length} forecasts`);
@@ -73,22 +74,6 @@ async function openSeries(database: Pool, snapshot: Snapshot): Promise<Series[]>
     [snapshot.dataset, snapshot.lastWeek, snapshot.batchId],
   );
   return rows;
-}
-
-async function forecast(
-  endpoint: Endpoint,
-  version: number,
-  instances: { store: number; dept: number; horizon: number }[],
-  signal: AbortSignal,
-): Promise<Prediction[]> {
-  const answer = await askForecasts(endpoint, instances, signal, version);
-  if (answer.predictions !== null) return answer.predictions;
-  const isAway = answer.status >= 502;
-  throw ApplicationFailure.create({
-    type: isAway ? ERROR_TYPES.serviceUnavailable : ERROR_TYPES.candidateFailed,
-    message: `asked version ${version} for ${instances.length} forecasts: ${answer.status} ${answer.message}`,
-    nonRetryable: !isAway && answer.status < 500,
-  });
 }
 
 async function insertForecasts(
@@ -113,7 +98,7 @@ async function insertForecasts(
   );
 }
 
-/** Steps of the golden ratio: spread over stores and departments alike, whatever their numbers. */
+/** Step of the golden ratio, which spreads the samples over stores and departments alike, whatever their numbers. */
 const SAMPLE_STEP = (Math.sqrt(5) - 1) / 2;
 
 function sample(nextWeek: Prediction[]): SampleForecast[] {
@@ -134,7 +119,7 @@ async function compareWithActuals(
   database: Pool,
   { champion, snapshot }: MonitorRequest,
 ): Promise<Pick<MonitorResult, 'actualsCompared' | 'wape'>> {
-  // Rows that an earlier attempt inserted are not visible to `inserted`, and those it inserts not to `known`.
+  // `inserted` skips the rows of an earlier attempt, and `known` does not see the rows that `inserted` adds.
   const { rows } = await database.query<{ n: number; wape: number | null }>(
     `with actual as (
        select distinct on (store, dept, week) store, dept, week, weekly_sales

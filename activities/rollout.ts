@@ -1,22 +1,19 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import type { RegisteredVersion, RolloutOptions, StepDecision, StepAnalysis } from '../contracts/pipeline.ts';
-import type { Verdict } from '../contracts/stages.ts';
+import type {
+  RegisteredVersion,
+  RolloutOptions,
+  RolloutParties,
+  StepAnalysis,
+  StepDecision,
+} from '../contracts/pipeline.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
 import { canAnswer, collectAnalysis, parityDifference, readAnalysisRows, readManifest } from './analysis.ts';
-import { currentRunKey } from './run-job.ts';
 import { decideStep, PARITY_TOLERANCE } from './step-decision.ts';
-import { VERSION_TAGS } from './tracking.ts';
 
 const READY_POLL_MS = 500;
 const PARITY_ROWS = 200;
-
-export interface RolloutParties {
-  candidate: RegisteredVersion;
-  /** Who has the traffic until now, whatever its data set; null before the first model. */
-  champion: RegisteredVersion | null;
-}
 
 interface DeployRequest extends RolloutParties {
   /** Time limit for both versions to become ready. */
@@ -27,18 +24,6 @@ export interface StepRequest extends RolloutParties {
   analysisRowsUri: string;
   weightPercent: number;
   options: RolloutOptions;
-}
-
-interface AuditRow {
-  modelName: string;
-  version: number;
-  /** Names the row within its run: a repeated activity writes it once. */
-  step: string;
-  action: 'traffic' | 'promoted' | 'rolled-back';
-  /** Percent by version that are in force. */
-  weights: Record<string, number>;
-  reason: string;
-  analysis?: StepAnalysis;
 }
 
 export interface RolloutActivities {
@@ -53,28 +38,19 @@ export interface RolloutActivities {
   setTraffic: (request: RolloutParties & { candidatePercent: number }) => Promise<Record<string, number>>;
   /** Collects the analysis of one attempt of a step and decides on it. */
   analyzeStep: (request: StepRequest) => Promise<{ analysis: StepAnalysis; decision: StepDecision }>;
-  /** Moves `champion` to the candidate and `previous` to the old champion. */
-  moveAliases: (parties: RolloutParties) => Promise<void>;
-  /** Gives `champion` back to the old champion. */
-  restoreAliases: (parties: RolloutParties) => Promise<void>;
-  /** Tags the version with how its run ended. */
-  tagVerdict: (request: { candidate: RegisteredVersion; verdict: Verdict; reason: string }) => Promise<void>;
-  audit: (row: AuditRow) => Promise<void>;
   /** Ends the predictors of all versions without traffic but these. */
   removeAllBut: (request: { modelName: string; keep: number[] }) => Promise<void>;
   removeVersion: (request: { modelName: string; version: number }) => Promise<void>;
 }
 
-export function createRolloutActivities(deps: Dependencies): RolloutActivities {
+export function createRolloutActivities(deps: Pick<Dependencies, 'serving'>): RolloutActivities {
   const { serving } = deps;
   return {
-    ...createAliasActivities(deps),
     deploy: (request) => deploy(deps, request),
     checkForecastParity: (request) => checkForecastParity(deps, request),
     analyzeStep: (request) => analyzeStep(deps, request),
 
     setTraffic: (request) => setTraffic(deps, request),
-    audit: (row) => audit(deps, row),
 
     async removeAllBut({ modelName, keep }) {
       for (const { version, weightPercent } of await serving.observe(modelName)) {
@@ -87,7 +63,7 @@ export function createRolloutActivities(deps: Dependencies): RolloutActivities {
 }
 
 async function setTraffic(
-  { serving }: Dependencies,
+  { serving }: Pick<Dependencies, 'serving'>,
   {
     candidate: { modelName, version },
     champion,
@@ -96,7 +72,7 @@ async function setTraffic(
 ): Promise<Record<string, number>> {
   const states = await serving.observe(modelName);
   const candidateNow = states.find((state) => state.version === version)?.weightPercent ?? 0;
-  // A rollout that failed before the candidate, or even the champion, was served has nothing to take back.
+  // A rollout that failed before the candidate had traffic has nothing to take back; the versions may not even be served.
   if (candidatePercent === 0 && candidateNow === 0) {
     return Object.fromEntries(states.map((state) => [state.version, state.weightPercent]));
   }
@@ -105,7 +81,7 @@ async function setTraffic(
   return Object.fromEntries(weights);
 }
 
-/** Without a champion there is nobody to take the rest: a candidate has all of the traffic or none. */
+/** Without a champion no version can take the rest, so the candidate has all of the traffic or none. */
 function trafficWeights(
   candidate: number,
   champion: number | null,
@@ -119,7 +95,7 @@ function trafficWeights(
 }
 
 async function deploy(
-  { serving }: Dependencies,
+  { serving }: Pick<Dependencies, 'serving'>,
   { candidate, champion, readyWithinSeconds }: DeployRequest,
 ): Promise<void> {
   const context = Context.current();
@@ -131,7 +107,7 @@ async function deploy(
   for (;;) {
     const states = await serving.observe(candidate.modelName);
     const missing = wanted.flatMap(({ version }) => {
-      const state = states.find((one) => one.version === version);
+      const state = states.find((served) => served.version === version);
       return state?.ready === true ? [] : { version, message: state?.message };
     });
     if (missing.length === 0) return;
@@ -152,19 +128,18 @@ async function deploy(
 }
 
 async function checkForecastParity(
-  { serving }: Dependencies,
+  { serving }: Pick<Dependencies, 'serving'>,
   { candidate, analysisRowsUri }: { candidate: RegisteredVersion; analysisRowsUri: string },
 ): Promise<string> {
   const { cancellationSignal } = Context.current();
   const manifest = await readManifest(candidate.modelUri);
   const all = await readAnalysisRows(analysisRowsUri);
-  // Evenly over the file, so that stores, departments and horizons are all there.
+  // Every n-th row of the file, so that all stores, departments and horizons are covered.
   const stride = Math.max(1, Math.floor(all.length / PARITY_ROWS));
   const rows = all.filter((_, i) => i % stride === 0).slice(0, PARITY_ROWS);
   const instances = rows.map(({ store, dept, horizon, features }) => ({ store, dept, horizon, features }));
   const endpoint = { url: serving.url, modelName: candidate.modelName };
   const answer = await askForecasts(endpoint, instances, cancellationSignal, candidate.version);
-  // A version that refuses what it was evaluated on is not the one that was evaluated.
   const asked = `asked version ${candidate.version} for ${rows.length} evaluated weeks`;
   const difference = parityDifference(manifest, rows, forecastsOf(answer, asked));
   const numbers = `${rows.length} deployed forecasts differ from the evaluated ones by at most ${difference.toExponential(1)}`;
@@ -178,7 +153,7 @@ async function checkForecastParity(
 }
 
 async function analyzeStep(
-  { serving }: Dependencies,
+  { serving }: Pick<Dependencies, 'serving'>,
   { candidate, champion, analysisRowsUri, weightPercent, options }: StepRequest,
 ): Promise<{ analysis: StepAnalysis; decision: StepDecision }> {
   const context = Context.current();
@@ -203,53 +178,4 @@ async function analyzeStep(
     },
   );
   return { analysis, decision: decideStep(analysis, options, parties) };
-}
-
-async function audit({ database }: Dependencies, row: AuditRow): Promise<void> {
-  await database.query(
-    `insert into ops.rollout_audit (run_key, step, model_name, version, action, weights, reason, evidence)
-     values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (run_key, step) do nothing`,
-    [
-      currentRunKey(),
-      row.step,
-      row.modelName,
-      row.version,
-      row.action,
-      JSON.stringify(row.weights),
-      row.reason,
-      row.analysis === undefined ? null : JSON.stringify(row.analysis),
-    ],
-  );
-}
-
-function createAliasActivities({
-  mlflow,
-}: Dependencies): Pick<RolloutActivities, 'moveAliases' | 'restoreAliases' | 'tagVerdict'> {
-  return {
-    async moveAliases({ candidate: { modelName, version }, champion }) {
-      if (champion !== null && champion.version !== version) {
-        await mlflow.setAlias(modelName, 'previous', champion.version);
-      }
-      await mlflow.setAlias(modelName, 'champion', version);
-      await mlflow.deleteAlias(modelName, 'candidate');
-    },
-
-    async restoreAliases({ candidate: { modelName, version }, champion }) {
-      const holder = await mlflow.versionByAlias(modelName, 'champion');
-      // Someone else's choice, made meanwhile, stands.
-      if (holder?.version === version) {
-        if (champion === null) await mlflow.deleteAlias(modelName, 'champion');
-        else await mlflow.setAlias(modelName, 'champion', champion.version);
-      }
-      await mlflow.deleteAlias(modelName, 'candidate');
-    },
-
-    async tagVerdict({ candidate, verdict, reason }) {
-      await mlflow.tagVersion(candidate.modelName, candidate.version, {
-        [VERSION_TAGS.verdict]: verdict,
-        [VERSION_TAGS.reason]: reason.slice(0, 1_000),
-      });
-      if (verdict === 'rejected') await mlflow.deleteAlias(candidate.modelName, 'candidate');
-    },
-  };
 }

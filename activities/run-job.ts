@@ -1,9 +1,9 @@
-/** Runs a stage's job to its end; an activity that is tried again goes on with the job of the earlier attempt. */
+/** Runs a stage's job to its end. A retried activity adopts the job of the earlier attempt. */
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { z } from 'zod';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import type { JobProgress } from '../contracts/jobs.ts';
-import { jobName, runKey } from '../contracts/names.ts';
+import { jobName } from '../contracts/names.ts';
 import type { JobHeartbeat } from '../contracts/progress.ts';
 import type { Stage } from '../contracts/stages.ts';
 import type { JobObservation, JobPlatform, JobSpec } from '../infra/platform.ts';
@@ -18,10 +18,11 @@ import {
   readKeptLog,
   readOutcome,
 } from './job-folder.ts';
+import { currentRunKey } from './run-key.ts';
 
 /** A stage starts at most this many jobs; the failure of the last one ends the run. */
 const MAX_JOBS = 3;
-/** A look at the job's folder; many jobs end in seconds, and each look late is a wait of the whole run. */
+/** Interval of reading the job's folder; many jobs end in seconds, and the whole run waits for the next reading. */
 const POLL_MS = 200;
 const OBSERVE_EVERY_MS = 1_000;
 const STOP_HEARTBEAT_MS = 5_000;
@@ -32,21 +33,21 @@ export interface JobRequest<T> {
   resultSchema: z.ZodType<T>;
   /** Processes of a distributed training; absent for a plain program. */
   trainingProcesses?: number;
-  /** Called with lines that the job has reported since the last call, all of them after a retry. */
+  /** Callback for the lines reported since the last call; after a retry it gets all lines again. */
   onProgress?: (lines: JobProgress[]) => void;
 }
 
-/** What `runJob` needs from the activity that it runs in. */
+/** Part of the activity's context that `runJob` uses. */
 export interface JobContext {
   runKey: string;
   signal: AbortSignal;
   heartbeat: (details: JobHeartbeat) => void;
   sleep: (ms: number) => Promise<void>;
-  /** After `signal` fired: whether the job is to end too. It is not when only this worker shuts down. */
+  /** Asked after `signal` fired: true when the job must end too, false when only this worker shuts down. */
   mustStopJob: () => boolean;
 }
 
-/** The context of the activity that is running. */
+/** Context of the current activity. */
 export function activityJobContext(): JobContext {
   const context = Context.current();
   return {
@@ -56,21 +57,16 @@ export function activityJobContext(): JobContext {
       context.heartbeat(details);
     },
     sleep: (ms) => context.sleep(ms),
-    // notFound: the workflow was terminated, so nobody else will stop the job.
+    // notFound means that the workflow was terminated, so nothing else will stop the job.
     mustStopJob: () =>
       context.cancellationDetails?.cancelRequested === true || context.cancellationDetails?.notFound === true,
   };
 }
 
-export function currentRunKey(): string {
-  const { workflowExecution } = Context.current().info;
-  if (workflowExecution === undefined) throw new Error('this activity runs only inside a workflow');
-  return runKey(workflowExecution.workflowId, workflowExecution.runId);
-}
-
 /**
- * @throws ApplicationFailure of the type that the job wrote to error.json (non-retryable); `JobFailed` when it
- * failed otherwise, retryable until the stage has used up its jobs.
+ * Returns the result of the stage's job.
+ * @throws ApplicationFailure Of the type that the job wrote to error.json (non-retryable), or `JobFailed` for any other
+ *   failure (retryable until the stage has used up its jobs).
  */
 export async function runJob<T>(
   deps: Pick<Dependencies, 'jobs' | 'artifactsUrl'>,
@@ -81,7 +77,7 @@ export async function runJob<T>(
   const jobs = jobsOf(deps.jobs, request.stage);
   const finished = await readOutcome(folder, request.resultSchema);
   if (finished !== null) {
-    // The attempt that saw it first may have died before it did this.
+    // The attempt that saw the result first may have died before it released the jobs.
     await releaseJobs(jobs, context.runKey, request.stage);
     return finished;
   }
@@ -108,8 +104,7 @@ export async function runJob<T>(
 }
 
 /**
- * Stops whatever job a stage of this run still has, and leaves none on the platform. For a workflow whose activity cannot
- * do so itself any more.
+ * Stops and releases all jobs of a stage. The workflow calls it when the stage's own activity can no longer do so.
  */
 export async function stopStageJob(
   jobs: JobPlatform,
@@ -128,7 +123,7 @@ async function releaseJobs(jobs: JobPlatform, key: string, stage: Stage): Promis
   await Promise.all(JOB_NUMBERS.map((n) => jobs.release(jobName(key, stage, n))));
 }
 
-/** The stage's jobs that the cluster knows. A cluster that lost its memory may know the second and not the first. */
+/** Returns the stage's jobs that the platform knows; after a restart it may know the second and not the first. */
 async function stageJobs(jobs: JobPlatform, context: Pick<JobContext, 'runKey' | 'signal'>, stage: Stage) {
   const observed = await Promise.all(
     JOB_NUMBERS.map(async (n) => {
@@ -139,7 +134,7 @@ async function stageJobs(jobs: JobPlatform, context: Pick<JobContext, 'runKey' |
   return observed.filter(({ status }) => status !== 'unknown');
 }
 
-/** The number of the job to adopt or start. A job that ended without an outcome is followed by the next number. */
+/** Returns the number of the job to adopt or start; after a job that ended without an outcome it is the next number. */
 async function nextJobNumber(
   jobs: JobPlatform,
   context: JobContext,
@@ -147,7 +142,7 @@ async function nextJobNumber(
   folder: JobFolder,
 ): Promise<number> {
   const known = (await stageJobs(jobs, context, stage)).at(-1);
-  // What was seen to end has ended: an operator may forget it, or even make its pods anew.
+  // A kept log means that the job has ended, even when an operator has deleted it or is recreating its pods.
   const ended = await lastKeptLog(folder);
   if (known !== undefined && known.n > ended) {
     if (known.status === 'pending' || known.status === 'running') return known.n;
@@ -183,10 +178,10 @@ async function watch<T>(
       const { status, message } = await jobs.observe(job.name, context.signal);
       observedAt = Date.now();
       if (status === 'pending' && message !== '') progress = message;
-      // The cluster came back without its memory: the job is gone, its folder is not.
+      // The platform restarted and lost the job; the job's folder is still there.
       if (status === 'unknown') await jobs.ensure(job, context.signal);
       else if (status !== 'pending' && status !== 'running') {
-        // The outcome may have been written between the two looks.
+        // The job may have written its outcome after the folder was read.
         const late = await readOutcome(folder, request.resultSchema);
         if (late !== null) return late;
         throw await jobFailure(jobs, request.stage, folder, job.name, n, status);
@@ -216,7 +211,7 @@ async function jobFailure(
 }
 
 async function stopJob(jobs: JobPlatform, context: JobContext, name: string): Promise<void> {
-  // A training takes its time to end; without heartbeats the server would take this attempt for dead.
+  // Ending a training takes a while; without heartbeats the server would time this attempt out.
   const timer = setInterval(() => {
     context.heartbeat({ job: name, progress: 'stopping', fraction: null });
   }, STOP_HEARTBEAT_MS);

@@ -1,4 +1,4 @@
-/** Tells a service that is away for a while from everything else that can go wrong. */
+/** Recognition of errors that mean a service is temporarily unavailable. */
 import { ApplicationFailure } from '@temporalio/common';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import { KubernetesError } from '../infra/kubernetes/errors.ts';
@@ -29,7 +29,7 @@ export function isServiceDown(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code;
   if (code !== undefined && CONNECTION_CODES.has(code)) return true;
   if (error.name === 'TimeoutError') return true;
-  // pg has no code for a connection that the server closed between two messages, nor for one that did not come in time.
+  // pg gives no code to a closed connection or a connection timeout.
   if (/^(Connection terminated|timeout exceeded when trying to connect)/.test(error.message)) return true;
   if (error instanceof MlflowError && error.status >= 502 && error.status <= 504) return true;
   if (error instanceof KubernetesError && error.isServiceDown) return true;
@@ -38,8 +38,8 @@ export function isServiceDown(error: unknown): boolean {
 }
 
 /**
- * Makes connection errors of every activity a retryable `ServiceUnavailable`, so that the Temporal UI and the CLI
- * show what a run waits for. Everything else passes unchanged.
+ * Turns connection errors of every activity into a retryable `ServiceUnavailable`, so that the Temporal UI and the CLI
+ * show which service a run waits for. Other errors pass unchanged.
  */
 export function namingServiceErrors<T extends object>(activities: T): T {
   const wrapped = Object.entries(activities).map(([name, activity]) => [

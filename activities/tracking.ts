@@ -1,4 +1,4 @@
-/** What a pipeline run leaves in MLflow: one run, found by its key, with parameters, metrics, plots and the model. */
+/** MLflow run of a pipeline run, found by its key: parameters, metrics, plots and the model. */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { activityInfo } from '@temporalio/activity';
@@ -11,13 +11,13 @@ import type {
   TrainResult,
   Trial,
 } from '../contracts/jobs.ts';
-import type { GateDecision, RegisteredVersion, ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import type { GateDecision, ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { Mlflow, MlflowMetric, MlflowRun } from '../infra/mlflow.ts';
 import type { Dependencies } from './dependencies.ts';
 import { withGate } from './model-card.ts';
-import { currentRunKey } from './run-job.ts';
+import { currentRunKey } from './run-key.ts';
 
-/** Tags of a model version that later runs and the serving read. */
+/** Tags of a model version, which later runs and serving read. */
 export const VERSION_TAGS = {
   modelUri: 'shelfcast.model_uri',
   modelHash: 'shelfcast.model_hash',
@@ -31,7 +31,7 @@ export const VERSION_TAGS = {
 export const openMlflowRun = (mlflow: Mlflow, modelName: string, runKey: string): Promise<MlflowRun> =>
   mlflow.ensureRun(modelName, runKey, runKey);
 
-/** Epochs get timestamps that depend on nothing but the run, so logging them again stores nothing new. */
+/** Logs epochs with timestamps that depend on the run alone, so that logging them again stores nothing new. */
 export async function logEpochs(mlflow: Mlflow, run: MlflowRun, epochs: EpochMetrics[]): Promise<void> {
   const metrics = epochs.flatMap((epoch): MlflowMetric[] => {
     const at = { timestamp: run.startTime + epoch.epoch, step: epoch.epoch };
@@ -44,7 +44,7 @@ export async function logEpochs(mlflow: Mlflow, run: MlflowRun, epochs: EpochMet
   await mlflow.logBatch(run.runId, { metrics });
 }
 
-/** Where a training is in an epoch; only seen while it runs, so the run is complete without it. */
+/** Logs progress within an epoch. Best effort: `recordTraining` logs the complete history afterwards. */
 export async function logSteps(
   mlflow: Pick<Mlflow, 'logBatch'>,
   run: MlflowRun,
@@ -89,7 +89,7 @@ export async function recordTraining(
   await mlflow.uploadFolder(run.artifactUri, 'model', fileURLToPath(trained.modelUri));
 }
 
-/** Makes each trial of a search a child of the run, once. */
+/** Records each trial of a search as a child run, once. */
 export async function recordTrials(
   mlflow: Pick<Mlflow, 'ensureRun' | 'logBatch' | 'endRun'>,
   modelName: string,
@@ -124,7 +124,7 @@ function trainingParams(input: ResolvedPipelineInput, trained: TrainResult): Rec
   });
 }
 
-/** What is not set is left out. */
+/** Converts values to strings; undefined values are omitted. */
 const stringsOf = (record: Record<string, string | number | undefined>): Record<string, string> =>
   Object.fromEntries(
     Object.entries(record).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)]])),
@@ -151,7 +151,8 @@ export async function recordEvaluation(
 }
 
 const REPORT = 'evaluate';
-const MODEL_CARD = `${REPORT}/model-card.md`;
+/** Path of the model card among the artifacts of a run. */
+export const MODEL_CARD = `${REPORT}/model-card.md`;
 
 /** Logs the job's report with the gate's decision: as gate.json, and in the model card. */
 export async function uploadReport(
@@ -179,27 +180,4 @@ function backtestMetrics(run: MlflowRun, { overall, oneWeekAhead }: EvaluateResu
         ),
       ),
   );
-}
-
-/** Registers the run's model; a second call finds the same version. It holds the alias `candidate` from then on. */
-export async function registerModel(
-  { mlflow }: Dependencies,
-  run: MlflowRun,
-  model: Omit<RegisteredVersion, 'version' | 'runId'> & { snapshotId: string },
-): Promise<RegisteredVersion> {
-  const { version } = await mlflow.ensureVersion({
-    name: model.modelName,
-    runId: run.runId,
-    source: `${run.artifactUri}/model`,
-    tags: {
-      [VERSION_TAGS.modelUri]: model.modelUri,
-      [VERSION_TAGS.modelHash]: model.modelHash,
-      [VERSION_TAGS.dataset]: model.dataset,
-      [VERSION_TAGS.snapshot]: model.snapshotId,
-      [VERSION_TAGS.modelCard]: `${run.artifactUri}/${MODEL_CARD}`,
-    },
-  });
-  await mlflow.setAlias(model.modelName, 'candidate', version);
-  const { modelName, modelUri, modelHash, dataset } = model;
-  return { modelName, version, runId: run.runId, modelUri, modelHash, dataset };
 }

@@ -87,8 +87,8 @@ async function compareSample(
 const notCompared = (why: string): string => `its online features were not compared: ${why}`;
 
 /**
- * Each feature that was used otherwise than sampled, in words. Numbers must be equal to the last bit; JSON does not
- * tell -0 from 0.
+ * Returns a description of each feature that differs from the sample. Numbers must be equal to the last bit, except that
+ * JSON does not distinguish -0 from 0.
  */
 export function featureDifferences(
   names: readonly string[],
@@ -110,7 +110,7 @@ export function featureDifferences(
   });
 }
 
-/** Undefined when there is no such feature at all. */
+/** Returns undefined when there is no such feature. */
 const valueOf = (features: Record<string, number | null> | undefined, name: string) =>
   features !== undefined && Object.hasOwn(features, name) ? features[name] : undefined;
 
@@ -120,8 +120,8 @@ const shown = (value: number | null | undefined): string => {
 };
 
 /**
- * Hands over the snapshot that is online, and lets no features job of the project begin meanwhile; hands over null when
- * one runs already.
+ * Calls `work` with the id of the online snapshot and keeps features jobs of the project from starting meanwhile; calls it
+ * with null when such a job is already running.
  */
 async function whileFeaturesStay<T>(
   database: Pool,
@@ -142,7 +142,7 @@ async function whileFeaturesStay<T>(
     );
     return await work(online.rows[0]?.snapshot ?? 'none');
   } finally {
-    // The lock ends with the transaction, or with the connection.
+    // The rollback, or the end of the connection, releases the lock.
     await client.query('rollback').then(
       () => {
         client.release();

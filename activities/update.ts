@@ -4,7 +4,7 @@ import { resolvePipelineInput } from '../contracts/pipeline.ts';
 import type { ResolvedUpdateInput, UpdatePlan } from '../contracts/update.ts';
 import { resolveUpdateInput } from '../contracts/update.ts';
 import type { Dependencies } from './dependencies.ts';
-import { findChampion } from './evaluate.ts';
+import { findChampion } from './registry.ts';
 import { readManifest } from './analysis.ts';
 
 export interface UpdateActivities {

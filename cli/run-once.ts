@@ -1,5 +1,5 @@
 /** Starting, resuming and reporting runs on the command line. */
-import { findChampion } from '../activities/evaluate.ts';
+import { findChampion } from '../activities/registry.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import { DEFAULT_MODEL_NAME, pipelineWorkflowId } from '../contracts/names.ts';
 import type { PipelineInput } from '../contracts/pipeline.ts';

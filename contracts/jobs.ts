@@ -28,13 +28,13 @@ const qualityRuleSchema = z.object({
   name: z.string(),
   /** `error` stops the run before anything is written; `warning` is reported. */
   severity: z.enum(['error', 'warning']),
-  /** What the data must be. */
+  /** Sentence that the data must satisfy. */
   text: z.string(),
-  /** `notChecked`: nothing to compare with, or not a rule for data of that source. */
+  /** `notChecked`: there was nothing to compare with, or the rule does not apply to that source. */
   outcome: z.enum(['kept', 'warned', 'stopped', 'overridden', 'notChecked']),
-  /** How many rows, weeks or stores (as `text` says) break it. */
+  /** Number of rows, weeks or stores (as `text` says) that break the rule. */
   rows: z.int(),
-  /** Up to five of them, in words. */
+  /** Descriptions of up to five of them. */
   examples: z.array(z.string()),
 });
 
@@ -104,26 +104,26 @@ export type EpochMetrics = z.infer<typeof epochSchema>;
 
 const stepSchema = z.object({
   epoch: z.int(),
-  /** From 1 to `steps`, the steps of an epoch. */
+  /** Step within the epoch, from 1 to `steps`. */
   step: z.int(),
   steps: z.int(),
   /** Mean of the epoch so far, USD, over the samples of the first process. */
   loss: z.number(),
-  /** Until the last epoch, should no earlier end come. */
+  /** Estimated seconds until the last epoch ends, if the training does not stop earlier. */
   etaSeconds: z.number(),
 });
 export type StepMetrics = z.infer<typeof stepSchema>;
 
 const trialSchema = z.object({
-  /** From 1; the first one has the run's own parameters. */
+  /** Number of the trial, from 1; the first one has the run's own parameters. */
   number: z.int(),
   parameters: z.object({
     learningRate: z.number(),
     batchSize: z.int(),
-    /** Of the weight decay that the preset has. */
+    /** Factor on the preset's weight decay. */
     weightDecayFactor: z.number(),
   }),
-  /** The lowest of its epochs; null when the trial's loss was not finite. */
+  /** Lowest validation loss of the trial's epochs; null when its loss was not finite. */
   validationLoss: z.number().nullable(),
 });
 export type Trial = z.infer<typeof trialSchema>;
@@ -136,13 +136,13 @@ export const trainResultSchema = z.object({
   parameterCount: z.int(),
   bestEpoch: z.int(),
   epochs: z.array(epochSchema),
-  /** Why no epoch followed. */
+  /** Reason for which no further epoch was trained. */
   stoppedBy: z.enum(['epochs', 'patience', 'wallTime', 'gpuSeconds']),
-  /** The epoch each start of the training went on from; [0] for a run never interrupted. */
+  /** Epoch that each start of the training resumed from; [0] for a run without interruption. */
   startedFromEpochs: z.array(z.int()),
   /** Folder with loss.png and data-sample.csv, and search.json when there was a search. */
   reportUri: z.string(),
-  /** All trials, and the one whose parameters the training had. Absent without a search. */
+  /** All trials, and the one whose parameters the training used; absent without a search. */
   search: z.object({ trials: z.array(trialSchema), best: trialSchema }).optional(),
 });
 export type TrainResult = z.infer<typeof trainResultSchema>;
@@ -152,7 +152,7 @@ const metricsSchema = z.object({
   wmae: z.number(),
   /** Sum of absolute errors over sum of absolute actuals. */
   wape: z.number(),
-  /** Mean absolute error, in that of a naive forecast of the series before the test weeks; null where none has one. */
+  /** MAE divided by the in-sample MAE of a naive forecast of the series; null where no series has one. */
   mase: z.number().nullable(),
   rmse: z.number(),
   /** Mean of forecast minus actual, USD. */
@@ -171,7 +171,7 @@ export type Metrics = z.infer<typeof metricsSchema>;
 export const FORECASTERS = ['candidate', 'champion', 'naive', 'seasonal_naive', 'oracle'] as const;
 export type Forecaster = (typeof FORECASTERS)[number];
 
-/** WMAE of the candidate over that of another forecaster, minus 1: below 0 the candidate is better. */
+/** Relative WMAE difference, candidate / other - 1; negative means that the candidate is better. */
 const comparisonSchema = z.object({
   /** `overall`, or the name of a slice. */
   slice: z.string(),
@@ -194,7 +194,7 @@ export const evaluateResultSchema = z.object({
   oneWeekAhead: z.partialRecord(z.enum(FORECASTERS), metricsSchema),
   /** Slice name (for example `store_type=A`, `holiday=true`, `volume=low`) to forecaster to metrics. */
   slices: z.record(z.string(), z.partialRecord(z.enum(FORECASTERS), metricsSchema)),
-  /** Slices that have no metrics or are not compared with everybody, and why. */
+  /** Slices without metrics or without some comparison, each with the reason. */
   slicesNotScored: z.array(z.object({ slice: z.string(), reason: z.string() })),
   /** The candidate against each other forecaster but the oracle. */
   comparisons: z.array(comparisonSchema),
@@ -209,7 +209,7 @@ export const evaluateResultSchema = z.object({
 });
 export type EvaluateResult = z.infer<typeof evaluateResultSchema>;
 
-/** One known week: raw features as of the origin, what was sold, and what the evaluated graph answered. */
+/** One known week: features as of the origin, actual sales, and the forecast of the evaluated model. */
 export const analysisRowSchema = z.object({
   store: z.int(),
   dept: z.int(),
@@ -229,7 +229,7 @@ export const jobProgressSchema = z.object({
   fraction: z.number().min(0).max(1).optional(),
   /** A finished epoch. */
   epoch: epochSchema.optional(),
-  /** Where in an epoch the training is, every few seconds. */
+  /** Progress within an epoch, reported every few seconds. */
   training: stepSchema.optional(),
 });
 export type JobProgress = z.infer<typeof jobProgressSchema>;

@@ -18,15 +18,15 @@ export const pipelineWorkflowId = (modelName: string): string => `pipeline:${mod
 /** Id of the update of forecasts that the CLI and programs start. */
 export const updateWorkflowId = (modelName: string): string => `update:${modelName}`;
 
-/** Id of the workflow that a running pipeline holds open so that no second one trains the same model. */
+/** Id of the workflow that a run keeps open, so that no second run trains the same model. */
 export const modelLockWorkflowId = (modelName: string): string => `model-lock:${modelName}`;
 
 export const scheduleId = (modelName: string): string => `schedule:${modelName}`;
 
 /**
  * Key of one execution of a workflow, safe in file names, job names and URLs.
- * The same execution always gives the same key, so a retried activity finds what an earlier attempt made. A run id
- * begins with its time and ends at random: only its end keeps two runs of one minute apart.
+ * The same execution always gives the same key, so a retried activity finds what an earlier attempt made. A run id begins
+ * with its time and ends with random digits, so only its end distinguishes two runs of one minute.
  */
 export const runKey = (workflowId: string, runId: string): string =>
   `${workflowId.replace(/[^a-zA-Z0-9]+/g, '-').slice(0, 40)}-${runId.slice(-8)}`.toLowerCase();
@@ -37,5 +37,5 @@ export const jobName = (key: string, stage: Stage, n: number): string => `${key}
 /** Feast project (and so the prefix of its online tables) of a data set. */
 export const feastProject = (dataset: string): string => `shelfcast_${dataset}`;
 
-/** Advisory lock in PostgreSQL, by `hashtextextended`, of the features job that changes a project (build.py). */
+/** Key of the PostgreSQL advisory lock (by `hashtextextended`) that a features job holds on a project (build.py). */
 export const featuresLock = (project: string): string => `features:${project}`;

@@ -280,8 +280,8 @@ export const pipelineInputSchema = z
   .meta({ id: 'PipelineInput', description: 'Input of a pipeline run; every value has a default.' });
 
 /**
- * Decides every value of what a person or program wrote; nothing at all and `{}` are fine. Otherwise one sentence
- * for each wrong value, with its path.
+ * Sets every default of an input; undefined and `{}` are valid. Otherwise returns one sentence for each wrong value, with
+ * its path.
  */
 export function resolvePipelineInput(raw: unknown): { input: ResolvedPipelineInput } | { issues: string[] } {
   const parsed = pipelineInputSchema.safeParse(raw ?? {});
@@ -298,7 +298,7 @@ export function resolvePipelineInput(raw: unknown): { input: ResolvedPipelineInp
   return { input: { ...parsed.data, dataset } };
 }
 
-/** One sentence for each wrong value, with its path. */
+/** Returns one sentence for each wrong value, with its path. */
 export const sentencesOf = (error: z.ZodError): string[] =>
   error.issues.map((issue) => `${issue.path.join('.') || 'the input'}: ${issue.message}`);
 
@@ -306,7 +306,7 @@ const GENERATED_DATASET = 'generated';
 
 type Source = z.output<typeof pipelineInputSchema>['source'];
 
-/** A path or URL of kind `long` that ends so is one file of sales, not a folder. */
+/** Path or URL of kind `long` that names a single file of sales, not a folder. */
 export const SALES_FILE = /\.(csv|parquet)$/i;
 
 function whyUnnamed(source: Source): string {
@@ -335,9 +335,9 @@ function defaultDataset(source: Source): string {
     .slice(0, 32);
 }
 
-/** What a person or program writes: everything has a default. */
+/** Input as a person or program writes it; everything has a default. */
 export type PipelineInput = z.input<typeof pipelineInputSchema>;
-/** What the stages get: every value decided, `dataset` included. */
+/** Input of the stages, with every default set, `dataset` included. */
 export type ResolvedPipelineInput = z.output<typeof pipelineInputSchema> & { dataset: string };
 export type RolloutOptions = ResolvedPipelineInput['rollout'];
 export type GateOptions = ResolvedPipelineInput['gate'];
@@ -349,15 +349,15 @@ export interface GateCheck {
   reason: string;
 }
 
-/** What the interval of a comparison says; docs/evaluation.md. */
+/** Comparison with its margin and outcome (docs/evaluation.md). */
 export interface GateComparison extends Comparison {
-  /** Largest difference that is allowed. */
+  /** Largest allowed difference. */
   margin: number;
   outcome: 'better' | 'notWorse' | 'inconclusive' | 'worse';
 }
 
 export interface GateDecision {
-  /** `needsApproval`: nothing speaks against the candidate, but the backtest is too small to be sure. */
+  /** `needsApproval`: no check failed, but the backtest is too small to be sure. */
   verdict: 'pass' | 'fail' | 'needsApproval';
   checks: GateCheck[];
   /** Overall and by slice. */
@@ -375,6 +375,12 @@ export interface RegisteredVersion {
   dataset: string;
 }
 
+export interface RolloutParties {
+  candidate: RegisteredVersion;
+  /** The version that serves all traffic when the rollout starts, whatever its data set; null for the first model. */
+  champion: RegisteredVersion | null;
+}
+
 /** Numbers that one canary step collected; its decision rests on these alone. */
 export interface StepAnalysis {
   weightPercent: number;
@@ -384,7 +390,7 @@ export interface StepAnalysis {
   failedRequests: Record<string, number>;
   /** Requests that the router could not hand to a version and gave to another one. */
   unreachable: Record<string, number>;
-  /** Different known weeks that were compared with actuals, by model version; the same weeks for all versions. */
+  /** Number of distinct known weeks that were compared with actuals, by model version; all versions have the same weeks. */
   compared: Record<string, number>;
   /** Weighted absolute percentage error on the compared forecasts, by model version. */
   wape: Record<string, number>;

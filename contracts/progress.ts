@@ -1,11 +1,11 @@
-/** What the query `progress` answers, and what heartbeats say in between. */
+/** Answer of the query `progress`, and details of the heartbeats. */
 import type { Stage, Verdict } from './stages.ts';
 
 export interface StageProgress {
   status: 'waiting' | 'running' | 'done' | 'failed' | 'skipped';
   startedAt: string | null;
   endedAt: string | null;
-  /** One line about what happened. */
+  /** One line about the stage. */
   summary: string | null;
 }
 
@@ -17,11 +17,11 @@ export interface PipelineProgress {
   verdict: Verdict | null;
 }
 
-/** What the heartbeats of an activity say of the job that it follows. */
+/** Heartbeat details of an activity that follows a job. */
 export interface JobHeartbeat {
   job: string;
   /** The job's newest line. */
   progress: string | null;
-  /** Share of the job that is done, 0 to 1; null where it does not tell. */
+  /** Share of the job that is done, 0 to 1; null while the job has not reported it. */
   fraction: number | null;
 }

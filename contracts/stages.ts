@@ -3,7 +3,7 @@ export const STAGES = ['ingest', 'features', 'train', 'evaluate', 'rollout', 'mo
 export type Stage = (typeof STAGES)[number];
 
 /**
- * How a pipeline run ended.
+ * Outcome of a pipeline run.
  * - `promoted`: the candidate serves all traffic and holds the alias `champion`.
  * - `rejected`: the gate, or a person, decided against the candidate before it got traffic.
  * - `rolled-back`: the candidate failed while it had traffic; the champion has all of it again.

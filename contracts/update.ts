@@ -5,27 +5,27 @@ import type { MonitorResult, RegisteredVersion, ResolvedPipelineInput } from './
 import { pipelineInputSchema, sentencesOf } from './pipeline.ts';
 import type { Stage } from './stages.ts';
 
-/** What a pipeline's input and an update's have in common; an update has no default source. */
+/** The common part of a pipeline's input and an update's; an update has no default source. */
 const updateInputSchema = pipelineInputSchema
   .pick({ modelName: true, dataset: true, maxBadRowShare: true, allow: true })
   .extend({ source: pipelineInputSchema.shape.source.unwrap() });
 
-/** Decides every value but the data set, which is the champion's; otherwise one sentence for each wrong value. */
+/** Sets every default except the data set, which is the champion's; otherwise returns one sentence for each wrong value. */
 export function resolveUpdateInput(raw: unknown): { update: ResolvedUpdateInput } | { issues: string[] } {
   const parsed = updateInputSchema.safeParse(raw ?? {});
   return parsed.success ? { update: parsed.data } : { issues: sentencesOf(parsed.error) };
 }
 
-/** What a person or program writes: the source of the new weeks, and for which model. */
+/** Input as a person or program writes it: the source of the new weeks, and the model. */
 export type UpdateInput = z.input<typeof updateInputSchema>;
 export type ResolvedUpdateInput = z.output<typeof updateInputSchema>;
 
-/** What an update does, once the champion is known. */
+/** Plan of an update, made when the champion is known. */
 export interface UpdatePlan {
-  /** With the champion's data set and horizon. */
+  /** Pipeline input with the champion's data set and horizon. */
   input: ResolvedPipelineInput;
   champion: RegisteredVersion;
-  /** Definitions that the champion was trained with. */
+  /** Version of the feature definitions that the champion was trained with. */
   featureSetVersion: string;
 }
 

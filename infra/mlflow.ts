@@ -1,4 +1,4 @@
-/** A client of MLflow's tracking server and model registry over REST. Every method may be repeated. */
+/** Client of MLflow's tracking server and model registry over REST. Every method may be repeated. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 
@@ -40,7 +40,7 @@ interface MlflowVersion {
 type RunStatus = 'RUNNING' | 'FINISHED' | 'FAILED' | 'KILLED';
 export type Mlflow = ReturnType<typeof createMlflow>;
 
-/** The tag that finds the MLflow run of a pipeline run again. */
+/** Tag by which the MLflow run of a pipeline run is found again. */
 const RUN_KEY_TAG = 'shelfcast.run_key';
 
 interface RunInfo {
@@ -153,8 +153,8 @@ function runMethods({ post, json }: Request) {
     ensureExperiment,
 
     /**
-     * Finds the run with this key in the experiment, or makes it. MLflow would make two runs of one key: calls at the
-     * same time, as of a training whose epochs come faster than MLflow answers, share one search.
+     * Finds the run with this key in the experiment, or creates it. MLflow itself would create two runs of one key, so
+     * simultaneous calls share one search: a training's epochs may come faster than MLflow answers.
      */
     ensureRun(experiment: string, runKey: string, runName: string): Promise<MlflowRun> {
       const key = JSON.stringify([experiment, runKey]);
@@ -202,7 +202,7 @@ function artifactMethods({ send }: Request) {
   return {
     uploadFile,
 
-    /** Uploads all files below `folder` to `prefix` (a path, or '' for the run's root); returns their number. */
+    /** Uploads all files below `folder` to `prefix` (a path, or '' for the run's root) and returns their number. */
     async uploadFolder(artifactUri: string, prefix: string, folder: string): Promise<number> {
       const entries = await readdir(folder, { recursive: true, withFileTypes: true });
       const files = entries.filter((entry) => entry.isFile());
@@ -229,7 +229,7 @@ function registryMethods({ post, json }: Request) {
   }
 
   return {
-    /** The version that came from this run, made when there is none. */
+    /** Returns the version that came from this run; creates it when there is none. */
     async ensureVersion(model: {
       name: string;
       runId: string;
@@ -266,7 +266,7 @@ function registryMethods({ post, json }: Request) {
       }
     },
 
-    /** The version that holds the alias, or null when none does (or the model is not registered). */
+    /** Returns the version that holds the alias, or null when there is none (or no such model). */
     async versionByAlias(name: string, alias: string): Promise<MlflowVersion | null> {
       const query = new URLSearchParams({ name, alias });
       try {
@@ -288,7 +288,7 @@ function registryMethods({ post, json }: Request) {
       await post(`giving version ${version} of ${name} the alias ${alias}`, 'registered-models/alias', body);
     },
 
-    /** An alias that nobody holds is no error. */
+    /** Deletes the alias; an alias without a version is no error. */
     async deleteAlias(name: string, alias: string): Promise<void> {
       const query = new URLSearchParams({ name, alias });
       try {

@@ -1,23 +1,24 @@
-/** The canary: a growing share of traffic; the analysis of each step decides about the next. */
+/** The canary: a growing share of traffic; each next step depends on the analysis of the one before. */
 import { ApplicationFailure, proxyActivities, sleep } from '@temporalio/workflow';
+import type { AuditActivities } from '../activities/audit.ts';
 import type { RolloutActivities, StepRequest } from '../activities/rollout.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import type { StepAnalysis } from '../contracts/pipeline.ts';
 import type { SetSummary } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
 
-const TRIES_PER_STEP = 5;
-/** Doubles with each try: a predictor that restarts is back within seconds. */
+const ATTEMPTS_PER_STEP = 5;
+/** Pause before the second attempt; it doubles with each further one. A predictor that restarts is back within seconds. */
 const FIRST_PAUSE_MS = 2_000;
 
-const calls = proxyActivities<RolloutActivities>(SERVICE_CALL);
+const calls = proxyActivities<RolloutActivities & AuditActivities>(SERVICE_CALL);
 const { analyzeStep } = proxyActivities<RolloutActivities>({
   ...SERVICE_CALL,
   // Hundreds of requests, at most 90 seconds each before the endpoint gives up ...
   startToCloseTimeout: '15 minutes',
   // ... with a heartbeat after each.
   heartbeatTimeout: '2 minutes',
-  summary: 'Sends known weeks through the endpoint and decides',
+  summary: 'Sends known weeks through the endpoint and decides on the answers',
 });
 
 /**
@@ -45,14 +46,14 @@ export async function runCanary(
       reason,
       analysis: step.analysis,
     });
-    setSummary(`step of ${weightPercent} % passed: ${reason}`);
+    setSummary(`step of ${weightPercent} % successful: ${reason}`);
   }
   return reason;
 }
 
 async function runStep(request: StepRequest, steps: StepAnalysis[]) {
   let reason = '';
-  for (let attempt = 0; attempt < TRIES_PER_STEP; attempt += 1) {
+  for (let attempt = 0; attempt < ATTEMPTS_PER_STEP; attempt += 1) {
     if (attempt > 0) await sleep(FIRST_PAUSE_MS * 2 ** (attempt - 1));
     const { analysis, decision } = await analyzeStep(request);
     steps.push(analysis);
@@ -70,7 +71,7 @@ async function runStep(request: StepRequest, steps: StepAnalysis[]) {
     }
   }
   throw ApplicationFailure.nonRetryable(
-    `at ${request.weightPercent} %: inconclusive in ${TRIES_PER_STEP} attempts, at last: ${reason}`,
+    `at ${request.weightPercent} %: inconclusive in ${ATTEMPTS_PER_STEP} attempts, at last: ${reason}`,
     ERROR_TYPES.analysisInconclusive,
   );
 }

@@ -5,23 +5,26 @@ import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import { withJobCleanup, JOB } from './job-stage.ts';
 import type { SetSummary } from './run.ts';
 
-const { buildFeatures } = proxyActivities<FeaturesActivities>({
+const jobs = proxyActivities<FeaturesActivities>({
   ...JOB,
   summary: 'Computes, registers and materializes features',
 });
 
 /**
- * Leak-free features of the snapshot, for training and online.
+ * Builds the features of the snapshot, for training and online; none uses a value from after its origin.
  *
- * @param featureSetVersion definitions that a model in use was trained with; with others nothing is touched
+ * @param featureSetVersion Version of the definitions that a deployed model was trained with. The job fails before it
+ *   changes anything when the code has another version.
  */
-export async function features(
+export async function buildFeatures(
   setSummary: SetSummary,
   input: ResolvedPipelineInput,
   { snapshot }: IngestResult,
   featureSetVersion?: string,
 ): Promise<FeaturesResult> {
-  const built = await withJobCleanup('features', () => buildFeatures({ input, snapshot, featureSetVersion }));
+  const built = await withJobCleanup('features', () =>
+    jobs.buildFeatures({ input, snapshot, featureSetVersion }),
+  );
   setSummary(
     `${built.offlineRows} rows offline, ${built.onlineEntities} entities online ` +
       `(${built.windowStart} to ${built.windowEnd})`,

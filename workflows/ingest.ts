@@ -5,7 +5,7 @@ import type { PipelineInput, ResolvedPipelineInput } from '../contracts/pipeline
 import { withJobCleanup, JOB } from './job-stage.ts';
 import type { SetSummary } from './run.ts';
 
-// Touches nothing outside the worker, so an attempt that takes seconds is lost.
+// Uses nothing outside the worker, so an attempt that takes seconds was lost with its worker.
 const checks = proxyActivities<Pick<IngestActivities, 'resolveInput'>>({
   startToCloseTimeout: '10 seconds',
   summary: 'Checks the input',
@@ -15,7 +15,7 @@ const jobs = proxyActivities<Pick<IngestActivities, 'ingest'>>({ ...JOB, summary
 export const resolveInput = (raw: PipelineInput | undefined): Promise<ResolvedPipelineInput> =>
   checks.resolveInput(raw ?? {});
 
-/** Sales data in: validated, loaded, named by a snapshot. */
+/** Validates the sales data and loads them; the snapshot in the result names the loaded rows. */
 export async function ingest(setSummary: SetSummary, input: ResolvedPipelineInput): Promise<IngestResult> {
   const ingested = await withJobCleanup('ingest', () => jobs.ingest(input));
   const { snapshot, insertedRows, unchangedRows, badRows } = ingested;

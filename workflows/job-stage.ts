@@ -1,4 +1,4 @@
-/** What the four stages that run a job share. */
+/** Activity options and clean-up of the four stages that run a job. */
 import type { ActivityOptions } from '@temporalio/workflow';
 import {
   ActivityCancellationType,
@@ -14,28 +14,28 @@ import { SERVICE_CALL } from './service-call.ts';
 const { stopJob } = proxyActivities<CleanUpActivities>(SERVICE_CALL);
 const { endTracking } = proxyActivities<CleanUpActivities>({
   ...SERVICE_CALL,
-  // A mark for the reader of MLflow; a run that failed should not wait long before it says so.
+  // Only marks the run in MLflow; a failed pipeline run should not wait long for that.
   scheduleToCloseTimeout: '2 minutes',
 });
 
 /**
- * For activities that follow a job. The number of attempts is not limited: an attempt adopts the job of the one
+ * Options of activities that follow a job. The number of attempts is not limited: an attempt adopts the job of the one
  * before it, the activity itself counts failed jobs, and a service that is away is waited for.
  */
 export const JOB: ActivityOptions = {
   // A heartbeat comes with every poll, at most a second apart; a worker that missed this many is gone.
   heartbeatTimeout: '30 seconds',
-  // A job of hours is possible on real data; what ends a stuck one is a person, or this.
+  // On real data a job may take hours; a stuck one is ended by a person, or by this limit.
   startToCloseTimeout: '24 hours',
-  // The activity stops its job; a run that ended before that would leave both behind.
+  // The activity stops its job first; a run that ended earlier would leave the job behind.
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-  // A new attempt costs a look at the job; slow only enough not to drum at a service that starts.
+  // A new attempt only looks at the job; the interval spares a service that is starting.
   retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '10 seconds' },
 };
 
 /**
- * When the stage fails or is cancelled, its job ends too. The activity does that itself where it can; it cannot when
- * its worker died meanwhile, since the server does not try a cancelled activity again.
+ * Runs a stage and stops its job when the stage fails or is cancelled. The activity does that itself, unless its worker
+ * died meanwhile: the server does not retry a cancelled activity.
  */
 export async function withJobCleanup<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
   try {
@@ -46,7 +46,7 @@ export async function withJobCleanup<T>(stage: Stage, work: () => Promise<T>): P
   }
 }
 
-/** When a stage that writes to MLflow fails or is cancelled, its MLflow run does not stay open. */
+/** Runs a stage that writes to MLflow and ends its MLflow run when the stage fails or is cancelled. */
 export async function withMlflowRunCleanup<T>(modelName: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -55,7 +55,7 @@ export async function withMlflowRunCleanup<T>(modelName: string, work: () => Pro
     try {
       await CancellationScope.nonCancellable(() => endTracking({ modelName, status }));
     } catch (cause) {
-      // The failure of the stage is what the run should end with.
+      // The pipeline run should end with the failure of the stage, not with this one.
       log.warn('the MLflow run of a failed pipeline run stays open', { modelName, cause });
     }
     throw error;

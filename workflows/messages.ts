@@ -1,23 +1,23 @@
-/** What a person or program may ask and tell a running pipeline. */
+/** Query, update and signal definitions of a run. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { PipelineProgress } from '../contracts/progress.ts';
 
-/** Where the run is: stages, times, what it waits for. */
+/** Progress of the run: stages, times, and whether it waits for an approval. */
 export const progressQuery = defineQuery<PipelineProgress>('progress');
 
 export interface Approval {
-  /** Who approves; kept in the audit. */
+  /** Name of the person who approves; kept in the audit. */
   by?: string;
 }
-/** Lets the candidate have traffic. Valid only while the run waits for it. Answers with what it did. */
+/** Lets the candidate have traffic. Valid only while the run waits for an approval. */
 export const approveUpdate = defineUpdate<string, [Approval | undefined]>('approve');
 
 export interface Abort {
-  /** One sentence; the run fails with it. */
+  /** Sentence that the run fails with. */
   reason: string;
 }
 /** Ends the run as failed, after cleaning up. Valid until the run ends. */
 export const abortUpdate = defineUpdate<string, [Abort]>('abort');
 
-/** Sent to a model's lock by the run that holds it. */
+/** Signal that ends a model's lock; the run that holds it sends it. */
 export const releaseSignal = defineSignal('release');

@@ -1,4 +1,4 @@
-/** One run a model at a time (decision 4). */
+/** Lock of a model: at most one run at a time trains or updates it (decision 4). */
 import {
   ApplicationFailure,
   CancellationScope,
@@ -12,7 +12,7 @@ import { ERROR_TYPES } from '../contracts/errors.ts';
 import { modelLockWorkflowId } from '../contracts/names.ts';
 import { releaseSignal } from './messages.ts';
 
-/** Does nothing but exist while a pipeline holds the model. */
+/** The lock itself: a workflow that exists as long as a run holds the model. */
 export async function modelLock(): Promise<void> {
   let isReleased = false;
   setHandler(releaseSignal, () => {
@@ -22,8 +22,8 @@ export async function modelLock(): Promise<void> {
 }
 
 /**
- * Runs `work` while no other pipeline can hold the model.
- * @throws ApplicationFailure `ModelBusy` at once when another one does.
+ * Runs `work` while no other run can hold the model.
+ * @throws ApplicationFailure `ModelBusy` at once when another run holds it.
  */
 export async function withModelLock<T>(modelName: string, work: () => Promise<T>): Promise<T> {
   // Outside the run's own scope: a cancelled run cleans up under the lock.
@@ -34,10 +34,10 @@ export async function withModelLock<T>(modelName: string, work: () => Promise<T>
     await CancellationScope.nonCancellable(async () => {
       try {
         await lock.signal(releaseSignal);
-        // Waited for, so that whoever starts the next run after this one ended finds the lock gone.
+        // Without this wait a run that starts right after this one could still find the lock.
         await lock.result();
       } catch {
-        // Somebody terminated or cancelled the lock: it is as gone as it can be.
+        // Somebody terminated or cancelled the lock, so there is nothing to release.
       }
     });
   }

@@ -13,7 +13,7 @@ const { recordForecasts, compareWithActuals } = proxyActivities<MonitorActivitie
   heartbeatTimeout: '2 minutes',
 });
 
-/** Records what the model in use says about the weeks to come, and how it did in those that came. */
+/** Compares the champion's earlier forecasts with the new actuals and records its forecasts of the coming weeks. */
 export async function monitor(
   setSummary: SetSummary,
   input: ResolvedPipelineInput,

@@ -1,4 +1,4 @@
-/** The progress of a run, as the query answers it and as the Temporal UI shows it. */
+/** Progress of a run, for the query and for the Temporal UI. */
 import type { PipelineProgress, StageProgress } from '../contracts/progress.ts';
 import type { Stage } from '../contracts/stages.ts';
 import { STAGES } from '../contracts/stages.ts';
@@ -25,7 +25,7 @@ export function stageSeconds(progress: PipelineProgress): Partial<Record<Stage, 
   );
 }
 
-/** The UI takes what is between two dollar signs for a formula, and a bar for the end of a cell. */
+/** Escapes text for a table cell: the UI reads text between two dollar signs as a formula, and a bar ends the cell. */
 const plain = (text: string): string => text.replace(/\$([\d,.]+)/g, '$1 USD').replaceAll('|', '/');
 
 /** Current details for the Temporal UI. */

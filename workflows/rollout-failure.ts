@@ -1,10 +1,10 @@
-/** Tells a candidate that failed from a rollout that could not be carried out. */
+/** Distinction between a candidate that failed and a rollout that could not be carried out. */
 import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 
 const cause = (error: unknown): unknown => (error instanceof ActivityFailure ? error.cause : error);
 
-/** The candidate is to blame, so the run ends with a verdict; everything else fails the run. */
+/** True when the candidate failed, so that the run ends with a verdict; any other error fails the run. */
 export function isCandidatesFault(error: unknown): boolean {
   const failure = cause(error);
   return (

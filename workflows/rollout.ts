@@ -1,15 +1,22 @@
 import { CancellationScope, isCancellation, proxyActivities } from '@temporalio/workflow';
 import type { TrainingServingSkewActivities } from '../activities/training-serving-skew.ts';
-import type { RolloutActivities, RolloutParties } from '../activities/rollout.ts';
+import type { AuditActivities } from '../activities/audit.ts';
+import type { RegistryActivities } from '../activities/registry.ts';
+import type { RolloutActivities } from '../activities/rollout.ts';
 import type { FeaturesResult } from '../contracts/jobs.ts';
-import type { ResolvedPipelineInput, RolloutResult, StepAnalysis } from '../contracts/pipeline.ts';
+import type {
+  ResolvedPipelineInput,
+  RolloutParties,
+  RolloutResult,
+  StepAnalysis,
+} from '../contracts/pipeline.ts';
 import { runCanary } from './canary.ts';
-import type { Evaluated } from './evaluate.ts';
+import type { Evaluation } from './evaluate.ts';
 import { failureReason, isCandidatesFault } from './rollout-failure.ts';
 import type { PipelineRun, SetSummary } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
 
-const calls = proxyActivities<RolloutActivities>(SERVICE_CALL);
+const calls = proxyActivities<RolloutActivities & RegistryActivities & AuditActivities>(SERVICE_CALL);
 const { deploy, checkForecastParity } = proxyActivities<RolloutActivities>({
   ...SERVICE_CALL,
   // The activity itself gives up when a predictor is not ready in the time that the run's input allows, at most an hour.
@@ -21,7 +28,7 @@ const { checkTrainingServingSkew } = proxyActivities<TrainingServingSkewActiviti
   ...SERVICE_CALL,
   summary: 'Compares the features that the candidate reads online with the training data',
 });
-// Taking traffic from a failing candidate is the one thing that must not be given up early.
+// Taking traffic from a failing candidate is retried much longer than anything else.
 const { setTraffic: revokeTraffic } = proxyActivities<RolloutActivities>({
   ...SERVICE_CALL,
   scheduleToCloseTimeout: '24 hours',
@@ -29,13 +36,13 @@ const { setTraffic: revokeTraffic } = proxyActivities<RolloutActivities>({
   summary: 'Weight 0 for the candidate',
 });
 
-/** The candidate beside the champion, then in its place; or back to weight 0. */
+/** Serves the candidate beside the champion and gives it the traffic step by step, or takes it back to weight 0. */
 export async function rollout(
   setSummary: SetSummary,
   run: PipelineRun,
   input: ResolvedPipelineInput,
   { skewSampleUri }: FeaturesResult,
-  { candidate, champion, backtest, gate }: Evaluated,
+  { candidate, champion, backtest, gate }: Evaluation,
 ): Promise<RolloutResult> {
   const parties = { candidate, champion };
   const isFirst = champion?.dataset !== input.dataset;
@@ -57,12 +64,12 @@ export async function rollout(
     const parity = `${sameForecasts}; ${sameFeatures}`;
     setSummary(`version ${candidate.version} is deployed at 0 %: ${parity}`);
     const mustBeApproved = input.rollout.approval === 'required' || gate.verdict === 'needsApproval';
-    const approval = mustBeApproved ? `, approved by ${await run.approved()}` : '';
+    const approval = mustBeApproved ? `, approved by ${await run.waitForApproval()}` : '';
     const grounds = isFirst
       ? `first model of the data set ${input.dataset}: takes the short path, 100 % at once; ${parity}`
       : await runCanary(setSummary, { ...parties, analysisRowsUri, options: input.rollout }, steps);
     const reason = `version ${candidate.version} promoted${approval}; ${grounds}`;
-    // From here on there is no half way: traffic, alias and audit move together or all go back.
+    // Not cancellable: traffic, alias and audit change together, or all go back.
     await CancellationScope.nonCancellable(() => promote(parties, reason));
     setSummary(reason);
     return result('promoted', reason);
@@ -82,11 +89,11 @@ async function promote({ candidate, champion }: RolloutParties, reason: string):
   await calls.moveAliases({ candidate, champion });
   await calls.audit({ modelName, version, step: 'promoted', action: 'promoted', weights, reason });
   await calls.tagVerdict({ candidate, verdict: 'promoted', reason });
-  // The previous champion stays warm for a quick way back; older ones end.
+  // The previous champion stays deployed for a quick rollback; older versions end.
   await calls.removeAllBut({ modelName, keep: champion === null ? [version] : [version, champion.version] });
 }
 
-/** Weight 0 first, explanations afterwards. */
+/** Sets weight 0 before anything else. */
 async function rollBack(
   { candidate, champion }: RolloutParties,
   reason: string,

@@ -1,142 +1,156 @@
-/** What every pipeline run has around its stages: messages, progress, search attributes, and how it ends. */
+/** Shared shell of the workflows: message handlers, progress, search attributes, and the failure that a run ends with. */
 import {
   ActivityFailure,
   ApplicationFailure,
   CancellationScope,
   condition,
   isCancellation,
+  setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
-  setCurrentDetails,
 } from '@temporalio/workflow';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/names.ts';
-import type { Stage } from '../contracts/stages.ts';
-import type { Approval } from './messages.ts';
+import type { PipelineProgress } from '../contracts/progress.ts';
+import type { Stage, Verdict } from '../contracts/stages.ts';
+import type { Abort, Approval } from './messages.ts';
 import { abortUpdate, approveUpdate, progressQuery } from './messages.ts';
 import { asMarkdown, newProgress, stageSeconds } from './progress.ts';
 
-/** Tells what just happened in a stage, in one line. */
+/** Replaces the one-line summary of the running stage. */
 export type SetSummary = (summary: string) => void;
-export type PipelineRun = ReturnType<typeof beginRun>;
 
-export function beginRun() {
-  const progress = newProgress();
-  const scope = new CancellationScope();
-  let abortReason: string | null = null;
-  let approvedBy: string | null = null;
+export class PipelineRun {
+  readonly #progress: PipelineProgress = newProgress();
+  /** Everything that `abort` cancels. */
+  readonly #scope = new CancellationScope();
+  #abortReason: string | null = null;
+  #approvedBy: string | null = null;
 
-  const show = (): void => {
-    setCurrentDetails(asMarkdown(progress));
-  };
-  const describe = (facts: Partial<Record<keyof typeof SEARCH_ATTRIBUTES, string>>): void => {
-    if (facts.verdict !== undefined) progress.verdict = facts.verdict as NonNullable<typeof progress.verdict>;
+  constructor() {
+    setHandler(progressQuery, () => this.#progress);
+    setHandler<string, [Approval | undefined], typeof approveUpdate>(
+      approveUpdate,
+      (approval) => this.#approve(approval),
+      {
+        validator: () => {
+          this.#checkApproval();
+        },
+      },
+    );
+    setHandler(abortUpdate, (abort) => this.#abort(abort), {
+      validator: (abort) => {
+        this.#checkAbort(abort);
+      },
+    });
+    this.#show();
+  }
+
+  /** Runs the whole workflow. `abort` cancels the work; a failure comes out as a plain sentence. */
+  async execute<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#scope.run(work);
+    } catch (error) {
+      if (this.#abortReason !== null && isCancellation(error)) {
+        throw ApplicationFailure.nonRetryable(`aborted: ${this.#abortReason}`, ERROR_TYPES.aborted);
+      }
+      throw plainFailure(error);
+    }
+  }
+
+  /** Runs one stage and records its status, its times and its summary. */
+  async stage<T>(name: Stage, work: (setSummary: SetSummary) => Promise<T>): Promise<T> {
+    const entry = this.#progress.stages[name];
+    this.#progress.stage = name;
+    Object.assign(entry, { status: 'running', startedAt: new Date().toISOString() });
+    this.describe({ stage: name });
+    try {
+      const result = await work((summary) => {
+        entry.summary = summary;
+        this.#show();
+      });
+      entry.status = 'done';
+      return result;
+    } catch (error) {
+      entry.status = 'failed';
+      throw error;
+    } finally {
+      entry.endedAt = new Date().toISOString();
+      this.#show();
+    }
+  }
+
+  skip(name: Stage, reason: string): null {
+    Object.assign(this.#progress.stages[name], { status: 'skipped', summary: reason });
+    this.#show();
+    return null;
+  }
+
+  /** Sets search attributes, by which a run is found in the Temporal UI. */
+  describe(facts: { model?: string; snapshot?: string; stage?: Stage; verdict?: Verdict }): void {
+    if (facts.verdict !== undefined) this.#progress.verdict = facts.verdict;
     upsertSearchAttributes(
       Object.entries(facts).map(([name, value]) => ({
         key: { name: SEARCH_ATTRIBUTES[name as keyof typeof SEARCH_ATTRIBUTES], type: 'KEYWORD' as const },
         value,
       })),
     );
-    show();
-  };
+    this.#show();
+  }
 
-  setHandler(progressQuery, () => progress);
-  setHandler<string, [Approval | undefined], typeof approveUpdate>(
-    approveUpdate,
-    (message) => {
-      approvedBy = message?.by ?? 'somebody';
-      progress.waitingFor = null;
-      return `approved by ${approvedBy}`;
-    },
-    {
-      validator: () => {
-        if (progress.waitingFor !== 'approval') throw new Error('this run is not waiting for an approval');
-      },
-    },
-  );
-  setHandler(
-    abortUpdate,
-    (message) => {
-      abortReason = message.reason.trim();
-      scope.cancel();
-      return `aborting: ${abortReason}`;
-    },
-    {
-      validator: (message: unknown) => {
-        const reason = (message as { reason?: unknown } | undefined)?.reason;
-        if (typeof reason !== 'string' || reason.trim() === '') {
-          throw new Error('abort needs a reason: {"reason": "one sentence"}');
-        }
-        if (abortReason !== null) throw new Error(`this run is being aborted already: ${abortReason}`);
-      },
-    },
-  );
-  show();
+  /** Waits until a person approves; returns the name of that person. */
+  async waitForApproval(): Promise<string> {
+    this.#progress.waitingFor = 'approval';
+    this.#show();
+    try {
+      await condition(() => this.#approvedBy !== null);
+      return String(this.#approvedBy);
+    } finally {
+      this.#progress.waitingFor = null;
+      this.#show();
+    }
+  }
 
-  return {
-    describe,
+  /** Reason of a cancellation, for the audit. */
+  stopReason(): string {
+    return this.#abortReason === null ? 'the run was cancelled' : `aborted: ${this.#abortReason}`;
+  }
 
-    /** Runs one stage and keeps its times; `work` is handed a function that tells what happened. */
-    async stage<T>(name: Stage, work: (setSummary: SetSummary) => Promise<T>): Promise<T> {
-      const entry = progress.stages[name];
-      progress.stage = name;
-      Object.assign(entry, { status: 'running', startedAt: new Date().toISOString() });
-      describe({ stage: name });
-      try {
-        const result = await work((summary) => {
-          entry.summary = summary;
-          show();
-        });
-        entry.status = 'done';
-        return result;
-      } catch (error) {
-        entry.status = 'failed';
-        throw error;
-      } finally {
-        entry.endedAt = new Date().toISOString();
-        show();
-      }
-    },
+  stageSeconds(): Partial<Record<Stage, number>> {
+    return stageSeconds(this.#progress);
+  }
 
-    skip(name: Stage, why: string): null {
-      Object.assign(progress.stages[name], { status: 'skipped', summary: why });
-      show();
-      return null;
-    },
+  #checkApproval(): void {
+    if (this.#progress.waitingFor !== 'approval') throw new Error('this run is not waiting for an approval');
+  }
 
-    /** Waits until a person approves; returns who did. */
-    async approved(): Promise<string> {
-      progress.waitingFor = 'approval';
-      show();
-      try {
-        await condition(() => approvedBy !== null);
-        return String(approvedBy);
-      } finally {
-        progress.waitingFor = null;
-        show();
-      }
-    },
+  #approve(approval: Approval | undefined): string {
+    this.#approvedBy = approval?.by ?? 'somebody';
+    this.#progress.waitingFor = null;
+    return `approved by ${this.#approvedBy}`;
+  }
 
-    /** Why the run is stopped, for the audit. */
-    stopReason: (): string => (abortReason === null ? 'the run was cancelled' : `aborted: ${abortReason}`),
+  #checkAbort(abort: unknown): void {
+    const reason = (abort as { reason?: unknown } | undefined)?.reason;
+    if (typeof reason !== 'string' || reason.trim() === '') {
+      throw new Error('abort needs a reason: {"reason": "one sentence"}');
+    }
+    if (this.#abortReason !== null)
+      throw new Error(`this run is being aborted already: ${this.#abortReason}`);
+  }
 
-    stageSeconds: () => stageSeconds(progress),
+  #abort({ reason }: Abort): string {
+    this.#abortReason = reason.trim();
+    this.#scope.cancel();
+    return `aborting: ${this.#abortReason}`;
+  }
 
-    /** The whole run; `abort` cancels what is inside, and the failure that comes out is a plain sentence. */
-    async toItsEnd<T>(work: () => Promise<T>): Promise<T> {
-      try {
-        return await scope.run(work);
-      } catch (error) {
-        if (abortReason !== null && isCancellation(error)) {
-          throw ApplicationFailure.nonRetryable(`aborted: ${abortReason}`, ERROR_TYPES.aborted);
-        }
-        throw plainFailure(error);
-      }
-    },
-  };
+  #show(): void {
+    setCurrentDetails(asMarkdown(this.#progress));
+  }
 }
 
-/** An activity's failure hides its sentence one level down; the run's own failure should say it. */
+/** Lifts the message of a failed activity, which Temporal hides one level down, to the failure of the run. */
 function plainFailure(error: unknown): unknown {
   if (!(error instanceof ActivityFailure) || !(error.cause instanceof ApplicationFailure)) return error;
   return ApplicationFailure.create({

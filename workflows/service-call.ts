@@ -1,10 +1,10 @@
 import type { ActivityOptions } from '@temporalio/workflow';
 
-/** For activities that are a few calls of MLflow, PostgreSQL, Ray or the router. */
+/** Options of activities that make a few calls to MLflow, PostgreSQL, Ray or the router. */
 export const SERVICE_CALL: ActivityOptions = {
   // One call takes milliseconds, an upload seconds; a call still open after this long is stuck.
   startToCloseTimeout: '2 minutes',
-  // A service that restarts or is repaired within this time is waited for; after it, a person must look.
+  // The run waits this long for a service that restarts or is being repaired; afterwards a person must look.
   scheduleToCloseTimeout: '30 minutes',
   retry: { initialInterval: '500 milliseconds', backoffCoefficient: 2, maximumInterval: '10 seconds' },
 };

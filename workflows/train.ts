@@ -7,7 +7,7 @@ import type { SetSummary } from './run.ts';
 
 const jobs = proxyActivities<Pick<TrainActivities, 'train'>>({ ...JOB, summary: 'Trains the candidate' });
 
-/** A trained and exported candidate. */
+/** Trains the candidate and exports it. */
 export async function train(
   setSummary: SetSummary,
   input: ResolvedPipelineInput,

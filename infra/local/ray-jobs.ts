@@ -15,7 +15,7 @@ export interface RayJobsOptions {
   python: string;
   /** Environment of every job, beside that of the Ray head. */
   environment?: Readonly<Record<string, string>>;
-  /** How long a stopped job may take to end. */
+  /** Time limit for a stopped job to end. */
   stopTimeoutMs?: number;
 }
 
@@ -42,7 +42,7 @@ export class RayJobs implements JobPlatform {
     const body = JSON.stringify({ submission_id: job.name, entrypoint: this.#entrypoint(job) });
     const answer = await this.#request('POST', '/api/jobs/', signal, body);
     if (answer.ok) return;
-    // Another attempt was faster: Ray refuses the second job of a name with 500.
+    // Another attempt submitted it first: Ray refuses a second job of the same name with 500.
     if (answer.status === 500 && (await this.#details(job.name, signal)) !== null) return;
     throw this.#unexpected(`submitting job ${job.name}`, answer);
   }
@@ -51,7 +51,7 @@ export class RayJobs implements JobPlatform {
     const details = await this.#details(name, signal);
     if (details === null) return { status: 'unknown', message: `Ray at ${this.#address} has no job ${name}` };
     const status = details.status.toLowerCase() as JobStatus;
-    // Of a job that has not ended Ray says only that it has not.
+    // Ray's message about a job that has not ended holds no more than its status.
     const hasEnded = status !== 'pending' && status !== 'running';
     return { status, message: hasEnded ? (details.message ?? '') : '' };
   }
@@ -61,7 +61,7 @@ export class RayJobs implements JobPlatform {
     if (!answer.ok && answer.status !== 404) throw this.#unexpected(`stopping job ${name}`, answer);
     await this.#waitUntilEnded(name);
     const marker = this.#marker(name);
-    // What Ray calls stopped may still have torchrun's children.
+    // The children of torchrun may outlive a job that Ray calls stopped.
     await endProcesses(() => processesWithVariable(JOB_VARIABLE, marker), { graceMs: 2_000 });
   }
 
@@ -73,7 +73,7 @@ export class RayJobs implements JobPlatform {
     return text.trimEnd().split('\n').slice(-LOG_LINES).join('\n');
   }
 
-  /** Nothing to give back: Ray keeps a job's status and log, and nothing else, until its head ends. */
+  /** Does nothing: Ray keeps only the job's status and log, until its head ends. */
   release(): Promise<void> {
     return Promise.resolve();
   }
@@ -97,11 +97,11 @@ export class RayJobs implements JobPlatform {
     const command = pythonCommand(this.#options.python, job);
     const environment = { ...this.#options.environment, [JOB_VARIABLE]: this.#marker(job.name) };
     const assignments = Object.entries(environment).map(([key, value]) => `${key}=${shellQuote(value)}`);
-    // Ray gives it to a shell; `exec` leaves no shell between Ray's signals and the program.
+    // Ray runs it in a shell; with `exec` Ray's signals reach the program itself.
     return `${assignments.join(' ')} exec ${command.map(shellQuote).join(' ')}`;
   }
 
-  /** Two heads on one machine may have jobs of one name. */
+  /** Value of JOB_VARIABLE; it has the address, because two heads on one machine may have jobs of the same name. */
   #marker(name: string): string {
     return `${name}@${this.#address}`;
   }
@@ -122,7 +122,7 @@ export class RayJobs implements JobPlatform {
     const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
     const { token } = this.#options;
     try {
-      // Not `fetch`: Ray refuses what has a browser's headers, and those of fetch cannot be switched off.
+      // Not `fetch`: it always sends a browser's headers, and Ray refuses requests that have them.
       const response = await request(`${this.#address}${path}`, {
         method,
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),

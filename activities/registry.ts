@@ -1,0 +1,109 @@
+/** Model versions in MLflow's registry: aliases and tags of the candidate and the champion. */
+import { ApplicationFailure } from '@temporalio/activity';
+import { ERROR_TYPES } from '../contracts/errors.ts';
+import type { TrainResult } from '../contracts/jobs.ts';
+import type { RegisteredVersion, ResolvedPipelineInput, RolloutParties } from '../contracts/pipeline.ts';
+import type { Verdict } from '../contracts/stages.ts';
+import type { Dependencies } from './dependencies.ts';
+import { currentRunKey } from './run-key.ts';
+import { MODEL_CARD, openMlflowRun, VERSION_TAGS } from './tracking.ts';
+
+interface RegisterRequest {
+  input: ResolvedPipelineInput;
+  trained: TrainResult;
+  snapshotId: string;
+}
+
+export interface RegistryActivities {
+  /** Returns the version that holds the alias `champion`, or null. */
+  findChampion: (modelName: string) => Promise<RegisteredVersion | null>;
+  /** Makes the run's model a registered version, once per run; it holds the alias `candidate` from then on. */
+  register: (request: RegisterRequest) => Promise<RegisteredVersion>;
+  /** Moves `champion` to the candidate and `previous` to the old champion. */
+  moveAliases: (parties: RolloutParties) => Promise<void>;
+  /** Gives `champion` back to the old champion, unless somebody else gave it to a third version meanwhile. */
+  restoreAliases: (parties: RolloutParties) => Promise<void>;
+  /** Tags the version with the verdict of its run. */
+  tagVerdict: (request: { candidate: RegisteredVersion; verdict: Verdict; reason: string }) => Promise<void>;
+}
+
+export function createRegistryActivities(deps: Pick<Dependencies, 'mlflow'>): RegistryActivities {
+  const { mlflow } = deps;
+  return {
+    findChampion: (modelName) => findChampion(deps, modelName),
+
+    register: (request) => register(deps, request, currentRunKey()),
+
+    async moveAliases({ candidate: { modelName, version }, champion }) {
+      if (champion !== null && champion.version !== version) {
+        await mlflow.setAlias(modelName, 'previous', champion.version);
+      }
+      await mlflow.setAlias(modelName, 'champion', version);
+      await mlflow.deleteAlias(modelName, 'candidate');
+    },
+
+    async restoreAliases({ candidate: { modelName, version }, champion }) {
+      const holder = await mlflow.versionByAlias(modelName, 'champion');
+      if (holder?.version === version) {
+        if (champion === null) await mlflow.deleteAlias(modelName, 'champion');
+        else await mlflow.setAlias(modelName, 'champion', champion.version);
+      }
+      await mlflow.deleteAlias(modelName, 'candidate');
+    },
+
+    async tagVerdict({ candidate, verdict, reason }) {
+      await mlflow.tagVersion(candidate.modelName, candidate.version, {
+        [VERSION_TAGS.verdict]: verdict,
+        [VERSION_TAGS.reason]: reason.slice(0, 1_000),
+      });
+      if (verdict === 'rejected') await mlflow.deleteAlias(candidate.modelName, 'candidate');
+    },
+  };
+}
+
+export async function findChampion(
+  { mlflow }: Pick<Dependencies, 'mlflow'>,
+  modelName: string,
+): Promise<RegisteredVersion | null> {
+  const found = await mlflow.versionByAlias(modelName, 'champion');
+  if (found === null) return null;
+  const tag = (key: string): string => {
+    const value = found.tags[key];
+    if (value !== undefined) return value;
+    throw ApplicationFailure.nonRetryable(
+      `version ${found.version} of ${modelName} holds the alias champion but lacks the tag ${key}: ` +
+        'give the alias to a version that shelfcast registered',
+      ERROR_TYPES.invalidInput,
+    );
+  };
+  return {
+    modelName,
+    version: found.version,
+    runId: found.runId,
+    modelUri: tag(VERSION_TAGS.modelUri),
+    modelHash: tag(VERSION_TAGS.modelHash),
+    dataset: tag(VERSION_TAGS.dataset),
+  };
+}
+
+export async function register(
+  { mlflow }: Pick<Dependencies, 'mlflow'>,
+  { input: { modelName, dataset }, trained: { modelUri, modelHash }, snapshotId }: RegisterRequest,
+  runKey: string,
+): Promise<RegisteredVersion> {
+  const run = await openMlflowRun(mlflow, modelName, runKey);
+  const { version } = await mlflow.ensureVersion({
+    name: modelName,
+    runId: run.runId,
+    source: `${run.artifactUri}/model`,
+    tags: {
+      [VERSION_TAGS.modelUri]: modelUri,
+      [VERSION_TAGS.modelHash]: modelHash,
+      [VERSION_TAGS.dataset]: dataset,
+      [VERSION_TAGS.snapshot]: snapshotId,
+      [VERSION_TAGS.modelCard]: `${run.artifactUri}/${MODEL_CARD}`,
+    },
+  });
+  await mlflow.setAlias(modelName, 'candidate', version);
+  return { modelName, version, runId: run.runId, modelUri, modelHash, dataset };
+}
