@@ -71,7 +71,7 @@ const weeks = (asked: SmallEndpoint['asked']) =>
   asked.flatMap(({ instances }) => instances.map(({ dept }) => dept));
 const sorted = (numbers: number[]) => numbers.toSorted((a, b) => a - b);
 
-/** Those that were on their way may still arrive. */
+/** Requests that were already sent may still arrive. */
 async function expectNoMoreRequests(): Promise<void> {
   await sleep(100);
   const { length } = endpoint.asked;

@@ -1,4 +1,4 @@
-/** A cluster in memory: the test says what becomes of its jobs. */
+/** Job platform in memory; the test sets the status of its jobs. */
 import type { JobObservation, JobPlatform, JobSpec, JobStatus } from '../../infra/platform.ts';
 
 export class MemoryJobs implements JobPlatform {
@@ -15,7 +15,7 @@ export class MemoryJobs implements JobPlatform {
     this.#jobs.set(name, { status, log, message });
   }
 
-  /** As a Ray head that was killed and came back. */
+  /** Forgets all jobs, like a Ray head that was killed and restarted. */
   forget(): void {
     this.#jobs.clear();
   }

@@ -28,7 +28,7 @@ let folder: string;
 let jobs: MemoryJobs;
 let activity: AbortController;
 let heartbeats: JobHeartbeat[];
-/** What happens in the world while runJob sleeps; `seconds` since it began. */
+/** Called while runJob sleeps, with the seconds since it began. */
 let meanwhile: (seconds: number) => Promise<void> | void;
 let mustStopJob: boolean;
 

@@ -42,7 +42,7 @@ const queryFailure = async (port: number) => {
   client.on('error', () => undefined);
   return failureOf(client.connect());
 };
-/** What PostgreSQL answers to a client that it does not let in. */
+/** PostgreSQL's answer to a client that it refuses. */
 const errorResponse = (code: string): Buffer => {
   const fields = Buffer.from(`SFATAL\0VFATAL\0C${code}\0Mthe database says no\0\0`);
   const head = Buffer.from('E\0\0\0\0');

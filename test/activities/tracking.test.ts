@@ -1,12 +1,11 @@
-/** Which folder goes to MLflow; that it arrives there is test/infra/mlflow.test.ts. */
+/** Calls of MLflow's client; test/infra/mlflow.test.ts shows their effect on a real server. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { logSteps, registerModel, uploadReport } from '../../activities/tracking.ts';
-import type { Dependencies } from '../../activities/dependencies.ts';
+import { logSteps, uploadReport } from '../../activities/tracking.ts';
 import type { GateDecision } from '../../contracts/pipeline.ts';
 
 let artifacts: string;
@@ -51,7 +50,7 @@ const gate: GateDecision = {
   comparisons: [],
 };
 
-/** What is at a path after uploads of folders (named alone) and files. */
+/** Returns the uploaded files and folders by path. */
 async function uploaded(modelCardUri: string): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const mlflow = {
@@ -82,20 +81,4 @@ test("the backtest's report is uploaded with the gate's decision, which the mode
         '- slices, passed: surely within its margin in 1 of 1 comparisons\n',
     );
   }
-});
-
-test('a registered version names its model card', async () => {
-  let tags: Record<string, string> = {};
-  const mlflow = {
-    ensureVersion: (version: { tags: Record<string, string> }) => {
-      tags = version.tags;
-      return Promise.resolve({ version: 3, runId: 'r', tags });
-    },
-    setAlias: () => Promise.resolve(),
-  };
-  const run = { runId: 'r', experimentId: 'e', artifactUri: 'mlflow-artifacts:/r', startTime: 0 };
-  const model = { modelName: 'mine', modelUri: 'file:///m', modelHash: 'ab', dataset: 'd', snapshotId: 's' };
-  const registered = await registerModel({ mlflow } as unknown as Dependencies, run, model);
-  expect(registered).toMatchObject({ version: 3, runId: 'r' });
-  expect(tags['shelfcast.model_card']).toBe('mlflow-artifacts:/r/evaluate/model-card.md');
 });

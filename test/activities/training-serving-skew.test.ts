@@ -1,4 +1,4 @@
-/** What counts as the same features, before any predictor is asked. */
+/** Comparison of features, without a predictor. */
 import { describe, expect, test } from 'vitest';
 import { featureDifferences } from '../../activities/training-serving-skew.ts';
 

@@ -1,4 +1,4 @@
-/** What every JobPlatform must do. */
+/** Contract of every JobPlatform. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

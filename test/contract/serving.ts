@@ -1,4 +1,4 @@
-/** What every adapter of the port Serving must do, on whatever platform. */
+/** Contract of every adapter of the port Serving. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Serving } from '../../infra/platform.ts';
 import { eventually } from '../predictor/processes.ts';

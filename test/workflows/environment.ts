@@ -29,8 +29,18 @@ export type TestEnvironment = Awaited<ReturnType<typeof startTestEnvironment>>;
 // The failures that tests provoke would fill the output.
 Runtime.install({ logger: new DefaultLogger('ERROR') });
 
-export async function startTestEnvironment(options: { maxCachedWorkflows?: number } = {}) {
-  const [server, workflowBundle] = await Promise.all([startTemporalServer(), bundleWorkflows()]);
+interface EnvironmentOptions {
+  /** With 0 every workflow task replays the whole history, as after a worker's restart. */
+  maxCachedWorkflows?: number;
+  /** Module of workflow interceptors, for example interceptors.ts. */
+  interceptors?: string;
+}
+
+export async function startTestEnvironment(options: EnvironmentOptions = {}) {
+  const [server, workflowBundle] = await Promise.all([
+    startTemporalServer(),
+    bundleWorkflows(options.interceptors),
+  ]);
   const connection = await Connection.connect({ address: server.address });
   const workerConnection = await NativeConnection.connect({ address: server.address });
   const client = new Client({ connection });
@@ -48,6 +58,9 @@ export async function startTestEnvironment(options: { maxCachedWorkflows?: numbe
         connection: workerConnection,
         workflowBundle,
         taskQueue,
+        ...(options.interceptors === undefined
+          ? {}
+          : { interceptors: { workflowModules: [options.interceptors] } }),
         activities: fake.activities,
         shutdownGraceTime: 0,
         maxHeartbeatThrottleInterval: '100 milliseconds',
@@ -80,8 +93,9 @@ export async function startTestEnvironment(options: { maxCachedWorkflows?: numbe
   };
 }
 
-export const bundleWorkflows = (): Promise<WorkflowBundleWithSourceMap> =>
+export const bundleWorkflows = (interceptors?: string): Promise<WorkflowBundleWithSourceMap> =>
   bundleWorkflowCode({
+    ...(interceptors === undefined ? {} : { workflowInterceptorModules: [interceptors] }),
     workflowsPath: resolve(import.meta.dirname, '../../workflows/index.ts'),
     logger: new DefaultLogger('ERROR'),
   });

@@ -1,4 +1,5 @@
-/** What people do to a running pipeline: approve, abort, cancel, terminate, start a second one. */
+/** Messages to a running pipeline: approve, abort, cancel, terminate, and a second run beside it. */
+import { resolve } from 'node:path';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -12,12 +13,27 @@ import { fakeActivities, featured, stepOutcome, untilCancelled, version } from '
 describe('messages', { timeout: 90_000 }, () => {
   let environment: TestEnvironment;
   beforeAll(async () => {
-    environment = await startTestEnvironment();
+    environment = await startTestEnvironment({
+      interceptors: resolve(import.meta.dirname, 'interceptors.ts'),
+    });
   }, 120_000);
   afterAll(() => environment.stop());
 
   const statusOf = async (workflowId: string) =>
     (await environment.client.workflow.getHandle(workflowId).describe()).status.name;
+
+  /** Milliseconds of the timers that the workflow started. */
+  const timersOf = async (handle: PipelineHandle) => {
+    const { events } = await handle.fetchHistory();
+    return (events ?? []).flatMap(({ timerStartedEventAttributes: timer }) =>
+      timer?.startToFireTimeout
+        ? [
+            Number(timer.startToFireTimeout.seconds ?? 0) * 1_000 +
+              (timer.startToFireTimeout.nanos ?? 0) / 1e6,
+          ]
+        : [],
+    );
+  };
 
   const runs = (handle: PipelineHandle, stage: string) =>
     vi.waitFor(async () => {
@@ -126,10 +142,15 @@ describe('messages', { timeout: 90_000 }, () => {
       },
       version('any', 1),
     );
-    const result = await environment.withWorker(fake, async ({ start }) => (await start()).result());
-    expect(result.verdict).toBe('rolled-back');
-    expect(result.reason).toContain('inconclusive in 5 attempts, at last: 3 of 40 requests');
-    expect(result.rollout?.steps).toHaveLength(5);
+    await environment.withWorker(fake, async ({ start }) => {
+      const handle = await start();
+      const result = await handle.result();
+      expect(result.verdict).toBe('rolled-back');
+      expect(result.reason).toContain('inconclusive in 5 attempts, at last: 3 of 40 requests');
+      expect(result.rollout?.steps).toHaveLength(5);
+      // A hundredth of the pauses of 2, 4, 8 and 16 seconds.
+      expect(await timersOf(handle)).toEqual([20, 40, 80, 160]);
+    });
   });
 
   test('a candidate that answers otherwise than evaluated gets no traffic', async () => {
@@ -176,6 +197,39 @@ describe('messages', { timeout: 90_000 }, () => {
     expect(failure.message).toBe('no such model');
     const after = fake.calls.slice(fake.calls.indexOf('moveAliases') + 1);
     expect(after.slice(0, 2)).toEqual(['setTraffic:0', 'restoreAliases']);
+  });
+
+  test('a promotion that has begun is completed, even when the run is cancelled meanwhile', async () => {
+    let cancelled = (): void => undefined;
+    const untilRunIsCancelled = new Promise<void>((resolveWait) => {
+      cancelled = resolveWait;
+    });
+    const fake = fakeActivities({ moveAliases: () => untilRunIsCancelled }, version('any', 1));
+    await environment.withWorker(fake, async ({ start }) => {
+      const handle = await start();
+      await vi.waitFor(() => {
+        expect(fake.calls).toContain('moveAliases');
+      }, 20_000);
+      await handle.cancel();
+      // A query is answered after the workflow has handled the cancellation that came before it.
+      await handle.query(progressQuery);
+      cancelled();
+      await expect(handle.result()).rejects.toThrow(WorkflowFailedError);
+      expect(await statusOf(handle.workflowId)).toBe('CANCELLED');
+    });
+    expect(fake.calls.slice(fake.calls.indexOf('moveAliases') + 1)).toEqual([
+      'audit:promoted',
+      'tagVerdict:promoted',
+      'removeAllBut',
+    ]);
+  });
+
+  test('a run ends after its lock, however long the lock takes', async () => {
+    await environment.withWorker(fakeActivities(), async ({ start, modelName }) => {
+      const slow = `slow-${modelName}`;
+      await (await start({ modelName: slow })).result();
+      expect(await statusOf(modelLockWorkflowId(slow))).toBe('COMPLETED');
+    });
   });
 
   test('a second run of the model fails at once as ModelBusy, under any id', async () => {
