@@ -15,39 +15,77 @@ export const PROJECT_DIR = resolve(import.meta.dirname, '..');
 
 const optional = z.string().min(1).optional();
 const commonSchema = z.object({
-  /** State folder of the local services. */
-  SHELFCAST_HOME: z.string().default(join(PROJECT_DIR, '.shelfcast')),
-  SHELFCAST_PROJECT: z.string().default(PROJECT_DIR),
+  SHELFCAST_HOME: z
+    .string()
+    .default(join(PROJECT_DIR, '.shelfcast'))
+    .describe('State folder of the local services.'),
+  SHELFCAST_PROJECT: z.string().default(PROJECT_DIR).describe('Root folder of the project.'),
   ...temporalSchema.shape,
-  TEMPORAL_ADDRESS: optional,
-  DATABASE_URL: optional,
-  MLFLOW_TRACKING_URI: optional,
-  RAY_ADDRESS: optional,
-  RAY_AUTH_TOKEN: z.string().optional(),
-  XDG_CACHE_HOME: optional,
+  TEMPORAL_ADDRESS: optional.describe('`host:port` of the Temporal frontend.'),
+  DATABASE_URL: optional.describe('Address of PostgreSQL, `postgresql://user:password@host:port/database`.'),
+  MLFLOW_TRACKING_URI: optional.describe('URL of the MLflow server.'),
+  RAY_ADDRESS: optional.describe("URL of Ray's dashboard."),
+  RAY_AUTH_TOKEN: z.string().optional().describe('Token of the Ray cluster.'),
+  XDG_CACHE_HOME: optional.describe('Folder of caches; `~/.cache` by default.'),
 });
 
 const databaseUrl = z.string().startsWith('postgres', 'must be a postgresql:// URL');
+
+const workerVariables = z.object({
+  SHELFCAST_ARTIFACTS: z
+    .string()
+    .startsWith('file://')
+    .optional()
+    .describe(
+      "`file://` URL of the folder for the runs' artifacts; by default a folder of the state folder.",
+    ),
+  SHELFCAST_KUBERNETES: optional.describe(
+    'File that describes the cluster; without it, jobs and predictors run on this machine.',
+  ),
+  SHELFCAST_WORKFLOW_BUNDLE: optional.describe(
+    'File that `bundle-main.ts` wrote; without it, the worker keeps a bundle of its own.',
+  ),
+  SHELFCAST_HEALTH_PORT: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(65_535)
+    .optional()
+    .describe('Port of the health server; without it, none is started.'),
+});
 
 const workerSchema = commonSchema.extend({
   TEMPORAL_ADDRESS: z.string().min(1),
   DATABASE_URL: databaseUrl,
   MLFLOW_TRACKING_URI: z.url(),
-  /** `file://` URL of the folder for the runs' artifacts. */
-  SHELFCAST_ARTIFACTS: z.string().startsWith('file://').optional(),
-  /** File that describes the cluster; absent: jobs and predictors run on this machine. */
-  SHELFCAST_KUBERNETES: optional,
-  /** File that `bundle-main.ts` made; absent: the worker keeps a bundle of its own. */
-  SHELFCAST_WORKFLOW_BUNDLE: optional,
-  /** Port for probes; absent: none is opened. */
-  SHELFCAST_HEALTH_PORT: z.coerce.number().int().min(1).max(65_535).optional(),
+  ...workerVariables.shape,
 });
 
 const localWorkerSchema = z.object({
-  RAY_ADDRESS: z.url({ protocol: /^https?$/ }),
-  ROUTER_URL: z.url(),
-  ROUTER_ADMIN_TOKEN: z.string().min(1),
+  RAY_ADDRESS: z.url({ protocol: /^https?$/ }).describe("URL of Ray's dashboard."),
+  ROUTER_URL: z.url().describe('URL of the router before the predictors.'),
+  ROUTER_ADMIN_TOKEN: z.string().min(1).describe("Secret for changes of the router's weights."),
 });
+
+/** Variables as docs/configuration.md lists them. */
+export const environmentSections = [
+  {
+    title: 'Every program',
+    intro: 'The command line, the client for programs and the worker read these.',
+    schema: commonSchema,
+  },
+  {
+    title: 'Worker',
+    intro:
+      'A worker needs `TEMPORAL_ADDRESS`, `DATABASE_URL` and `MLFLOW_TRACKING_URI`, and reads these as well.',
+    schema: workerVariables,
+  },
+  {
+    title: 'Worker on one machine',
+    intro: 'A worker without `SHELFCAST_KUBERNETES` needs these; `npm start` sets them.',
+    schema: localWorkerSchema,
+  },
+];
 
 export interface WorkerConfig {
   temporal: TemporalConfig;

@@ -6,18 +6,17 @@ import { z } from 'zod';
 const path = z.string().min(1).optional();
 
 export const temporalSchema = z.object({
-  TEMPORAL_NAMESPACE: z.string().default('default'),
-  /** `true`: TLS also without any of the files. */
-  TEMPORAL_TLS: z.enum(['true', 'false']).optional(),
-  /** PEM file of the authority that signed the server's certificate; absent: those that the system trusts. */
-  TEMPORAL_TLS_CA: path,
-  /** PEM files of the client's certificate and key, for mutual TLS. */
-  TEMPORAL_TLS_CERT: path,
-  TEMPORAL_TLS_KEY: path,
-  /** Name in the server's certificate, where it is not the host of the address. */
-  TEMPORAL_TLS_SERVER_NAME: path,
-  /** Key of Temporal Cloud; implies TLS. */
-  TEMPORAL_API_KEY: path,
+  TEMPORAL_NAMESPACE: z.string().default('default').describe('Namespace of the workflows.'),
+  TEMPORAL_TLS: z.enum(['true', 'false']).optional().describe('`true`: TLS, even without any of the files.'),
+  TEMPORAL_TLS_CA: path.describe(
+    "PEM file of the authority that signed the server's certificate; by default those that the system trusts.",
+  ),
+  TEMPORAL_TLS_CERT: path.describe("PEM file of the client's certificate, for mutual TLS."),
+  TEMPORAL_TLS_KEY: path.describe("PEM file of the client's key, for mutual TLS."),
+  TEMPORAL_TLS_SERVER_NAME: path.describe(
+    "Name in the server's certificate, if it is not the address's host.",
+  ),
+  TEMPORAL_API_KEY: path.describe('Key of Temporal Cloud; implies TLS.'),
 });
 type TemporalEnvironment = z.infer<typeof temporalSchema>;
 

@@ -6,7 +6,7 @@ import type { Stage, Verdict } from './stages.ts';
 
 const generatedSource = z
   .strictObject({
-    kind: z.literal('generated'),
+    kind: z.literal('generated').describe('Kind of the source.'),
     stores: z.int().min(1).max(10_000).default(45).describe('Number of stores.'),
     departments: z.int().min(1).max(98).default(14).describe('Number of departments.'),
     weeks: z.int().min(60).max(1_040).default(104).describe('Number of weeks of sales.'),
@@ -16,7 +16,7 @@ const generatedSource = z
 
 const walmartSource = z
   .strictObject({
-    kind: z.literal('walmart-csv'),
+    kind: z.literal('walmart-csv').describe('Kind of the source.'),
     path: z
       .string()
       .startsWith('/', 'must be an absolute path')
@@ -64,7 +64,7 @@ const covariates = z.array(
 
 const longSource = z
   .strictObject({
-    kind: z.literal('long'),
+    kind: z.literal('long').describe('Kind of the source.'),
     path: z
       .string()
       .regex(/^(\/|https?:\/\/.|s3:\/\/.)/, 'must be an absolute path or an http, https or s3 URL')
@@ -81,7 +81,7 @@ const longSource = z
 
 const postgresSource = z
   .strictObject({
-    kind: z.literal('postgres'),
+    kind: z.literal('postgres').describe('Kind of the source.'),
     addressVariable: z
       .string()
       .regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of an environment variable')

@@ -6,7 +6,7 @@ import { pipelineInputSchema, sentencesOf } from './pipeline.ts';
 import type { Stage } from './stages.ts';
 
 /** The common part of a pipeline's input and an update's; an update has no default source. */
-const updateInputSchema = pipelineInputSchema
+export const updateInputSchema = pipelineInputSchema
   .pick({ modelName: true, dataset: true, maxBadRowShare: true, allow: true })
   .extend({ source: pipelineInputSchema.shape.source.unwrap() });
 

@@ -1,5 +1,5 @@
 /** All generated files by path, made from the schemas in contracts/. */
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { execa } from 'execa';
 import { format, resolveConfig } from 'prettier';
 import { z } from 'zod';
@@ -10,10 +10,13 @@ import {
   trainSpecSchema,
 } from '../../contracts/job-specs.ts';
 import { pipelineInputSchema } from '../../contracts/pipeline.ts';
-import type { Definitions, JsonSchema, PythonModule } from './python.ts';
+import { environmentSections, PROJECT_DIR } from '../../config/environment.ts';
+import { updateInputSchema } from '../../contracts/update.ts';
+import { configurationPage } from './configuration.ts';
+import type { JsonSchema } from './json-schema.ts';
+import { referencesOf } from './json-schema.ts';
+import type { Definitions, PythonModule } from './python.ts';
 import { pythonModule } from './python.ts';
-
-export const PROJECT = dirname(dirname(import.meta.dirname));
 
 /** Python modules below ml/shelfcast/contracts, each with the schemas that it defines; a later one imports from earlier ones. */
 const MODULES = [
@@ -31,10 +34,21 @@ export async function generatedFiles(): Promise<Map<string, string>> {
   for (const [name, schema] of schemas) {
     files.set(...(await prettied(`contracts/schemas/${name}.json`, JSON.stringify(schema))));
   }
+  files.set(...(await prettied('docs/configuration.md', configuration())));
   for (const module of pythonModules()) {
     files.set(`ml/shelfcast/contracts/${module.name}.py`, await ruffed(pythonModule(module)));
   }
   return files;
+}
+
+function configuration(): string {
+  const schema = jsonSchema(pipelineInputSchema) as JsonSchema & { $defs: Record<string, JsonSchema> };
+  const environment = environmentSections.map((section) => ({
+    ...section,
+    schema: z.toJSONSchema(section.schema, { io: 'output' }) as JsonSchema,
+  }));
+  const updateKeys = Object.keys(updateInputSchema.shape);
+  return configurationPage({ schema, updateKeys, environment, projectDir: PROJECT_DIR });
 }
 
 /** Keys with a default may be absent: that is what a reader of the JSON has to expect. */
@@ -54,9 +68,6 @@ function definitionsOf(roots: z.ZodType[]): Record<string, JsonSchema> {
   Object.keys(definitions).forEach(add);
   return sorted;
 }
-
-const referencesOf = (schema: JsonSchema): string[] =>
-  [...JSON.stringify(schema).matchAll(/#\/\$defs\/(\w+)/g)].map(([, name]) => name ?? '');
 
 function pythonModules(): (PythonModule & { name: string })[] {
   const owners = new Map<string, string>();
@@ -79,15 +90,19 @@ function pythonModules(): (PythonModule & { name: string })[] {
 }
 
 async function prettied(path: string, text: string): Promise<[string, string]> {
-  const file = join(PROJECT, path);
+  const file = join(PROJECT_DIR, path);
   return [path, await format(text, { ...(await resolveConfig(file)), filepath: file })];
 }
 
 async function ruffed(text: string): Promise<string> {
-  const ruff = join(PROJECT, 'ml', '.venv', 'bin', 'ruff');
-  const { stdout } = await execa(ruff, ['format', '--config', join(PROJECT, 'ml', 'pyproject.toml'), '-'], {
-    input: text,
-    stripFinalNewline: false,
-  });
+  const ruff = join(PROJECT_DIR, 'ml', '.venv', 'bin', 'ruff');
+  const { stdout } = await execa(
+    ruff,
+    ['format', '--config', join(PROJECT_DIR, 'ml', 'pyproject.toml'), '-'],
+    {
+      input: text,
+      stripFinalNewline: false,
+    },
+  );
   return stdout;
 }

@@ -1,21 +1,5 @@
 /** Python dataclasses of a JSON Schema: the subset of it that the contracts need, with field names in snake_case. */
-
-/** JSON Schema of a type, or of a field, as `z.toJSONSchema` gives it. */
-export interface JsonSchema {
-  $ref?: string;
-  type?: string | string[];
-  format?: string;
-  description?: string;
-  properties?: Record<string, JsonSchema>;
-  required?: string[];
-  additionalProperties?: boolean | JsonSchema;
-  items?: JsonSchema;
-  enum?: string[];
-  const?: string | number;
-  default?: unknown;
-  oneOf?: JsonSchema[];
-  anyOf?: JsonSchema[];
-}
+import type { JsonSchema } from './json-schema.ts';
 
 /** Types by name; a type stands after those that it refers to. */
 export type Definitions = Map<string, JsonSchema>;
@@ -109,7 +93,7 @@ function pythonType(schema: JsonSchema, path = ''): string {
     case 'null':
       return 'None';
     case 'array':
-      if (items !== undefined) return `list[${pythonType(items, path)}]`;
+      if (typeof items === 'object') return `list[${pythonType(items, path)}]`;
       break;
     case 'object':
       if (typeof additionalProperties === 'object')

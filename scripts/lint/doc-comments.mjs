@@ -19,8 +19,9 @@ export const docComments = {
     };
     return {
       Program() {
-        for (const comment of context.sourceCode.getAllComments()) {
-          if (comment.type !== 'Block' || !comment.value.startsWith('*')) continue;
+        for (const [index, comment] of context.sourceCode.getAllComments().entries()) {
+          const isHeader = index === 0 && comment.loc.start.line === 1;
+          if (!isHeader && !(comment.type === 'Block' && comment.value.startsWith('*'))) continue;
           check(comment.value.replace(/^[*\s]+/, ''), { loc: comment.loc });
         }
       },

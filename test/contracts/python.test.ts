@@ -1,6 +1,6 @@
 /** Python dataclasses made of schemas: what is written, and what is refused. */
 import { expect, test } from 'vitest';
-import type { JsonSchema } from '../../scripts/generate/python.ts';
+import type { JsonSchema } from '../../scripts/generate/json-schema.ts';
 import { pythonModule } from '../../scripts/generate/python.ts';
 
 const moduleOf = (definitions: Record<string, JsonSchema>): string =>

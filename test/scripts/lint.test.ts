@@ -33,6 +33,7 @@ describe('a doc comment that begins with a fragment', () => {
     '/** Of the shuffle. */',
     '/**\n * What the worker needs.\n */',
     '/** Are trained side by side. */',
+    '// What the first line of a script says.',
   ])('in TypeScript: %s', async (comment) => {
     expect(await reported(comment)).toEqual([
       expect.stringContaining('house/doc-comments: Begin with a noun'),
@@ -89,4 +90,49 @@ test('an import circle is found, through a type too', async () => {
   const { exitCode, stdout } = await cruise('.');
   expect(stdout).toMatch(/no-circular/);
   expect(exitCode).not.toBe(0);
+});
+
+test.each([
+  [
+    'a circle of two files',
+    'no import circles',
+    { 'job.py': 'import shelfcast.base\n', 'base.py': 'import shelfcast.job\n' },
+  ],
+  [
+    'a circle through a type',
+    'no import circles',
+    {
+      'job.py': 'import shelfcast.base\n',
+      'base.py': 'from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import shelfcast.job\n',
+    },
+  ],
+  [
+    'an import from a package above',
+    'a package imports only from packages below it',
+    { 'models/lstm.py': 'import shelfcast.train.loop\n', 'train/loop.py': '' },
+  ],
+])('in Python, %s is found', async (_, contract, files) => {
+  const packages = [
+    'backtest',
+    'train',
+    'evaluate',
+    'baselines',
+    'models',
+    'ingest',
+    'features',
+    'contracts',
+  ];
+  for (const name of ['', ...packages]) write(join('shelfcast', name, '__init__.py'), '');
+  for (const name of ['snapshot.py', 'job.py']) write(join('shelfcast', name), '');
+  const lint = () =>
+    execa(
+      join(PROJECT_DIR, 'ml/.venv/bin/lint-imports'),
+      ['--no-cache', join(PROJECT_DIR, 'ml/pyproject.toml')],
+      { cwd: folder, env: { PYTHONPATH: folder }, reject: false },
+    );
+  expect(await lint()).toMatchObject({ exitCode: 0 });
+  for (const [path, text] of Object.entries(files)) write(join('shelfcast', path), text);
+  const { exitCode, stdout } = await lint();
+  expect(stdout).toContain(`${contract} BROKEN`);
+  expect(exitCode).toBe(1);
 });

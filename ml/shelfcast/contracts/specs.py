@@ -15,6 +15,7 @@ class GeneratedSource:
     """Sales made by the generator.
 
     Attributes:
+        kind: Kind of the source.
         stores: Number of stores.
         departments: Number of departments.
         weeks: Number of weeks of sales.
@@ -33,6 +34,7 @@ class WalmartSource:
     """A folder in the layout of the Walmart competition.
 
     Attributes:
+        kind: Kind of the source.
         path: Absolute path of a folder with train.csv, features.csv and stores.csv.
     """
 
@@ -82,6 +84,7 @@ class LongSource:
     """Files in the long layout (docs/data.md).
 
     Attributes:
+        kind: Kind of the source.
         path: Absolute path or URL of a folder with sales.csv or sales.parquet, or of a single file of sales.
         encoding: Encoding of CSV files; Parquet files need none.
         columns: Covariates; they replace the folder's columns.json.
@@ -98,6 +101,7 @@ class PostgresSource:
     """Queries on a PostgreSQL; each returns the columns of a file in the long layout.
 
     Attributes:
+        kind: Kind of the source.
         address_variable: Environment variable of the job that holds the database's address; the address
             itself would stay in the run's history.
         sales: Query for the rows of sales.
