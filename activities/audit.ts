@@ -23,7 +23,7 @@ export function createAuditActivities({ database }: Pick<Dependencies, 'database
   return {
     async audit({ step, modelName, version, action, weights, reason, analysis }) {
       await database.query(
-        `insert into ops.rollout_audit (run_key, step, model_name, version, action, weights, reason, evidence)
+        `insert into ops.rollout_audit (run_key, step, model_name, version, action, weights, reason, analysis)
          values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (run_key, step) do nothing`,
         [
           currentRunKey(),

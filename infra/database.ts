@@ -1,13 +1,10 @@
-/** PostgreSQL, wherever it runs: databases and the project's own tables. */
-import { readFileSync } from 'node:fs';
+/** PostgreSQL, wherever it runs: its databases and the migrations of the project's tables. */
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 
-const SCHEMA_FILE = fileURLToPath(new URL('schema.sql', import.meta.url));
-/** Any number that nothing else in the database locks. */
-const SCHEMA_LOCK = 7_262_410;
+const MIGRATIONS_DIR = fileURLToPath(new URL('migrations', import.meta.url));
 
-/** Makes the databases that are missing. */
+/** Creates the databases that are missing. */
 export async function ensureDatabases(adminUrl: string, names: readonly string[]): Promise<void> {
   await withClient(adminUrl, async (client) => {
     for (const name of names) {
@@ -17,13 +14,32 @@ export async function ensureDatabases(adminUrl: string, names: readonly string[]
   });
 }
 
-/** Applies infra/schema.sql; it may be repeated, and by several at once. */
-export async function applySchema(databaseUrl: string): Promise<void> {
-  const schema = readFileSync(SCHEMA_FILE, 'utf8');
-  await withClient(databaseUrl, (client) =>
-    // One message is one transaction. `if not exists` alone does not keep two that run at once apart.
-    client.query(`select pg_advisory_xact_lock(${SCHEMA_LOCK});\n${schema}`),
-  );
+/**
+ * Applies the files of infra/migrations/ that the database does not have yet, each in one transaction, and records
+ * them in ops.migration. Several calls at once wait for each other.
+ */
+export async function migrate(databaseUrl: string): Promise<void> {
+  // Loaded here because the package takes half a second to load, which most commands need not wait for.
+  const { runner } = await import('node-pg-migrate');
+  try {
+    await withClient(databaseUrl, (client) =>
+      runner({
+        dbClient: client,
+        dir: MIGRATIONS_DIR,
+        direction: 'up',
+        migrationsSchema: 'ops',
+        migrationsTable: 'migration',
+        createMigrationsSchema: true,
+        advisoryLockMode: 'wait',
+        // Errors are thrown as well.
+        log: () => undefined,
+      }),
+    );
+  } catch (cause) {
+    const { host, pathname } = new URL(databaseUrl);
+    const { message } = cause as Error;
+    throw new Error(`applying infra/migrations to ${host}${pathname} failed: ${message}`, { cause });
+  }
 }
 
 export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {

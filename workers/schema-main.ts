@@ -1,10 +1,10 @@
-/** Makes the project's own tables in DATABASE_URL: what `npm start` does on one machine, and a worker's pod before it starts. */
-import { applySchema } from '../infra/database.ts';
+/** Applies infra/migrations to DATABASE_URL. A worker's pod runs it before the worker; on one machine, `npm start` does the same. */
 import { readDatabaseUrl } from '../config/environment.ts';
+import { migrate } from '../infra/database.ts';
 
 try {
-  await applySchema(readDatabaseUrl());
+  await migrate(readDatabaseUrl());
 } catch (error) {
-  process.stderr.write(`the tables cannot be created: ${(error as Error).message}\n`);
+  process.stderr.write(`${(error as Error).message}\n`);
   process.exitCode = 1;
 }

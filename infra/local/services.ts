@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Endpoints } from '../../contracts/endpoints.ts';
-import { applySchema, ensureDatabases } from '../database.ts';
+import { ensureDatabases, migrate } from '../database.ts';
 import { withLock } from './lock.ts';
 import { localDatabaseUrl, postgresProgram, preparePostgres } from './postgres.ts';
 import { mlflowProgram, nodeProgram, rayProgram, temporalProgram } from './programs.ts';
@@ -194,7 +194,7 @@ async function startDatabase(context: Context, runner: ProgramRunner, databaseUr
     await runner.start(postgresProgram(place, ports.postgres), answersSql(admin), POSTGRES_TIMEOUT_MS);
     await ensureDatabases(admin, ['shelfcast', 'mlflow']);
   }
-  await applySchema(databaseUrl);
+  await migrate(databaseUrl);
 }
 
 async function startRay(

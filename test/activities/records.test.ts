@@ -268,7 +268,7 @@ test('the audit keeps one row for each step of a run, the first that was written
   await activityEnvironment().run(audit, { ...row, step: 'promoted', action: 'promoted' as const });
   expect(
     await rowsOf(
-      'select run_key, step, model_name, version, action, weights, reason, evidence from ops.rollout_audit order by step',
+      'select run_key, step, model_name, version, action, weights, reason, analysis from ops.rollout_audit order by step',
     ),
   ).toEqual([
     ['pipeline-m-583fe520', 'promoted', 'm', 3, 'promoted', { 2: 90, 3: 10 }, 'WAPE 10 %', null],

@@ -12,7 +12,7 @@ import {
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { applySchema, ensureDatabases, withClient } from '../../infra/database.ts';
+import { ensureDatabases, migrate, withClient } from '../../infra/database.ts';
 import { isPortFree } from '../../infra/local/ports.ts';
 import type { PostgresPlace } from '../../infra/local/postgres.ts';
 import { localDatabaseUrl, postgresProgram, preparePostgres } from '../../infra/local/postgres.ts';
@@ -80,8 +80,8 @@ describe('PostgreSQL', { timeout: 90_000 }, () => {
   it('keeps its data through SIGKILL, stop and a lock file of another time', async () => {
     const { url, place } = await start();
     const database = url('shelfcast');
-    await Promise.all([applySchema(database), applySchema(database)]);
-    await applySchema(database);
+    await Promise.all([migrate(database), migrate(database)]);
+    await migrate(database);
     await addBatch(database, 'before SIGKILL');
 
     await killProgram(state, 'postgres');
@@ -129,7 +129,7 @@ describe('PostgreSQL', { timeout: 90_000 }, () => {
     const { url, place } = await start();
     expect(place.dataDir).toMatch(/^\/var\/lib\/shelfcast\//);
     expect(place.binDir).toMatch(/^\/var\/lib\/shelfcast\//);
-    await applySchema(url('shelfcast'));
+    await migrate(url('shelfcast'));
     await addBatch(url('shelfcast'), 'kept');
     await stopSupervisor(state);
     const again = await start();
@@ -140,7 +140,7 @@ describe('PostgreSQL', { timeout: 90_000 }, () => {
     await stopSupervisor(state);
     rmSync(state.dir, { recursive: true });
     const anew = await start();
-    await applySchema(anew.url('shelfcast'));
+    await migrate(anew.url('shelfcast'));
     expect(await batches(anew.url('shelfcast'))).toEqual([]);
   });
 });

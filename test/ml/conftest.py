@@ -36,7 +36,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
-    """Address of an empty PostgreSQL with infra/schema.sql, for the whole session."""
+    """Address of an empty PostgreSQL with the tables of infra/migrations, for the whole session."""
     with tempfile.TemporaryDirectory(prefix="shelfcast-pytest-") as folder:
         # PostgreSQL runs as another user when we are root.
         Path(folder).chmod(0o755)

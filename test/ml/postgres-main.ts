@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { applySchema, ensureDatabases } from '../../infra/database.ts';
+import { ensureDatabases, migrate } from '../../infra/database.ts';
 import { localDatabaseUrl, postgresProgram, preparePostgres } from '../../infra/local/postgres.ts';
 import { answersSql } from '../../infra/local/readiness.ts';
 import { choosePorts, localState, prepareState, readSecrets } from '../../infra/local/state.ts';
@@ -34,7 +34,7 @@ for (let attempt = 1; ; attempt++) {
 }
 await ensureDatabases(localDatabaseUrl(secrets, port, 'postgres'), ['shelfcast']);
 const url = localDatabaseUrl(secrets, port, 'shelfcast');
-await applySchema(url);
+await migrate(url);
 process.stdout.write(`${url}\n`);
 
 process.stdin.resume();

