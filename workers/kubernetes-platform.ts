@@ -8,7 +8,7 @@ import {
   createRayJobs,
   createTrainingJobs,
 } from '../infra/kubernetes/jobs/job-platforms.ts';
-import { createKubernetesServing } from '../infra/kubernetes/serving/serving-platform.ts';
+import { KubernetesServing } from '../infra/kubernetes/serving/serving.ts';
 
 export type Platform = Pick<Dependencies, 'jobs' | 'serving'>;
 
@@ -21,6 +21,6 @@ export function createKubernetesPlatform(configFile: string): Platform {
       train: createTrainingJobs(api, config),
       programs: createProgramJobs(api, config),
     },
-    serving: createKubernetesServing(api, config),
+    serving: new KubernetesServing(api, config),
   };
 }

@@ -65,8 +65,6 @@ function operatorOf(apiVersion: string): string {
       return 'JobSet';
     case 'serving.kserve.io':
       return 'KServe (0.15 or later)';
-    case 'serving.knative.dev':
-      return 'Knative Serving';
     case 'gateway.networking.k8s.io':
       return "the Gateway API's custom resources and a gateway controller";
     case 'kueue.x-k8s.io':

@@ -1,7 +1,6 @@
 /** Why pods do not start, and how they ended, from what Kubernetes says of them. */
 import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node';
 import type { AsJson, KubernetesEvent } from './api.ts';
-import { oneSentence } from './one-sentence.ts';
 
 export type Pod = AsJson<V1Pod>;
 
@@ -90,4 +89,12 @@ export function howFailed(pods: readonly Pod[]): string {
   const { exitCode, reason } = first.end;
   const why = reason === undefined || reason === 'Error' ? '' : ` (${reason})`;
   return `container ${first.name} of pod ${nameOf(first.pod)} ended with exit code ${exitCode}${why}`;
+}
+
+const MAX_SENTENCE_LENGTH = 400;
+
+/** Text of an operator or a program as one line without the full stop at its end, for progress and error messages. */
+export function oneSentence(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim().replace(/\.$/, '');
+  return line.length <= MAX_SENTENCE_LENGTH ? line : `${line.slice(0, MAX_SENTENCE_LENGTH - 1)}…`;
 }

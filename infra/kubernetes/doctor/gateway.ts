@@ -35,8 +35,6 @@ type Listener = z.output<typeof listenerSchema>;
 type ParentRef = ServingConfig['parentRefs'][number];
 
 export async function findGateways(patient: Patient): Promise<Finding[]> {
-  // Knative brings a gateway of its own.
-  if (patient.config.serving.mode === 'knative') return findAnswer(patient, []);
   const addresses: string[] = [];
   const findings = await Promise.all(
     patient.config.serving.parentRefs.map((parent) =>

@@ -151,7 +151,7 @@ async function findKServe(patient: Patient): Promise<Finding> {
   }
   const made = inferenceServiceSchema.parse(await dryRun(patient, 'inferenceservices', probe({})));
   const usual = made.metadata.annotations[MODE] ?? 'Knative';
-  const ours = patient.config.serving.mode === 'knative' ? 'Knative' : await standardModeName(patient.api);
+  const ours = await standardModeName(patient.api);
   return ok(`KServe works; versions are deployed in mode ${ours}, services that name none in mode ${usual}`);
 }
 

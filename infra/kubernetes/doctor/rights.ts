@@ -1,6 +1,5 @@
 /** May a worker do what its adapters do? */
 import { z } from 'zod';
-import type { KubernetesConfig } from '../config.ts';
 import type { Finding, Patient } from './finding.ts';
 import { isForbidden, look, ok, wrong } from './finding.ts';
 
@@ -34,18 +33,13 @@ export const WORKER_RIGHTS: readonly Right[] = [
   { group: 'autoscaling', resource: 'horizontalpodautoscalers', verbs: ['create', 'delete', 'patch'] },
 ];
 
-/** More where `serving.mode` is knative; infra/manifests/components/knative grants it. */
-export const KNATIVE_RIGHTS: readonly Right[] = [
-  { group: 'serving.knative.dev', resource: 'revisions', verbs: ['list'] },
-];
-
 const APPLY = 'apply the Role of infra/manifests/base/worker-rights.yaml and its RoleBinding';
 
 export async function findRights(patient: Patient): Promise<Finding[]> {
   return look('rights of the workers', async () => {
     const whose = await subjectOf(patient);
     const missing = await Promise.all(
-      rightsOf(patient.config).map(async ({ group, resource, verbs }) => {
+      WORKER_RIGHTS.map(async ({ group, resource, verbs }) => {
         const answers = await Promise.all(
           verbs.map((verb) => isAllowed(patient, whose, { group, resource, verb })),
         );
@@ -59,9 +53,6 @@ export async function findRights(patient: Patient): Promise<Finding[]> {
     return wrong('rights of the workers', `they may not ${missing.flat().join('; ')}; ${APPLY}`);
   });
 }
-
-const rightsOf = ({ serving }: KubernetesConfig): readonly Right[] =>
-  serving.mode === 'knative' ? [...WORKER_RIGHTS, ...KNATIVE_RIGHTS] : WORKER_RIGHTS;
 
 /** Whose rights are asked for. */
 interface Subject {

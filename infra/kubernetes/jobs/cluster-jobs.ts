@@ -7,9 +7,8 @@ import { jobLog } from './job-logs.ts';
 import { jobObjectName, jobPodSelector, QUEUE_LABEL } from './job-object.ts';
 import type { JobState } from './job-state.ts';
 import { jobObjectSchema } from './job-state.ts';
-import { oneSentence } from '../one-sentence.ts';
 import type { Pod } from '../pod-trouble.ts';
-import { claimsOf, howFailed, whyPending } from '../pod-trouble.ts';
+import { claimsOf, howFailed, oneSentence, whyPending } from '../pod-trouble.ts';
 import { forgetStopped, isMarkedStopped, markStopped } from './stop-mark.ts';
 
 /** A kind of object that runs jobs. */

@@ -23,11 +23,11 @@ export const httpRouteReference = (modelName: string) => ({
 });
 
 /** What is asked for status, and for forecasts. */
-export const modelPaths = (modelName: string) =>
+const modelPaths = (modelName: string) =>
   [`/v1/models/${modelName}`, `/v1/models/${modelName}:predict`].map((value) => ({ type: 'Exact', value }));
 
 /** Matches of the requests for a version. */
-export const pinTo = (version: number, paths: ReturnType<typeof modelPaths>) =>
+const pinTo = (version: number, paths: ReturnType<typeof modelPaths>) =>
   paths.map((path) => ({
     path,
     headers: [{ type: 'Exact', name: VERSION_HEADER, value: String(version) }],

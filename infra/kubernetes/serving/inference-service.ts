@@ -82,7 +82,7 @@ export function inferenceService(served: ServedVersion, config: KubernetesConfig
 }
 
 /** The predictor's container, as far as it differs from the ServingRuntime's. */
-export const modelSpec = (served: ServedVersion, config: KubernetesConfig) => ({
+const modelSpec = (served: ServedVersion, config: KubernetesConfig) => ({
   modelFormat: { name: MODEL_FORMAT },
   runtime: config.serving.runtime,
   storageUri: storageUri(served, config),
@@ -92,7 +92,7 @@ export const modelSpec = (served: ServedVersion, config: KubernetesConfig) => ({
   resources: config.serving.resources,
 });
 
-export const podOptions = (config: KubernetesConfig) => ({
+const podOptions = (config: KubernetesConfig) => ({
   automountServiceAccountToken: false,
   enableServiceLinks: false,
   ...placement(config, config.serving),

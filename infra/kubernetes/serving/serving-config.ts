@@ -50,12 +50,8 @@ const autoscalingSchema = z
   );
 export type Autoscaling = z.output<typeof autoscalingSchema>;
 
-/** Where requests enter Knative. Only it knows the revisions of a service. */
-const knativeSchema = z.strictObject({
-  ingress: z
-    .strictObject({ name: labelName, namespace: labelName, port: z.int().min(1).max(65_535).default(80) })
-    .default({ name: 'knative-local-gateway', namespace: 'istio-system', port: 80 }),
-});
+/** A key of an earlier layout of the file. */
+const removed = z.never('KServe runs every version in its Standard mode now; remove this key').optional();
 
 export const servingConfigSchema = z
   .strictObject({
@@ -70,9 +66,8 @@ export const servingConfigSchema = z
      * of their own, all of them: models of the same name would get each other's requests.
      */
     hostnames: z.array(z.string().min(1)).default([]),
-    /** `knative`: KServe's Serverless mode, where Knative is installed. */
-    mode: z.enum(['standard', 'knative']).default('standard'),
-    knative: knativeSchema.prefault({}),
+    mode: removed,
+    knative: removed,
     /** Name of the ServingRuntime that the predictor's container is taken from. */
     runtime: labelName.default('shelfcast'),
     /** Where a copy of the artifacts' volume lies, e.g. s3://bucket/prefix. Absent: predictors mount the volume itself. */

@@ -1,9 +1,8 @@
 /** Why a version does not become ready, from what KServe, its pods and their events say. */
 import { z } from 'zod';
 import type { KubernetesEvent } from '../api.ts';
-import { oneSentence } from '../one-sentence.ts';
 import type { Pod } from '../pod-trouble.ts';
-import { whyPending } from '../pod-trouble.ts';
+import { oneSentence, whyPending } from '../pod-trouble.ts';
 
 const conditionSchema = z.object({
   type: z.string(),

@@ -1,33 +1,17 @@
-/** What this cluster's KServe can do. What it would silently ignore is refused before anything is made. */
+/** What this cluster's KServe can do. A setting that it would silently ignore is refused before anything is created. */
 import { z } from 'zod';
 import type { KubernetesApi } from '../api.ts';
 import { KubernetesError } from '../errors.ts';
 import type { ServingConfig } from './serving-config.ts';
 
-/** KServe's words for a Deployment of its own making; those before 0.16 know only the second. */
+/** KServe's names of the mode in which a version is a plain Deployment; releases before 0.16 know only the second. */
 const STANDARD_MODES = ['Standard', 'RawDeployment'];
-/** Where Knative is the one that runs the pods. */
-const KNATIVE_MODES = ['Knative', 'Serverless'];
 
-/** @throws Error with a sentence when the configuration asks for what is not installed, or for what KServe has no field for */
+/** @throws Error with a sentence when the configuration needs an operator that is not installed */
 export async function refuseIgnored(
   api: KubernetesApi,
-  { mode, autoscaling }: Pick<ServingConfig, 'mode' | 'autoscaling'>,
+  { autoscaling }: Pick<ServingConfig, 'autoscaling'>,
 ): Promise<void> {
-  if (mode === 'knative') {
-    if (!(await api.has('serving.knative.dev/v1', 'Service'))) {
-      throw new Error(
-        'serving.mode is knative, but this cluster has no Knative Serving: KServe would never start a predictor. ' +
-          'Set serving.mode to standard, or install Knative.',
-      );
-    }
-    if (autoscaling.by === 'cpu') {
-      throw new Error(
-        'serving.autoscaling.by is cpu, which Knative does not scale by: set it to requests or none.',
-      );
-    }
-    return;
-  }
   if (autoscaling.by === 'requests' && !(await api.has('keda.sh/v1alpha1', 'ScaledObject'))) {
     throw new Error(
       'serving.autoscaling.by is requests, but this cluster has no KEDA: nothing would scale the predictors. ' +
@@ -51,7 +35,7 @@ const crdSchema = z.object({
   }),
 });
 
-/** The word that this KServe has for the mode in which a version is a plain Deployment. */
+/** This KServe's name of the Standard mode. */
 export async function standardModeName(api: KubernetesApi): Promise<string> {
   const [current = '', older = ''] = STANDARD_MODES;
   let object: unknown;
@@ -62,7 +46,7 @@ export async function standardModeName(api: KubernetesApi): Promise<string> {
       metadata: { name: 'inferenceservices.serving.kserve.io' },
     });
   } catch (error) {
-    // Definitions are the whole cluster's; a worker need not have the right to read them.
+    // Definitions belong to the whole cluster; a worker need not have the right to read them.
     if (error instanceof KubernetesError && error.status === 403) return current;
     throw error;
   }
@@ -75,12 +59,11 @@ export async function standardModeName(api: KubernetesApi): Promise<string> {
     : current;
 }
 
-/** Why KServe does not run the version as configured, without a full stop; null when it does, or has not decided yet. */
-export function whyWrongMode(deploymentMode: string, mode: ServingConfig['mode']): string | null {
-  const right = mode === 'standard' ? STANDARD_MODES : KNATIVE_MODES;
-  if (deploymentMode === '' || right.includes(deploymentMode)) return null;
+/** Why KServe does not run the version in its Standard mode, without a full stop; null when it does, or has not decided yet. */
+export function whyWrongMode(deploymentMode: string): string | null {
+  if (deploymentMode === '' || STANDARD_MODES.includes(deploymentMode)) return null;
   return (
     `KServe runs it in the mode ${deploymentMode} in spite of its annotation serving.kserve.io/deploymentMode: check ` +
-    'serviceAnnotationDisallowedList in the ConfigMap inferenceservice-config, or set serving.mode'
+    'serviceAnnotationDisallowedList in the ConfigMap inferenceservice-config'
   );
 }

@@ -143,7 +143,7 @@ export class KubernetesServing implements Serving {
   ): Promise<string | null> {
     if (service === undefined)
       return `its InferenceService "${versionName(modelName, version)}" does not exist; somebody removed it`;
-    const wrongMode = whyWrongMode(service.status.deploymentMode, 'standard');
+    const wrongMode = whyWrongMode(service.status.deploymentMode);
     if (wrongMode !== null) return wrongMode;
     if (isPredictorReady(service)) return this.#gateway.whyUnreachable(modelName, version);
     // The newest first: those before it may be of an earlier specification.

@@ -328,11 +328,6 @@ describe('doctor', () => {
   });
 
   it('refuses what KServe would ignore', async () => {
-    expect((await doctor({ serving: { mode: 'knative' } })).notOk).toEqual([
-      expect.stringMatching(
-        /^wrong {3}serving: serving.mode is knative, but this cluster has no Knative Serving/,
-      ),
-    ]);
     const byRequests = { by: 'requests', maxReplicas: 3, perSecond: 10, prometheus: 'http://prometheus' };
     expect((await doctor({ serving: { autoscaling: byRequests } })).notOk).toEqual([
       expect.stringMatching(

@@ -1,10 +1,9 @@
 import { expect, it } from 'vitest';
 import { configWith } from './serving-examples.ts';
 
-it('decides all that a person does not', () => {
+it('has a default for every optional key', () => {
   expect(configWith().serving).toMatchObject({
     url: 'http://models.example',
-    mode: 'standard',
     runtime: 'shelfcast',
     autoscaling: { by: 'none', replicas: 1 },
     drainSeconds: 10,
@@ -23,6 +22,8 @@ it.each([
   ],
   [{ autoscaling: { by: 'load' } }, 'serving.autoscaling.by: '],
   [{ replicas: 3 }, 'serving.replicas: there is no such key'],
+  [{ mode: 'standard' }, 'serving.mode: KServe runs every version in its Standard mode now; remove this key'],
+  [{ knative: {} }, 'serving.knative: KServe runs every version in its Standard mode now; remove this key'],
 ])('refuses %j', (wrong, words) => {
   expect(() => configWith(wrong)).toThrow(words);
 });

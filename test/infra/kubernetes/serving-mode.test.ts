@@ -38,23 +38,16 @@ const version = (name: string, fields: string[]) => ({
 const byRequests = { by: 'requests', maxReplicas: 3, perSecond: 10, prometheus: 'http://prometheus' };
 
 describe('what KServe would silently ignore', () => {
-  it.each([
-    ['Knative mode without Knative', { mode: 'knative' }, [], 'this cluster has no Knative Serving'],
-    [
-      'Knative mode by processor',
-      { mode: 'knative', autoscaling: { by: 'cpu', maxReplicas: 2 } },
-      ['serving.knative.dev/v1 Service'],
-      'which Knative does not scale by',
-    ],
-    ['requests without KEDA', { autoscaling: byRequests }, [], 'this cluster has no KEDA'],
-  ])('is refused: %s', async (_name, serving, kinds, words) => {
-    await expect(refuseIgnored(cluster({ kinds }), configWith(serving).serving)).rejects.toThrow(words);
-  });
+  it.each([['requests without KEDA', { autoscaling: byRequests }, [], 'this cluster has no KEDA']])(
+    'is refused: %s',
+    async (_name, serving, kinds, words) => {
+      await expect(refuseIgnored(cluster({ kinds }), configWith(serving).serving)).rejects.toThrow(words);
+    },
+  );
 
   it.each([
     ['nothing more than KServe', {}, []],
     ['KEDA', { autoscaling: byRequests }, ['keda.sh/v1alpha1 ScaledObject']],
-    ['Knative', { mode: 'knative', autoscaling: byRequests }, ['serving.knative.dev/v1 Service']],
   ])('is not refused where there is: %s', async (_name, serving, kinds) => {
     await expect(refuseIgnored(cluster({ kinds }), configWith(serving).serving)).resolves.toBeUndefined();
   });
@@ -69,14 +62,12 @@ it.each([
 });
 
 it.each([
-  ['', 'standard', null],
-  ['Standard', 'standard', null],
-  ['RawDeployment', 'standard', null],
-  ['Serverless', 'knative', null],
-  ['Serverless', 'standard', 'KServe runs it in the mode Serverless'],
-  ['Standard', 'knative', 'KServe runs it in the mode Standard'],
-] as const)('compares the mode "%s" with %s', (actual, configured, words) => {
-  const why = whyWrongMode(actual, configured);
+  ['', null],
+  ['Standard', null],
+  ['RawDeployment', null],
+  ['Serverless', 'KServe runs it in the mode Serverless'],
+] as const)('accepts only the Standard mode: "%s"', (actual, words) => {
+  const why = whyWrongMode(actual);
   if (words === null) expect(why).toBeNull();
   else expect(why).toContain(words);
 });

@@ -1,6 +1,6 @@
 import type { V1Role } from '@kubernetes/client-node';
 import { describe, expect, it } from 'vitest';
-import { KNATIVE_RIGHTS, WORKER_RIGHTS } from '../../../infra/kubernetes/doctor/rights.ts';
+import { WORKER_RIGHTS } from '../../../infra/kubernetes/doctor/rights.ts';
 import { isBuiltIn, wrongFields } from './field-check.ts';
 import type { Manifest } from './render.ts';
 import { build, COMPONENTS, findKubectl, nameOf, NO_KUBECTL, OVERLAYS } from './render.ts';
@@ -76,11 +76,6 @@ describe.skipIf(kubectl === null)(`objects of the overlays (skipped where ${NO_K
     const objects = build(kubectl ?? '', 'overlays/kubernetes', { components: [component] });
     expect(objects.filter(({ apiVersion }) => isBuiltIn(apiVersion)).flatMap(wrongFields)).toEqual([]);
     expect(objects.filter(({ kind }) => kind === 'Secret').map(nameOf)).toEqual([]);
-  });
-
-  it('the component knative gives workers what they need more there', () => {
-    const objects = build(kubectl ?? '', 'overlays/kubernetes', { components: ['knative'] });
-    expect(granted(objects)).toEqual(flat([...WORKER_RIGHTS, ...KNATIVE_RIGHTS]));
   });
 
   it("leaves to an administrator what is the whole cluster's", () => {

@@ -12,7 +12,6 @@ export type Overlay = (typeof OVERLAYS)[number];
 /** Those that an overlay's owner may add to `kubernetes`. */
 export const COMPONENTS = [
   'authorities',
-  'knative',
   'monitoring',
   'postgres-cloudnative',
   'temporal-cloud/api-key',
