@@ -71,7 +71,7 @@ export async function killProgram(state: LocalState, name: string): Promise<numb
   return programPid(state, name, killed);
 }
 
-/** Waits until the program runs (in its first second supervisord tells no id), with another id than `old`. */
+/** Waits until the program has a process with another id than `old`, and returns that id. */
 export async function programPid(
   state: LocalState,
   name: string,

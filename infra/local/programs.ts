@@ -25,7 +25,7 @@ export function temporalProgram(state: LocalState, ports: Ports, binary: string)
       ...Object.values(SEARCH_ATTRIBUTES).flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
     ],
     directory: state.dir,
-    // Its settings file and update check would be the user's, not the project's.
+    // Keeps it from the user's own settings file and from the update check.
     environment: {
       TEMPORAL_CONFIG_FILE: join(state.dir, 'temporal.toml'),
       DO_NOT_TRACK: '1',
@@ -58,7 +58,7 @@ export function rayProgram(
       ...['--ray-client-server-port', String(ports.rayClient)],
       ...['--dashboard-agent-listen-port', String(ports.rayAgent)],
       ...['--temp-dir', folder],
-      // A job waits on its driver, which takes one: on two cores a driver, a training of two and a feature task must fit.
+      // A job's driver takes one CPU while it waits: a driver, a training of two and a feature task must fit on two cores.
       ...['--num-cpus', String(Math.max(availableParallelism(), 4))],
       ...['--object-store-memory', String(OBJECT_STORE_BYTES)],
       ...['--include-log-monitor', 'false', '--disable-usage-stats', '--log-color', 'false'],
@@ -67,25 +67,25 @@ export function rayProgram(
     environment: {
       ...jobEnvironment,
       PATH: searchPath(state),
-      // Said aloud: Ray's own default depends on a file in the user's home. Jobs inherit both.
+      // Explicit, because Ray's default depends on a file in the user's home. Jobs inherit both.
       RAY_AUTH_MODE: 'token',
       RAY_AUTH_TOKEN: token,
-      // Idle workers made ahead take 100 MB each and processor time when it is dearest.
+      // Prestarted idle workers take 100 MB each, and CPU time while everything starts.
       RAY_num_prestart_python_workers: '0',
       RAY_prestart_worker_first_driver: '0',
       RAY_enable_metrics_collection: '0',
       RAY_USAGE_STATS_ENABLED: '0',
-      // Keeps a head on 127.0.0.1 there, and so all its ports on loopback, whatever the name says.
+      // Despite its name, this keeps a head with the address 127.0.0.1, and so all its ports, on loopback.
       RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER: '0',
-      // Prometheus ports of its own choice, so that a second head does not miss its.
+      // 0 lets Ray choose free Prometheus ports, so that a second head can start.
       DASHBOARD_METRIC_PORT: '0',
       AUTOSCALER_METRIC_PORT: '0',
-      // More threads than this only wait for each other: the processes are as many as the cores.
+      // There are as many processes as cores; more threads would only wait for each other.
       OMP_NUM_THREADS: '1',
       OPENBLAS_NUM_THREADS: '1',
       MKL_NUM_THREADS: '1',
     },
-    // It ends its processes itself; when they are signalled too it waits for them in vain.
+    // Ray ends its processes itself; when they get the signal as well, it waits for them in vain.
     stopGroup: false,
     stopSeconds: 15,
     priority: 200,
@@ -97,8 +97,8 @@ export function mlflowProgram(state: LocalState, ports: Ports, databaseUrl: stri
   const store = databaseUrl.replace(/^postgres(ql)?:/, 'postgresql+psycopg:');
   return {
     name: 'mlflow',
-    // What `mlflow server` ends up running, with what it sets. Its own process would stay beside this one and take
-    // another 200 MB, and its imports double the time to start. `infra/mlflow.ts` is tested against this server.
+    // The server that `mlflow server` starts, with the settings that it makes. Its own process would stay beside this one and take
+    // another 200 MB, and its imports would double the time to start. `infra/mlflow.ts` is tested against this server.
     command: [
       join(state.venvDir, 'bin', 'python'),
       ...['-m', 'uvicorn', '--host', '127.0.0.1', '--port', String(ports.mlflow), '--log-level', 'warning'],

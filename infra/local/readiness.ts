@@ -1,4 +1,4 @@
-/** When a service may be used, and what to say when that does not come. */
+/** Probes of the services, and the wait until one passes. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { acceptsConnections } from './ports.ts';
@@ -7,8 +7,6 @@ import type { LocalState } from './state.ts';
 import { logTail, programStates } from './supervisor.ts';
 
 const POLL_MS = 150;
-/** How often supervisord is asked whether it gave the program up; each question costs a process. */
-const STATE_POLL_MS = 3_000;
 
 /** Throws, with the reason, while the service cannot be used. */
 export type Probe = () => Promise<void>;
@@ -53,7 +51,7 @@ export const answersSql =
     await withClient(url, (client) => client.query('select 1'));
   };
 
-/** For a program that nothing can be asked from: supervisord says that it stays alive. */
+/** Probe of a program without an address: supervisord reports that it stays alive. */
 export const isRunning =
   (state: LocalState, name: string): Probe =>
   async () => {
@@ -62,7 +60,7 @@ export const isRunning =
       throw new Error(`it is ${program?.state ?? 'not known to supervisord'}`);
   };
 
-/** Waits until the local program's probe passes. Throws when supervisord gives up or the time is over. */
+/** Waits until the local program's probe passes. Throws when supervisord has given it up or the time is over. */
 export async function waitUntilReady(
   state: LocalState,
   name: string,
@@ -70,23 +68,18 @@ export async function waitUntilReady(
   timeoutMs: number,
 ): Promise<void> {
   const begin = Date.now();
-  let askState = begin + STATE_POLL_MS;
   for (;;) {
     const reason = await failureOf(probe);
     if (reason === null) return;
-    const now = Date.now();
-    const late = now - begin > timeoutMs;
-    if (late || now > askState) {
-      askState = now + STATE_POLL_MS;
-      const program = (await programStates(state)).get(name);
-      const gaveUp = program === undefined || program.state === 'FATAL' || program.state === 'EXITED';
-      if (late || gaveUp) {
-        const is = program === undefined ? 'it is not running' : `it is ${program.state} (${program.detail})`;
-        throw new Error(
-          `${name} did not become ready within ${Math.round((now - begin) / 1000)} s: ${reason}; ${is}. ` +
-            `The last lines of ${state.logsDir}/${name}.log:\n${logTail(state, name)}`,
-        );
-      }
+    const waitedMs = Date.now() - begin;
+    const program = (await programStates(state)).get(name);
+    const gaveUp = program === undefined || program.state === 'FATAL';
+    if (gaveUp || waitedMs > timeoutMs) {
+      const is = program === undefined ? 'it is not running' : `it is ${program.state} (${program.detail})`;
+      throw new Error(
+        `${name} did not become ready within ${Math.round(waitedMs / 1000)} s: ${reason}; ${is}. ` +
+          `The last lines of ${state.logsDir}/${name}.log:\n${logTail(state, name)}`,
+      );
     }
     await sleep(POLL_MS);
   }

@@ -1,4 +1,4 @@
-/** All services of the local platform: brought up, found again, ended. */
+/** Start, discovery and end of all services of the local platform. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -25,7 +25,7 @@ import { ensurePython, ensureTemporal } from './toolchain.ts';
 export interface LocalConfig {
   /** Root of the project (the folder with package.json). */
   projectDir: string;
-  /** State folder; all that must survive lies below it. */
+  /** State folder; everything that must survive lies below it. */
   stateDir: string;
   /** Addresses of services that run elsewhere; an absent one is started here. */
   addresses: {
@@ -38,18 +38,13 @@ export interface LocalConfig {
     /** http://host:port of Ray's dashboard (Jobs API). */
     ray?: string | undefined;
   };
-  /** For a Ray that runs elsewhere and asks for one. */
+  /** Token of a Ray that runs elsewhere, if it needs one. */
   rayToken?: string | undefined;
   /** Folder of the user's caches (XDG_CACHE_HOME); `~/.cache` when absent. */
   cacheDir?: string | undefined;
 }
 
-const TEMPORAL_TIMEOUT_MS = 60_000;
-const POSTGRES_TIMEOUT_MS = 60_000;
-/** Ray's start takes 7 to 20 s on two cores, MLflow's first one makes its tables. */
-const PYTHON_TIMEOUT_MS = 180_000;
 const MLFLOW_ANSWER_TIMEOUT_MS = 60_000;
-const NODE_TIMEOUT_MS = 60_000;
 
 interface Context {
   config: LocalConfig;
@@ -59,7 +54,7 @@ interface Context {
   onProgress: (line: string) => void;
 }
 
-/** Starts what is not running and waits until all of it answers. Starts nothing twice. */
+/** Starts the services that do not run, and waits until all of them answer. Starts nothing twice. */
 export async function up(config: LocalConfig, onProgress: (line: string) => void): Promise<Endpoints> {
   const state = localState(config.projectDir, config.stateDir);
   prepareState(state);
@@ -72,14 +67,14 @@ export async function up(config: LocalConfig, onProgress: (line: string) => void
   );
 }
 
-/** Ends all that `up` started and waits until no process is left. Loses nothing. */
+/** Ends everything that `up` started, and waits until no process is left. Loses nothing. */
 export async function down(config: LocalConfig): Promise<void> {
   const state = localState(config.projectDir, config.stateDir);
   if (!existsSync(state.dir)) return;
   await withLock(join(state.dir, 'up.lock'), () => supervisor.stopSupervisor(state));
 }
 
-/** What `up` wrote last, or null when it never ran. */
+/** The addresses that `up` wrote last; null when it never ran. */
 export function readEndpoints(stateDir: string): Endpoints | null {
   const path = join(stateDir, 'endpoints.json');
   return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Endpoints) : null;
@@ -125,7 +120,7 @@ async function upAlone(
 ): Promise<Endpoints> {
   const wasRunning = await supervisor.isSupervisorRunning(state);
   const temporalBinary = config.addresses.temporal === undefined ? ensureTemporal(config, onProgress) : null;
-  // Awaited further down; until then a failure must not end the process.
+  // Awaited further down; until then a rejection must not end the process.
   temporalBinary?.catch(() => undefined);
   await ensurePython(config, onProgress);
   if (!wasRunning) await supervisor.endLeftovers(state);
@@ -135,7 +130,7 @@ async function upAlone(
   return writeEndpoints(context);
 }
 
-/** Looks which processes run now and writes endpoints.json anew. Null when `up` never ran. */
+/** Updates endpoints.json from the processes that run now. Null when `up` never ran. */
 export async function refreshEndpoints(config: LocalConfig): Promise<Endpoints | null> {
   const state = localState(config.projectDir, config.stateDir);
   if (readEndpoints(state.dir) === null) return null;
@@ -149,7 +144,7 @@ async function writeEndpoints(context: Context): Promise<Endpoints> {
   return endpoints;
 }
 
-/** Each service starts as soon as what it needs is there. */
+/** Starts each service as soon as those that it needs are ready. */
 async function startAll(context: Context, temporalBinary: Promise<string> | null): Promise<void> {
   const { config, state, ports } = context;
   const environment = environmentOf(config, state, context.secrets, ports);
@@ -161,14 +156,16 @@ async function startAll(context: Context, temporalBinary: Promise<string> | null
   const wanted = wantedServices(config);
   const first = Object.values(programs).filter(({ name }) => wanted.has(name));
   const runner = await ProgramRunner.open(state, wanted, first, context.onProgress);
+  const starting = SERVICES.filter((name) => wanted.has(name) && runner.isStarting(name));
+  if (starting.length > 0) context.onProgress(`starting ${starting.join(', ')}`);
   const ray = startRay(context, runner, programs.ray);
-  const router = runner.start(programs.router, answersTcp('127.0.0.1', ports.router), NODE_TIMEOUT_MS);
+  const router = runner.start(programs.router, answersTcp('127.0.0.1', ports.router));
   const database = startDatabase(context, runner, environment.DATABASE_URL);
   const mlflow = database.then(() => startMlflow(context, runner, programs.mlflow));
   const temporal = startTemporal(context, runner, temporalBinary);
   const worker = Promise.all([temporal, database]).then(() => {
     const program = nodeProgram(state, 'worker', 'workers/main.ts', environment);
-    return runner.start(program, isRunning(state, program.name), NODE_TIMEOUT_MS);
+    return runner.start(program, isRunning(state, program.name));
   });
   const results = await Promise.allSettled([database, temporal, ray, mlflow, router, worker]);
   const reasons = new Set(
@@ -191,7 +188,7 @@ async function startDatabase(context: Context, runner: ProgramRunner, databaseUr
   } else {
     const admin = localDatabaseUrl(secrets, ports.postgres, 'postgres');
     const place = await preparePostgres(state, secrets, runner.isAlive('postgres'), onProgress);
-    await runner.start(postgresProgram(place, ports.postgres), answersSql(admin), POSTGRES_TIMEOUT_MS);
+    await runner.start(postgresProgram(place, ports.postgres), answersSql(admin));
     await ensureDatabases(admin, ['shelfcast', 'mlflow']);
   }
   await migrate(databaseUrl);
@@ -206,7 +203,7 @@ async function startRay(
   if (ray !== undefined) await checkReachable('Ray', ray, hasRayNode(ray, config.rayToken));
   else {
     const probe = hasRayNode(`http://127.0.0.1:${ports.rayDashboard}`, secrets.rayToken);
-    await runner.start(program, probe, PYTHON_TIMEOUT_MS);
+    await runner.start(program, probe);
   }
 }
 
@@ -216,11 +213,11 @@ async function startMlflow(
   program: ServiceProgram,
 ): Promise<void> {
   const { mlflow } = config.addresses;
-  // Asks the database too; the first answer comes after it made its tables.
+  // This request reaches the database too; the first answer comes after MLflow has created its tables.
   const probe = (address: string) =>
     answersHttp(`${address}/api/2.0/mlflow/experiments/search?max_results=1`, MLFLOW_ANSWER_TIMEOUT_MS);
   if (mlflow !== undefined) await checkReachable('MLflow', mlflow, probe(mlflow));
-  else await runner.start(program, probe(`http://127.0.0.1:${ports.mlflow}`), PYTHON_TIMEOUT_MS);
+  else await runner.start(program, probe(`http://127.0.0.1:${ports.mlflow}`));
 }
 
 function mlflowDatabaseUrl({ config, secrets, ports }: Context): string {
@@ -238,9 +235,9 @@ async function startTemporal(
     await checkReachable('Temporal', address, answersTcp(hostname, Number(port || '7233')));
     return;
   }
-  // Through the UI's server to the frontend: both answer, and the namespace exists.
+  // Goes through the UI's server to the frontend: both answer, and the namespace exists.
   const probe = answersHttp(`http://127.0.0.1:${ports.temporalUi}/api/v1/namespaces/default`);
-  await runner.start(temporalProgram(state, ports, await binary), probe, TEMPORAL_TIMEOUT_MS);
+  await runner.start(temporalProgram(state, ports, await binary), probe);
 }
 
 async function describe({ config, state, secrets, ports }: Context): Promise<Endpoints> {
@@ -250,7 +247,7 @@ async function describe({ config, state, secrets, ports }: Context): Promise<End
   const pids = [...states].flatMap(([name, { pid }]) => (pid === null ? [] : [[name, pid] as const]));
   return {
     temporal: temporal ?? `127.0.0.1:${ports.temporal}`,
-    // Nothing tells the address of another machine's UI.
+    // The address of another machine's UI is unknown.
     temporalUi: temporal === undefined ? `http://127.0.0.1:${ports.temporalUi}` : '',
     mlflow: mlflow ?? `http://127.0.0.1:${ports.mlflow}`,
     ray: ray ?? `http://127.0.0.1:${ports.rayDashboard}`,

@@ -1,4 +1,4 @@
-/** The state folder: secrets, ports, logs and data of one local platform. Deleting it is starting anew. */
+/** The state folder: secrets, ports, logs and data of one local platform. Deleting it resets the platform. */
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
@@ -29,15 +29,15 @@ export type Ports = Record<PortName, number>;
 const portsSchema = z.record(z.enum(PORT_NAMES), z.int());
 const chosenPortsSchema = z.partialRecord(z.enum(PORT_NAMES), z.int());
 
-/** Where everything of one local platform lies. */
+/** The folders and files of one local platform. */
 export interface LocalState {
   projectDir: string;
   dir: string;
   logsDir: string;
-  /** One file a program of supervisord. */
+  /** One file for each of supervisord's programs. */
   programsDir: string;
   artifactsDir: string;
-  /** Private, short and without spaces: a unix socket's path may have 107 bytes only. Holds nothing that must survive. */
+  /** Private folder with a short path without spaces, because a unix socket's path is limited to 107 bytes. Nothing in it must survive. */
   runDir: string;
   socketPath: string;
   venvDir: string;
@@ -46,7 +46,7 @@ export interface LocalState {
 export function localState(projectDir: string, stateDir: string): LocalState {
   const dir = resolve(stateDir);
   const hash = createHash('sha256').update(dir).digest('hex').slice(0, 12);
-  // Not TMPDIR when that is long: Ray makes sockets some 60 bytes below this folder.
+  // Not a long TMPDIR: the paths of Ray's sockets add some 60 bytes.
   const base = tmpdir().length <= 8 ? tmpdir() : '/tmp';
   const runDir = join(base, `shelfcast-${hash}`);
   return {
@@ -61,7 +61,7 @@ export function localState(projectDir: string, stateDir: string): LocalState {
   };
 }
 
-/** Makes the folders and, once, the secrets. */
+/** Creates the folders and, once, the secrets. */
 export function prepareState(state: LocalState): void {
   for (const dir of [state.dir, state.logsDir, state.programsDir, state.artifactsDir]) {
     mkdirSync(dir, { recursive: true });
@@ -106,8 +106,8 @@ function readStateFile(state: LocalState, name: string): unknown {
 }
 
 /**
- * Chooses the ports that are not chosen yet. With `servicesAreDown` it also chooses anew those that somebody else
- * listens on; while the services run, their ports are taken by themselves.
+ * Chooses the ports that are not chosen yet. With `servicesAreDown` it also replaces those that another program has taken
+ * meanwhile; while the services run, they occupy the ports themselves.
  */
 export async function choosePorts(state: LocalState, servicesAreDown: boolean): Promise<Ports> {
   const path = join(state.dir, 'ports.json');
@@ -126,7 +126,7 @@ export async function choosePorts(state: LocalState, servicesAreDown: boolean): 
   return complete;
 }
 
-/** A reader sees the old file or the whole new one. */
+/** Writes JSON so that a reader sees either the old file or the complete new one. */
 export function writeJsonAtomically(path: string, value: unknown, mode = 0o644): void {
   writeFileAtomically(path, `${JSON.stringify(value, null, 2)}\n`, mode);
 }

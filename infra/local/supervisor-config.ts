@@ -1,9 +1,9 @@
-/** What supervisord reads: pure text, no I/O. */
+/** supervisord's configuration as text. Pure functions. */
 import { join } from 'node:path';
 import { OWNER_VARIABLE } from './processes.ts';
 import type { LocalState } from './state.ts';
 
-/** A process that supervisord keeps alive. */
+/** Description of a process that supervisord keeps alive. */
 export interface Program {
   /** Lower-case letters, digits, dashes; also the name of its log file. */
   name: string;
@@ -23,7 +23,7 @@ export interface Program {
   priority?: number;
 }
 
-/** Starts that may fail in a row; the n-th is tried n seconds after the one before. */
+/** Failed starts in a row before supervisord gives a program up; it waits n seconds after the n-th. */
 const START_RETRIES = 8;
 
 export function renderProgram(state: LocalState, program: Program): string {
@@ -50,7 +50,7 @@ export function renderProgram(state: LocalState, program: Program): string {
     stopwaitsecs: String(program.stopSeconds ?? 10),
     priority: String(program.priority ?? 500),
     redirect_stderr: 'true',
-    // Of all settings this one is expanded twice.
+    // supervisord expands this setting twice.
     stdout_logfile: escapeValue(escapeValue(join(state.logsDir, `${program.name}.log`))),
     stdout_logfile_maxbytes: '10MB',
     stdout_logfile_backups: '2',
@@ -68,14 +68,15 @@ export function renderDaemon(state: LocalState, runsAsRoot: boolean): string {
       pidfile: join(state.runDir, 'supervisord.pid'),
       childlogdir: escapeValue(state.logsDir),
       identifier: 'shelfcast',
-      // Said aloud, because supervisord warns a root that says nothing.
+      // supervisord warns root when no user is named.
       ...(runsAsRoot ? { user: 'root' } : {}),
     }),
     section('rpcinterface:supervisor', {
       'supervisor.rpcinterface_factory': 'supervisor.rpcinterface:make_main_rpcinterface',
     }),
+    // For a person: `supervisorctl -c FILE status`.
     section('supervisorctl', { serverurl: `unix://${state.socketPath}` }),
-    // Relative to this file: an absolute path would be split at its spaces.
+    // Relative to this file, because an absolute path would be split at its spaces.
     section('include', { files: 'conf.d/*.conf' }),
   ].join('\n');
 }
@@ -85,7 +86,7 @@ function section(name: string, settings: Record<string, string>): string {
   return `[${name}]\n${lines.join('\n')}\n`;
 }
 
-/** `%` starts an expansion; a line break ends the value, ` ;` and ` #` start a comment, and neither can be escaped. */
+/** Escapes `%`, which starts an expansion. A line break ends the value, ` ;` and ` #` start a comment; none of these can be escaped. */
 function escapeValue(value: string): string {
   if (/[\n\r]|\s[;#]/.test(value)) {
     throw new Error(
@@ -95,13 +96,13 @@ function escapeValue(value: string): string {
   return value.replaceAll('%', '%%');
 }
 
-/** `command` is split as a POSIX shell splits words. */
+/** Quotes a word of `command`, which supervisord splits as a POSIX shell does. */
 function quoteArgument(argument: string): string {
   const escaped = escapeValue(argument);
   return /^[\w@%+=:,./-]+$/.test(escaped) ? escaped : `"${escaped.replace(/["\\]/g, '\\$&')}"`;
 }
 
-/** `environment` knows two quotes and no escape, and trims quotes off both ends of a value. */
+/** Quotes a value of `environment`, which has two kinds of quotes and no escape, and loses quotes at both ends. */
 function quoteVariable(name: string, value: string): string {
   const quote = value.includes('"') ? "'" : '"';
   if (value.includes(quote) || /^["']|["']$/.test(value)) {

@@ -1,44 +1,46 @@
-/** One supervisord per state folder: started, asked and ended. It restarts whatever dies. */
+/** Control of supervisord, one per state folder. It restarts whatever dies. */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
+import { z } from 'zod';
 import { endProcesses, ownProcesses, processStartTicks } from './processes.ts';
 import type { LocalState } from './state.ts';
 import { writeFileAtomically } from './state.ts';
 import type { Program } from './supervisor-config.ts';
 import { renderDaemon, renderProgram } from './supervisor-config.ts';
+import { callSupervisor, FAULTS, SupervisorFault, SupervisorUnreachable } from './supervisor-rpc.ts';
+
+const processSchema = z.object({
+  name: z.string(),
+  /** STARTING and BACKOFF end in RUNNING or FATAL; STOPPED was asked for; EXITED is about to be started again. */
+  statename: z.enum(['STOPPED', 'STARTING', 'RUNNING', 'BACKOFF', 'STOPPING', 'EXITED', 'FATAL', 'UNKNOWN']),
+  /** 0: no process. */
+  pid: z.int(),
+  description: z.string(),
+});
 
 export interface ProgramState {
-  /** STARTING and BACKOFF end in RUNNING or FATAL; STOPPED was asked for; EXITED ended and stays so. */
-  state: 'STOPPED' | 'STARTING' | 'RUNNING' | 'BACKOFF' | 'STOPPING' | 'EXITED' | 'FATAL' | 'UNKNOWN';
+  state: z.infer<typeof processSchema>['statename'];
   pid: number | null;
-  /** What supervisord says beside it, e.g. `Exited too quickly`. */
+  /** supervisord's remark, e.g. `Exited too quickly`. */
   detail: string;
 }
 
 const configPath = (state: LocalState) => join(state.dir, 'supervisord.conf');
 const programPath = (state: LocalState, name: string) => join(state.programsDir, `${name}.conf`);
 
-/** Whether supervisord answers. A connection alone says little: a dying process' socket still takes one. */
-export function isSupervisorRunning(state: LocalState): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(state.socketPath, () => socket.write('GET / HTTP/1.0\r\n\r\n'));
-    const end = (isRunning: boolean) => {
-      socket.destroy();
-      resolve(isRunning);
-    };
-    socket.once('data', () => {
-      end(true);
-    });
-    for (const event of ['error', 'close']) {
-      socket.once(event, () => {
-        end(false);
-      });
-    }
-  });
+/** Whether supervisord answers. A connection alone proves little: the socket of a dying process still accepts one. */
+export async function isSupervisorRunning(state: LocalState): Promise<boolean> {
+  try {
+    await call(state, 'getState');
+    return true;
+  } catch (error) {
+    if (error instanceof SupervisorFault) return true;
+    if (error instanceof SupervisorUnreachable) return false;
+    throw error;
+  }
 }
 
 /** Writes the program's file; true when it differs from what was there. */
@@ -46,17 +48,17 @@ export function writeProgram(state: LocalState, program: Program): boolean {
   return writeWhenChanged(programPath(state, program.name), renderProgram(state, program));
 }
 
-/** Starts supervisord unless it runs. What an earlier, killed one left behind is ended first. */
+/** Starts supervisord unless it runs. Processes that an earlier, killed one left behind are ended first. */
 export async function ensureSupervisor(state: LocalState): Promise<void> {
   if (await isSupervisorRunning(state)) return;
   await endLeftovers(state);
   writeWhenChanged(configPath(state), renderDaemon(state, userInfo().uid === 0));
-  const result = await execa(venvProgram(state, 'supervisord'), ['-c', configPath(state)], {
+  const result = await execa(join(state.venvDir, 'bin', 'supervisord'), ['-c', configPath(state)], {
     reject: false,
     all: true,
     stdin: 'ignore',
     cwd: state.dir,
-    // What is meant for this program would change the services.
+    // Settings meant for this program would change the services.
     env: { NODE_OPTIONS: undefined, NODE_ENV: undefined, PYTHONPATH: undefined, PYTHONHOME: undefined },
   });
   if (result.failed) {
@@ -71,7 +73,7 @@ export async function ensureSupervisor(state: LocalState): Promise<void> {
 export async function stopSupervisor(state: LocalState): Promise<void> {
   if (await isSupervisorRunning(state)) {
     const pid = supervisorPid(state);
-    await control(state, ['shutdown']);
+    await call(state, 'shutdown');
     while (pid !== null && processStartTicks(pid) !== null) await sleep(100);
   }
   await endLeftovers(state);
@@ -83,12 +85,12 @@ export function supervisorPid(state: LocalState): number | null {
   return existsSync(path) ? Number(readFileSync(path, 'utf8')) : null;
 }
 
-/** Ends what a killed supervisord left behind. */
+/** Ends the processes that a killed supervisord left behind. */
 export const endLeftovers = (state: LocalState): Promise<void> =>
-  // PostgreSQL takes SIGINT as "fast shutdown"; to the others it is as good as SIGTERM.
+  // SIGINT is PostgreSQL's "fast shutdown"; the other programs treat it like SIGTERM.
   endProcesses(() => ownProcesses(state), { first: 'SIGINT', graceMs: 5_000 });
 
-/** Makes the program run as described: adds it, or restarts it when its description changed or it gave up. */
+/** Makes the program run as described: adds it, or restarts it when its description changed or supervisord gave it up. */
 export async function ensureProgram(state: LocalState, program: Program): Promise<void> {
   writeProgram(state, program);
   await applyPrograms(state, [program.name]);
@@ -104,41 +106,60 @@ export async function removeProgram(state: LocalState, name: string): Promise<vo
 
 /** Ends and starts the program as supervisord does it: with its stop signal, not by a kill. */
 export async function restartProgram(state: LocalState, name: string): Promise<void> {
-  await control(state, ['restart', name]);
+  await unless([FAULTS.notRunning], call(state, 'stopProcess', name));
+  await startPrograms(state, [name]);
 }
 
-/** Starts programs that do not run; waits until each ran for a second or failed. Failure shows in `programStates`. */
+/** Starts programs that do not run; waits until each ran for a second or failed. A failure shows in `programStates`. */
 export async function startPrograms(state: LocalState, names: string[]): Promise<void> {
-  if (names.length > 0) await control(state, ['start', ...names]);
+  const failures = [
+    FAULTS.alreadyStarted,
+    FAULTS.spawnError,
+    FAULTS.abnormalTermination,
+    FAULTS.noFile,
+    FAULTS.notExecutable,
+  ];
+  await Promise.all(names.map((name) => unless(failures, call(state, 'startProcess', name))));
 }
 
-/** Makes supervisord take over the changed, new and removed files of these programs. */
-export async function applyPrograms(state: LocalState, names: string[]): Promise<void> {
-  if (names.length === 0) return;
-  const output = await control(state, ['update', ...names]);
-  // `update` of a name that is neither running nor described says so; that is what removal wants.
-  const problems = output.split('\n').filter((line) => /^ERROR|CANT_REREAD/.test(line));
-  const unexpected = problems.filter((line) => !line.includes('no such group'));
-  if (unexpected.length > 0)
-    throw new Error(`supervisorctl update ${names.join(' ')}: ${unexpected.join('; ')}`);
+const groupNames = z.array(z.string());
+const reloadSchema = z.tuple([z.tuple([groupNames, groupNames, groupNames])]);
+
+/** Makes supervisord take over the new, changed and removed files of these programs. */
+export async function applyPrograms(state: LocalState, programs: string[]): Promise<void> {
+  if (programs.length === 0) return;
+  const [[added, changed, removed]] = reloadSchema.parse(await call(state, 'reloadConfig'));
+  await Promise.all(
+    programs.map(async (name) => {
+      // Another process may apply the same files at the same time.
+      if (changed.includes(name) || removed.includes(name)) {
+        await unless([FAULTS.badName], call(state, 'stopProcessGroup', name));
+        await unless([FAULTS.badName], call(state, 'removeProcessGroup', name));
+      }
+      if (added.includes(name) || changed.includes(name))
+        await unless([FAULTS.alreadyAdded], call(state, 'addProcessGroup', name));
+    }),
+  );
 }
 
 /** All programs that supervisord knows, by name; empty when it does not run. */
 export async function programStates(state: LocalState): Promise<Map<string, ProgramState>> {
-  const states = new Map<string, ProgramState>();
-  if (!(await isSupervisorRunning(state))) return states;
-  for (const line of (await control(state, ['status'])).split('\n')) {
-    const match = /^(\S+)\s+([A-Z]+)\s*(.*)$/.exec(line);
-    const [, name, word, detail = ''] = match ?? [];
-    if (name === undefined || word === undefined) continue;
-    const pid = /^pid (\d+)/.exec(detail)?.[1];
-    states.set(name, {
-      state: word as ProgramState['state'],
-      pid: pid === undefined ? null : Number(pid),
-      detail,
-    });
+  let answer: unknown;
+  try {
+    answer = await call(state, 'getAllProcessInfo');
+  } catch (error) {
+    if (error instanceof SupervisorUnreachable) return new Map();
+    throw error;
   }
-  return states;
+  return new Map(
+    z
+      .array(processSchema)
+      .parse(answer)
+      .map(({ name, statename, pid, description }) => [
+        name,
+        { state: statename, pid: pid === 0 ? null : pid, detail: description },
+      ]),
+  );
 }
 
 /** The last lines of a program's log, for error messages. */
@@ -148,22 +169,17 @@ export function logTail(state: LocalState, name: string, lines = 15): string {
   return readFileSync(path, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
 }
 
-async function control(state: LocalState, args: string[]): Promise<string> {
-  const result = await execa(venvProgram(state, 'supervisorctl'), ['-c', configPath(state), ...args], {
-    reject: false,
-    all: true,
-    stdin: 'ignore',
-  });
-  // 4 is "cannot reach supervisord"; others tell of programs, which callers read from the states.
-  if (result.exitCode === undefined || result.exitCode === 4) {
-    throw new Error(
-      `supervisorctl ${args.join(' ')} failed on ${state.socketPath}: ${result.all || result.shortMessage}`,
-    );
-  }
-  return result.all;
-}
+const call = (state: LocalState, method: string, ...params: string[]): Promise<unknown> =>
+  callSupervisor(state.socketPath, method, ...params);
 
-const venvProgram = (state: LocalState, name: string) => join(state.venvDir, 'bin', name);
+/** Waits for the call; these faults of it are no failure. */
+async function unless(expected: readonly number[], answer: Promise<unknown>): Promise<void> {
+  try {
+    await answer;
+  } catch (error) {
+    if (!(error instanceof SupervisorFault && expected.includes(error.code))) throw error;
+  }
+}
 
 function writeWhenChanged(path: string, text: string): boolean {
   if (existsSync(path) && readFileSync(path, 'utf8') === text) return false;

@@ -5,10 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ownProcesses, processStartTicks } from '../../infra/local/processes.ts';
 import { waitUntilReady } from '../../infra/local/readiness.ts';
+import { ProgramRunner } from '../../infra/local/runner.ts';
 import type { LocalState } from '../../infra/local/state.ts';
 import { localState, prepareState } from '../../infra/local/state.ts';
 import type { Program } from '../../infra/local/supervisor-config.ts';
 import { renderProgram } from '../../infra/local/supervisor-config.ts';
+import { callSupervisor } from '../../infra/local/supervisor-rpc.ts';
 import {
   ensureProgram,
   ensureSupervisor,
@@ -122,6 +124,31 @@ describe('supervisor', { timeout: 60_000 }, () => {
       /^broken did not become ready .*no answer.*(BACKOFF|FATAL)[^]*the disk is full/,
     );
     await removeProgram(state, 'broken');
+  });
+
+  it('says what it waits for, and how long that usually takes', async () => {
+    const lines: string[] = [];
+    const runner = await ProgramRunner.open(state, new Set(['router']), [], (line) => lines.push(line));
+    expect(runner.isStarting('router')).toBe(true);
+    const readyAt = Date.now() + 1_000;
+    const probe = () => (Date.now() < readyAt ? Promise.reject(new Error('not yet')) : Promise.resolve());
+    await runner.start({ ...reporter('router', join(dir, 'router'), {}), name: 'router' }, probe, 200);
+    expect(lines[0]).toMatch(/^waiting for router, which usually takes 2 to 10 s; its log is .*router\.log$/);
+    expect(lines.at(-1)).toMatch(/^router is ready/);
+    const count = lines.length;
+    await sleep(500);
+    expect(lines).toHaveLength(count);
+    await removeProgram(state, 'router');
+  });
+
+  it('says what supervisord refused, and how it could not be reached', async () => {
+    await expect(callSupervisor(state.socketPath, 'startProcess', 'no <such> & "program"')).rejects.toThrow(
+      'supervisord refused startProcess(no <such> & "program"): BAD_NAME: no <such> & "program" (fault 10)',
+    );
+    const socketPath = join(dir, 'no.sock');
+    await expect(callSupervisor(socketPath, 'getState')).rejects.toThrow(
+      `supervisord did not answer getState() at ${socketPath}: connect ENOENT`,
+    );
   });
 
   it('comes back after its own death without a second copy of anything', async () => {
