@@ -1,16 +1,19 @@
-// `npm run test:cluster -- [--if-built] [PATTERN...]`: the tests that need a Kubernetes with the operators.
-// With --if-built they run only where a cluster can be had at once.
+// `npm run test:cluster -- [--if-built] [--smoke] [PATTERN...]`: the tests that need a Kubernetes with the operators.
+// With --if-built they run only where a cluster can be had at once; --smoke runs the few of vitest.smoke.config.ts.
 import { join } from 'node:path';
 import { installTools } from './installation.mjs';
 import { PROJECT } from './programs.mjs';
 import { vitest, withCounts } from './test-counts.mjs';
 
 const IF_BUILT = '--if-built';
+const SMOKE = '--smoke';
 const options = process.argv.slice(2);
-const patterns = options.filter((option) => option !== IF_BUILT);
+const patterns = options.filter((option) => option !== IF_BUILT && option !== SMOKE);
 const launcher = [process.execPath, '--import', 'tsx', join(PROJECT, 'test/cluster/cluster-main.ts')];
 if (options.includes(IF_BUILT)) launcher.push(IF_BUILT);
-const config = ['--config', join(PROJECT, 'test/cluster/vitest.config.ts')];
+const config = options.includes(SMOKE)
+  ? ['--config', join(PROJECT, 'test/cluster/vitest.smoke.config.ts'), '--tags-filter', 'smoke']
+  : ['--config', join(PROJECT, 'test/cluster/vitest.config.ts')];
 
 await installTools('python', 'temporal');
 // Where there can be no cluster, no test passes and none fails.

@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     root: fileURLToPath(new URL('../..', import.meta.url)),
     include: ['test/cluster/**/*.test.ts'],
+    tags: [{ name: 'smoke', description: 'belongs to `npm run test:cluster -- --smoke`' }],
     // They share two cores and one gateway.
     fileParallelism: false,
     // A pod takes seconds to start, a Ray cluster half a minute.

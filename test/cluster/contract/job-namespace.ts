@@ -35,7 +35,7 @@ export interface JobNamespace {
 export async function makeJobNamespace(image: string): Promise<JobNamespace> {
   const namespace = `jobs-${randomUUID().slice(0, 8)}`;
   await kubectl('create', 'namespace', namespace);
-  // No pod of ours may need more than the strictest standard gives.
+  // Every pod must work under the strictest standard.
   await kubectl('label', 'namespace', namespace, 'pod-security.kubernetes.io/enforce=restricted');
   await kubectl('apply', '--server-side', '--force-conflicts', '-f', RUNTIME_FILE);
   const secret = [
@@ -88,7 +88,7 @@ async function makeVolume(namespace: string): Promise<string> {
         'they run on the dev cluster',
     );
   }
-  // Jobs run as whoever their image names.
+  // Jobs run as the user of their image.
   chmodSync(directory, 0o777);
   return directory;
 }

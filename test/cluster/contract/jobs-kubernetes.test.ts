@@ -1,4 +1,7 @@
-/** The three ways in which jobs run on Kubernetes, with the real operators. */
+/**
+ * The three ways in which jobs run on Kubernetes, with the real operators.
+ * @module-tag smoke
+ */
 import { randomUUID } from 'node:crypto';
 import type { KubernetesApi } from '../../../infra/kubernetes/api.ts';
 import type { KubernetesConfig } from '../../../infra/kubernetes/config.ts';

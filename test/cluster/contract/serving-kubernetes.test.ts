@@ -1,4 +1,7 @@
-/** The Kubernetes adapter on KServe, with real pods behind the dev cluster's gateway. */
+/**
+ * The Kubernetes adapter on KServe, with real pods behind the dev cluster's gateway.
+ * @module-tag smoke
+ */
 import { servingContract } from '../../contract/serving.ts';
 import { eventually } from '../../predictor/processes.ts';
 import { loadImages } from '../images/images.ts';

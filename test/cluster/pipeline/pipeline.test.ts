@@ -1,4 +1,4 @@
-/** Whole pipelines on a real cluster, from generated sales to forecasts, each with something taken away on the way. */
+/** Whole pipelines on a real cluster, from generated sales to forecasts, each with one component killed or removed on the way. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { truncateSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -45,7 +45,7 @@ describe('a pipeline on the cluster', { timeout: PIPELINE_MS }, () => {
     report.push([name, seconds.join(', '), `epochs ${train.startedFromEpochs.join(', ')}`, 'nothing']);
   }
 
-  /** The same data give the same model, whatever happened on the way. */
+  /** Expects the same model from the same data, after any disturbance. */
   async function expectSameModelOnce(name: string, run: Run): Promise<PipelineResult> {
     const result = await run.result();
     expect(result.verdict).toBe('promoted');
@@ -65,7 +65,7 @@ describe('a pipeline on the cluster', { timeout: PIPELINE_MS }, () => {
     expect(train.startedFromEpochs).toHaveLength(2);
   }
 
-  test('goes from generated sales to forecasts through the gateway', async () => {
+  test('goes from generated sales to forecasts through the gateway', { tags: ['smoke'] }, async () => {
     const run = await lab.start('plain');
     undisturbed = await run.result();
     expect(undisturbed).toMatchObject({
