@@ -1,10 +1,10 @@
-/** How a job's module is run, whatever runs it. */
+/** Command and environment of a job's Python module, the same on every platform. */
 import type { JobSpec } from './platform.ts';
 
 /** Environment variable that every process of a job carries: the job's name, and its platform's address where a machine has several. */
 export const JOB_VARIABLE = 'SHELFCAST_JOB';
 
-/** Of a job's log, for messages. */
+/** Number of a job's log lines that are kept and quoted in error messages. */
 export const LOG_LINES = 100;
 
 export function pythonCommand(python: string, { module, args, trainingProcesses }: JobSpec): string[] {
@@ -15,6 +15,6 @@ export function pythonCommand(python: string, { module, args, trainingProcesses 
   return [python, ...launcher, '-m', module, ...args];
 }
 
-/** The word as a POSIX shell reads it. */
+/** Quotes a word for a POSIX shell. */
 export const shellQuote = (word: string): string =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

@@ -1,4 +1,4 @@
-/** The ports: what the pipeline needs from the place it runs on. `local/` and `kubernetes/` are its two adapters. */
+/** The ports that separate the pipeline from where it runs; `local/` and `kubernetes/` hold the two adapters. */
 
 export interface JobSpec {
   /** Derived from the run, the stage and n (contracts/names.ts); at most one job of a name ever exists. */
@@ -15,7 +15,7 @@ export type JobStatus = 'pending' | 'running' | 'succeeded' | 'failed' | 'stoppe
 export interface JobObservation {
   /** `unknown`: no job of this name exists (it never started, or its cluster lost it). */
   status: JobStatus;
-  /** How it ended; of a job that is pending for long, a sentence that says why. Else empty. */
+  /** A sentence on how the job ended, or on why it has been pending for long; otherwise empty. */
   message: string;
 }
 
@@ -26,10 +26,10 @@ export interface JobPlatform {
   observe(name: string, signal: AbortSignal): Promise<JobObservation>;
   /** Asks the job to end and waits until it did. A job that does not exist is no error. */
   stop(name: string): Promise<void>;
-  /** The last lines that the job printed. */
+  /** The last lines of the job's output. */
   logs(name: string): Promise<string>;
   /**
-   * Gives back what a job still holds of the platform, after its end has been written down; the platform may forget it.
+   * Releases the resources that an ended job still holds; call it once the end has been recorded, because the platform may then forget the job.
    * Does not wait until all of it is gone. A job that does not exist is no error.
    */
   release(name: string): Promise<void>;
@@ -49,7 +49,7 @@ export interface VersionState {
   ready: boolean;
   /** Share of traffic in percent. */
   weightPercent: number;
-  /** Why it is not ready, in a sentence without a full stop, where the platform knows. */
+  /** Reason for not being ready, a sentence without a full stop; absent where the platform knows none. */
   message?: string;
 }
 
@@ -59,8 +59,8 @@ export interface Serving {
   ensureVersion(version: ServedVersion, signal: AbortSignal): Promise<void>;
   observe(modelName: string): Promise<VersionState[]>;
   /**
-   * Percent by version; must add up to 100 and name served versions only. An empty map takes the traffic from all.
-   * In force when it returns.
+   * Percent by version; must add up to 100 and name served versions only. An empty map removes all traffic.
+   * The weights are in force when the promise resolves.
    */
   setTraffic(modelName: string, weights: ReadonlyMap<number, number>): Promise<void>;
   /** Removes a version. Throws when it still has traffic. */

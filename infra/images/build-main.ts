@@ -18,7 +18,7 @@ interface Options {
   builder?: Builder;
 }
 
-/** All after the first `--` is the build program's. */
+/** Splits at the first `--`; arguments after it go to the build program. */
 const mine = process.argv.slice(2);
 const separator = mine.indexOf('--');
 const extraArgs = separator < 0 ? [] : mine.splice(separator).slice(1);
@@ -53,7 +53,7 @@ try {
   process.exitCode = 1;
 }
 
-/** The jobs' image has no git to ask; a model card names the code. */
+/** The image of the jobs has no git history, but a model card names the commit. */
 function commitArgs(image: Image, sources: string): string[] {
   return image === 'ml' ? ['--build-arg', `SHELFCAST_COMMIT=${sources}`] : [];
 }

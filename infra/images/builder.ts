@@ -1,4 +1,4 @@
-/** Builds and pushes with buildah, Podman or Docker: whichever is here and works. */
+/** Building and pushing with the first of buildah, Podman and Docker that works here. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ const PROBES: Record<Builder, string[]> = {
   docker: ['info', '--format', '{{.ServerVersion}}'],
 };
 
-/** Returns the first that works. @throws Error that says what was tried and what to install */
+/** The first program that works. @throws Error that says what was tried and what to install */
 export async function findBuilder(candidates: readonly Builder[] = BUILDERS): Promise<Builder> {
   const failures: string[] = [];
   for (const builder of candidates) {
@@ -38,12 +38,12 @@ export interface Build {
   /** Name and tag of the result. */
   reference: string;
   labels: Record<string, string>;
-  /** Given to the program as they are. */
+  /** Arguments passed to the program unchanged. */
   extraArgs: string[];
 }
 
 const COMMANDS: Record<Builder, string[]> = {
-  // Unlike the others it forgets the steps of a build unless told.
+  // buildah, unlike the others, caches no steps unless told.
   buildah: ['build', '--layers'],
   podman: ['build'],
   docker: ['build'],

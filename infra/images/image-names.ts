@@ -1,14 +1,14 @@
-/** The project's images: what each is called, and the file that it is built from. */
+/** The project's images: their names and Containerfiles. */
 
 export const IMAGES = ['worker', 'predictor', 'ml'] as const;
 export type Image = (typeof IMAGES)[number];
 
-/** As manifests name it, without registry and tag. */
+/** Name in the manifests, without registry and tag. */
 export const imageName = (image: Image): string => `shelfcast-${image}`;
 
-/** Relative to the project's folder, which is the context of the build. */
+/** Path of the Containerfile, relative to the project's folder, which is the build context. */
 export const containerfile = (image: Image): string => `infra/images/${image}.Containerfile`;
 
-/** With the registry and path that it is in; '' where it is in none. */
+/** Name with registry and path; `registry` is '' for a local image. */
 export const repository = (image: Image, registry: string): string =>
   registry === '' ? imageName(image) : `${registry}/${imageName(image)}`;

@@ -1,4 +1,4 @@
-/** What an overlay (infra/manifests/overlays/) says to use the images that were built. */
+/** Lines for an overlay (infra/manifests/overlays/) that select the images that were built. */
 import type { Image } from './image-names.ts';
 import { imageName } from './image-names.ts';
 
@@ -11,7 +11,7 @@ export interface BuiltImage {
   digest: string | undefined;
 }
 
-/** By digest where there is one: a tag may be moved. */
+/** Reference by digest where there is one, since a tag may be moved. */
 export const reference = ({ repository, tag, digest }: BuiltImage): string =>
   digest === undefined ? `${repository}:${tag}` : `${repository}@${digest}`;
 

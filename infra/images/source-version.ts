@@ -1,4 +1,4 @@
-/** Which state of the sources an image is made from. */
+/** Version and commit of the sources that an image is built from. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -6,7 +6,7 @@ import { execa } from 'execa';
 interface SourceVersion {
   /** `0.1.0-4101a47d0e2b`, with `-dirty` where files differ from the commit; the version alone outside a clone. */
   tag: string;
-  /** Of the Open Container Initiative's names: version, commit, and where the sources are if package.json says so. */
+  /** Labels named by the Open Container Initiative: version, commit, and the source's address if package.json has one. */
   labels: Record<string, string>;
 }
 

@@ -1,4 +1,4 @@
-/** The few operations on Kubernetes' objects that the adapters need, the same for built-in and custom kinds. */
+/** The operations on Kubernetes objects that the adapters need, the same for built-in and custom kinds. */
 import type { CoreV1Event, KubeConfig } from '@kubernetes/client-node';
 import { z } from 'zod';
 import type { ApiAnswer, ApiRequest } from './connection.ts';
@@ -13,7 +13,7 @@ export interface ObjectReference {
   metadata: { name: string; namespace?: string; resourceVersion?: string };
 }
 
-/** An object to be made or changed. */
+/** An object to create or change. */
 export type KubernetesObject = ObjectReference & Record<string, unknown>;
 
 /** An object of the client library's types as the API server sends it: times are text. */
@@ -40,7 +40,7 @@ export class KubernetesApi {
   readonly #connection: Connection;
   readonly #resources = new Map<string, ApiResource>();
 
-  /** @param namespace Of all objects whose reference names none. */
+  /** @param namespace Namespace of every object whose reference names none. */
   constructor(kubeConfig: KubeConfig, namespace: string, options: { timeoutMs?: number } = {}) {
     this.namespace = namespace;
     this.#connection = new Connection(kubeConfig, options.timeoutMs);
@@ -51,7 +51,7 @@ export class KubernetesApi {
     return (await this.#findResource(apiVersion, kind, signal)) !== null;
   }
 
-  /** Null when there is none. */
+  /** The object; null when it does not exist. */
   async read<T>(ref: ObjectReference, signal?: AbortSignal): Promise<T | null> {
     const request = await this.#request('reading', 'GET', ref, signal);
     return this.#unlessAbsent(ref, request, await this.#connection.send(request)) as T | null;
@@ -63,8 +63,8 @@ export class KubernetesApi {
   }
 
   /**
-   * Server-side apply: makes the object, or gives it the fields named here and takes away those that an earlier apply named and this
-   * one does not. Fields of others stay. With `metadata.resourceVersion` it changes only the object as it was read.
+   * Server-side apply: creates the object, or sets the fields named here and removes those that an earlier apply named and this
+   * one does not. Fields of other owners stay. With `metadata.resourceVersion` it changes only the object as it was read.
    */
   async apply<T = unknown>(object: KubernetesObject, signal?: AbortSignal): Promise<T> {
     const request = await this.#request('applying', 'PATCH', object, signal);
@@ -74,7 +74,7 @@ export class KubernetesApi {
     return this.#parsed(object, request, await this.#connection.send(request)) as T;
   }
 
-  /** Null when one of the name exists already, which stays as it is. */
+  /** The created object; null when one of that name exists, which stays unchanged. */
   async create<T = unknown>(object: KubernetesObject, signal?: AbortSignal): Promise<T | null> {
     const request = await this.#request('creating', 'POST', object, signal);
     request.path = request.path.slice(0, request.path.lastIndexOf('/'));
@@ -85,7 +85,7 @@ export class KubernetesApi {
     return this.#parsed(object, request, answer) as T;
   }
 
-  /** JSON merge patch: null takes a field away, a list replaces the list. Null when the object does not exist. */
+  /** Applies a JSON merge patch: null removes a field, a list replaces the list. Null when the object does not exist. */
   async mergePatch<T = unknown>(
     ref: ObjectReference,
     patch: object,
@@ -99,9 +99,9 @@ export class KubernetesApi {
   }
 
   /**
-   * Begins the removal of the object and of all that it owns. One that does not exist is no error. With `metadata.resourceVersion` it
-   * removes only the object as it was read.
-   * @param propagation Foreground: the object stays until all that it owns is gone. Background: it goes at once, they follow.
+   * Begins to delete the object and everything that it owns. A missing object is no error. With `metadata.resourceVersion` it
+   * deletes only the object as it was read.
+   * @param propagation Foreground: the object stays until everything that it owns is gone. Background: it goes first, they follow.
    */
   async remove(
     ref: ObjectReference,
@@ -117,7 +117,7 @@ export class KubernetesApi {
     this.#unlessAbsent(ref, request, await this.#connection.send(request));
   }
 
-  /** The last lines that a container printed; '' when it does not exist or has not started. */
+  /** The last lines of a container's output; '' when it does not exist or has not started. */
   async podLog(pod: string, container: string, tailLines: number, signal?: AbortSignal): Promise<string> {
     const ref = { apiVersion: 'v1', kind: 'Pod', metadata: { name: pod } };
     const request = await this.#request(`reading the log of ${container} of`, 'GET', ref, signal);
@@ -130,7 +130,7 @@ export class KubernetesApi {
     return answer.text;
   }
 
-  /** What happened to the objects of these names or UIDs, oldest first. Kubernetes forgets events after an hour. */
+  /** Events of the objects with these names or UIDs, oldest first. Kubernetes forgets events after an hour. */
   async eventsOf(
     by: 'name' | 'uid',
     values: readonly string[],
@@ -199,7 +199,7 @@ export class KubernetesApi {
   #parsed({ apiVersion, kind }: ObjectReference, { operation }: ApiRequest, answer: ApiAnswer): unknown {
     if (answer.status < 300) return JSON.parse(answer.text);
     if (answer.status === 404 && statusOf(answer.text) === null) {
-      // The path is of no API any more: someone removed the operator.
+      // No API serves the path any more: someone removed the operator.
       this.#resources.delete(`${apiVersion}/${kind}`);
       throw new MissingOperator(apiVersion, kind);
     }
@@ -240,6 +240,6 @@ const rootOf = (apiVersion: string): string =>
 const pathOf = (apiVersion: string, { name, namespaced }: ApiResource, namespace: string): string =>
   `${rootOf(apiVersion)}${namespaced ? `/namespaces/${encodeURIComponent(namespace)}` : ''}/${name}`;
 
-/** When it happened last, in milliseconds since 1970. */
+/** Time of the event's last occurrence, in milliseconds since 1970. */
 export const timeOf = ({ lastTimestamp, eventTime, metadata }: KubernetesEvent): number =>
   Date.parse(lastTimestamp ?? eventTime ?? metadata.creationTimestamp ?? '');

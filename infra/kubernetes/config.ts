@@ -1,4 +1,4 @@
-/** The file that describes the cluster for a worker: YAML, read once at its start. */
+/** Schema of the YAML file that describes the cluster for a worker, which reads it once at its start. */
 import { readFileSync } from 'node:fs';
 import { loadYaml } from '@kubernetes/client-node';
 import { z } from 'zod';
@@ -8,7 +8,7 @@ import { servingConfigSchema } from './serving/serving-config.ts';
 const name = z.string().regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, 'must be a Kubernetes name');
 
 const imagesSchema = z.strictObject({
-  /** Runs the jobs: Python with the project's packages, Ray and torch. */
+  /** Image of the jobs: Python with the project's packages, Ray and torch. */
   ml: z.string().min(1),
   predictor: z.string().min(1),
   pullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent'),
@@ -29,10 +29,10 @@ const kubernetesConfigSchema = z.strictObject({
   artifacts: artifactsSchema,
   /** Name of the Secret whose key DATABASE_URL holds the address of PostgreSQL. */
   secret: name.default('shelfcast'),
-  /** Plain environment variables of every job, e.g. that of a proxy. No secrets: whoever may read pods reads them. */
+  /** Plain environment variables of every job, e.g. a proxy's address. No secrets: everybody who may read pods can read them. */
   environment: z.record(z.string(), z.string()).default({}),
   /**
-   * Added to the security context of each pod, e.g. `fsGroup` where the volume belongs to a group. OpenShift chooses all of it itself.
+   * Added to the security context of each pod, e.g. `fsGroup` where the volume belongs to a group. OpenShift sets all of it itself.
    */
   podSecurityContext: z.looseObject({}).default({}),
   jobs: jobsConfigSchema.prefault({}),
@@ -58,7 +58,7 @@ export function readKubernetesConfig(path: string): KubernetesConfig {
   }
 }
 
-/** Decides every value of what a person wrote. */
+/** Validates the file's content and fills in the defaults. */
 export function parseKubernetesConfig(raw: unknown): KubernetesConfig {
   const parsed = kubernetesConfigSchema.safeParse(raw);
   if (parsed.success) return parsed.data;
@@ -71,7 +71,7 @@ function sentencesOf(issue: z.core.$ZodIssue, above: PropertyKey[]): string[] {
     return issue.keys.map((key) => `${[...path, key].join('.')}: there is no such key`);
   }
   if (issue.code === 'invalid_union' && issue.errors.length > 0) {
-    // Of the alternatives, what the writer meant is the one with the fewest mistakes.
+    // The alternative with the fewest mistakes is the one that the author meant.
     const [closest = []] = [...issue.errors].sort((a, b) => a.length - b.length);
     return closest.flatMap((inner) => sentencesOf(inner, path));
   }

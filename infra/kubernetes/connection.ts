@@ -1,4 +1,4 @@
-/** Requests to a Kubernetes API server: authentication, one pool of connections, a time limit, errors that say what happened. */
+/** Requests to a Kubernetes API server: authentication, one pool of connections, a time limit, descriptive errors. */
 import type { RequestContext as Request } from '@kubernetes/client-node';
 import { HttpMethod, IsomorphicFetchHttpLibrary, KubeConfig, RequestContext } from '@kubernetes/client-node';
 import { z } from 'zod';
@@ -8,7 +8,7 @@ import { KubernetesConflict, KubernetesError } from './errors.ts';
 const REQUEST_TIMEOUT_MS = 15_000;
 
 export interface ApiRequest {
-  /** What is attempted on what, for error messages. */
+  /** Operation and object, for error messages. */
   operation: string;
   method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   path: string;
@@ -29,7 +29,7 @@ const statusObject = z.object({
   reason: z.string().default(''),
 });
 
-/** KUBECONFIG, else ~/.kube/config, else the service account of the pod that this runs in. */
+/** Credentials from KUBECONFIG, else ~/.kube/config, else the service account of this pod. */
 export function loadKubeConfig(): KubeConfig {
   const kubeConfig = new KubeConfig();
   try {
@@ -37,7 +37,7 @@ export function loadKubeConfig(): KubeConfig {
   } catch (cause) {
     throw new Error(`cannot read the kubeconfig: ${(cause as Error).message}; check KUBECONFIG`, { cause });
   }
-  // The library's last resort, http://localhost:8080, would only be a confusing way to say that nothing was found.
+  // The library falls back to http://localhost:8080, which would hide that no configuration was found.
   const server = kubeConfig.getCurrentCluster()?.server;
   if (server === undefined || server === 'http://localhost:8080') {
     throw new Error(
@@ -66,7 +66,7 @@ export class Connection {
     return this.#server;
   }
 
-  /** The answer, whatever its status. @throws Error when none came. */
+  /** The answer, whatever its status. @throws Error when there is none. */
   async send(request: ApiRequest): Promise<ApiAnswer> {
     const timeout = AbortSignal.timeout(this.#timeoutMs);
     try {
@@ -96,21 +96,21 @@ export class Connection {
       context.setBody(JSON.stringify(request.body));
     }
     await this.#kubeConfig.applySecurityAuthentication(context);
-    // It makes a pool of connections for each request; one pool for all saves a TLS handshake each time.
+    // The library opens a pool of connections for each request; a shared pool saves a TLS handshake each time.
     this.#dispatcher ??= context.getDispatcher();
     if (this.#dispatcher !== undefined) context.setDispatcher(this.#dispatcher);
     return context;
   }
 }
 
-/** The error that an answer is, with what Kubernetes' Status object says. */
+/** Error for an answer, with the text of Kubernetes' Status object. */
 export function errorOf(operation: string, { status, text }: ApiAnswer): KubernetesError {
   const { message, reason } = statusOf(text) ?? { message: text.slice(0, 1_000).trim(), reason: '' };
   const failure = { operation, status, reason, message };
   return status === 409 ? new KubernetesConflict(failure) : new KubernetesError(failure);
 }
 
-/** The Status object of an answer; null when it is none, as for a path that no API serves. */
+/** The Status object of an answer; null when it holds none, as for a path that no API serves. */
 export function statusOf(text: string): z.infer<typeof statusObject> | null {
   try {
     return statusObject.parse(JSON.parse(text));

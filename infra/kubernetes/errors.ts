@@ -1,13 +1,13 @@
-/** What can go wrong between this project and a Kubernetes API server. */
+/** Errors of requests to a Kubernetes API server. */
 
 interface KubernetesFailure {
-  /** What was attempted on what, e.g. `creating Job "x" in namespace "y"`. */
+  /** Operation and object, e.g. `creating Job "x" in namespace "y"`. */
   operation: string;
   /** HTTP status. */
   status: number;
-  /** Of Kubernetes' Status object, e.g. `AlreadyExists`; empty when something before the API server answered. */
+  /** Reason in Kubernetes' Status object, e.g. `AlreadyExists`; empty when a proxy before the API server answered. */
   reason: string;
-  /** What the answer says, for people. */
+  /** Text of the answer, for people. */
   message: string;
 }
 
@@ -25,15 +25,15 @@ export class KubernetesError extends Error {
   }
 
   /**
-   * True when the API server, its store or a webhook of an operator is away or overloaded: trying again helps. 500 is what an
-   * API server says of a store or webhook that it does not reach.
+   * True when the API server, its store or an operator's webhook is down or overloaded, so that a retry helps. An API server
+   * answers 500 when it cannot reach its store or a webhook.
    */
   get isServiceDown(): boolean {
     return this.status === 429 || (this.status >= 500 && this.status <= 504 && this.status !== 501);
   }
 }
 
-/** Someone else changed the object since it was read, or changes it right now: read it again and repeat. */
+/** The object was changed by someone else since it was read: read it again and repeat. */
 export class KubernetesConflict extends KubernetesError {
   constructor(failure: KubernetesFailure) {
     super(failure);

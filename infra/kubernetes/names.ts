@@ -1,7 +1,7 @@
-/** Names and labels of the objects that this project makes. */
+/** Names and labels of the objects that this project creates. */
 import { createHash } from 'node:crypto';
 
-/** On every object, and on every pod. */
+/** Labels of every object and every pod. */
 export const LABELS = {
   'app.kubernetes.io/part-of': 'shelfcast',
   'app.kubernetes.io/managed-by': 'shelfcast',
@@ -10,8 +10,8 @@ export const LABELS = {
 const HASH_DIGITS = 8;
 
 /**
- * The name itself when it is a label of DNS (RFC 1035: operators name Services by it) of at most `maxLength` characters; else its
- * beginning and a hash, so that two names never become one.
+ * The name itself when it is a DNS label (RFC 1035, because operators name Services after it) of at most `maxLength` characters;
+ * otherwise its beginning and a hash, so that two names never become the same.
  */
 export function kubernetesName(name: string, maxLength: number): string {
   if (name.length <= maxLength && /^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(name)) return name;

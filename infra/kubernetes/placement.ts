@@ -1,4 +1,4 @@
-/** Where pods run, as whom, and what pulls their image. */
+/** Placement of pods: nodes, service account and image pull secrets. */
 import type { KubernetesConfig } from './config.ts';
 
 interface Placement {
@@ -7,7 +7,7 @@ interface Placement {
   tolerations: object[];
 }
 
-/** The part of a pod's specification that says so; only what is configured. */
+/** Fields of a pod's specification; only those that are configured. */
 export function placement(
   { images }: KubernetesConfig,
   { serviceAccount, nodeSelector, tolerations }: Placement,

@@ -1,4 +1,4 @@
-/** What every pod and container of ours gives up. No user is named: OpenShift chooses one for each namespace. */
+/** Security context of every pod and container that this project creates. It names no user: OpenShift chooses one for each namespace. */
 
 export const POD_SECURITY = {
   runAsNonRoot: true,

@@ -1,10 +1,10 @@
-/** Why pods do not start, and how they ended, from what Kubernetes says of them. */
+/** Explanations of why pods do not start and how they ended, from their status and events. */
 import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node';
 import type { AsJson, KubernetesEvent } from './api.ts';
 
 export type Pod = AsJson<V1Pod>;
 
-/** Waiting reasons of a container that starts as it should. */
+/** Waiting reasons of a container that is starting normally. */
 const STARTING = new Set(['ContainerCreating', 'PodInitializing']);
 const IMAGE_REASON = /Image|Registry/;
 
@@ -16,15 +16,15 @@ const statusesOf = (pod: Pod): AsJson<V1ContainerStatus>[] => [
 ];
 
 /**
- * One sentence that says what keeps a job from running; '' when nothing is known to.
- * @param events Of the pods and of what makes them, oldest first.
+ * One sentence on what keeps a job from running; '' when nothing is known.
+ * @param events Events of the pods and of the objects that create them, oldest first.
  */
 export function whyPending(pods: readonly Pod[], events: readonly KubernetesEvent[]): string {
   for (const pod of pods) {
     const trouble = schedulingTrouble(pod, events) ?? containerTrouble(pod);
     if (trouble !== undefined) return oneSentence(trouble);
   }
-  // A pod that cannot be made at all (quota, policy) and a volume that cannot be mounted are known from events alone.
+  // Only events tell of a pod that cannot be created (quota, policy) or a volume that cannot be mounted.
   const warning = events.findLast(({ type }) => type === 'Warning');
   if (warning === undefined) return '';
   const { kind = '', name = '' } = warning.involvedObject;
@@ -37,7 +37,7 @@ function schedulingTrouble(pod: Pod, events: readonly KubernetesEvent[]): string
   );
   if (condition === undefined) return undefined;
   if (condition.reason === 'SchedulingGated') return `pod ${nameOf(pod)} waits for a scheduling gate`;
-  // What follows the first full stop is about taking the place of other pods.
+  // The text after the first full stop is about preempting other pods.
   const message = (condition.message ?? '').replace(/\. .*$/s, '');
   if (message.includes('unbound')) return unboundClaim(pod, message, events);
   const gpus = message.includes('nvidia.com/gpu')
@@ -76,7 +76,7 @@ function containerTrouble(pod: Pod): string | undefined {
   return undefined;
 }
 
-/** One sentence about the first container that failed; '' when no pod says so. */
+/** One sentence on the first container that failed; '' when none did. */
 export function howFailed(pods: readonly Pod[]): string {
   const evicted = pods.find(({ status }) => status?.reason === 'Evicted');
   if (evicted !== undefined)

@@ -1,7 +1,7 @@
-/** Processor and memory, as a person asks for them. */
+/** Schema of a container's CPU and memory. */
 import { z } from 'zod';
 
-/** A quantity as Kubernetes writes it; YAML reads `cpu: 2` as a number. */
+/** A Kubernetes quantity; YAML reads `cpu: 2` as a number. */
 const quantity = z.union([z.string().min(1), z.number().positive()]).transform(String);
 
 export const resourcesSchema = z.strictObject({

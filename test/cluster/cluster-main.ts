@@ -1,9 +1,9 @@
 /**
  * Runs a command that needs a Kubernetes with the operators: `cluster-main.ts [--if-built] COMMAND ARG...`.
  *
- * The cluster is that of KUBECONFIG, where it is set; else the dev cluster, which is built once, brought up, and taken down again
- * unless it was up before. Where neither can be (or, with --if-built, would have to be built first) it says why and succeeds without
- * running the command.
+ * The cluster is the one of KUBECONFIG, where that is set; otherwise the dev cluster, which is built once, brought up, and taken down
+ * again unless it was up before. Where neither is possible (or, with --if-built, it would have to be built first) the program says why
+ * and succeeds without running the command.
  */
 import { execa } from 'execa';
 import { bringUp, DEV_KUBECONFIG, isBuilt, takeDown, whyImpossible } from './dev-cluster.ts';

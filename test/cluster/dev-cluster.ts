@@ -1,4 +1,4 @@
-/** The one-node Kubernetes of `dev-cluster/`: whether this machine can have it, and its start and end. */
+/** The one-node Kubernetes of `dev-cluster/`: whether this machine can run it, its start and its end. */
 import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -13,7 +13,7 @@ export const HOST_ADDRESS = '172.31.250.254';
 export const NODE_ADDRESS = '172.31.250.1';
 export const GATEWAY_URL = `http://${NODE_ADDRESS}`;
 
-/** Commands that must be there, by the Debian package that has them. */
+/** Required commands and the Debian packages that provide them. */
 const COMMANDS: Record<string, string> = {
   containerd: 'containerd',
   runc: 'runc',
@@ -25,9 +25,9 @@ const COMMANDS: Record<string, string> = {
   mmdebstrap: 'mmdebstrap',
   buildah: 'buildah',
 };
-/** Of three images, unpacked, and what their building leaves for a while. */
+/** Disk space for three unpacked images and the temporary files of their builds. */
 const LEAST_FREE_BYTES = 12e9;
-/** Built last: with it, all are there. */
+/** Binary that is built last; where it exists, all do. */
 const LAST_BINARY = 'pause';
 
 function isCommand(name: string): boolean {
@@ -36,14 +36,14 @@ function isCommand(name: string): boolean {
   return folders.some((folder) => existsSync(join(folder, name)));
 }
 
-/** Debian packages that the dev cluster needs and that are not here. */
+/** Missing Debian packages that the dev cluster needs. */
 function missingPackages(): string[] {
   const missing = Object.keys(COMMANDS).filter((name) => !isCommand(name));
   const packages = missing.flatMap((name) => COMMANDS[name] ?? []);
   return existsSync('/usr/lib/cni/bridge') ? packages : [...packages, 'containernetworking-plugins'];
 }
 
-/** Why this machine cannot have the dev cluster, in a sentence; null when it can. */
+/** Reason why this machine cannot run the dev cluster, as a sentence; null when it can. */
 export function whyImpossible(): string | null {
   if (process.platform !== 'linux') return 'the dev cluster needs Linux';
   if (process.getuid?.() !== 0) return 'the dev cluster makes namespaces and mounts, which only root may';

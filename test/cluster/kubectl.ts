@@ -41,7 +41,7 @@ const MADE_KINDS = [
   'httproutes.gateway.networking.k8s.io',
 ];
 
-/** `kind/name` of everything of those kinds in the namespace, sorted, whoever made it. */
+/** `kind/name` of everything of those kinds in the namespace, sorted. */
 export async function objectsIn(namespace: string): Promise<string[]> {
   const { items } = await kubectlJson<Listed>('get', MADE_KINDS.join(','), '--namespace', namespace);
   return items.map(({ kind, metadata }) => `${kind}/${metadata.name}`).sort();

@@ -13,7 +13,7 @@ const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`;
 let bin: string;
 beforeEach(() => {
   bin = mkdtempSync(join(tmpdir(), 'shelfcast-images-'));
-  // What the programs below need, without any builder that this machine may have.
+  // A PATH with what the programs below need, but without this machine's builders.
   vi.stubEnv('PATH', `${bin}:${dirname(process.execPath)}-none:/bin-none`);
 });
 afterEach(() => {
@@ -41,7 +41,7 @@ const npmRunImages = (...args: string[]) =>
   });
 
 describe('the program that builds images', () => {
-  it('is the first that works: Docker may be there without its daemon', async () => {
+  it('is the first that works, since Docker may be installed without its daemon', async () => {
     fake('docker', 'echo "Cannot connect to the Docker daemon" >&2; exit 1');
     await expect(findBuilder()).rejects.toThrow(
       'no program here can build images (buildah: not installed; podman: not installed; docker: Cannot connect to the Docker daemon)',
@@ -159,7 +159,7 @@ describe('the Containerfiles', () => {
     expect(text('ml')).toContain(`ARG UV_VERSION=${version?.[1] ?? '?'}\n`);
   });
 
-  it.each(IMAGES)('%s runs as a number that is not root, and says what it is', (image) => {
+  it.each(IMAGES)('%s runs as a numeric user that is not root, and has a description', (image) => {
     expect(text(image)).toMatch(/^USER 1001:0$/m);
     expect(text(image)).toContain(`org.opencontainers.image.title="shelfcast-${image}"`);
     const stages = Array.from(text(image).matchAll(/^FROM \S+ AS (\S+)$/gm), ([, stage]) => stage);

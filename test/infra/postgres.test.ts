@@ -77,7 +77,7 @@ const batches = (url: string): Promise<string[]> =>
   });
 
 describe('PostgreSQL', { timeout: 90_000 }, () => {
-  it('keeps its data through SIGKILL, stop and a lock file of another time', async () => {
+  it('keeps its data through SIGKILL, a stop and a stale lock file', async () => {
     const { url, place } = await start();
     const database = url('shelfcast');
     await Promise.all([migrate(database), migrate(database)]);
@@ -136,11 +136,11 @@ describe('PostgreSQL', { timeout: 90_000 }, () => {
     expect(again.place).toEqual(place);
     expect(await batches(url('shelfcast'))).toEqual(['kept']);
 
-    // Who deletes the state folder starts anew.
+    // Deleting the state folder resets the platform.
     await stopSupervisor(state);
     rmSync(state.dir, { recursive: true });
-    const anew = await start();
-    await migrate(anew.url('shelfcast'));
-    expect(await batches(anew.url('shelfcast'))).toEqual([]);
+    const fresh = await start();
+    await migrate(fresh.url('shelfcast'));
+    expect(await batches(fresh.url('shelfcast'))).toEqual([]);
   });
 });

@@ -54,7 +54,7 @@ describe('local services', { timeout: 180_000 }, () => {
     }
   });
 
-  it('lets programs and the own page ask MLflow, but no other page', async () => {
+  it('lets programs and its own page call MLflow, but no other page', async () => {
     const { mlflow } = platform.endpoints;
     const url = `${mlflow}${experiments}`;
     await expect(getJson(url)).resolves.toHaveProperty('experiments');

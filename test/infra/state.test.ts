@@ -39,7 +39,7 @@ describe('state folder', () => {
     expect(statSync(state.runDir).mode & 0o777).toBe(0o700);
   });
 
-  it('keeps ports, and chooses anew only what somebody else took while the services were down', async () => {
+  it('keeps ports, and replaces only those that another program took while the services were down', async () => {
     prepareState(state);
     const ports = await choosePorts(state, true);
     expect(new Set(Object.values(ports)).size).toBe(Object.keys(ports).length);

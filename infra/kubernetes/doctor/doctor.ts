@@ -1,4 +1,4 @@
-/** Looks whether a cluster has what the pipeline needs, and says what to do where it does not. */
+/** `shelfcast doctor`: checks whether a cluster has what the pipeline needs, and says how to add what is missing. */
 import type { KubeConfig } from '@kubernetes/client-node';
 import { KubernetesApi } from '../api.ts';
 import type { KubernetesConfig } from '../config.ts';
@@ -14,18 +14,18 @@ import { findRights } from './rights.ts';
 
 export type { Finding };
 
-/** Of the Deployment and of the service account in infra/manifests/base/. */
+/** Name of the Deployment and of the service account in infra/manifests/base/. */
 const WORKER = 'shelfcast-worker';
 const OPERATOR_WITHIN_MS = 10_000;
 
 interface Options {
-  /** Is told each finding as it comes. */
+  /** Callback for each finding, as it comes. */
   onFinding: (finding: Finding) => void;
-  /** How long an operator may take to look at something new. */
+  /** Time that an operator may take to react to a new object. */
   operatorWithinMs?: number;
 }
 
-/** Runs all checks. It makes and removes one RayJob that KubeRay refuses, and nothing else. */
+/** Runs all checks. The only object that it creates, and removes, is a RayJob that KubeRay refuses. */
 export async function examine(
   kubeConfig: KubeConfig,
   config: KubernetesConfig,
@@ -44,7 +44,7 @@ export async function examine(
     found.forEach(onFinding);
   };
   tell(await findCluster(patient));
-  // Without the API server, or the namespace, all the rest would say the same.
+  // Without the API server or the namespace, every other check would report the same.
   if (findings.some(({ verdict }) => verdict === 'wrong')) return findings;
   for (const check of [
     findKinds,
@@ -59,11 +59,11 @@ export async function examine(
   return findings;
 }
 
-/** One line: the verdict, the thing, what to do. */
+/** One line: verdict, object, advice. */
 export const lineOf = ({ verdict, what, advice }: Finding): string =>
   `${verdict.padEnd(8)}${what}${advice === '' ? '' : `: ${advice}`}`;
 
-/** 1 when something is wrong. What could not be looked at is not. */
+/** 1 when something is wrong; a check that was not permitted does not count. */
 export const exitCodeOf = (findings: readonly Finding[]): number =>
   findings.some(({ verdict }) => verdict === 'wrong') ? 1 : 0;
 
@@ -86,7 +86,7 @@ async function findCluster({ api, connection, config }: Patient): Promise<Findin
     if (object !== null) return ok(`namespace ${namespace}`);
     return wrong(
       `namespace ${namespace}`,
-      `it does not exist; ${APPLY_OVERLAY}, or mend namespace in the configuration`,
+      `it does not exist; ${APPLY_OVERLAY}, or correct namespace in the configuration`,
     );
   });
   return [...reached, ...found];

@@ -1,29 +1,29 @@
-/** What the doctor says: one line for each thing it looked at. */
+/** Findings of the doctor, one for each thing that it checks. */
 import type { KubernetesApi } from '../api.ts';
 import type { KubernetesConfig } from '../config.ts';
 import type { Connection } from '../connection.ts';
 import { KubernetesError, MissingOperator } from '../errors.ts';
 
-/** `unknown`: the user who asks may not look. */
+/** `unknown`: the user is not permitted to read the object. */
 type Verdict = 'ok' | 'wrong' | 'unknown';
 
 export interface Finding {
   verdict: Verdict;
-  /** The thing, with what was found of it. */
+  /** The object, and what was found. */
   what: string;
-  /** Why it is wrong or unknown, and what to do; empty when it is ok. */
+  /** Reason and advice when it is wrong or unknown; empty when it is ok. */
   advice: string;
 }
 
-/** The cluster that is looked at, as a worker with this configuration would use it. */
+/** The cluster under examination, as a worker with this configuration would use it. */
 export interface Patient {
   api: KubernetesApi;
-  /** For what has no object: versions, dry runs. */
+  /** Connection for requests that are not about an object: versions, dry runs. */
   connection: Connection;
   config: KubernetesConfig;
   /** Name of the workers' service account, and of their Deployment. */
   worker: string;
-  /** How long an operator may take to look at something new. */
+  /** Time that an operator may take to react to a new object. */
   operatorWithinMs: number;
 }
 
@@ -37,16 +37,16 @@ const unknown = (what: string, advice: string): Finding => ({ verdict: 'unknown'
 export const isForbidden = (error: unknown): boolean =>
   error instanceof KubernetesError && error.status === 403 && !isRefusedByWebhook(error);
 
-/** An operator's webhook looked at an object and did not like it, which also is answered 403. */
+/** Whether an operator's webhook refused the object, which is also answered with 403. */
 export const isRefusedByWebhook = (error: unknown): boolean =>
   error instanceof KubernetesError && /admission webhook .* denied/.test(error.message);
 
-/** Runs one check. A failure of the check itself is a finding too. */
+/** Runs one check. An error of the check itself becomes a finding as well. */
 export async function look(what: string, check: () => Promise<Finding | Finding[]>): Promise<Finding[]> {
   try {
     return [await check()].flat();
   } catch (error) {
-    // The kinds that are missing have lines of their own.
+    // Missing kinds have findings of their own.
     if (error instanceof MissingOperator) return [];
     if (isForbidden(error)) {
       return [unknown(what, 'you may not look at it; ask as somebody who may, such as an administrator')];

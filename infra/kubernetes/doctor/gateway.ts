@@ -1,4 +1,4 @@
-/** Is there a way in for forecasts: a Gateway that works, and takes routes of our namespace? */
+/** Check of the Gateway: it works, and it accepts routes of this namespace. */
 import { z } from 'zod';
 import type { Finding, Patient } from './finding.ts';
 import { look, ok, wrong } from './finding.ts';
@@ -56,7 +56,7 @@ async function findGateway(patient: Patient, parent: ParentRef, addresses: strin
     kind: 'Gateway',
     metadata: { name: parent.name, namespace },
   });
-  if (object === null) return wrong(what, 'it does not exist; make it, or mend serving.parentRefs');
+  if (object === null) return wrong(what, 'it does not exist; make it, or correct serving.parentRefs');
   const { spec, status } = gatewaySchema.parse(object);
   addresses.push(...status.addresses.map(({ value }) => value));
   const programmed = status.conditions.find(({ type }) => type === 'Programmed');
@@ -67,7 +67,7 @@ async function findGateway(patient: Patient, parent: ParentRef, addresses: strin
   const { sectionName } = parent;
   const listeners = spec.listeners.filter(({ name }) => sectionName === undefined || name === sectionName);
   if (listeners.length === 0)
-    return wrong(what, `it has no listener "${sectionName ?? ''}"; mend serving.parentRefs`);
+    return wrong(what, `it has no listener "${sectionName ?? ''}"; correct serving.parentRefs`);
   const admitting = await Promise.all(listeners.map((listener) => admits(patient, namespace, listener)));
   if (!admitting.some(Boolean)) {
     return wrong(
@@ -99,7 +99,7 @@ async function admits(
   );
 }
 
-/** Any answer will do: that of a gateway without a route for the path is 404. */
+/** Any answer suffices; a gateway without a route for the path answers 404. */
 async function findAnswer({ config }: Patient, addresses: string[]): Promise<Finding[]> {
   const what = `serving.url ${config.serving.url}`;
   return look(what, async () => {
@@ -112,7 +112,7 @@ async function findAnswer({ config }: Patient, addresses: string[]): Promise<Fin
       const known = addresses.length === 0 ? '' : ` (the Gateway's addresses are ${addresses.join(', ')})`;
       return wrong(
         what,
-        `it does not answer from here: ${reason}; mend it in the configuration${known}, or ask from a worker's pod`,
+        `it does not answer from here: ${reason}; correct it in the configuration${known}, or ask from a worker's pod`,
       );
     }
   });

@@ -1,4 +1,4 @@
-/** Does the cluster have the kinds of objects that this configuration uses, in the versions that the adapters speak? */
+/** Check of the kinds of objects that this configuration uses, in the API versions that the adapters use. */
 import { z } from 'zod';
 import type { KubernetesConfig } from '../config.ts';
 import { MissingOperator } from '../errors.ts';

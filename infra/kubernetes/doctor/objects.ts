@@ -1,4 +1,4 @@
-/** Are the objects there that a person makes, and that the configuration names? */
+/** Check of the objects that a person creates and the configuration names. */
 import { z } from 'zod';
 import type { ObjectReference } from '../api.ts';
 import type { Finding, Patient } from './finding.ts';
@@ -19,7 +19,7 @@ export async function findObjects(patient: Patient): Promise<Finding[]> {
 
 const nameOf = ({ kind, metadata }: ObjectReference): string => `${kind} ${metadata.name}`;
 
-/** Objects whose being there is enough, and what to do where they are not. */
+/** Objects that only have to exist, with advice where they do not. */
 function referencesOf({ config }: Patient): [ObjectReference, string][] {
   const { images, jobs, serving } = config;
   const ref = (apiVersion: string, kind: string, name: string) => ({ apiVersion, kind, metadata: { name } });
@@ -37,10 +37,10 @@ function referencesOf({ config }: Patient): [ObjectReference, string][] {
     ...(jobs.queue === undefined
       ? []
       : [
-          [ref('kueue.x-k8s.io/v1beta1', 'LocalQueue', jobs.queue), 'make it, or mend jobs.queue'] satisfies [
-            ObjectReference,
-            string,
-          ],
+          [
+            ref('kueue.x-k8s.io/v1beta1', 'LocalQueue', jobs.queue),
+            'make it, or correct jobs.queue',
+          ] satisfies [ObjectReference, string],
         ]),
   ];
 }
@@ -58,9 +58,9 @@ async function findSecret({ api, config }: Patient): Promise<Finding> {
   const secret = await api.read({ apiVersion: 'v1', kind: 'Secret', metadata: { name: config.secret } });
   if (secret === null) return wrong(what, `it does not exist; make it: ${make}`);
   const url = secretSchema.parse(secret).data['DATABASE_URL'];
-  if (url === undefined) return wrong(what, `it has no such key; make it anew: ${make}`);
+  if (url === undefined) return wrong(what, `it has no such key; create it again: ${make}`);
   if (!/^postgres(ql)?:\/\//.test(Buffer.from(url, 'base64').toString())) {
-    return wrong(what, 'the value is no postgresql:// URL; make the Secret anew');
+    return wrong(what, 'the value is no postgresql:// URL; create the Secret again');
   }
   return ok(what);
 }
@@ -75,7 +75,7 @@ async function findClaim({ api, config }: Patient): Promise<Finding> {
   const { claim: name } = config.artifacts;
   const what = `volume claim ${name}`;
   const object = await api.read({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name } });
-  if (object === null) return wrong(what, `it does not exist; ${APPLY_OVERLAY}, or mend artifacts.claim`);
+  if (object === null) return wrong(what, `it does not exist; ${APPLY_OVERLAY}, or correct artifacts.claim`);
   const { spec, status } = claimSchema.parse(object);
   if (!spec.accessModes.includes('ReadWriteMany')) {
     return wrong(

@@ -1,10 +1,10 @@
-/** OpenShift AI: are the components switched on that the pipeline uses? Nothing is said on other clusters. */
+/** Check of OpenShift AI's components that the pipeline uses. It finds nothing on other clusters. */
 import { z } from 'zod';
 import type { Finding, Patient } from './finding.ts';
 import { look, ok, wrong } from './finding.ts';
 
 const GROUP = 'datasciencecluster.opendatahub.io';
-/** A component goes by one of these names; the operator that keeps it has changed some. */
+/** Names of each component; some changed between versions of the operator. */
 const COMPONENTS = [
   ['dashboard'],
   ['ray'],

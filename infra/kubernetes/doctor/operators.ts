@@ -1,6 +1,6 @@
 /**
- * Do the operators work? Whatever they run as, and without a look at other namespaces: each is given something that it must refuse or
- * complete. Only KubeRay's is really made, since KubeRay need not have a webhook; no pod comes of any.
+ * Check that the operators work, however they are installed and without access to other namespaces: each gets an object that it must
+ * refuse or complete. All are dry runs except KubeRay's, because KubeRay may run without a webhook. None creates a pod.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -39,7 +39,7 @@ const rayJobSchema = z.object({
   status: z.object({ jobDeploymentStatus: z.string().default('') }).prefault({}),
 });
 
-/** A RayJob without a cluster is invalid; KubeRay says so in its status. */
+/** A RayJob without a cluster is invalid, which KubeRay records in its status. */
 async function findKubeRay({ api, config, operatorWithinMs }: Patient): Promise<Finding> {
   const probe = {
     apiVersion: 'ray.io/v1',
@@ -70,7 +70,7 @@ async function findKubeRay({ api, config, operatorWithinMs }: Patient): Promise<
   );
 }
 
-/** Trainer's webhook refuses a TrainJob whose runtime does not exist, and so tells whether ours does: only an administrator may read it. */
+/** Trainer's webhook refuses a TrainJob with an unknown runtime. This shows whether ours exists; only an administrator may read it. */
 async function findTrainer(patient: Patient): Promise<Finding[]> {
   const { runtime } = patient.config.jobs.training;
   if (!(await isRefused(patient, 'trainjobs', trainJob('shelfcast-doctor-no-such-runtime')))) {
@@ -86,7 +86,7 @@ async function findTrainer(patient: Patient): Promise<Finding[]> {
   return [
     ok('Kubeflow Trainer works'),
     isMissing
-      ? wrong(what, `Trainer does not find it; ${APPLY_OVERLAY}, or mend jobs.training.runtime`)
+      ? wrong(what, `Trainer does not find it; ${APPLY_OVERLAY}, or correct jobs.training.runtime`)
       : ok(what),
   ];
 }
@@ -106,7 +106,7 @@ const jobSetSchema = z.object({
   }),
 });
 
-/** JobSet's webhook makes every Job an indexed one. */
+/** JobSet's webhook sets the completion mode of every Job to Indexed. */
 async function findJobSet(patient: Patient): Promise<Finding> {
   const probe = {
     apiVersion: 'jobset.x-k8s.io/v1alpha2',
@@ -134,7 +134,7 @@ const inferenceServiceSchema = z.object({
 });
 const MODE = 'serving.kserve.io/deploymentMode';
 
-/** KServe's webhooks refuse a maximum below the minimum, and write down the mode of a service that names none. */
+/** KServe's webhooks refuse a maximum below the minimum, and set the mode of a service that names none. */
 async function findKServe(patient: Patient): Promise<Finding> {
   const probe = (replicas: object) => ({
     apiVersion: 'serving.kserve.io/v1beta1',
@@ -170,7 +170,7 @@ async function isRefused(patient: Patient, resource: string, object: ObjectRefer
   }
 }
 
-/** What the object would be once made; nothing is. */
+/** The object as the API server would store it; nothing is created. */
 async function dryRun(
   { connection, config }: Patient,
   resource: string,

@@ -1,4 +1,4 @@
-/** May a worker do what its adapters do? */
+/** Check of the worker's rights. */
 import { z } from 'zod';
 import type { Finding, Patient } from './finding.ts';
 import { isForbidden, look, ok, wrong } from './finding.ts';
@@ -13,7 +13,7 @@ export interface Right {
   verbs: readonly Verb[];
 }
 
-/** All that the adapters do, in one namespace. The Role in infra/manifests/base/worker-rights.yaml grants exactly this. */
+/** Every verb that the adapters use, in one namespace. The Role in infra/manifests/base/worker-rights.yaml grants exactly these. */
 export const WORKER_RIGHTS: readonly Right[] = [
   { group: 'batch', resource: 'jobs', verbs: ['create', 'delete', 'get'] },
   { group: 'ray.io', resource: 'rayjobs', verbs: ['create', 'delete', 'get'] },
@@ -54,7 +54,7 @@ export async function findRights(patient: Patient): Promise<Finding[]> {
   });
 }
 
-/** Whose rights are asked for. */
+/** The account whose rights are reviewed, as the API asks for it. */
 interface Subject {
   kind: 'SubjectAccessReview' | 'SelfSubjectAccessReview';
   spec: object;
@@ -63,7 +63,7 @@ interface Subject {
 const selfSchema = z.object({ status: z.object({ userInfo: z.object({ username: z.string() }) }) });
 const reviewSchema = z.object({ status: z.object({ allowed: z.boolean() }) });
 
-/** The workers' service account, about whom an administrator may ask; else whoever asks. */
+/** The workers' service account where the user may review its rights, otherwise the user. */
 async function subjectOf(patient: Patient): Promise<Subject> {
   const { api, config, worker } = patient;
   const oneself: Subject = { kind: 'SelfSubjectAccessReview', spec: {} };

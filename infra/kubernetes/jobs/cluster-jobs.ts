@@ -1,4 +1,4 @@
-/** The JobPlatform port over objects of Kubernetes: one for each job, made once, never changed, removed in the end. */
+/** The JobPlatform port on Kubernetes: each job is one object, created once, never changed, removed at the end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobObservation, JobPlatform, JobSpec } from '../../platform.ts';
 import type { KubernetesApi, KubernetesEvent, KubernetesObject, ObjectReference } from '../api.ts';
@@ -17,18 +17,18 @@ interface JobKind {
   kind: string;
   manifest: (job: JobSpec) => KubernetesObject;
   stateOf: (object: unknown) => JobState;
-  /** Whether the object goes after or before what it owns. */
+  /** Whether the object is deleted after or before the objects that it owns. */
   removal: 'Foreground' | 'Background';
-  /** Objects between this one and the pods, from above: while one of them exists, pods may come. */
+  /** Objects between this one and the pods, outermost first; while one of them exists, pods may appear. */
   between: (name: string) => ObjectReference[];
-  /** Names of the objects, beside the pods, whose events say why no pod is made. */
+  /** Names of the objects, besides the pods, whose events explain why no pod is created. */
   makers: (name: string, object: unknown) => string[];
-  /** The container that prints what the program prints. */
+  /** Container whose log is the program's output. */
   logContainer: string;
 }
 
 const POLL_MS = 250;
-/** How long the pods of a stopped job may take to end. */
+/** Time that the pods of a stopped job may take to end. */
 const STOP_TIMEOUT_MS = 120_000;
 
 export class ClusterJobs implements JobPlatform {
@@ -36,7 +36,7 @@ export class ClusterJobs implements JobPlatform {
   readonly #kind: JobKind;
   readonly #pendingAfterSeconds: number;
 
-  /** @param pendingAfterSeconds A job that is not running after this says why. */
+  /** @param pendingAfterSeconds Time after which the observation of a pending job says why it does not run. */
   constructor(api: KubernetesApi, kind: JobKind, pendingAfterSeconds: number) {
     this.#api = api;
     this.#kind = kind;
@@ -94,7 +94,7 @@ export class ClusterJobs implements JobPlatform {
     await forgetStopped(this.#api, name);
   }
 
-  /** Whether a job of the name may be made: none exists, and no pod of one that someone removed still runs. */
+  /** Whether a job of the name may be created: none exists, and no pod of a deleted one still runs. */
   async #isFree(name: string, signal: AbortSignal): Promise<boolean> {
     for (;;) {
       if ((await this.#api.read(this.#reference(name), signal)) !== null) return false;
@@ -120,7 +120,7 @@ export class ClusterJobs implements JobPlatform {
     }
   }
 
-  /** From above: when the upper one is gone, nothing makes the lower one anew. */
+  /** Deletes from the outermost object inwards, so that nothing recreates an inner one. */
   async #whatIsLeft(name: string): Promise<string> {
     for (const ref of [this.#reference(name), ...this.#kind.between(name)]) {
       if ((await this.#api.read(ref)) !== null) return `${ref.kind} ${ref.metadata.name}`;
@@ -168,7 +168,7 @@ function whySuspended(object: unknown): string {
     : `queued: Kueue has not admitted it to queue ${queue} yet`;
 }
 
-/** An earlier object of the same name may have left events. */
+/** Drops events of an earlier object with the same name. */
 const isSince =
   (time: string) =>
   (event: KubernetesEvent): boolean =>

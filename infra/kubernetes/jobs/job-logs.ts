@@ -1,4 +1,4 @@
-/** The log of a job from those of its pods. */
+/** The log of a job, assembled from its pods. */
 import { LOG_LINES } from '../../job-command.ts';
 import type { KubernetesApi } from '../api.ts';
 import type { Pod } from '../pod-trouble.ts';
@@ -6,8 +6,8 @@ import type { Pod } from '../pod-trouble.ts';
 const INDEX_LABEL = 'batch.kubernetes.io/job-completion-index';
 
 /**
- * The last lines, of each node an equal share. The first node's come last: it reports for all.
- * @param container Name of the container that prints what the program prints.
+ * The last lines, an equal share of each node. The first node's lines come last, because it reports for all.
+ * @param container Name of the container whose log is the program's output.
  */
 export async function jobLog(api: KubernetesApi, pods: readonly Pod[], container: string): Promise<string> {
   const nodes = newestOfEachNode(pods.filter((pod) => hasContainer(pod, container)));
@@ -25,7 +25,7 @@ export async function jobLog(api: KubernetesApi, pods: readonly Pod[], container
 const hasContainer = (pod: Pod, container: string): boolean =>
   pod.spec?.containers.some(({ name }) => name === container) ?? false;
 
-/** A node whose pod was replaced has left its last words in the new one's place. */
+/** The newest pod of each node; a replaced pod keeps the node's index. */
 function newestOfEachNode(pods: readonly Pod[]): [number, Pod][] {
   const byAge = [...pods].sort((a, b) => createdAt(a).localeCompare(createdAt(b)));
   const newest = new Map(byAge.map((pod) => [Number(pod.metadata?.labels?.[INDEX_LABEL] ?? 0), pod]));

@@ -1,23 +1,23 @@
-/** What all objects of one job have in common, whatever runs it. */
+/** Name, labels and annotations that all objects of a job share. */
 import { kubernetesName, LABELS } from '../names.ts';
 
 /** Label (the object's name) on a job's object and its pods; annotation (the job's full name) on its object. */
 const JOB_KEY = 'shelfcast.dev/job';
-/** Kueue holds back what carries it. */
+/** Label by which Kueue holds an object back. */
 export const QUEUE_LABEL = 'kueue.x-k8s.io/queue-name';
-/** KubeRay takes 47, and Ray's and JobSet's pods get longer names than their jobs. */
+/** KubeRay allows 47 characters, and the pods of Ray and JobSet get longer names than their jobs. */
 const MAX_NAME_LENGTH = 45;
 
 export const jobObjectName = (job: string): string => kubernetesName(job, MAX_NAME_LENGTH);
 
-/** Of a job's pods, and of the pods' labels in a template. */
+/** Labels of a job's pods and of its pod templates. */
 export const jobPodLabels = (job: string): Record<string, string> => ({
   ...LABELS,
   'app.kubernetes.io/component': 'job',
   [JOB_KEY]: jobObjectName(job),
 });
 
-/** Selects the pods of a job. */
+/** Label selector of a job's pods. */
 export const jobPodSelector = (job: string): string => `${JOB_KEY}=${jobObjectName(job)}`;
 
 /** @param queue Kueue's LocalQueue that decides when the job starts. */

@@ -9,7 +9,7 @@ import { PROGRAM_CONTAINER, programJob } from './program-job.ts';
 import { rayJob, SUBMITTER_CONTAINER } from './ray-job.ts';
 import { NODE, trainJob } from './train-job.ts';
 
-/** Plain programs: a Job of Kubernetes' own. */
+/** Plain programs, each a Kubernetes Job. */
 export function createProgramJobs(api: KubernetesApi, config: KubernetesConfig): JobPlatform {
   return new ClusterJobs(
     api,
@@ -27,7 +27,7 @@ export function createProgramJobs(api: KubernetesApi, config: KubernetesConfig):
   );
 }
 
-/** Jobs that use a Ray cluster: a RayJob of KubeRay. */
+/** Jobs that use a Ray cluster, each a RayJob of KubeRay. */
 export function createRayJobs(api: KubernetesApi, config: KubernetesConfig): JobPlatform {
   return new ClusterJobs(
     api,
@@ -45,7 +45,7 @@ export function createRayJobs(api: KubernetesApi, config: KubernetesConfig): Job
   );
 }
 
-/** Distributed trainings: a TrainJob of Kubeflow Trainer. */
+/** Distributed trainings, each a TrainJob of Kubeflow Trainer. */
 export function createTrainingJobs(api: KubernetesApi, config: KubernetesConfig): JobPlatform {
   return new ClusterJobs(
     api,
@@ -54,7 +54,7 @@ export function createTrainingJobs(api: KubernetesApi, config: KubernetesConfig)
       kind: 'TrainJob',
       manifest: (job) => trainJob(config, job),
       stateOf: trainJobState,
-      // Trainer makes a JobSet anew whose TrainJob still exists, even one that is being removed.
+      // Trainer recreates the JobSet as long as the TrainJob exists, even while it is being deleted.
       removal: 'Background',
       between: (name) => [
         { apiVersion: 'jobset.x-k8s.io/v1alpha2', kind: 'JobSet', metadata: { name: jobObjectName(name) } },
@@ -67,5 +67,5 @@ export function createTrainingJobs(api: KubernetesApi, config: KubernetesConfig)
   );
 }
 
-/** Name of the one Job that a training's JobSet makes: its pods are the nodes. */
+/** Name of the one Job that a training's JobSet creates; its pods are the nodes. */
 const nodesJob = (name: string): string => `${jobObjectName(name)}-${NODE}-0`;

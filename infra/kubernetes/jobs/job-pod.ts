@@ -1,19 +1,19 @@
-/** The parts of a job's pod: what is mounted, what the program finds in its environment, what the pod may do. */
+/** The parts of a job's pod: volumes, environment and security context. */
 import { JOB_VARIABLE } from '../../job-command.ts';
 import type { KubernetesConfig } from '../config.ts';
 import { placement } from '../placement.ts';
 import { CONTAINER_SECURITY, POD_SECURITY } from '../pod-security.ts';
 import type { Resources } from '../resources.ts';
 
-/** A stopped job has nothing to save: its results count only when they are whole. Python as a container's first process ignores SIGTERM. */
+/** A stopped job has nothing to save, because only complete results count. Python as a container's first process ignores SIGTERM. */
 const GRACE_SECONDS = 5;
 
-/** What the program finds in its environment. A variable of the configuration takes the place of one of these, never of the Secret's. */
+/** Environment of the program. The configuration may override these variables, but not those from the Secret. */
 export function jobEnvironment(config: KubernetesConfig, job: string, more: Record<string, string> = {}) {
   const plain = {
     HOME: '/tmp',
     PYTHONUNBUFFERED: '1',
-    // The same data give the same bytes wherever a stage runs.
+    // With one thread the same data give the same bytes on every machine.
     OMP_NUM_THREADS: '1',
     OPENBLAS_NUM_THREADS: '1',
     MKL_NUM_THREADS: '1',
@@ -40,7 +40,7 @@ export function configuredVolumes({ artifacts, jobs }: KubernetesConfig) {
 
 interface JobContainer {
   name: string;
-  /** Absent: an operator's own. */
+  /** Absent: the operator chooses it. */
   command?: string[];
   env: object[];
   resources: Resources;
@@ -48,14 +48,14 @@ interface JobContainer {
   sharedMemory?: string;
 }
 
-/** The whole specification of a pod with one container. */
+/** Specification of a pod with one container. */
 export function jobPodSpec(config: KubernetesConfig, container: JobContainer) {
   const { volumes, volumeMounts } = configuredVolumes(config);
   const { name, command, env, resources, sharedMemory } = container;
   return {
     ...placement(config, config.jobs),
     automountServiceAccountToken: false,
-    // Variables for each Service of the namespace could be taken for this project's own.
+    // Kubernetes' variables for each Service of the namespace could collide with this project's.
     enableServiceLinks: false,
     terminationGracePeriodSeconds: GRACE_SECONDS,
     securityContext: { ...POD_SECURITY, ...config.podSecurityContext },

@@ -1,15 +1,15 @@
-/** What the status of each kind of job object means for the port. */
+/** Translation of each kind of job object's status into the port's terms. */
 import { z } from 'zod';
 import { NODE } from './train-job.ts';
 
 /** `suspended`: held back, by Kueue or by a person. */
 export interface JobState {
   status: 'pending' | 'suspended' | 'running' | 'succeeded' | 'failed' | 'stopped';
-  /** What the operator says. */
+  /** Message of the operator. */
   message: string;
 }
 
-/** What the objects of all kinds have. */
+/** Fields that the objects of all kinds share. */
 export const jobObjectSchema = z.object({
   metadata: z.object({
     creationTimestamp: z.string(),
@@ -70,7 +70,7 @@ function ended(all: Conditions, success: string, failure: string): JobState | un
     : { status: 'failed', message: `${failed.reason}: ${failed.message}` };
 }
 
-/** Of a Job of Kubernetes' own. */
+/** State of a Kubernetes Job. */
 export function programJobState(object: unknown): JobState {
   const { spec, status } = jobSchema.parse(object);
   return (
@@ -81,7 +81,7 @@ export function programJobState(object: unknown): JobState {
   );
 }
 
-/** Of a TrainJob. It has no condition for running: that all its nodes are ready says so. */
+/** State of a TrainJob. It has no Running condition; it runs when all its nodes are ready. */
 export function trainJobState(object: unknown): JobState {
   const { spec, status } = trainJobSchema.parse(object);
   const nodes = status.jobsStatus.find(({ name }) => name === NODE);
@@ -94,11 +94,11 @@ export function trainJobState(object: unknown): JobState {
   );
 }
 
-/** Of a RayJob: `jobDeploymentStatus` is KubeRay's view of it all, `jobStatus` Ray's of the program. */
+/** State of a RayJob: `jobDeploymentStatus` is KubeRay's view of the whole, `jobStatus` Ray's view of the program. */
 export function rayJobState(object: unknown): JobState {
   const { spec, status } = rayJobSchema.parse(object);
   const { jobStatus, jobDeploymentStatus, reason } = status;
-  // Ray adds the end of the log, which `logs` returns.
+  // Ray appends the end of the log, which `logs` returns anyway.
   const message = status.message.replace(/, last available logs .*$/s, '');
   switch (jobDeploymentStatus) {
     case 'Complete':
@@ -114,5 +114,5 @@ export function rayJobState(object: unknown): JobState {
   }
 }
 
-/** The RayCluster that KubeRay made for the job, or '' while there is none. */
+/** Name of the RayCluster that KubeRay created for the job; '' while there is none. */
 export const rayClusterOf = (object: unknown): string => rayJobSchema.parse(object).status.rayClusterName;

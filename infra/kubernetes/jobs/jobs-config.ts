@@ -1,8 +1,8 @@
-/** What a person may decide about the jobs on a cluster. */
+/** Configuration of the jobs on a cluster. */
 import { z } from 'zod';
 import { resourcesSchema } from '../resources.ts';
 
-/** A memory limit without one for the processor: a job may use what is idle, but not the memory of others. */
+/** Memory is limited and the CPU is not: a job may use idle CPU time, but never the memory of others. */
 const resources = (cpu: string, memory: string, memoryLimit: string) =>
   resourcesSchema.default({ requests: { cpu, memory }, limits: { memory: memoryLimit } });
 
@@ -16,13 +16,13 @@ const ownClusterSchema = z.strictObject({
 
 const runningClusterSchema = z.strictObject({
   /**
-   * A RayCluster that runs already. Its pods must have what a job needs: the ml image, DATABASE_URL, the artifacts volume. It is
-   * nobody's but its owner's: no queue holds a job back, and a stopped job is ended by Ray alone, within seconds.
+   * An existing RayCluster. Its pods must have what a job needs: the ml image, DATABASE_URL, the artifacts volume. This project
+   * does not manage it: no queue holds a job back, and Ray alone ends a stopped job, within seconds.
    */
   selector: z.strictObject({ 'ray.io/cluster': z.string().min(1) }),
 });
 
-/** Which of the two is meant shows in the key `selector`: a union would find fault with the wrong one. */
+/** The key `selector` decides between the two, so that errors are about the one that was meant. */
 const clusterSchema = z
   .looseObject({})
   .transform((written, context): z.output<typeof runningClusterSchema | typeof ownClusterSchema> => {
@@ -35,11 +35,11 @@ const clusterSchema = z
 
 const trainingSchema = z
   .strictObject({
-    /** Each node is a pod; a training's processes must divide by this. */
+    /** Processes of each node, which is a pod; must divide the number of a training's processes. */
     processesPerNode: z.int().min(1).max(16).default(1),
     /** 0, or one for each process: two processes cannot share a GPU. */
     gpusPerNode: z.int().min(0).max(16).default(0),
-    /** Of each node; the GPUs are added. */
+    /** Resources of each node, without its GPUs. */
     resources: resources('1', '2Gi', '4Gi'),
     /** Name of the ClusterTrainingRuntime (infra/manifests/base/training-runtime.yaml), which has a pull policy of its own. */
     runtime: z.string().min(1).default('shelfcast-torch'),
@@ -49,17 +49,17 @@ const trainingSchema = z
     'gpusPerNode must be 0 or equal to processesPerNode, since each process uses one GPU',
   );
 
-/** Something that Kubernetes checks itself. */
+/** An object that Kubernetes validates. */
 const passedOn = z.looseObject({ name: z.string().min(1) });
 
 export const jobsConfigSchema = z.strictObject({
-  /** Absent: the namespace's default one. No job uses its rights. */
+  /** Absent: the namespace's default. No job uses its rights. */
   serviceAccount: z.string().min(1).optional(),
   nodeSelector: z.record(z.string(), z.string()).default({}),
   tolerations: z.array(z.looseObject({})).default([]),
-  /** Name of Kueue's LocalQueue. Set: Kueue decides when a job starts. */
+  /** Name of a LocalQueue of Kueue, which then decides when a job starts. */
   queue: z.string().min(1).optional(),
-  /** A job that is not running after this says why. */
+  /** Time after which a pending job reports why it does not run. */
   pendingAfterSeconds: z.int().min(1).default(60),
   /** More volumes for every job, e.g. a company's certificates; as in a pod's specification. */
   volumes: z.array(passedOn).default([]),

@@ -1,4 +1,4 @@
-/** A job that needs no cluster, as a Job of Kubernetes' own. */
+/** A job that needs no cluster, as a Kubernetes Job. */
 import { pythonCommand } from '../../job-command.ts';
 import type { JobSpec } from '../../platform.ts';
 import type { KubernetesConfig } from '../config.ts';
@@ -15,7 +15,7 @@ export function programJob(config: KubernetesConfig, job: JobSpec) {
     metadata: jobMetadata(job.name, config.namespace, queue),
     spec: {
       ...(queue === undefined ? {} : { suspend: true }),
-      // The next try is a job of another name, with a line in the run's history.
+      // A retry is a job of another name, recorded in the run's history.
       backoffLimit: 0,
       template: {
         metadata: { labels: jobPodLabels(job.name) },

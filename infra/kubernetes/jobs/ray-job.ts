@@ -1,4 +1,4 @@
-/** A job that uses a Ray cluster, as a RayJob of KubeRay: on a cluster of its own, or on one that runs already. */
+/** A job that uses a Ray cluster, as a RayJob of KubeRay: on its own cluster or on an existing one. */
 import { JOB_VARIABLE, pythonCommand, shellQuote } from '../../job-command.ts';
 import type { JobSpec } from '../../platform.ts';
 import type { KubernetesConfig } from '../config.ts';
@@ -6,7 +6,7 @@ import { jobMetadata, jobObjectName, jobPodLabels } from './job-object.ts';
 import { jobEnvironment, jobPodSpec } from './job-pod.ts';
 import type { Resources } from '../resources.ts';
 
-/** That of ml/requirements.lock; KubeRay asks for it where Ray's ports want a token. */
+/** Ray's version in ml/requirements.lock; KubeRay needs it to enable token authentication. */
 export const RAY_VERSION = '2.60.0';
 /** KubeRay's name for the container that submits the job and prints its log. */
 export const SUBMITTER_CONTAINER = 'ray-job-submitter';
@@ -20,7 +20,7 @@ const SUBMITTER_RESOURCES: Resources = {
 
 export function rayJob(config: KubernetesConfig, job: JobSpec) {
   const { cluster } = config.jobs.features;
-  // A cluster that runs already has been admitted; KubeRay cannot suspend what runs on it.
+  // An existing cluster was admitted before, and KubeRay cannot suspend jobs on it.
   const queue = 'selector' in cluster ? undefined : config.jobs.queue;
   return {
     apiVersion: 'ray.io/v1',
@@ -31,8 +31,8 @@ export function rayJob(config: KubernetesConfig, job: JobSpec) {
       jobId: jobObjectName(job.name),
       entrypoint: entrypoint(job),
       backoffLimit: 0,
-      // A pod of ours prints the job's log and outlives the cluster. KubeRay's sidecar would die with it, and has no security context,
-      // which the restricted pod security standard refuses.
+      // A separate pod prints the job's log and outlives the cluster. KubeRay's sidecar would end with it, and lacks the security
+      // context that the restricted pod security standard demands.
       submissionMode: 'K8sJobMode',
       submitterPodTemplate: submitter(config, job),
       ...('selector' in cluster
@@ -42,7 +42,7 @@ export function rayJob(config: KubernetesConfig, job: JobSpec) {
   };
 }
 
-/** The submitter's shell reads it once; Ray quotes its words again for the shell on the head. */
+/** Quoted once for the submitter's shell; Ray quotes the words again for the shell on the head. */
 function entrypoint(job: JobSpec): string {
   const command = ['exec', 'env', `${JOB_VARIABLE}=${job.name}`, ...pythonCommand('python', job)];
   return command.map(shellQuote).join(' ');
@@ -67,7 +67,7 @@ function rayCluster(config: KubernetesConfig, job: string, { head, workers, work
   const rayStartParams = { 'object-store-memory': String(OBJECT_STORE_BYTES) };
   return {
     rayVersion: RAY_VERSION,
-    // Whoever reaches an open port of Ray runs code. KubeRay makes the token, a Secret of the cluster.
+    // An open port of Ray lets anyone run code. KubeRay creates the token as a Secret of the cluster.
     authOptions: { mode: 'token' },
     headGroupSpec: { rayStartParams, template: rayPod(config, job, head.resources) },
     ...(workers === 0
@@ -88,7 +88,7 @@ function rayCluster(config: KubernetesConfig, job: string, { head, workers, work
 }
 
 const RAY_ENVIRONMENT = {
-  // Idle workers made ahead take 100 MB each and processor time when it is dearest.
+  // Prestarted idle workers take 100 MB each, and CPU time while the cluster starts.
   RAY_num_prestart_python_workers: '0',
   RAY_prestart_worker_first_driver: '0',
   RAY_USAGE_STATS_ENABLED: '0',

@@ -1,6 +1,6 @@
 /**
- * The memory that a job was stopped: a small ConfigMap that outlives the job's object. To suspend the object instead would keep it, but
- * Kueue owns that field and would start the job again, and KubeRay cannot suspend what runs on someone's cluster.
+ * Record that a job was stopped: a small ConfigMap that outlives the job's object. Suspending the object would keep it, but Kueue owns
+ * that field and would start the job again, and KubeRay cannot suspend a job on an existing cluster.
  */
 import type { KubernetesApi, ObjectReference } from '../api.ts';
 import { jobMetadata, jobObjectName } from './job-object.ts';

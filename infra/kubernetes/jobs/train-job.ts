@@ -8,7 +8,7 @@ import type { Resources } from '../resources.ts';
 import { jobMetadata, jobPodLabels } from './job-object.ts';
 import { configuredVolumes, jobEnvironment } from './job-pod.ts';
 
-/** The names that Trainer looks for: of the replicated job that trains, and of its container. */
+/** Names that Trainer looks for: the replicated job that trains, and its container. */
 export const NODE = 'node';
 const GPU = 'nvidia.com/gpu';
 
@@ -38,7 +38,7 @@ export function trainJob(config: KubernetesConfig, job: JobSpec) {
   };
 }
 
-/** Not torchrun's own rendezvous on one node, as locally: PET_* say how many there are and where the first is. */
+/** Without torchrun's single-node rendezvous, which local runs use: PET_* give the number of nodes and the address of the first. */
 const trainingCommand = ({ module, args, trainingProcesses }: JobSpec): string[] => [
   'python',
   ...(trainingProcesses === undefined ? [] : ['-m', 'torch.distributed.run']),
@@ -50,7 +50,7 @@ function nodesOf(
   { trainingProcesses = 1 }: JobSpec,
   perNode: number,
 ): { nodes: number; processesPerNode: number } {
-  // Fewer than a node holds: one node that is not full.
+  // Fewer processes than a node holds: one node that is not full.
   if (trainingProcesses < perNode) return { nodes: 1, processesPerNode: trainingProcesses };
   if (trainingProcesses % perNode === 0)
     return { nodes: trainingProcesses / perNode, processesPerNode: perNode };
@@ -66,7 +66,7 @@ const withGpus = ({ requests, limits }: Resources, gpus: number): Resources =>
     ? { requests, limits }
     : { requests: { ...requests, [GPU]: String(gpus) }, limits: { ...limits, [GPU]: String(gpus) } };
 
-/** What differs between installations, and so cannot be in a runtime that serves the whole cluster. */
+/** Settings that differ between installations, and so cannot be in a runtime that serves the whole cluster. */
 function runtimePatch(config: KubernetesConfig, job: string) {
   const { volumes, volumeMounts } = configuredVolumes(config);
   const { podSecurityContext } = config;

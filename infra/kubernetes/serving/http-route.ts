@@ -1,8 +1,8 @@
 /**
- * The HTTPRoute of a model: the only place where the weights of its versions are kept.
+ * The HTTPRoute of a model, the only place that holds the weights of its versions.
  *
- * First a rule for each version, for the requests that are pinned to it, then one for all others, by weight. Paths are compared
- * exactly, since the Gateway API's prefixes end at a slash: `/v1/models/m` is no prefix of `/v1/models/m:predict`.
+ * One rule for each version matches the requests pinned to it; the last rule splits all others by weight. Paths match exactly,
+ * because the Gateway API's prefixes end at a slash: `/v1/models/m` is no prefix of `/v1/models/m:predict`.
  */
 import { z } from 'zod';
 import { VERSION_HEADER } from '../../../contracts/predict.ts';
@@ -10,10 +10,10 @@ import type { Weighted } from '../../traffic-weights.ts';
 import type { ServingConfig } from './serving-config.ts';
 import { modelLabels, predictorName, routeName, versionName } from './serving-names.ts';
 
-/** Set by the gateway on every answer to a request that is not pinned: `1=90,2=10`, all versions and their weights. */
+/** Header that the gateway sets on every answer to an unpinned request: all versions and their weights, as `1=90,2=10`. */
 export const WEIGHTS_HEADER = 'x-shelfcast-weights';
 
-/** KServe's Services listen there. */
+/** Port of KServe's Services. */
 const SERVICE_PORT = 80;
 
 export const httpRouteReference = (modelName: string) => ({
@@ -22,11 +22,11 @@ export const httpRouteReference = (modelName: string) => ({
   metadata: { name: routeName(modelName) },
 });
 
-/** What is asked for status, and for forecasts. */
+/** Paths of a model's status and of its forecasts. */
 const modelPaths = (modelName: string) =>
   [`/v1/models/${modelName}`, `/v1/models/${modelName}:predict`].map((value) => ({ type: 'Exact', value }));
 
-/** Matches of the requests for a version. */
+/** Matches of the requests that are pinned to a version. */
 const pinTo = (version: number, paths: ReturnType<typeof modelPaths>) =>
   paths.map((path) => ({
     path,
@@ -60,7 +60,7 @@ export function httpRoute(
         responseHeaderModifier: { set: [{ name: WEIGHTS_HEADER, value: weightsText(versions) }] },
       },
     ],
-    // None while no version has weight: the gateway then answers 500 or 503 by itself.
+    // Empty while no version has weight; the gateway then answers 500 or 503 itself.
     backendRefs: sorted(versions)
       .filter(({ weightPercent }) => weightPercent > 0)
       .map(({ version, weightPercent }) => ({ ...backend(version), weight: weightPercent })),
@@ -106,10 +106,10 @@ const routeSchema = z.object({
 });
 export type Route = z.output<typeof routeSchema>;
 
-/** @throws ZodError when it is no HTTPRoute that this file could have made */
+/** @throws ZodError when this file cannot have created the HTTPRoute */
 export const parseRoute = (object: unknown): Route => routeSchema.parse(object);
 
-/** The versions that the route knows, and their weights. */
+/** The versions in the route, with their weights. */
 export function routedVersions(modelName: string, { spec: { rules } }: Route): Weighted[] {
   const pinOf = (rule: (typeof rules)[number]): string | undefined =>
     rule.matches[0]?.headers.find(({ name }) => name === VERSION_HEADER)?.value;
@@ -126,7 +126,7 @@ export function routedVersions(modelName: string, { spec: { rules } }: Route): W
   });
 }
 
-/** Whether a gateway has taken over the route as it is now. */
+/** Whether a gateway has accepted the route's current generation. */
 export const isAccepted = ({ metadata, status }: Route): boolean =>
   status.parents.some(({ conditions }) =>
     conditions.some(
@@ -135,7 +135,7 @@ export const isAccepted = ({ metadata, status }: Route): boolean =>
     ),
   );
 
-/** What the gateways say against the route, in a sentence. */
+/** Objections of the gateways to the route, as a sentence. */
 export function objections({ status: { parents } }: Route): string {
   if (parents.length === 0) return 'No gateway has said anything about the route; check serving.parentRefs.';
   const refused = parents

@@ -1,6 +1,6 @@
 /**
  * The manifests of one served version: an InferenceService of KServe, whose container comes from the ServingRuntime
- * (infra/manifests/base/serving-runtime.yaml), and what keeps its pods up and in the right number.
+ * (infra/manifests/base/serving-runtime.yaml), with its PodDisruptionBudget and HorizontalPodAutoscaler.
  */
 import { isAbsolute, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +11,7 @@ import { POD_SECURITY } from '../pod-security.ts';
 import type { Autoscaling } from './serving-config.ts';
 import { predictorName, SERVICE_LABEL, versionLabels, versionName } from './serving-names.ts';
 
-/** For the requests that are in flight when the drain ends; the longest takes seconds. */
+/** Time for the requests in flight when the drain ends; the longest takes seconds. */
 const LAST_REQUESTS_SECONDS = 20;
 const MODEL_FORMAT = 'shelfcast';
 
@@ -23,7 +23,7 @@ export interface Owner {
 }
 
 /**
- * Where KServe finds the model: a folder of the artifacts' volume, or of the copy that `serving.modelStorage` names.
+ * Address of the model for KServe: a folder of the artifacts' volume, or of the copy that `serving.modelStorage` names.
  * @throws RangeError when the model is not among the artifacts
  */
 export function storageUri({ modelUri }: ServedVersion, { artifacts, serving }: KubernetesConfig): string {
@@ -38,7 +38,7 @@ export function storageUri({ modelUri }: ServedVersion, { artifacts, serving }: 
   return `${serving.modelStorage ?? `pvc://${artifacts.claim}`}/${relative}`;
 }
 
-/** @param deploymentMode KServe's word for it */
+/** @param deploymentMode KServe's name of its Standard mode */
 export function inferenceService(served: ServedVersion, config: KubernetesConfig, deploymentMode: string) {
   const { serving, podSecurityContext } = config;
   const name = versionName(served.modelName, served.version);
@@ -48,7 +48,7 @@ export function inferenceService(served: ServedVersion, config: KubernetesConfig
       name,
       labels: {
         ...versionLabels(served.modelName, served.version),
-        // Our HTTPRoute is the way in: KServe need not make a route and a public host name for each version.
+        // Requests enter through this project's HTTPRoute, so KServe need not create a route and a public host name for each version.
         'networking.kserve.io/visibility': 'cluster-local',
       },
       annotations: {
@@ -59,7 +59,7 @@ export function inferenceService(served: ServedVersion, config: KubernetesConfig
     spec: {
       predictor: {
         ...replicas(served, serving.autoscaling),
-        // A new pod is ready before an old one goes.
+        // A new pod is ready before an old one ends.
         deploymentStrategy: {
           type: 'RollingUpdate',
           rollingUpdate: { maxSurge: 1, maxUnavailable: 0 },
@@ -81,7 +81,7 @@ export function inferenceService(served: ServedVersion, config: KubernetesConfig
   };
 }
 
-/** The predictor's container, as far as it differs from the ServingRuntime's. */
+/** Fields of the predictor's container that differ from the ServingRuntime's. */
 const modelSpec = (served: ServedVersion, config: KubernetesConfig) => ({
   modelFormat: { name: MODEL_FORMAT },
   runtime: config.serving.runtime,
@@ -110,7 +110,7 @@ const environment = ({ modelName, version, modelHash }: ServedVersion, config: K
   },
 ];
 
-/** `external`: ours. KServe's own HorizontalPodAutoscaler drops `behavior`, and so the time after which it scales down. */
+/** `external` stands for the one below. KServe's own HorizontalPodAutoscaler drops `behavior`, and with it the scale-down delay. */
 function autoscalerClass({ by }: Autoscaling): string {
   switch (by) {
     case 'none':
@@ -152,14 +152,14 @@ function replicas({ modelName, version }: ServedVersion, autoscaling: Autoscalin
   }
 }
 
-/** Kubernetes removes it with its owner. */
+/** Metadata of an object that Kubernetes deletes together with its owner. */
 const ownedMetadata = ({ modelName, version }: ServedVersion, owner: Owner) => ({
   name: owner.name,
   labels: versionLabels(modelName, version),
   ownerReferences: [{ ...INFERENCE_SERVICE, ...owner }],
 });
 
-/** Lets a node be emptied, one pod of the version at a time. */
+/** Lets a node be drained, one pod of the version at a time. */
 export const podDisruptionBudget = (served: ServedVersion, owner: Owner) => ({
   apiVersion: 'policy/v1',
   kind: 'PodDisruptionBudget',

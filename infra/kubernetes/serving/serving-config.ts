@@ -1,4 +1,4 @@
-/** What a person may decide about serving on a cluster. */
+/** Configuration of serving on a cluster. */
 import { z } from 'zod';
 import { resourcesSchema } from '../resources.ts';
 
@@ -25,9 +25,9 @@ const cpuSchema = z.strictObject({
   by: z.literal('cpu'),
   minReplicas: replicas.default(1),
   maxReplicas: replicas,
-  /** Use of the processor that is aimed at, in percent of the request. */
+  /** Target CPU utilization in percent of the request. */
   targetPercent: z.int().min(1).max(100).default(70),
-  /** Pods are taken away when none was needed for this long. */
+  /** Time without need for a pod before it is removed. */
   scaleDownAfterSeconds: z.int().min(0).max(3_600).default(300),
 });
 
@@ -62,20 +62,20 @@ export const servingConfigSchema = z
       .transform((url) => new URL(url).origin),
     parentRefs: z.array(parentRefSchema).min(1, 'must name the Gateway that carries the requests'),
     /**
-     * Host names that the models answer to; absent: every one that the Gateway admits. Installations that share a Gateway need names
-     * of their own, all of them: models of the same name would get each other's requests.
+     * Host names that the models answer to; absent: every one that the Gateway admits. Installations that share a Gateway must each set
+     * their own, or models of the same name would get each other's requests.
      */
     hostnames: z.array(z.string().min(1)).default([]),
     mode: removed,
     knative: removed,
-    /** Name of the ServingRuntime that the predictor's container is taken from. */
+    /** Name of the ServingRuntime that defines the predictor's container. */
     runtime: labelName.default('shelfcast'),
-    /** Where a copy of the artifacts' volume lies, e.g. s3://bucket/prefix. Absent: predictors mount the volume itself. */
+    /** Address of a copy of the artifacts' volume, e.g. s3://bucket/prefix. Absent: predictors mount the volume itself. */
     modelStorage: z
       .string()
       .regex(/^[a-z][a-z0-9+]*:\/\/[^/]+(\/[^/]+)*$/, 'must be a URL without a slash at its end')
       .optional(),
-    /** Whose Secrets KServe uses to read `modelStorage`; absent: the namespace's default service account. */
+    /** Service account whose Secrets KServe uses to read `modelStorage`; absent: the namespace's default. */
     serviceAccount: labelName.optional(),
     autoscaling: autoscalingSchema.prefault({ by: 'none' }),
     resources: resourcesSchema.default({
@@ -84,7 +84,7 @@ export const servingConfigSchema = z
     }),
     /** Threads of one inference. */
     modelThreads: z.int().min(1).max(64).default(1),
-    /** A pod that ends answers for this long, until every gateway knows that it goes. */
+    /** Time that an ending pod goes on answering, until every gateway knows of its end. */
     drainSeconds: z.int().min(0).max(300).default(10),
     nodeSelector: z.record(z.string(), z.string()).default({}),
     tolerations: z.array(z.looseObject({})).default([]),
@@ -95,7 +95,7 @@ export const servingConfigSchema = z
   });
 export type ServingConfig = z.output<typeof servingConfigSchema>;
 
-/** As the Gateway API compares names: a leading `*.` stands for one or more labels. */
+/** Comparison of host names by the Gateway API's rule: a leading `*.` stands for one or more labels. */
 function admits(hostname: string, url: string): boolean {
   const host = new URL(url).hostname;
   return hostname.startsWith('*.') ? host.endsWith(hostname.slice(1)) : host === hostname;

@@ -1,19 +1,19 @@
-/** Asks the gateway as a client would: only it can say what it does. */
+/** Requests to the gateway as a client would send them, to see the weights that are really in force. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
 import { VERSION_HEADER } from '../../../contracts/predict.ts';
 import { WEIGHTS_HEADER } from './http-route.ts';
 
 const ANSWER_TIMEOUT_MS = 3_000;
-/** A gateway may be several processes that take over a change one after the other; each question may reach another one. */
+/** A gateway may be several processes that adopt a change one after the other, and each request may reach another one. */
 const AGREEING_ANSWERS = 5;
 const PAUSE_MS = 100;
 
 export interface GatewayAnswer {
   status: number;
-  /** Who answered; null: the gateway itself. */
+  /** Version that answered; null: the gateway itself. */
   version: string | null;
-  /** The weights that sent the request there; null for a pinned one. */
+  /** Weights by which the request was routed; null for a pinned one. */
   weights: string | null;
 }
 
@@ -33,7 +33,7 @@ export class Gateway {
     try {
       const { statusCode, headers, body } = await request(url, {
         headers: pin === undefined ? {} : { [VERSION_HEADER]: String(pin) },
-        // A connection of its own: kept ones would all end at the same process.
+        // A new connection: kept ones would all lead to the same process.
         reset: true,
         signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
       });
@@ -51,7 +51,7 @@ export class Gateway {
     }
   }
 
-  /** Why requests that are pinned to the version are not answered by it, without a full stop; null when they are. */
+  /** Reason why the version does not answer requests pinned to it, without a full stop; null when it does. */
   async whyUnreachable(modelName: string, version: number): Promise<string | null> {
     for (let i = 0; i < AGREEING_ANSWERS; i++) {
       let answer: GatewayAnswer;

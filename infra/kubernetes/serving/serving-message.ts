@@ -1,4 +1,4 @@
-/** Why a version does not become ready, from what KServe, its pods and their events say. */
+/** Explanation of why a version does not become ready, from KServe's status, its pods and their events. */
 import { z } from 'zod';
 import type { KubernetesEvent } from '../api.ts';
 import type { Pod } from '../pod-trouble.ts';
@@ -13,7 +13,7 @@ const conditionSchema = z.object({
 
 const failureSchema = z.object({ reason: z.string().default(''), message: z.string().default('') });
 
-/** What is read of an InferenceService. */
+/** The fields of an InferenceService that are read. */
 export const inferenceServiceSchema = z.object({
   metadata: z.object({
     name: z.string(),
@@ -38,7 +38,7 @@ export const isPredictorReady = ({ status }: InferenceService): boolean =>
 
 /**
  * One sentence, without a full stop.
- * @param events Of the pods, oldest first.
+ * @param events Events of the pods, oldest first.
  */
 export function whyNotReady(
   { status: { modelStatus, conditions } }: InferenceService,
@@ -51,14 +51,14 @@ export function whyNotReady(
   }
   const ofPods = howPredictorEnded(pods) || whyPending(pods, events);
   if (ofPods !== '') return ofPods;
-  // A pod that may not be made at all (quota, policy).
+  // The pod could not be created at all (quota, policy).
   const refused = conditions.find(({ type, status }) => type === 'PredictorReady' && status === 'False');
   if (refused !== undefined && refused.message !== '')
     return oneSentence(`KServe says ${refused.reason}: ${refused.message}`);
   return pods.length === 0 ? 'it has no pod yet' : 'its pods are starting';
 }
 
-/** Kubernetes starts one that ended again and again; the last line that it printed says what is wrong. */
+/** Kubernetes restarts a failed container again and again; the last line of its log says what is wrong. */
 function howPredictorEnded(pods: readonly Pod[]): string {
   const statuses = pods.flatMap(({ status }) => [
     ...(status?.initContainerStatuses ?? []),

@@ -1,4 +1,4 @@
-/** What this cluster's KServe can do. A setting that it would silently ignore is refused before anything is created. */
+/** Checks of this cluster's KServe. A setting that it would silently ignore is refused before anything is created. */
 import { z } from 'zod';
 import type { KubernetesApi } from '../api.ts';
 import { KubernetesError } from '../errors.ts';

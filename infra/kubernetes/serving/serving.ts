@@ -1,7 +1,7 @@
 /**
- * Serving on a cluster: each version is an InferenceService of KServe in its Standard mode, before them an HTTPRoute by weight.
+ * The Serving port on a cluster: each version is an InferenceService of KServe in its Standard mode, and an HTTPRoute splits the traffic.
  *
- * Nothing is kept here. The route holds versions and weights (http-route.ts), KServe's objects hold the pods.
+ * The class holds no state: versions and weights are in the route (http-route.ts), pods in KServe's objects.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServedVersion, Serving, VersionState } from '../../platform.ts';
@@ -34,12 +34,12 @@ import type { InferenceService } from './serving-message.ts';
 import { refuseIgnored, standardModeName, whyWrongMode } from './serving-mode.ts';
 import { MODEL_LABEL, SERVICE_LABEL, VERSION_LABEL, versionName } from './serving-names.ts';
 
-/** Gateways take a change over within seconds. */
+/** Limit for a change to reach the gateway, which usually takes seconds. */
 const IN_FORCE_WITHIN_MS = 30_000;
-/** More than a pod may take to end. */
+/** Limit for the removal of a version, longer than a pod may take to end. */
 const GONE_WITHIN_MS = 60_000;
 const POLL_MS = 200;
-/** Changes of one route at the same time: each makes the others read again. */
+/** Limit of conflicts with concurrent changes of one route, each of which forces the others to read it again. */
 const MAX_CONFLICTS = 20;
 
 export class KubernetesServing implements Serving {
@@ -60,7 +60,7 @@ export class KubernetesServing implements Serving {
     const { serving } = this.#config;
     const manifest = inferenceService(served, this.#config, await this.#deploymentMode());
     await this.#waitUntilGone(served.modelName, served.version, { evenIfKept: false, signal });
-    // First its rule, by which `observe` knows it: an attempt that dies here is gone on with, and leaves nothing unknown.
+    // The rule comes first, because `observe` finds the version by it: an attempt that dies here is visible and can be continued.
     await this.#changeRoute(served.modelName, (versions) =>
       versions.some(({ version }) => version === served.version)
         ? versions
@@ -77,7 +77,7 @@ export class KubernetesServing implements Serving {
   async observe(modelName: string): Promise<VersionState[]> {
     const [route, services] = await Promise.all([this.#route(modelName), this.#services(modelName)]);
     const routed = route === null ? [] : routedVersions(modelName, route);
-    // A removal that stopped half-way has left them.
+    // Left by a removal that was interrupted.
     const forgotten = [...services.keys()]
       .filter((version) => routed.every((one) => one.version !== version))
       .map((version) => ({ version, weightPercent: 0 }));
@@ -104,7 +104,7 @@ export class KubernetesServing implements Serving {
     await this.#waitUntilGone(modelName, version, { evenIfKept: true });
   }
 
-  /** Asked once; a failure is asked again. */
+  /** The mode's name, read once; a failed attempt is repeated. */
   #deploymentMode(): Promise<string> {
     this.#modeName ??= refuseIgnored(this.#api, this.#config.serving)
       .then(() => standardModeName(this.#api))
@@ -146,7 +146,7 @@ export class KubernetesServing implements Serving {
     const wrongMode = whyWrongMode(service.status.deploymentMode);
     if (wrongMode !== null) return wrongMode;
     if (isPredictorReady(service)) return this.#gateway.whyUnreachable(modelName, version);
-    // The newest first: those before it may be of an earlier specification.
+    // Newest first, because older pods may have an earlier specification.
     const pods = (await this.#pods(modelName, version)).sort((a, b) => madeAt(b).localeCompare(madeAt(a)));
     const events = await this.#api.eventsOf(
       'uid',
@@ -156,8 +156,8 @@ export class KubernetesServing implements Serving {
   }
 
   /**
-   * Reads the route, changes it and writes it as it was read; again when someone else was faster. Returns the versions that it
-   * then has.
+   * Reads the route, changes it and writes it back, and repeats this when someone else changed it in between. Returns the route's
+   * versions afterwards.
    */
   async #changeRoute(modelName: string, change: (versions: Weighted[]) => Weighted[]): Promise<Weighted[]> {
     for (let conflicts = 0; ; conflicts++) {
@@ -174,7 +174,7 @@ export class KubernetesServing implements Serving {
     }
   }
 
-  /** False when there is a route meanwhile that was not there when it was read. */
+  /** False when someone else has created the route since it was read. */
   async #writeRoute(modelName: string, versions: Weighted[], old: Route | null): Promise<boolean> {
     const manifest = httpRoute(modelName, versions, this.#config.serving);
     if (old === null) return (await this.#api.create(manifest)) !== null;
@@ -190,7 +190,7 @@ export class KubernetesServing implements Serving {
     const wanted = weightsText(versions);
     const hasTraffic = versions.some(({ weightPercent }) => weightPercent > 0);
     const isExpected = ({ status, version, weights }: GatewayAnswer): boolean =>
-      // Not every gateway puts the header on an answer of its own.
+      // Not every gateway sets the header on answers of its own.
       weights === wanted || (!hasTraffic && version === null && status >= 500);
     const deadline = Date.now() + IN_FORCE_WITHIN_MS;
     let answer: GatewayAnswer | null = null;
@@ -205,7 +205,7 @@ export class KubernetesServing implements Serving {
     }
   }
 
-  /** @param options.evenIfKept false: waits only for one that is being removed already. */
+  /** @param options.evenIfKept false: waits only for an object that is already being removed. */
   async #waitUntilGone(
     modelName: string,
     version: number,

@@ -11,7 +11,7 @@ import { cacheFolder } from '../dev-cluster.ts';
 /** In the dev cluster's cache. */
 export const imagesFolder = (): string => join(cacheFolder(), 'images');
 
-/** What makes buildah, and what starts it, use that storage; chroot needs no runtime for containers. */
+/** Environment that makes buildah use that storage; chroot isolation needs no container runtime. */
 export function buildahEnvironment(): Record<string, string> {
   const settings = join(imagesFolder(), 'storage.conf');
   mkdirSync(imagesFolder(), { recursive: true });

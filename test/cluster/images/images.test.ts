@@ -99,7 +99,7 @@ describe('the image of the worker', () => {
     expect(log).toContain('wrong environment: TEMPORAL_ADDRESS');
   });
 
-  it('brings its workflows in a bundle, which takes a writable disk to make', async () => {
+  it('contains the bundle of its workflows, because bundling needs a writable disk', async () => {
     const { log } = await run(
       image,
       shell('grep -o -m 1 "async function forecastPipeline" "$SHELFCAST_WORKFLOW_BUNDLE"'),
@@ -113,7 +113,7 @@ describe('the image of the worker', () => {
     expect(exitCode).toBe(0);
   });
 
-  it('holds what it was made from, and nothing of the predictor', async () => {
+  it("contains its sources, and none of the predictor's", async () => {
     const { log } = await run(image, {
       command: ['ls', '/app', '/app/node_modules', '/var/lib/dpkg/status'],
     });
@@ -170,7 +170,7 @@ describe('the image of the Python jobs', () => {
     ]);
   });
 
-  it('starts Ray, and has what the probes of KubeRay call', async () => {
+  it("starts Ray, and has the programs of KubeRay's probes", async () => {
     const { log } = await run(
       image,
       shell(

@@ -29,7 +29,7 @@ export async function loadImages<T extends TestImage = TestImage>(
 const isDevCluster = (): boolean =>
   (process.env['KUBECONFIG'] ?? DEV_KUBECONFIG).split(':')[0] === DEV_KUBECONFIG;
 
-/** What `npm run images -- --push` printed, by SHELFCAST_IMAGE_REGISTRY and SHELFCAST_IMAGE_TAG. */
+/** Image references that `npm run images -- --push` printed, from SHELFCAST_IMAGE_REGISTRY and SHELFCAST_IMAGE_TAG. */
 function imagesOfRegistry(): Record<TestImage, string> {
   const registry = process.env['SHELFCAST_IMAGE_REGISTRY'];
   const tag = process.env['SHELFCAST_IMAGE_TAG'];

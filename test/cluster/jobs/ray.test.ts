@@ -60,7 +60,7 @@ it('runs on a cluster of its own with a worker, and leaves nothing', { timeout: 
   await expect.poll(left, { timeout: 60_000, interval: 500 }).toBe('');
 });
 
-it('tells how a program ended', { timeout: 300_000 }, async () => {
+it('reports how a program ended', { timeout: 300_000 }, async () => {
   const jobs = raysWith({ ...OWN, workers: 0 });
   const name = newName();
   await jobs.ensure({ name, module: JOB_MODULES.fails, args: [] }, signal);
@@ -70,7 +70,7 @@ it('tells how a program ended', { timeout: 300_000 }, async () => {
   expect(await jobs.logs(name)).toContain('about to fail');
 });
 
-describe('on a cluster that runs already', { timeout: 300_000 }, () => {
+describe('on an existing cluster', { timeout: 300_000 }, () => {
   const jobs = () => raysWith({ selector: { 'ray.io/cluster': 'shared' } });
 
   beforeAll(async () => {

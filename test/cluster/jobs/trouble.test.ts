@@ -1,4 +1,4 @@
-/** What a person reads when a job does not start, and what a job survives: with the real operators. */
+/** Messages about jobs that do not start, and failures that a job survives, with the real operators. */
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -60,7 +60,7 @@ describe('a job that does not start says why, in one sentence', { timeout: 120_0
     );
   });
 
-  it('too little processor', async () => {
+  it('too little CPU', async () => {
     const resources = { requests: { cpu: '1000' } };
     expect(await messageOf(programs({ programs: { resources } }))).toMatch(
       /^pending: no node takes pod trouble-\S+: .*Insufficient cpu$/,
@@ -136,7 +136,7 @@ describe('a job that does not start says why, in one sentence', { timeout: 120_0
 });
 
 describe('the end of a job', { timeout: 180_000 }, () => {
-  it('is told with the exit code, and with what the operator says', async () => {
+  it('is reported with the exit code and the message of the operator', async () => {
     const config = namespace.config({ programs: { resources: SMALL }, training: { resources: SMALL } });
     for (const [create, container] of [
       [createProgramJobs, 'job'],
@@ -236,7 +236,7 @@ dist.destroy_process_group()
     await jobs.release(name);
   });
 
-  it('is unknown when someone deletes it, and made anew only when its pods are gone', async () => {
+  it('is unknown when someone deletes it, and created again only when its pods are gone', async () => {
     const name = newName();
     const file = namespace.jobPath(name);
     await start(name, file);

@@ -38,7 +38,7 @@ function testedBlocks(): [string, string][] {
   return blocks;
 }
 
-/** What the reader changes. */
+/** Values that the reader replaces. */
 const withOurValues = (code: string): string =>
   code
     .replace(/^export NAMESPACE=.*$/m, `export NAMESPACE=${namespace}`)
@@ -60,7 +60,7 @@ beforeAll(async () => {
   }
   mkdirSync(join(folder, 'infra'));
   cpSync(join(PROJECT_DIR, 'infra', 'manifests'), join(folder, 'infra', 'manifests'), { recursive: true });
-  // What the reader has.
+  // Programs that the reader has.
   mkdirSync(join(folder, 'my-sales'));
   writeFileSync(join(folder, 'my-sales', 'stores.csv'), 'Store,Type,Size\n1,A,1000\n');
   openVolumes = setInterval(() => void openFolders().catch(() => undefined), 500);
@@ -109,7 +109,7 @@ describe('docs/kubernetes.md', () => {
     async (heading, code) => {
       const output = await type(withOurValues(code));
       switch (heading) {
-        case 'Look whether all is well':
+        case 'Check the installation':
           expect(output).not.toMatch(/^wrong/m);
           break;
         case 'The first forecast':

@@ -74,7 +74,7 @@ describe('the manifests on a cluster', () => {
       metadata: { name: `pod-${i}`, namespace },
       spec: {
         ...spec,
-        // What an operator adds.
+        // Fields that an operator adds.
         containers: spec.containers.map((container) => ({ image: 'any:1', ...container })),
         // An account that exists here.
         serviceAccountName: 'default',

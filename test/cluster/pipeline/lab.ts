@@ -14,7 +14,7 @@ export interface ClusterLab extends Pipelines {
   trial: Trial;
   /** Names of the namespace's pods of this label that run. */
   pods: (selector: string) => Promise<string[]>;
-  /** What the worker made and that is there now: `kind/name` of everything but the installation itself. */
+  /** Objects of the worker that exist now, as `kind/name`, without the installation itself. */
   made: () => Promise<string[]>;
 }
 
@@ -48,7 +48,7 @@ export async function openClusterLab(): Promise<ClusterLab> {
   };
 }
 
-/** Objects of the versions that are served, and of nothing else: whatever was killed, no job is left and none ran beside another. */
+/** Expects only objects of the served versions: no job is left, and none ran twice, even after a kill. */
 export async function expectOnlyServing(lab: ClusterLab, versions: readonly number[]): Promise<void> {
   const isOfVersion = (name: string, version: number): boolean => name.includes(`/${MODEL}-v${version}`);
   await expect

@@ -59,7 +59,7 @@ const removeTrial = async (): Promise<void> => {
   await kubectl('delete', 'namespace', NAMESPACE, '--ignore-not-found', '--wait', '--timeout=180s');
 };
 
-/** What an installation writes into an overlay of its own: images, the gateway's address, the size of things. */
+/** Settings that an installation writes into its own overlay: images, the gateway's address, resources. */
 async function applyOverlay(images: Awaited<ReturnType<typeof loadImages>>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'shelfcast-overlay-'));
   try {

@@ -47,7 +47,7 @@ it(`goes from 1 to ${REPLICAS} pods under load and back to 1`, async () => {
     const afterSeconds = Math.round((Date.now() - begin) / 1_000);
     moments.push({ what, pods, afterSeconds });
   };
-  // What the predictor's own start took of the processor must be forgotten.
+  // The CPU time of the predictor's own start must leave the averages first.
   const load = startLoad(lab.serving.url, 1, 1_000);
   await waitFor('almost idle', 1, readyPods);
   const busy = startLoad(lab.serving.url, 4);

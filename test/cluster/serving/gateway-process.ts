@@ -4,7 +4,7 @@ import { openSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { processStartTicks } from '../../../infra/local/processes.ts';
 import { componentPid, componentPidFile } from '../dev-cluster.ts';
 
-/** Kills it without warning and starts it again, as whatever supervises a gateway does. Does not wait until it answers. */
+/** Kills the gateway without warning and starts it again, as its supervisor would. Does not wait until it answers. */
 export function crashGateway(): void {
   const pid = componentPid('traefik');
   const read = (file: string): string[] =>

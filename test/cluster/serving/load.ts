@@ -13,7 +13,7 @@ export interface Reply {
   text: string;
 }
 
-/** One request to whoever's turn it is. */
+/** Sends one request to the version whose turn it is. */
 export async function ask(url: string, modelName = 'sales-forecast'): Promise<Omit<Reply, 'atMs'>> {
   try {
     const response = await fetch(`${url}/v1/models/${modelName}:predict`, {

@@ -1,4 +1,4 @@
-/** Versions that never become ready say why, and what somebody broke by hand is seen and mended. */
+/** Versions that never become ready report the reason, and changes made by hand are noticed and repaired. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { KubernetesConfig } from '../../../infra/kubernetes/config.ts';
 import { INFERENCE_SERVICE } from '../../../infra/kubernetes/serving/inference-service.ts';
@@ -87,13 +87,13 @@ describe('a version says why it is not ready', () => {
   });
 });
 
-describe('what somebody did by hand', () => {
+describe('a change made by hand', () => {
   const inferenceService = (version: number) => ({
     ...INFERENCE_SERVICE,
     metadata: { name: versionName(MODEL, version) },
   });
 
-  it('is seen, and the version comes back when it is asked for', async () => {
+  it('is noticed, and the version is recreated on request', async () => {
     await lab.deploy(2);
     await lab.serving.setTraffic(MODEL, new Map([[2, 100]]));
     await lab.api.remove(inferenceService(2));
@@ -104,7 +104,7 @@ describe('what somebody did by hand', () => {
     expect(await stateOf(2)).toEqual({ version: 2, ready: true, weightPercent: 100 });
   });
 
-  it('is found when a removal stopped half-way', async () => {
+  it('is noticed after a removal that was interrupted', async () => {
     await lab.deploy(1);
     await lab.api.remove({
       apiVersion: 'gateway.networking.k8s.io/v1',
@@ -119,7 +119,7 @@ describe('what somebody did by hand', () => {
     expect(await lab.leftovers()).toEqual(OWN);
   });
 
-  it('is told when no gateway carries the route', async () => {
+  it('is reported when no gateway carries the route', async () => {
     const config = structuredClone(lab.config);
     config.serving.parentRefs = [{ name: 'absent', namespace: 'kserve' }];
     const astray = lab.withConfig(config);

@@ -1,4 +1,4 @@
-/** What a test of serving needs on the dev cluster, in a namespace of its own: artifacts, models, features, the runtime. */
+/** Fixture of the serving tests on the dev cluster, in its own namespace: artifacts, models, features, the runtime. */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

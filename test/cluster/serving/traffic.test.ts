@@ -38,7 +38,7 @@ it('gives a candidate what each step of a rollout asks for', async () => {
     const failed = failures(replies);
     table.push([`${percent} %`, REQUESTS, counts['2'] ?? 0, counts['1'] ?? 0, failed.length]);
     expect(failed).toEqual([]);
-    // Round robin: a gateway that starts anew in between may be one off.
+    // Round robin: a gateway that restarts in between may be off by one.
     expect(Math.abs((counts['2'] ?? 0) - (percent / 100) * REQUESTS)).toBeLessThanOrEqual(1);
   }
   process.stdout.write(`${table.toString()}\n`);
@@ -85,7 +85,7 @@ it('loses no request while weights change, versions come and go, and pods are re
   expect(failures(load.replies)).toEqual([]);
 });
 
-/** What a change of the predictor's image or resources does. */
+/** A change of the predictor's image or resources. */
 async function replacePods(version: number): Promise<void> {
   const before = lab.processes(version);
   const changed = structuredClone(lab.config);

@@ -20,7 +20,7 @@ beforeEach(async () => {
 });
 afterEach(() => cluster.stop());
 
-/** What the promise was rejected with. */
+/** The error that rejected the promise. */
 const errorOf = async (promise: Promise<unknown>): Promise<Error> =>
   promise.then(
     () => {
@@ -47,14 +47,14 @@ describe('objects', () => {
     expect(queries).toEqual(['labelSelector=app%3Dx']);
   });
 
-  it('makes one of a name: the second time it says that there is one', async () => {
+  it('creates an object once: the second time it reports that there is one', async () => {
     cluster.answers.set(`POST ${JOBS}`, (body) => ({ status: 201, body: body as object }));
     expect(await api.create(JOB)).toEqual(JOB);
     cluster.answers.set(`POST ${JOBS}`, () => refused(409, 'AlreadyExists', 'jobs.batch "a" already exists'));
     expect(await api.create(JOB)).toBeNull();
   });
 
-  it('tells a lost race from an object that exists', async () => {
+  it('distinguishes a lost race from an existing object', async () => {
     cluster.answers.set(`POST ${JOBS}`, () => refused(409, 'Conflict', 'the quota was changed'));
     expect(await errorOf(api.create(JOB))).toBeInstanceOf(KubernetesConflict);
     cluster.answers.set(`PATCH ${JOBS}/a`, () => refused(409, 'Conflict', 'the object has been modified'));
@@ -71,7 +71,7 @@ describe('objects', () => {
     expect(queries).toEqual(['fieldManager=shelfcast&force=true']);
   });
 
-  it('removes all that an object owns, before it or after it', async () => {
+  it('removes everything that an object owns, before or after the object', async () => {
     const bodies: unknown[] = [];
     cluster.answers.set(`DELETE ${JOBS}/a`, (body) => {
       bodies.push(body);

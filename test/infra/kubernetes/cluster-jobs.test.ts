@@ -1,4 +1,4 @@
-/** What the adapters ask of the API server. test/cluster/ has the same with real operators. */
+/** Requests of the adapters to the API server. test/cluster/ has the same with real operators. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KubernetesApi } from '../../../infra/kubernetes/api.ts';
 import { parseKubernetesConfig } from '../../../infra/kubernetes/config.ts';
@@ -184,7 +184,7 @@ describe('stop', () => {
     await stopped;
   });
 
-  it('lets a TrainJob go first: Trainer would make its JobSet anew', async () => {
+  it('removes the TrainJob first, because Trainer would recreate its JobSet', async () => {
     const path = '/apis/trainer.kubeflow.org/v1alpha1/namespaces/shelfcast/trainjobs/a';
     cluster.kinds.add('jobset.x-k8s.io/v1alpha2 JobSet');
     cluster.put({ ...object(), apiVersion: 'trainer.kubeflow.org/v1alpha1', kind: 'TrainJob' });

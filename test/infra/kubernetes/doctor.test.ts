@@ -237,7 +237,7 @@ describe('doctor', () => {
     expect(exitCode).toBe(1);
   });
 
-  it('finds a KubeRay that looks at nothing', async () => {
+  it('finds a KubeRay that does not react', async () => {
     cluster.answers.set(`POST ${RAY_JOBS}`, (body) => {
       cluster.put({ ...(body as { metadata: { name: string } }), apiVersion: 'ray.io/v1', kind: 'RayJob' });
       return { status: 201, body: body as object };
@@ -248,7 +248,7 @@ describe('doctor', () => {
     expect(cluster.requests.some((request) => request.startsWith(`DELETE ${RAY_JOBS}/`))).toBe(true);
   });
 
-  it('takes the refusal of a webhook of KubeRay as a sign of life', async () => {
+  it("accepts a refusal by KubeRay's webhook as proof that it works", async () => {
     cluster.answers.set(`POST ${RAY_JOBS}`, () =>
       denied('one of RayClusterSpec or ClusterSelector must be set'),
     );
@@ -279,7 +279,7 @@ describe('doctor', () => {
     status: { phase: 'Pending' },
   };
   it.each([
-    ['does not exist', null, /it does not exist; apply the overlay .*mend artifacts.claim/],
+    ['does not exist', null, /it does not exist; apply the overlay .*correct artifacts.claim/],
     [
       'one node mounts',
       { spec: { accessModes: ['ReadWriteOnce'] } },
@@ -295,7 +295,7 @@ describe('doctor', () => {
     expect((await doctor()).notOk).toEqual([expect.stringMatching(sentence)]);
   });
 
-  it('waits for no claim that its first pod binds', async () => {
+  it('accepts an unbound claim whose storage class binds it to its first pod', async () => {
     cluster.change(CLAIM, pendingClaim);
     cluster.put({
       apiVersion: 'storage.k8s.io/v1',
@@ -306,7 +306,7 @@ describe('doctor', () => {
     expect((await doctor()).notOk).toEqual([]);
   });
 
-  it('looks for what else the configuration names', async () => {
+  it('checks the other objects that the configuration names', async () => {
     const { notOk } = await doctor({
       jobs: { queue: 'nightly', serviceAccount: 'jobs', training: { runtime: 'mine' } },
       serving: { runtime: 'theirs' },
@@ -350,7 +350,7 @@ describe('doctor', () => {
     spec: { listeners: [{ name: 'http', protocol: 'HTTP', allowedRoutes }] },
   });
   it.each([
-    ['does not exist', null, /it does not exist; make it, or mend serving.parentRefs/],
+    ['does not exist', null, /it does not exist; make it, or correct serving.parentRefs/],
     ['nobody looks after', { status: {} }, /it is not programmed \(no controller has looked at it\)/],
     [
       'cannot work',
@@ -375,7 +375,7 @@ describe('doctor', () => {
   it('finds a listener that does not exist', async () => {
     const parentRefs = [{ name: 'entrance', namespace: 'kserve', sectionName: 'https' }];
     expect((await doctor({ serving: { parentRefs } })).notOk).toEqual([
-      'wrong   Gateway kserve/entrance: it has no listener "https"; mend serving.parentRefs',
+      'wrong   Gateway kserve/entrance: it has no listener "https"; correct serving.parentRefs',
     ]);
   });
 
@@ -408,7 +408,7 @@ describe('doctor', () => {
     }
   });
 
-  it('asks about itself where it is a worker, or may not ask about others', async () => {
+  it('reviews its own rights where it is a worker, or may not review others', async () => {
     cluster.answers.set(`POST ${REVIEWS}`, () => forbidden('subjectaccessreviews.authorization.k8s.io'));
     cluster.answers.set('POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews', () => ({
       status: 201,
@@ -425,7 +425,7 @@ describe('doctor', () => {
     expect(cluster.requests).not.toContain(`POST ${REVIEWS}`);
   });
 
-  it('is not alarmed by what it may not look at', async () => {
+  it('reports unknown for objects that it may not read', async () => {
     cluster.answers.set(`GET ${SECRET}`, () => forbidden('secrets "shelfcast"'));
     cluster.answers.set(`GET ${GATEWAY}`, () => forbidden('gateways "entrance"'));
     cluster.answers.set(`POST ${JOB_SETS}`, () => forbidden('jobsets'));

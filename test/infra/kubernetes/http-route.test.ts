@@ -28,7 +28,7 @@ it('has a rule for each pinned version, and one by weight', () => {
   expect(httpRoute(MODEL, versions, serving)).toMatchSnapshot();
 });
 
-it('sends nobody anywhere while no version has weight', () => {
+it('routes unpinned requests nowhere while no version has weight', () => {
   const { spec } = httpRoute(MODEL, [{ version: 1, weightPercent: 0 }], serving);
   expect(spec.rules.at(-1)).toMatchObject({ backendRefs: [] });
 });
@@ -37,7 +37,7 @@ it('names hosts only where they are configured', () => {
   expect(httpRoute(MODEL, versions, configWith().serving).spec).not.toHaveProperty('hostnames');
 });
 
-it('says what it says when it is read again', () => {
+it('reads back the weights that it wrote', () => {
   expect(routedVersions(MODEL, read(httpRoute(MODEL, versions, serving)))).toEqual([
     { version: 7, weightPercent: 90 },
     { version: 9, weightPercent: 10 },

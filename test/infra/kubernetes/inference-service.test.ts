@@ -48,7 +48,7 @@ it('lets KEDA scale by requests', () => {
   expect({ minReplicas, maxReplicas, autoScaling }).toMatchSnapshot();
 });
 
-it('scales by processor with an autoscaler of its own, which may say when to scale down', () => {
+it('scales by CPU with its own autoscaler, which can set the scale-down delay', () => {
   const config = configWith({
     autoscaling: { by: 'cpu', maxReplicas: 3, scaleDownAfterSeconds: 30 },
   });
@@ -59,7 +59,7 @@ it('scales by processor with an autoscaler of its own, which may say when to sca
   expect(horizontalPodAutoscaler(SERVED, autoscaling, owner)).toMatchSnapshot();
 });
 
-it('lets nodes be emptied', () => {
+it('lets nodes be drained', () => {
   expect(podDisruptionBudget(SERVED, owner)).toMatchSnapshot();
 });
 

@@ -63,7 +63,7 @@ describe('a program', () => {
 });
 
 describe('a job on Ray', () => {
-  it('is a RayJob with a cluster of its own, whose ports want a token', () => {
+  it('is a RayJob with a cluster of its own, whose ports need a token', () => {
     expect(rayJob(configWith(), job('features'))).toMatchSnapshot();
   });
 
@@ -71,7 +71,7 @@ describe('a job on Ray', () => {
     expect(rayJob(EVERYTHING, job('features'))).toMatchSnapshot();
   });
 
-  it('goes to a cluster that runs already, past the queue', () => {
+  it('goes to an existing cluster without waiting for the queue', () => {
     const selector = { 'ray.io/cluster': 'shared' };
     const { metadata, spec } = rayJob(
       configWith({ queue: 'tonight', features: { cluster: { selector } } }),
@@ -83,7 +83,7 @@ describe('a job on Ray', () => {
     expect(metadata.labels).not.toHaveProperty('kueue.x-k8s.io/queue-name');
   });
 
-  it('quotes what a shell would take for something else', () => {
+  it('quotes characters that a shell would interpret', () => {
     const { spec } = rayJob(configWith(), job('features', { args: ["it's", '$HOME', ''] }));
     expect(spec.entrypoint).toMatch(/ -m shelfcast.features 'it'\\''s' '\$HOME' ''$/);
   });

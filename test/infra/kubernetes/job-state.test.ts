@@ -21,7 +21,7 @@ describe('a Job of Kubernetes', () => {
     expect(programJobState(object({ conditions: [condition('Failed')] })).message).toBe('Why: so it is.');
   });
 
-  it('of which nothing is known yet is pending', () => {
+  it('is pending while it has no status', () => {
     expect(programJobState({ spec: {} }).status).toBe('pending');
   });
 });

@@ -19,7 +19,7 @@ it.each([
   expect(made.length).toBeLessThanOrEqual(45);
 });
 
-it('keeps names apart that begin alike, and always makes the same of one', () => {
+it('keeps names with the same beginning distinct, and is deterministic', () => {
   const long = 'pipeline-a-very-long-name-of-a-model-0199a1b2-features';
   expect(kubernetesName(`${long}-1`, 45)).not.toBe(kubernetesName(`${long}-2`, 45));
   expect(kubernetesName(`${long}-1`, 45)).toBe(kubernetesName(`${long}-1`, 45));

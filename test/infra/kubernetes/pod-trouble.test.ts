@@ -69,7 +69,7 @@ describe('a pod does not start', () => {
     );
   });
 
-  it('because it cannot be made, or its volume cannot be mounted, which only events tell', () => {
+  it('because it cannot be created, or its volume cannot be mounted, which only events show', () => {
     const starting = container({ waiting: { reason: 'ContainerCreating' } });
     const said = event('Pod', 'MountVolume.SetUp failed for volume "pvc-1": no route to host.');
     expect(whyPending([starting], [said, event('Pod', 'Pulled', 'Normal')])).toBe(
@@ -77,13 +77,13 @@ describe('a pod does not start', () => {
     );
   });
 
-  it('for no reason that is known', () => {
+  it('for an unknown reason', () => {
     expect(whyPending([], [])).toBe('');
     expect(whyPending([container({ waiting: { reason: 'ContainerCreating' } })], [])).toBe('');
     expect(whyPending([container({ running: {} })], [])).toBe('');
   });
 
-  it('in one line that fits a line', () => {
+  it('in one line of limited length', () => {
     const message = whyPending([], [event('Job', 'because '.repeat(200))]);
     expect(message.length).toBeLessThanOrEqual(400);
     expect(message).not.toContain('\n');
@@ -114,7 +114,7 @@ describe('a pod failed', () => {
     expect(howFailed([evicted])).toBe('pod p was evicted: The node was low on resource: ephemeral-storage');
   });
 
-  it('in a way that no pod tells', () => {
+  it('without a trace in any pod', () => {
     expect(howFailed([ended(0, '2026-01-01T00:00:00Z')])).toBe('');
   });
 });

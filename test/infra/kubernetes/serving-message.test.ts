@@ -28,7 +28,7 @@ const ended = (message: string) => ({
   terminated: { exitCode: 1, reason: 'Error', message },
 });
 
-it('tells a ready predictor', () => {
+it('recognizes a ready predictor', () => {
   const conditions = [{ type: 'PredictorReady', status: 'True' }];
   expect(isPredictorReady(service({ conditions }))).toBe(true);
   expect(isPredictorReady(service({}))).toBe(false);

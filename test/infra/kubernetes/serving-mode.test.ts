@@ -10,7 +10,7 @@ import { configWith } from './serving-examples.ts';
 
 interface Cluster {
   kinds?: string[];
-  /** Of the InferenceService's definition; null: none may be read. */
+  /** Fields of the InferenceService's definition; null: it may not be read. */
   fields?: string[] | null;
 }
 

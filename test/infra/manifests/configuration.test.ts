@@ -1,4 +1,4 @@
-/** What stands in several places must agree. */
+/** Values that are written in several files must agree. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadAllYaml, loadYaml } from '@kubernetes/client-node';
@@ -70,7 +70,7 @@ function containerOf(objects: readonly Manifest[], name: string): PodSpec['conta
 const valuesOf = (environment: Environment[] = []): Record<string, string> =>
   Object.fromEntries(environment.map(({ name, value = '(from elsewhere)' }) => [name, value]));
 
-describe.skipIf(kubectl === null)(`what the overlays say (skipped where ${NO_KUBECTL})`, () => {
+describe.skipIf(kubectl === null)(`configuration in the overlays (skipped where ${NO_KUBECTL})`, () => {
   describe.each(OVERLAYS)('%s', (overlay) => {
     const objects = kubectl === null ? [] : build(kubectl, `overlays/${overlay}`);
     const config = readConfig(overlay);

@@ -91,7 +91,7 @@ describe.skipIf(kubectl === null)(`network policies (skipped where ${NO_KUBECTL}
     expect(isAllowed(policies, { from: gateway, ...to })).toBe(false);
     expect(isAllowed(policies, { from: prometheus, ...to })).toBe(false);
     expect(isAllowed(policies, { from: worker, to: from('openshift-ingress'), port: 443 })).toBe(true);
-    // Where OpenShift's name servers listen.
+    // Port of OpenShift's name servers.
     const nameServers = from('openshift-dns');
     expect(isAllowed(policies, { from: job, to: nameServers, port: 5353, protocol: 'UDP' })).toBe(true);
   });

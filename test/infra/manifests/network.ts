@@ -1,4 +1,4 @@
-/** Who may talk to whom, by NetworkPolicies: their rules as Kubernetes states them, for the selectors that ours use. */
+/** Evaluation of NetworkPolicies by Kubernetes' rules, for the selectors that this project's policies use. */
 interface Selector {
   matchLabels?: Record<string, string>;
   matchExpressions?: { key: string; operator: string; values?: string[] }[];

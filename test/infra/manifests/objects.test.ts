@@ -52,7 +52,7 @@ describe.skipIf(kubectl === null)(`objects of the overlays (skipped where ${NO_K
       expect(unlabelled.map(nameOf)).toEqual([]);
     });
 
-    it('is not taken for what workers make', () => {
+    it('is not labelled as an object of the workers', () => {
       const managed = objects.filter(
         ({ metadata }) => metadata.labels?.['app.kubernetes.io/managed-by'] === 'shelfcast',
       );
@@ -78,7 +78,7 @@ describe.skipIf(kubectl === null)(`objects of the overlays (skipped where ${NO_K
     expect(objects.filter(({ kind }) => kind === 'Secret').map(nameOf)).toEqual([]);
   });
 
-  it("leaves to an administrator what is the whole cluster's", () => {
+  it('leaves cluster-wide objects to an administrator', () => {
     const names = build(kubectl ?? '', 'overlays/openshift-ai').map(nameOf);
     const apart = /^(Gateway|GatewayClass|DataScienceCluster|SecurityContextConstraints|ClusterRole.*)\//;
     expect(names.filter((name) => apart.test(name))).toEqual([]);

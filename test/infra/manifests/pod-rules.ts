@@ -1,4 +1,4 @@
-/** What every pod of ours must satisfy, checked on its specification. */
+/** Rules that every pod's specification must satisfy. */
 /** The fields that the rules read. */
 export interface PodSpec {
   automountServiceAccountToken?: boolean;
@@ -79,7 +79,7 @@ export function brokenSecurityRules(pod: PodSpec): string[] {
   return broken;
 }
 
-/** What OpenShift's restricted-v2 refuses beyond that: a user or group that someone chose. */
+/** Fields that OpenShift's restricted-v2 refuses beyond that: a chosen user or group. */
 export function fixedUsers(pod: PodSpec): string[] {
   const contexts = [pod.securityContext, ...containersOf(pod).map(({ securityContext }) => securityContext)];
   const chosen = ['runAsUser', 'runAsGroup', 'fsGroup', 'supplementalGroups', 'seLinuxOptions'] as const;
@@ -88,7 +88,7 @@ export function fixedUsers(pod: PodSpec): string[] {
   );
 }
 
-/** What keeps a cluster healthy: limits, probes, images that do not change, nothing mounted that is not needed. */
+/** Good practice on a cluster: limits, probes, pinned images, no needless mounts. */
 export function brokenCare(pod: PodSpec, options: { usesApi: boolean }): string[] {
   const broken: string[] = [];
   if ((pod.automountServiceAccountToken ?? true) !== options.usesApi) {

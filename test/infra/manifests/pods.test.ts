@@ -54,7 +54,7 @@ describe('the rules for pods', () => {
     containers: [{ name: 'app', image: 'app:latest', securityContext: { runAsUser: 0 } }],
   };
 
-  it('are broken by a careless pod', () => {
+  it('reject a pod without security settings', () => {
     expect(brokenSecurityRules(careless)).toEqual([
       'uses the host',
       'volume docker is a hostPath',

@@ -9,7 +9,7 @@ import { PROJECT_DIR } from '../../platform.ts';
 export const MANIFESTS = join(PROJECT_DIR, 'infra', 'manifests');
 export const OVERLAYS = ['kubernetes', 'openshift-ai', 'trial'] as const;
 export type Overlay = (typeof OVERLAYS)[number];
-/** Those that an overlay's owner may add to `kubernetes`. */
+/** Components that a user may add to the overlay `kubernetes`. */
 export const COMPONENTS = [
   'authorities',
   'monitoring',

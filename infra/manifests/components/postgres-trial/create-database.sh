@@ -1,11 +1,11 @@
-# Makes the database cluster, a role and its two databases, unless they exist. Run by the init container.
+# Creates the database cluster, a role and its two databases, unless they exist. The init container runs it.
 set -eu
 data=/data/pgdata
 [ ! -s "$data/PG_VERSION" ] || exit 0
 
 # An interrupted start leaves only this behind.
 rm -rf "$data.new"
-# The superuser has no password, and so nobody can be it but who may enter the container.
+# The superuser has no password, so only processes in the container can log in as it.
 initdb --pgdata="$data.new" --username=postgres --auth-local=trust --auth-host=scram-sha-256 \
   --encoding=UTF8 --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8
 echo 'host all shelfcast all scram-sha-256' >>"$data.new/pg_hba.conf"
