@@ -55,8 +55,8 @@ const boundary = (folder) => ({
 const house = {
   // The other folders follow as their comments are rewritten.
   files: [
-    '{cli,client,config,scripts,workers}/**/*.{ts,mjs}',
-    'test/{cli,client,config,docs,scripts}/**/*.ts',
+    '{cli,client,config,infra,scripts,workers}/**/*.{ts,mjs}',
+    'test/{cli,client,cluster,config,docs,infra,scripts}/**/*.ts',
   ],
   plugins: { house: { rules: { 'doc-comments': docComments } } },
   rules: { 'house/doc-comments': 'error' },

@@ -10,7 +10,13 @@ const SOURCES = [
   ...['bench', 'scripts', 'test'],
 ];
 // The other folders follow as their comments are rewritten.
-const PLAIN_PYTHON = ['shelfcast/evaluate', 'shelfcast/features', 'shelfcast/ingest', '../scripts'];
+const PLAIN_PYTHON = [
+  'shelfcast/evaluate',
+  'shelfcast/features',
+  'shelfcast/ingest',
+  '../infra',
+  '../scripts',
+];
 
 await installTools('python');
 const checks = [
