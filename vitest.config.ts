@@ -8,7 +8,7 @@ const SERVICES = [
   'test/contracts/**',
   'test/docs/**',
   'test/drills/**',
-  'test/infra/{images,mlflow,postgres,services,state,supervisor,toolchain}.test.ts',
+  'test/infra/{images,migrations,mlflow,postgres,services,state,supervisor,toolchain}.test.ts',
   'test/infra/kubernetes/{config,doctor,job-manifests}.test.ts',
   'test/infra/manifests/**',
   'test/predictor/**',
