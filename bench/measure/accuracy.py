@@ -28,10 +28,10 @@ from shelfcast.backtest.origin import (
     TRAIN_DEFAULTS,
     Origin,
     Settings,
-    fit_trees,
+    fit_lightgbm,
     forecast,
-    places,
     prepare,
+    series_indices,
     train,
 )
 from shelfcast.baselines import gradient_boosting, seasonal
@@ -73,7 +73,7 @@ def rolling(
     settings = Settings(HORIZON_WEEKS, "global", ("naive", "seasonal_naive", "lightgbm"), TRAIN_DEFAULTS)
     first = prepare(source, origins[0], directory / "first", settings)
     models = {preset: train_preset(first, preset, settings) for preset in NETWORKS}
-    trees, four = fit_trees(first, settings), average_of_four(first)
+    trees, four = fit_lightgbm(first, settings), average_of_four(first)
     frames = []
     for week in origins:
         origin = prepare(source, week, directory, settings)
@@ -98,7 +98,7 @@ def one_origin(
     rows = forecast(origin, train(origin, settings), None, settings)
     rows[["global", "global p10", "global p90"]] = rows[["p50", "p10", "p90"]]
     grid = origin.grid
-    series = places(grid, rows["store"].to_numpy(), rows["dept"].to_numpy())
+    series = series_indices(grid, rows["store"].to_numpy(), rows["dept"].to_numpy())
     for name, values in seasonal.seasonal_average(grid, weeks_ahead).items():
         known = values[series, rows["horizon"].to_numpy() - 1]
         rows[f"seasonal {name}"] = np.where(series < 0, rows["naive"], known)

@@ -42,13 +42,13 @@ from shelfcast.features.definitions import FeatureSet
 from shelfcast.ingest.generator import generate
 from shelfcast.models.network import Network
 from shelfcast.models.presets import build_network
-from shelfcast.train.batch import Batch, BatchReader
 from shelfcast.train.checkpoint import Checkpoints, config_hash
 from shelfcast.train.data import EpochSampler, Samples, Shard, read_shard
-from shelfcast.train.fitting import fit_constants, known_ids
-from shelfcast.train.processes import Processes, joined
-from shelfcast.train.telling import StepTeller
-from shelfcast.train.training import Epoch, MemberForecasts, Trainer, moving_average, pinball_usd
+from shelfcast.train.distributed import Processes, init_distributed
+from shelfcast.train.minibatch import Batch, BatchReader
+from shelfcast.train.normalization import fit_normalization, known_ids
+from shelfcast.train.progress import ProgressReporter
+from shelfcast.train.training import Epoch, MemberForecasts, Trainer, pinball_usd, update_ema
 
 HORIZON_WEEKS = 8
 #: The first only warms up, and in the last one a GPU is watched.
@@ -118,7 +118,7 @@ def job(folder: Path, spec: dict[str, Any]) -> Path:
 
 
 def torchrun(ranks: int, *program: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
-    """Starts a program as the platform starts trainings."""
+    """Restarts a program as the platform starts trainings."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -146,7 +146,7 @@ def loops(scratch: Path, spec: dict[str, Any], ranks: int) -> dict[str, Any]:
 def take_turns(directory: Path) -> None:
     """Runs both loops, an epoch of each in turn; the first process writes what was measured."""
     spec = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
-    with joined() as processes:
+    with init_distributed() as processes:
         shard = read_shard(spec, processes.rank, processes.world_size)
         sizes: dict[int, int] = {}
         for part in processes.gather(dict(zip(shard.files, map(len, shard.training), strict=True))):
@@ -180,8 +180,8 @@ def take_turns(directory: Path) -> None:
             if profiler is not None and epoch["epoch"] == EPOCHS - 1:
                 profiler.start()
 
-        teller = StepTeller(directory, spec["maxEpochs"], trainer.steps)
-        trainer.run(after_epoch, teller.step if processes.first else None)
+        reporter = ProgressReporter(directory, spec["maxEpochs"], trainer.steps)
+        trainer.run(after_epoch, reporter.step if processes.first else None)
         losses = [epoch["validationLoss"] for epoch in trainer.epochs]
         np.testing.assert_allclose(losses, [loss for loss, _ in bare_epochs], rtol=SAME)
         if processes.first:
@@ -206,7 +206,7 @@ def new_model(spec: dict[str, Any], shard: Shard, sampler: EpochSampler, process
     model = build_network(
         spec["preset"], shard.table.features, *known_ids(shard, processes), spec["horizonWeeks"]
     )
-    fit_constants(model, shard, sampler, processes)
+    fit_normalization(model, shard, sampler, processes)
     return model.to(processes.device)
 
 
@@ -304,7 +304,7 @@ class BareLoop:
 
 
 def _average(averages: Any, weights: Any, updates: Tensor | int) -> None:
-    moving_average(averages, weights, int(updates))
+    update_ema(averages, weights, int(updates))
 
 
 def resume_lost_seconds(scratch: Path, spec: dict[str, Any]) -> float:

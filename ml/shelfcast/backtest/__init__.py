@@ -1,1 +1,1 @@
-"""Forecasts a folder of sales as of past weeks, each with what was known then; needs no services."""
+"""Backtest on a folder of sales, with point-in-time data at each origin; it needs no services."""

@@ -1,7 +1,7 @@
 """``python -m shelfcast.backtest --data DIR --origins WEEK,.. --out DIR``, behind ``npx shelfcast backtest``.
 
-Writes to ``--out``: ``forecasts.csv``, ``metrics.json``, ``report.html``, and a folder an origin with its
-features and its training, which a repeated command goes on from.
+Writes ``forecasts.csv``, ``metrics.json`` and ``report.html`` to ``--out``, and a folder for each origin with
+its features and its training, from which a repeated command resumes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shelfcast.backtest.origin import (
     TRAIN_DEFAULTS,
     Settings,
     check_baselines,
-    fit_trees,
+    fit_lightgbm,
     forecast,
     prepare,
     train,
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="backtest")
     parser.add_argument("--data", required=True, type=Path, help="folder in the Walmart or the long layout")
     parser.add_argument("--origins", required=True, help="last known weeks, ISO dates separated by commas")
-    parser.add_argument("--out", required=True, type=Path, help="folder for what comes of it")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the results")
     parser.add_argument("--horizon", type=int, default=8, help="weeks ahead")
     parser.add_argument("--preset", default="global")
     parser.add_argument("--refit", choices=("true", "false"), default="true")
@@ -118,7 +118,7 @@ def _forecasts(
         begin = time.monotonic()
         origin = prepare(source, week, directory, settings)
         if fitted is None or refit:
-            fitted = train(origin, settings), fit_trees(origin, settings)
+            fitted = train(origin, settings), fit_lightgbm(origin, settings)
         frames.append(forecast(origin, *fitted, settings))
         left_out[week] = origin.left_out
         print(

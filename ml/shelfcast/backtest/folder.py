@@ -1,4 +1,4 @@
-"""The folder of sales, and what of it was known at an origin."""
+"""A folder of sales, and its state at an origin."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from shelfcast.snapshot import (
     with_null_weeks,
 )
 
-#: Share of bad rows above which a folder is refused, as in a pipeline by default.
+#: Share of bad rows above which a folder is rejected; the default of a pipeline.
 MAX_BAD_ROW_SHARE = 0.01
-#: A network needs a few weeks to learn from and to validate with.
-LEAST_WEEKS = 20
+#: Minimum number of weeks before an origin, for training and validation.
+MIN_WEEKS = 20
 
 Series = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Folder:
-    """What a folder holds.
+    """Content of a folder.
 
     Attributes:
-        tables: By name, as ``shelfcast.snapshot`` has them.
-        columns: That it declares.
+        tables: Tables of ``shelfcast.snapshot``, by name.
+        columns: Covariates of the folder.
     """
 
     tables: dict[str, pa.Table]
@@ -60,13 +60,13 @@ class Folder:
         return bounds["min"].as_py(), bounds["max"].as_py()
 
     def known_at(self, origin: date) -> dict[str, pa.Table]:
-        """Returns the tables without what lies after the origin, but for what is announced before.
+        """Returns the tables up to the origin; covariates known in advance keep their later weeks.
 
-        Which of these values a feature may use at which origin, ``features.known_when`` decides.
+        ``features.known_when`` decides which of these values a feature may use at which origin.
         """
-        announced = max((-(column.known_after_weeks or 0) for column in self.columns), default=0)
+        weeks_in_advance = max((-(column.known_after_weeks or 0) for column in self.columns), default=0)
         last = {SALES.name: origin} | dict.fromkeys(
-            (STORE_WEEKS.name, EXTRAS.name), origin + max(announced, 0) * WEEK
+            (STORE_WEEKS.name, EXTRAS.name), origin + max(weeks_in_advance, 0) * WEEK
         )
         known = {
             name: rows.filter(pc.less_equal(rows["week"], last[name])) if name in last else rows
@@ -86,7 +86,7 @@ class Folder:
         return sales
 
     def series(self, first: date, last: date) -> set[Series]:
-        """Returns the series with sales in these weeks, both included."""
+        """Returns the series with sales from the first to the last week, both included."""
         week = self.sales["week"]
         rows = self.sales.filter(pc.and_(pc.greater_equal(week, first), pc.less_equal(week, last)))
         pairs = rows.group_by(["store", "dept"]).aggregate([])
@@ -98,10 +98,10 @@ def read(path: Path, bad_rows: Path) -> Folder:
 
     Args:
         path: The folder.
-        bad_rows: Where to list rows that break rules, if there are any.
+        bad_rows: CSV file for rows that violate rules, written if there are any.
 
     Raises:
-        UserError: ``BadData``: it is not in either layout, or more rows are bad than a pipeline takes.
+        UserError: ``BadData``: the folder is in neither layout, or too many rows are bad.
     """
     if not path.is_dir():
         raise UserError("InvalidInput", f"--data: there is no folder {path}")
@@ -123,10 +123,10 @@ def read(path: Path, bad_rows: Path) -> Folder:
 
 
 def check_origins(folder: Folder, origins: Sequence[date]) -> None:
-    """Looks whether forecasts can be made from each origin.
+    """Checks that each origin can be forecast from.
 
     Raises:
-        UserError: ``InvalidInput``: one is no week of the folder, or too few weeks lie before it.
+        UserError: ``InvalidInput``: an origin is not a week of the folder, or too few weeks precede it.
     """
     first, last = folder.weeks
     for origin in origins:
@@ -138,9 +138,9 @@ def check_origins(folder: Folder, origins: Sequence[date]) -> None:
                 f"--origins: {origin} is no week of the folder, whose weeks end on {first:%A}s; did you mean "
                 f"{near}?",
             )
-        if not first + LEAST_WEEKS * WEEK <= origin <= last:
+        if not first + MIN_WEEKS * WEEK <= origin <= last:
             raise UserError(
                 "InvalidInput",
-                f"--origins: {origin} must be from {first + LEAST_WEEKS * WEEK} to {last}: the sales of the "
-                f"folder are of {first} to {last}, and {LEAST_WEEKS} weeks must lie before an origin",
+                f"--origins: {origin} must be from {first + MIN_WEEKS * WEEK} to {last}: the sales of the "
+                f"folder are of {first} to {last}, and {MIN_WEEKS} weeks must lie before an origin",
             )

@@ -1,4 +1,4 @@
-"""One origin of a backtest: features of what was known, a model trained on it, forecasts beside others'."""
+"""One forecast origin: point-in-time features, a model trained on them, its forecasts and the baselines."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from shelfcast.features.version import feature_set_version
 from shelfcast.job import UserError, path_of
 from shelfcast.snapshot import EXTRAS, SALES, STORE_WEEKS, STORES
 
-#: Point forecasts beside the model's, and which of them can be left out to save time.
+#: Keys of the baselines. The naive ones are always computed; the others are slow and optional.
 BASELINES = ("naive", "seasonal_naive", "seasonal_average", "lightgbm")
 ALWAYS = BASELINES[:2]
-#: LightGBM is fit to at most so many samples, drawn evenly; more take minutes and change little.
+#: Upper bound of LightGBM's training samples, drawn evenly; more take minutes and change little.
 _LIGHTGBM_SAMPLES = 400_000
 _SEED = 7
-#: Of TrainSpec: what a pipeline has by default (contracts/pipeline.ts).
+#: Defaults of TrainSpec, mirroring contracts/pipeline.ts.
 TRAIN_DEFAULTS = {
     "processes": min(2, os.cpu_count() or 1),
     "maxEpochs": 12,
@@ -48,13 +48,13 @@ TRAIN_DEFAULTS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What is asked for.
+    """Settings of a backtest.
 
     Attributes:
         horizon_weeks: Weeks ahead.
-        preset: Of the network.
-        baselines: Some of ``BASELINES``.
-        train: As ``TRAIN_DEFAULTS``.
+        preset: Name of the network preset.
+        baselines: Keys of the baselines to compute.
+        train: Training options, with the keys of ``TRAIN_DEFAULTS``.
     """
 
     horizon_weeks: int
@@ -65,15 +65,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Origin:
-    """What was known at an origin.
+    """Data known at an origin.
 
     Attributes:
         week: The origin.
-        folder: With ``features`` and, where a model was trained on it, ``train``.
-        tables: Of the source, without what lies after.
-        features: Of the source.
-        table: Its features; each series that is forecast has a row at the origin.
-        left_out: Series with sales later whose store or department had none so far.
+        folder: Folder with ``features`` and, if a model was trained at this origin, ``train``.
+        tables: Tables of the source up to the origin.
+        features: Feature set of the source.
+        table: Features; each series to forecast has a row at the origin.
+        left_out: Series with later sales whose store or department had no sales so far.
     """
 
     week: date
@@ -85,20 +85,20 @@ class Origin:
 
     @property
     def rows(self) -> Integers:
-        """Rows of the table that are forecast from."""
+        """Rows of the table at the origin."""
         return np.flatnonzero(self.table.origin == np.datetime64(self.week))
 
     @property
     def grid(self) -> SalesGrid:
-        """Sales that were known."""
+        """Sales up to the origin."""
         return training_data.grid_of(self.tables[SALES.name])
 
 
 def prepare(source: Folder, week: date, directory: Path, settings: Settings) -> Origin:
-    """Computes the features of what was known at the end of the week.
+    """Computes the features from the data known at the end of the week.
 
-    A series is forecast if it ever sold, or if it sells later in the folder and its store and department sold
-    before: then only that it exists is taken from later weeks.
+    A series is forecast if it had sales before, or if it has sales later and its store and department had
+    some before. Later weeks then contribute only the existence of the series.
     """
     tables = source.known_at(week)
     sales = tables[SALES.name]
@@ -123,10 +123,10 @@ def prepare(source: Folder, week: date, directory: Path, settings: Settings) -> 
 
 
 def train(origin: Origin, settings: Settings) -> Path:
-    """Trains a model on what was known and returns its folder; goes on after a kill.
+    """Trains a model on the known data and returns its folder; a killed training resumes.
 
     Raises:
-        UserError: The data are too few, or a setting is wrong.
+        UserError: There are too few data, or a setting is invalid.
         RuntimeError: The training failed.
     """
     directory = origin.folder / "train"
@@ -146,7 +146,7 @@ def train(origin: Origin, settings: Settings) -> Path:
         "testWeeks": 0,
         **settings.train,
     }
-    _forget_another(directory, spec)
+    _remove_stale_results(directory, spec)
     (directory / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
     launcher = ["-m", "torch.distributed.run", "--standalone"]
     processes = ["--nproc-per-node", str(settings.train["processes"])]
@@ -165,10 +165,10 @@ def train(origin: Origin, settings: Settings) -> Path:
     return path_of(result["modelUri"])
 
 
-def _forget_another(directory: Path, spec: Mapping[str, Any]) -> None:
-    """Removes what a training with another spec left there."""
-    before = directory / "spec.json"
-    if before.exists() and json.loads(before.read_text(encoding="utf-8")) != spec:
+def _remove_stale_results(directory: Path, spec: Mapping[str, Any]) -> None:
+    """Removes the results of a training with another spec."""
+    previous = directory / "spec.json"
+    if previous.exists() and json.loads(previous.read_text(encoding="utf-8")) != spec:
         for name in ("result.json", "error.json"):
             (directory / name).unlink(missing_ok=True)
 
@@ -176,17 +176,17 @@ def _forget_another(directory: Path, spec: Mapping[str, Any]) -> None:
 def forecast(
     origin: Origin, model: Path, trees: gradient_boosting.GradientBoosting | None, settings: Settings
 ) -> pd.DataFrame:
-    """Returns a row a series and week ahead: keys, the model's quantiles, baselines, and what metrics need.
+    """Returns a row for each series and horizon: keys, quantiles, baselines, and columns for the metrics.
 
-    Columns: origin, store, dept, target_week, horizon, p2_5, p10, p50, p90, p97_5, one a baseline; then
-    holiday, store_type, mean_sales (US dollars, NaN for a new series), age_weeks (NaN for a new one), scale
-    (see ``naive_errors``).
+    Columns: origin, store, dept, target_week, horizon, p2_5, p10, p50, p90, p97_5, one for each baseline;
+        then holiday, store_type, mean_sales (US dollars, NaN for a new series), age_weeks (NaN for a new
+        one), scale (see ``naive_errors``).
     """
     table, ahead = origin.table, np.arange(1, settings.horizon_weeks + 1)
     rows, horizons = np.repeat(origin.rows, len(ahead)), np.tile(ahead, len(origin.rows))
     loaded = load_model(model.absolute().as_uri(), "candidate", "backtest", table.features)
     matrix = table.matrix(rows, horizons)
-    values = {f["name"]: matrix[:, place] for place, f in enumerate(table.features)}
+    values = {f["name"]: matrix[:, column] for column, f in enumerate(table.features)}
     store, dept = table.store[rows], table.dept[rows]
     quantiles = loaded.predict(matrix, store, dept, horizons).astype(np.float64)
     weeks = [origin.week + int(h) * WEEK for h in ahead]
@@ -198,34 +198,33 @@ def forecast(
             "target_week": np.tile(np.array(weeks, dtype=object), len(origin.rows)),
             "horizon": horizons,
             **{
-                f"p{100 * q:g}".replace(".", "_"): quantiles[:, place]
-                for place, q in enumerate(loaded.manifest["quantiles"])
+                f"p{100 * q:g}".replace(".", "_"): quantiles[:, column]
+                for column, q in enumerate(loaded.manifest["quantiles"])
             },
         }
     )
     grid = origin.grid
-    place = places(grid, store, dept)
-    # The newest mean of its department, for a series that never sold.
-    last_week = np.where(place < 0, _newest_of_departments(grid, dept), _newest(grid.sales)[place])
-    # What a person would do: who knows no last year takes last week.
-    last_year = np.where(np.isnan(values["last_year"]), last_week, values["last_year"])
-    frame["naive"], frame["seasonal_naive"] = last_week, last_year
+    index = series_indices(grid, store, dept)
+    # A series without sales so far gets the newest mean of its department.
+    naive = np.where(index < 0, _newest_of_departments(grid, dept), _newest(grid.sales)[index])
+    seasonal_naive = np.where(np.isnan(values["last_year"]), naive, values["last_year"])
+    frame["naive"], frame["seasonal_naive"] = naive, seasonal_naive
     if "seasonal_average" in settings.baselines:
         average = seasonal.seasonal_average(grid, settings.horizon_weeks)["average_shifted"]
-        frame["seasonal_average"] = np.where(place < 0, last_year, average[place, horizons - 1])
+        frame["seasonal_average"] = np.where(index < 0, seasonal_naive, average[index, horizons - 1])
     if trees is not None:
         frame["lightgbm"] = trees.predict(table, rows, horizons)
     frame["holiday"] = np.tile([is_holiday(week) for week in weeks], len(origin.rows))
     frame["store_type"] = values["type_code"]
     frame["mean_sales"] = values["rolling_mean_52"]
     frame["age_weeks"] = values["weeks_since_first"]
-    known = naive_errors(origin.folder / "features", np.datetime64(origin.week + WEEK))
-    frame["scale"] = known.of(store, dept)
+    scales = naive_errors(origin.folder / "features", np.datetime64(origin.week + WEEK))
+    frame["scale"] = scales.of(store, dept)
     return frame
 
 
-def fit_trees(origin: Origin, settings: Settings) -> gradient_boosting.GradientBoosting | None:
-    """Fits LightGBM to what was known, if it is asked for."""
+def fit_lightgbm(origin: Origin, settings: Settings) -> gradient_boosting.GradientBoosting | None:
+    """Fits LightGBM to the known samples; returns None if it is not among the baselines."""
     if "lightgbm" not in settings.baselines:
         return None
     first, last = origin.table.origin.min(), np.datetime64(origin.week)
@@ -234,10 +233,10 @@ def fit_trees(origin: Origin, settings: Settings) -> gradient_boosting.GradientB
     return gradient_boosting.fit(origin.table, rows[drawn], horizons[drawn])
 
 
-def places(grid: SalesGrid, store: Integers, dept: Integers) -> Integers:
-    """Returns the place of each row's series in the grid, -1 where it is none of it."""
-    known = {key: n for n, key in enumerate(zip(grid.store.tolist(), grid.dept.tolist(), strict=True))}
-    return np.array([known.get(key, -1) for key in zip(store.tolist(), dept.tolist(), strict=True)])
+def series_indices(grid: SalesGrid, store: Integers, dept: Integers) -> Integers:
+    """Returns the index of each row's series in the grid, -1 for a series that is not in it."""
+    indices = {key: n for n, key in enumerate(zip(grid.store.tolist(), grid.dept.tolist(), strict=True))}
+    return np.array([indices.get(key, -1) for key in zip(store.tolist(), dept.tolist(), strict=True)])
 
 
 def _newest(sales: Floats) -> Floats:
@@ -249,17 +248,17 @@ def _newest(sales: Floats) -> Floats:
 
 
 def _newest_of_departments(grid: SalesGrid, dept: Integers) -> Floats:
-    """Returns the newest known mean sales a store of each row's department, US dollars."""
+    """Returns the newest known mean sales per store of each row's department, US dollars."""
     known = aggregate(grid)
     values: Floats = _newest(known.department_sales)[np.searchsorted(known.departments, dept)]
     return values
 
 
 def check_baselines(names: Sequence[str]) -> tuple[str, ...]:
-    """Returns the baselines that are asked for, in the order of ``BASELINES``.
+    """Returns the requested baselines and the naive ones, in the order of ``BASELINES``.
 
     Raises:
-        UserError: ``InvalidInput``: one is unknown.
+        UserError: ``InvalidInput``: a baseline is unknown.
     """
     if unknown := [name for name in names if name not in BASELINES]:
         raise UserError(

@@ -1,1 +1,1 @@
-"""Forecasters that others wrote, for comparison: no job of the pipeline needs them."""
+"""Baselines from libraries, for backtests and benchmarks; no job of the pipeline needs them."""

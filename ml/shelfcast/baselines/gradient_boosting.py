@@ -1,7 +1,7 @@
-"""Gradient-boosted trees on the same features as the model; ``models.boosting`` has how they are fitted.
+"""Gradient-boosted trees on the same features as the model, fitted by ``models.boosting``.
 
-Holiday weeks weigh ``HOLIDAY_WEIGHT`` (WMAE). All weeks ahead that are asked for are one model's, with their
-number as an input.
+Holiday weeks have weight ``HOLIDAY_WEIGHT``, as in WMAE. One model covers all horizons, with the horizon as
+an input.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from shelfcast.features.feature_groups import DOLLARS
 from shelfcast.features.samples import Floats, Integers, OriginTable
 from shelfcast.models.boosting import boost
 
-#: ``relative`` divides all US dollars of a row by the series' recent level, ``absolute`` leaves them.
+#: Unit of US dollars: ``relative`` divides a row by the series' recent level, ``absolute`` does not.
 Variant = Literal["relative", "absolute"]
 
 ROUNDS = 500
-#: Of the average of four: two of each variant.
+#: Variant and seed of each model in the average of four.
 _FOUR: tuple[tuple[Variant, int], ...] = (("relative", 1), ("relative", 2), ("absolute", 3), ("absolute", 4))
-#: Weekly sales below which a series' level says nothing.
-_LEAST_LEVEL_USD = 10.0
+#: Minimum level of a series.
+_MIN_LEVEL_USD = 10.0
 
 
 @dataclass(frozen=True)
 class GradientBoosting:
-    """Fitted trees; several answer by their mean.
+    """Fitted trees; the forecast is the mean over all boosters.
 
     Attributes:
-        boosters: Each with its variant.
+        boosters: Boosters, each with its variant.
     """
 
     boosters: tuple[tuple[Variant, lightgbm.Booster], ...]
 
     def predict(self, table: OriginTable, rows: Integers, horizons: Integers) -> Floats:
-        """Returns the forecasts of N rows of the table, each so many weeks ahead, US dollars [N]."""
+        """Returns the forecasts of N rows of the table at their horizons, US dollars [N]."""
         forecasts = []
         for variant, booster in self.boosters:
             inputs, unit = _inputs(table, rows, horizons, variant)
@@ -51,10 +51,10 @@ class GradientBoosting:
 def fit(
     table: OriginTable, rows: Integers, horizons: Integers, variant: Variant = "relative", seed: int = 1
 ) -> GradientBoosting:
-    """Fits trees to N rows of the table, each so many weeks ahead; same rows and seed, same trees.
+    """Fits trees to N rows of the table at their horizons; deterministic in rows and seed.
 
     Raises:
-        ValueError: There is no row, or a target is not known.
+        ValueError: There are no rows, or a target is unknown.
     """
     target = table.targets[rows, horizons - 1]
     known = int(np.isfinite(target).sum())
@@ -67,7 +67,7 @@ def fit(
 
 
 def average_of_four(table: OriginTable, rows: Integers, horizons: Integers) -> GradientBoosting:
-    """Fits two of each variant with seeds of their own, as ``fit`` does."""
+    """Fits two models of each variant with different seeds; see ``fit``."""
     fitted = [fit(table, rows, horizons, variant, seed) for variant, seed in _FOUR]
     return GradientBoosting(tuple(booster for model in fitted for booster in model.boosters))
 
@@ -79,13 +79,13 @@ def _names(table: OriginTable) -> list[str]:
 def _inputs(
     table: OriginTable, rows: Integers, horizons: Integers, variant: Variant
 ) -> tuple[NDArray[np.float64], Floats]:
-    """Returns the inputs, features first, [N, F + 3], and what the target is divided by, US dollars [N]."""
+    """Returns the inputs, features first [N, F + 3], and the unit of the target, US dollars [N]."""
     names = _names(table)
     features = table.matrix(rows, horizons)
     unit = np.ones(len(rows))
     if variant == "relative":
         means = features[:, [names.index("rolling_mean_13"), names.index("rolling_mean_52")]]
-        unit = np.fmax.reduce([*means.T, np.full(len(rows), _LEAST_LEVEL_USD)])
-        dollars = [place for place, name in enumerate(names) if name in DOLLARS]
+        unit = np.fmax.reduce([*means.T, np.full(len(rows), _MIN_LEVEL_USD)])
+        dollars = [column for column, name in enumerate(names) if name in DOLLARS]
         features[:, dollars] /= unit[:, np.newaxis]
     return np.column_stack([features, table.store[rows], table.dept[rows], horizons]), unit

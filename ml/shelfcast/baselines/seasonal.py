@@ -1,20 +1,19 @@
-"""Forecasts of each series from its own past and that of its department: no features, no training.
+"""Seasonal forecasts of each series from its history and its department's; no features and no training.
 
-The methods are parts of the winning entry of the Kaggle competition "Walmart Recruiting - Store Sales
+The methods are components of the winning entry of the Kaggle competition "Walmart Recruiting - Store Sales
 Forecasting" (2014); a season is 52 weeks:
 
 - ``svd``: a linear trend and an effect of each week of the year (R: ``tslm(trend + season)``).
-- ``mstl_ets`` and ``mstl_arima``: robust STL takes the season off, exponential smoothing or ARIMA forecasts
-  what is left, the last year's season is put back.
+- ``mstl_ets`` and ``mstl_arima``: robust STL removes the season, exponential smoothing or ARIMA forecasts the
+  rest, and last year's season is added.
 - ``last_year``: the same week last year.
 - ``average``: the mean of these four.
-- ``average_shifted``: the same, with Christmas moved by ``shift_christmas``.
+- ``average_shifted``: the average after ``shift_christmas``.
 
-The first three read the last two years, smoothed: a department's sales, stores by weeks, 0 where there is no
-row, give way to the nearest matrix of rank 12, which keeps what its stores have in common. A series whose
-first row is not a year and a quarter old is forecast by ``last_year`` alone: less says nothing of a trend
-beside a season. Where last year's week has no row, ``last_year`` is the mean of the series' last 8 rows, or 0
-if it never had one.
+The first three read the last two years, smoothed: the sales of a department (stores by weeks, 0 for a missing
+row) are replaced by the nearest matrix of rank 12, which keeps the patterns that its stores share. A series
+with less than a year and a quarter of history gets ``last_year`` alone, since trend and season cannot be told
+apart. If last year's week has no row, ``last_year`` is the mean of the series' last 8 rows, or 0 without any.
 """
 
 from __future__ import annotations
@@ -34,26 +33,27 @@ from shelfcast.features.sales_history import Grid, SalesGrid
 QUARTER = 13
 RANK = 12
 RECENT_ROWS = 8
-#: Below it, starting two processes takes longer than the forecasts.
+#: Number of series from which a second process saves more time than its start takes.
 _SERIES_FOR_TWO_PROCESSES = 100
 
-#: Weeks before Christmas' own; the week before them is Thanksgiving's.
+#: Number of weeks before the Christmas week; Thanksgiving precedes them.
 _ADVENT_WEEKS = 4
-_LEAST_BULGE = 1.1
+#: Minimum ratio of sales in advent to the weeks around it.
+_MIN_BULGE = 1.1
 
 
 def seasonal_average(grid: SalesGrid, weeks_ahead: int) -> dict[str, Grid]:
-    """Returns the forecasts of each method for the weeks after the grid's last one.
+    """Returns the forecasts of each method for the weeks after the grid.
 
     Args:
-        grid: All that is known.
+        grid: All known sales.
         weeks_ahead: 1 to 52.
 
     Returns:
-        US dollars, each [series, weeks_ahead].
+        Forecasts by method, US dollars [series, weeks_ahead].
 
     Raises:
-        ValueError: Other ``weeks_ahead``.
+        ValueError: ``weeks_ahead`` is out of range.
     """
     if not 1 <= weeks_ahead <= YEAR:
         raise ValueError(f"weeks_ahead is {weeks_ahead}; it must be 1 to {YEAR}")
@@ -74,15 +74,16 @@ def seasonal_average(grid: SalesGrid, weeks_ahead: int) -> dict[str, Grid]:
 def shift_christmas(grid: SalesGrid, forecast: Grid) -> Grid:
     """Returns the forecast with last year's Christmas sales moved to where its days lie this year.
 
-    52 weeks are a day or two short of a year, so days before Christmas move from a week into the next. As in
-    the winning entry, where a department sold 10 % more in the three weeks before Christmas' own than in that
-    and the fourth before it, each of the five weeks gets that share of a week's sales from the week before,
-    and the first of them from the last. Sales are those of the year before, so that a forecast that begins
-    amid these weeks is corrected too; a week without a row then is not.
+    52 weeks are a day or two short of a year, so days before Christmas move into the next week. As in the
+    winning entry, the shift applies to departments that sold 10 % more in the three weeks before the
+    Christmas week than in the Christmas week and the fourth week before it. Each of these five weeks gets
+    that share of a week's sales from the week before, and the first gets it from the last. The sales are
+    those of the year before, so a forecast that starts within these weeks is corrected too; series with a
+    missing row in them are not.
 
     Args:
-        grid: All that is known.
-        forecast: For the weeks after the grid's last one, at most 52, US dollars [series, weeks_ahead].
+        grid: All known sales.
+        forecast: Forecasts for the weeks after the grid, at most 52, US dollars [series, weeks_ahead].
     """
     shifted = forecast.copy()
     last = grid.weeks[-1].item()
@@ -97,23 +98,23 @@ def shift_christmas(grid: SalesGrid, forecast: Grid) -> Grid:
         year_before = grid.sales[:, first : first + _ADVENT_WEEKS + 1]
         moved = days / 7 * (np.roll(year_before, 1, axis=1) - year_before)
         moved[~_has_bulge(year_before, grid.dept) | np.isnan(moved).any(axis=1)] = 0
-        for place in range(_ADVENT_WEEKS + 1):
-            ahead = h - _ADVENT_WEEKS + place - 1
+        for week in range(_ADVENT_WEEKS + 1):
+            ahead = h - _ADVENT_WEEKS + week - 1
             if 0 <= ahead < forecast.shape[1]:
-                shifted[:, ahead] += moved[:, place]
+                shifted[:, ahead] += moved[:, week]
     return shifted
 
 
 def _has_bulge(year_before: Grid, dept: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tells for each series whether its department sells more before Christmas, [series]."""
+    """Returns whether the department of each series sells more before Christmas [series]."""
     _, department = np.unique(dept, return_inverse=True)
     weeks = np.stack([np.bincount(department, np.nan_to_num(week)) for week in year_before.T])
-    bulge: NDArray[np.bool_] = weeks[1:-1].mean(axis=0) >= _LEAST_BULGE * weeks[[0, -1]].mean(axis=0)
+    bulge: NDArray[np.bool_] = weeks[1:-1].mean(axis=0) >= _MIN_BULGE * weeks[[0, -1]].mean(axis=0)
     return bulge[department]
 
 
 def _last_year(sales: Grid, weeks_ahead: int) -> Grid:
-    """Returns the sales of 52 weeks before, else the mean of the last rows, else 0."""
+    """Returns the sales 52 weeks earlier, else the mean of the last rows, else 0."""
     padded = np.concatenate([np.full((len(sales), YEAR), np.nan), sales], axis=1)
     forecast = padded[:, -YEAR:][:, :weeks_ahead]
     rows = [values[~np.isnan(values)][-RECENT_ROWS:] for values in sales]
@@ -124,8 +125,8 @@ def _last_year(sales: Grid, weeks_ahead: int) -> Grid:
 def _smooth(sales: Grid, dept: NDArray[np.int64]) -> Grid:
     """Returns each department's sales, stores by weeks, as the nearest matrix of rank ``RANK``."""
     smooth = np.nan_to_num(sales)
-    for number in np.unique(dept):
-        rows = dept == number
+    for department in np.unique(dept):
+        rows = dept == department
         left, size, right = np.linalg.svd(smooth[rows], full_matrices=False)
         smooth[rows] = (left[:, :RANK] * size[:RANK]) @ right[:RANK]
     return smooth
@@ -153,8 +154,8 @@ def _mstl(sales: Grid, weeks_ahead: int) -> dict[str, Grid]:
     rows = pd.DataFrame({"unique_id": series.ravel(), "ds": week.ravel(), "y": sales.ravel()})
     jobs = 2 if len(sales) >= _SERIES_FOR_TWO_PROCESSES else 1
     with warnings.catch_warnings():
-        # Of an order of ARIMA that fits badly, and so is not chosen.
+        # From ARIMA orders that fit badly and are not chosen.
         warnings.filterwarnings("ignore", "possible convergence problem", UserWarning)
-        answers = StatsForecast(models=models, freq=1, n_jobs=jobs).forecast(df=rows, h=weeks_ahead)
-    answers = answers.sort_values(["unique_id", "ds"])
-    return {name: answers[name].to_numpy().reshape(len(sales), weeks_ahead) for name in methods}
+        forecasts = StatsForecast(models=models, freq=1, n_jobs=jobs).forecast(df=rows, h=weeks_ahead)
+    forecasts = forecasts.sort_values(["unique_id", "ds"])
+    return {name: forecasts[name].to_numpy().reshape(len(sales), weeks_ahead) for name in methods}

@@ -1,1 +1,1 @@
-"""Networks, a file each, and what they are made of; ``presets`` chooses one by its name."""
+"""The networks, one preset a file, and their building blocks; docs/model.md explains them."""

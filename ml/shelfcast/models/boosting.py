@@ -1,6 +1,6 @@
 """Gradient-boosted trees by LightGBM, for the baseline and for the preset ``ensemble``.
 
-The settings are fixed beforehand and read no week that anything is compared on: no early stopping, no search.
+The settings are fixed: no early stopping and no search, so no validation or test week influences them.
 The loss is the absolute error in US dollars.
 """
 
@@ -20,13 +20,13 @@ _SETTINGS: dict[str, Any] = {
     "learning_rate": 0.05,
     "num_leaves": 63,
     "feature_fraction": 0.5,
-    # The same trees with any number of threads.
+    # Any number of threads gives the same trees.
     "deterministic": True,
     "force_row_wise": True,
     "verbosity": -1,
 }
-#: Of fewer rows a second thread only waits for the first.
-_ROWS_OF_TWO_THREADS = 50_000
+#: Minimum number of rows that keep a second thread busy.
+_ROWS_FOR_TWO_THREADS = 50_000
 
 
 def boost(
@@ -41,17 +41,17 @@ def boost(
     """Fits trees to N rows; the same rows and seed give the same trees.
 
     Args:
-        inputs: [N, I].
-        target_usd: [N].
-        unit_usd: What the trees count in [N].
-        weight: Of each error in US dollars [N].
+        inputs: Inputs, NaN where missing [N, I].
+        target_usd: Sales, US dollars [N].
+        unit_usd: Unit of each row; the trees predict ``target_usd / unit_usd`` [N].
+        weight: Weight of each row's error in US dollars [N].
         rounds: Number of trees.
-        seed: Of the inputs that each tree may see.
-        after_round: Is called with the number of trees so far.
+        seed: Seed of the feature sampling.
+        after_round: Callback after each tree, with the number of trees so far.
     """
-    # The error of a divided target counts as much as it does in US dollars.
+    # Keeps the loss in US dollars although the target is divided by its unit.
     weight = weight * unit_usd
     data = lightgbm.Dataset(inputs, target_usd / unit_usd, weight=weight / weight.mean())
-    threads = 2 if len(inputs) >= _ROWS_OF_TWO_THREADS else 1
+    threads = 2 if len(inputs) >= _ROWS_FOR_TWO_THREADS else 1
     settings = {**_SETTINGS, "seed": seed, "num_threads": threads}
     return lightgbm.train(settings, data, rounds, callbacks=[lambda env: after_round(env.iteration + 1)])

@@ -1,8 +1,8 @@
 """The preset ``ensemble``: three networks of the preset ``global`` and boosted trees, averaged in one graph.
 
-Each network begins at other random weights: what it learns of chance differs from the others, and averages
-out. Trees err in another way than networks, and on some data far more: the validation weeks say how much they
-count. docs/decisions/0027 has the figures.
+The networks start from different random weights, so their random errors average out. The errors of trees
+differ from those of networks and can be much larger, so the validation weeks choose their weight.
+docs/decisions/0027 has the figures.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from torch import Tensor
 
 from shelfcast.features.definitions import ModelFeature
 from shelfcast.models.global_model import GlobalModel
-from shelfcast.models.network import Answer, Inputs, Prepared
+from shelfcast.models.network import Inputs, MemberForecast, ModelInputs
 from shelfcast.models.trees import CUSTOM_OPSETS, Trees
 
 
 class Ensemble(GlobalModel):
-    """See the module.
+    """Networks and trees, averaged.
 
     Attributes:
-        trees: Have no part in the forecasts before they are fitted, after the networks.
+        trees: The trees. They are fitted after the networks and forecast 0, with weight 0, until then.
     """
 
     custom_opsets = CUSTOM_OPSETS
@@ -40,5 +40,7 @@ class Ensemble(GlobalModel):
         self.trees = Trees(features)
         self.shares.copy_(torch.tensor((*GlobalModel.usual_shares, 0.0)))
 
-    def _forecasts(self, inputs: Inputs, prepared: Prepared, answers: Sequence[Answer]) -> list[Tensor]:
-        return [*super()._forecasts(inputs, prepared, answers), self.trees(inputs, prepared.level)]
+    def _components(
+        self, inputs: Inputs, prepared: ModelInputs, member_forecasts: Sequence[MemberForecast]
+    ) -> list[Tensor]:
+        return [*super()._components(inputs, prepared, member_forecasts), self.trees(inputs, prepared.level)]

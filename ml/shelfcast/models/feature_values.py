@@ -1,4 +1,4 @@
-"""Features of samples by name: what is known of them, and what stands in for what is not."""
+"""Access to a sample's features by name, with fallbacks for missing values."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from shelfcast.features.definitions import ModelFeature
 
-#: Beyond it a dollar value is taken for an error of the source; keeps float32 finite.
+#: Bound of dollar values; larger ones are errors of the source, and float32 would overflow.
 _LARGEST_USD = 1e9
-#: Growth beyond a factor of 3 comes from series that were nearly not sold.
+#: Bound of growth ratios; larger ones come from series with almost no sales.
 LARGEST_RATIO = 3.0
-#: The week before Christmas sells several times what the weeks before did.
+#: Bound of the seasonal ratio; the week before Christmas sells several times the weeks before it.
 _LARGEST_SEASON = 10.0
 
 
@@ -25,8 +25,8 @@ class FeatureValues:
         """Reads features.
 
         Args:
-            columns: Place of each feature by name.
-            features: double [N, F], NaN where missing.
+            columns: Column of each feature by name.
+            features: Features, double, NaN where missing [N, F].
         """
         self._columns = columns
         self._known = ~torch.isnan(features)
@@ -39,16 +39,16 @@ class FeatureValues:
         return self._values[:, self._columns[name]]
 
     def known(self, name: str) -> Tensor:
-        """Returns where one feature is known, bool [N]."""
+        """Returns whether one feature is known, bool [N]."""
         return self._known[:, self._columns[name]]
 
     def matrix(self, names: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Returns several features, 0 where missing, and where they are known [N, len(names)]."""
+        """Returns several features, 0 where missing, and whether each is known, both [N, len(names)]."""
         index = _index(tuple(self._columns[name] for name in names), self._values.device)
         return self._values[:, index], self._known[:, index]
 
     def first_known(self, names: Sequence[str], otherwise: Tensor) -> Tensor:
-        """Returns for each sample the first of the features that is known [N]."""
+        """Returns each sample's first known feature, ``otherwise`` if none is known [N]."""
         result = otherwise
         for name in reversed(names):
             result = torch.where(self.known(name), self.get(name), result)
@@ -59,16 +59,16 @@ class FeatureValues:
         return self.first_known(names, self.one).clamp(1 / LARGEST_RATIO, LARGEST_RATIO)
 
     def season(self) -> Tensor:
-        """Returns how the department's season of the target week compares with the quarter's [N]."""
+        """Returns the department's seasonal ratio: target week over recent quarter, a year ago [N]."""
         return self.first_known(("dept_season",), self.one).clamp(1 / _LARGEST_SEASON, _LARGEST_SEASON)
 
     def last_year(self, otherwise: Tensor) -> Tensor:
-        """Returns last year's sales of the target week, days before Christmas where they lie now, USD [N].
+        """Returns last year's sales of the target week, aligned to Christmas, US dollars [N].
 
-        52 weeks are a day or two short of a year: some of these days lay in the week before.
+        52 weeks are a day or two short of a year, so some of the days were in the week before.
 
         Args:
-            otherwise: Where nothing is known of that week, US dollars [N].
+            otherwise: Fallback where last year's week is unknown, US dollars [N].
         """
         week = self.first_known(("last_year",), otherwise)
         week_before = self.first_known(("last_year_before",), week)
@@ -76,26 +76,26 @@ class FeatureValues:
         return week * (1 - share) + week_before * share
 
     def of_any_unit(self, names: Sequence[str]) -> Tensor:
-        """Returns inputs made of features of any size and unit, and which are known [N, 2 len(names)]."""
+        """Returns signed logs of features of any unit, and whether each is known [N, 2 len(names)]."""
         values, known = self.matrix(names)
-        # The logarithm keeps one huge value from hiding all others.
+        # The logarithm keeps one huge value from dominating the standardization.
         return torch.cat([values.sign() * values.abs().log1p(), known.float()], dim=1)
 
     def without_history(self) -> Tensor:
-        """Returns where nothing at all is known of the series' own sales, bool [N]: it is new.
+        """Returns which samples belong to new series, without any sales so far, bool [N].
 
-        One that has not sold for years is not: its age is known.
+        A series that stopped selling years ago is not new: its age is known.
         """
         _, known = self.matrix(("weeks_since_first", "rolling_mean_13", "rolling_mean_52", "last_year"))
         return ~known.any(dim=1)
 
 
 @cache
-def _index(places: tuple[int, ...], device: torch.device) -> Tensor:
-    """Returns an index; to copy it to a GPU makes the CPU wait until all before is computed."""
-    return torch.tensor(places, dtype=torch.int64, device=device)
+def _index(columns: tuple[int, ...], device: torch.device) -> Tensor:
+    """Returns an index tensor, cached: copying it to a GPU would synchronize at each step."""
+    return torch.tensor(columns, dtype=torch.int64, device=device)
 
 
 def feature_columns(features: Sequence[ModelFeature]) -> dict[str, int]:
-    """Returns the place of each feature by name."""
-    return {feature["name"]: place for place, feature in enumerate(features)}
+    """Returns the column of each feature by name."""
+    return {feature["name"]: column for column, feature in enumerate(features)}

@@ -1,7 +1,7 @@
-"""The preset ``global``: for all series and all numbers of weeks ahead; docs/decisions/0025 tells why so.
+"""The preset ``global``: one model for all series and horizons; docs/decisions/0025 gives the reasons.
 
-Three forecasts that err differently, averaged: a mix led by summaries of the series, a mix led by its weeks,
-and last year's sales with this year's growth, whose share the validation weeks choose in part.
+It averages three forecasts with different errors: a mixture based on summaries of the series, a mixture based
+on its weeks, and last year's sales with this year's growth. The validation weeks choose half of the weights.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from torch import Tensor, nn
 from shelfcast.features.definitions import ModelFeature
 from shelfcast.features.feature_groups import covariate_names
 from shelfcast.models.network import (
-    Answer,
+    ForecastMixture,
     IdEmbedding,
     Inputs,
-    Mix,
-    MixBody,
+    MemberForecast,
+    MixtureBody,
+    ModelInputs,
     Network,
-    Prepared,
     perceptron,
 )
 from shelfcast.models.summaries import Summaries
 from shelfcast.models.windows import Windows
 
 _HIDDEN = 128
-#: Of weights. Strong where the inputs tell one week from another: weeks are few however many series there
-#: are, and the network must not learn them by heart.
+#: Weight decay. It is strong where the inputs identify single weeks: the data has few weeks, however many
+#: series, and the network must not memorize them.
 _SUMMARIES_DECAY, _WINDOWS_DECAY = 1.0, 0.02
-#: As a share of a mix. What the training has not seen, the mix forecasts better than a network; but what a
-#: column of the user's own says, no simple forecast knows.
-_LARGEST_CORRECTION, _LARGEST_WITH_OWN_COLUMNS = 0.05, 0.5
+#: Bound of the correction, as a share of the mixture. The mixture extrapolates better than a network, so the
+#: bound is tight; only covariates, which no simple forecast reads, need a larger one.
+_MAX_CORRECTION, _MAX_CORRECTION_WITH_COVARIATES = 0.05, 0.5
 
 
 class GlobalModel(Network):
-    """See the module.
+    """Two kinds of mixtures and the seasonal forecast, averaged.
 
     Attributes:
-        networks: How many of each kind.
-        usual_shares: Of each of its ``forecasts``, where nothing else is known: what few weeks of validation
-            like best is half of it, this the other half.
-        shares: Of each of its ``forecasts`` in the median, of 1 altogether [P].
+        networks: Number of mixtures of each kind.
+        usual_shares: Prior ensemble weights, one a component; the final weights are the mean of these and of
+            the weights that fit the validation weeks best.
+        shares: Ensemble weights of the median's components; they sum to 1 [P].
     """
 
     networks = 1
@@ -56,46 +56,54 @@ class GlobalModel(Network):
         depts: Sequence[int],
         horizon_weeks: int,
     ) -> None:
-        count, own_columns = len(features), bool(covariate_names(features))
-        correction = _LARGEST_WITH_OWN_COLUMNS if own_columns else _LARGEST_CORRECTION
-        summaries_body = MixBody(perceptron(nn.SiLU), _HIDDEN, _SUMMARIES_DECAY, correction)
-        windows_body = MixBody(perceptron(nn.GELU), _HIDDEN, _WINDOWS_DECAY, correction)
+        count, has_covariates = len(features), bool(covariate_names(features))
+        correction = _MAX_CORRECTION_WITH_COVARIATES if has_covariates else _MAX_CORRECTION
+        summaries_body = MixtureBody(perceptron(nn.SiLU), _HIDDEN, _SUMMARIES_DECAY, correction)
+        windows_body = MixtureBody(perceptron(nn.GELU), _HIDDEN, _WINDOWS_DECAY, correction)
         summaries = Summaries(features, horizon_weeks)
         windows = Windows(features, horizon_weeks)
         members = []
         for _ in range(self.networks):
             members += [
-                Mix(summaries, count, (IdEmbedding(stores, 4), IdEmbedding(depts, 8)), summaries_body),
-                Mix(windows, count, (IdEmbedding(stores, 6), IdEmbedding(depts, 12)), windows_body),
+                ForecastMixture(
+                    summaries, count, (IdEmbedding(stores, 4), IdEmbedding(depts, 8)), summaries_body
+                ),
+                ForecastMixture(
+                    windows, count, (IdEmbedding(stores, 6), IdEmbedding(depts, 12)), windows_body
+                ),
             ]
         super().__init__(count, horizon_weeks, members)
         self.register_buffer("shares", torch.tensor(self.usual_shares))
-        # Last year does not know what a column of the user's own says of the target week.
-        self._corrects_seasonal = own_columns
+        # Last year's sales do not reflect the covariates of the target week.
+        self._corrects_seasonal = has_covariates
 
-    def combine(self, inputs: Inputs, prepared: Sequence[Prepared], answers: Sequence[Answer]) -> Answer:
+    def combine(
+        self, inputs: Inputs, prepared: Sequence[ModelInputs], member_forecasts: Sequence[MemberForecast]
+    ) -> MemberForecast:
         """See ``Network``."""
-        correction = _mean([answer.correction for answer in answers])
-        forecasts = torch.stack(self._forecasts(inputs, prepared[0], answers))
+        correction = _mean([forecast.correction for forecast in member_forecasts])
+        forecasts = torch.stack(self._components(inputs, prepared[0], member_forecasts))
         median = (self.shares[:, None] * forecasts).sum(dim=0)
-        return Answer(median, _mean([answer.distances for answer in answers]), correction)
+        return MemberForecast(
+            median, _mean([forecast.distances for forecast in member_forecasts]), correction
+        )
 
     def forecasts(self, features: Tensor, store: Tensor, dept: Tensor, horizon: Tensor) -> Tensor:
-        """Returns what the median is made of: the mixes, last year's and others, [P, N]; see ``forward``."""
+        """Returns the components of the median, US dollars [P, N]; the arguments are those of ``forward``."""
         inputs = features, store, dept, horizon
-        prepared, answers = self._answers(inputs)
-        return torch.stack(self._forecasts(inputs, prepared[0], answers))
+        prepared, member_forecasts = self._member_forecasts(inputs)
+        return torch.stack(self._components(inputs, prepared[0], member_forecasts))
 
-    def _forecasts(
+    def _components(
         self,
         inputs: Inputs,  # noqa: ARG002
-        prepared: Prepared,
-        answers: Sequence[Answer],
+        prepared: ModelInputs,
+        member_forecasts: Sequence[MemberForecast],
     ) -> list[Tensor]:
         seasonal = prepared.seasonal * prepared.level
         if self._corrects_seasonal:
-            seasonal = seasonal * (1 + _mean([answer.correction for answer in answers]))
-        return [_mean([answer.median for answer in answers]), seasonal]
+            seasonal = seasonal * (1 + _mean([forecast.correction for forecast in member_forecasts]))
+        return [_mean([forecast.median for forecast in member_forecasts]), seasonal]
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

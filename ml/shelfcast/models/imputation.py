@@ -1,6 +1,7 @@
-"""What each preset's graph puts in the place of a missing value, in words, for the model card.
+"""Imputation rules of each preset, in words, for the model card.
 
-It stands beside the code that does it and is free of torch: change both together.
+The rules are implemented in ``summaries``, ``windows`` and ``mlp_11``; keep both in step. This module
+does not import torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The preset ``lstm``: a recurrent network over the quarter's weeks decides a mix of simple forecasts.
+"""The preset ``lstm``: a recurrent network over the last 13 weeks weighs the simple forecasts.
 
-Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 9 (1997). It reads the series and its
-department week by week; its last state stands beside embeddings, last year's weeks and the target week.
+It reads the sales of the series and of its department week by week. Its last state is concatenated with the
+embeddings, last year's weeks and the features of the target week. Source: Hochreiter and Schmidhuber, "Long
+Short-Term Memory", Neural Computation 9 (1997).
 """
 
 from __future__ import annotations
@@ -13,42 +14,43 @@ from torch import Tensor, nn
 
 from shelfcast.features.definitions import ModelFeature
 from shelfcast.features.feature_groups import LAST_YEAR_WINDOW, OWN_WINDOW
-from shelfcast.models.network import IdEmbedding, Mix, MixBody, Network, perceptron
+from shelfcast.models.network import ForecastMixture, IdEmbedding, MixtureBody, Network, perceptron
 from shelfcast.models.windows import Windows
 
 _STATE, _HIDDEN = 48, 128
 _DECAY = 1.0
-_LARGEST_CORRECTION = 0.05
+_MAX_CORRECTION = 0.05
 _WEEKS = len(OWN_WINDOW)
-#: Of the inputs of ``Windows``: last year's weeks and where they are known lie between series and department.
+#: First column of the department's window in the inputs of ``Windows``, after the series' window and last
+#: year's, each with its flags.
 _DEPT_START = 2 * _WEEKS + 2 * len(LAST_YEAR_WINDOW)
 
 
 class _WeekByWeek(nn.Module):
-    """Reads the windows as three sequences, everything else beside them."""
+    """Reads the windows as three sequences; all other inputs bypass the LSTM."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
-        # A cell, not the whole layer: its gradient is defined in evaluation on a GPU, and for no rows.
+        # A cell instead of nn.LSTM: its backward pass works in eval mode on a GPU, and with an empty batch.
         self.cell = nn.LSTMCell(3, _STATE)
         self.layers = perceptron(nn.GELU)(inputs - 3 * _WEEKS + _STATE, hidden)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Returns [N, hidden] of the inputs of ``Windows`` and embeddings [N, I]."""
+        """Maps inputs of ``Windows`` and embeddings [N, I] to [N, hidden]."""
         sales, known, dept = (inputs[:, start : start + _WEEKS] for start in (0, _WEEKS, _DEPT_START))
-        beside = [inputs[:, 2 * _WEEKS : _DEPT_START], inputs[:, _DEPT_START + _WEEKS :]]
+        bypass = [inputs[:, 2 * _WEEKS : _DEPT_START], inputs[:, _DEPT_START + _WEEKS :]]
         states: tuple[Tensor, Tensor] | None = None
-        # Windows have the newest week first.
+        # Windows start with the newest week.
         for week in reversed(range(_WEEKS)):
             values = torch.stack([sales[:, week], known[:, week], dept[:, week]], dim=1)
             states = self.cell(values, states)
         assert states is not None
-        result: Tensor = self.layers(torch.cat([states[0], *beside], dim=1))
+        result: Tensor = self.layers(torch.cat([states[0], *bypass], dim=1))
         return result
 
 
 class Lstm(Network):
-    """See the module."""
+    """One mixture whose body is an LSTM."""
 
     def __init__(
         self,
@@ -58,6 +60,8 @@ class Lstm(Network):
         horizon_weeks: int,
     ) -> None:
         windows = Windows(features, horizon_weeks)
-        body = MixBody(_WeekByWeek, _HIDDEN, _DECAY, _LARGEST_CORRECTION)
+        body = MixtureBody(_WeekByWeek, _HIDDEN, _DECAY, _MAX_CORRECTION)
         embeddings = IdEmbedding(stores, 6), IdEmbedding(depts, 12)
-        super().__init__(len(features), horizon_weeks, [Mix(windows, len(features), embeddings, body)])
+        super().__init__(
+            len(features), horizon_weeks, [ForecastMixture(windows, len(features), embeddings, body)]
+        )

@@ -1,7 +1,7 @@
-"""The preset ``mlp-11``: the network of a published demo, honestly trained; a peer to be measured against.
+"""The preset ``mlp-11``: the network of a published demo, as a baseline.
 
-11 inputs, layers of 256, 128 and 64 with batch normalization, ReLU and dropout. Here it forecasts quantiles,
-since the contract asks for them, and the median as a correction of the quarter's mean.
+It has 11 inputs and layers of 256, 128 and 64 units with batch normalization, ReLU and dropout. Unlike the
+demo it forecasts all quantiles and several weeks ahead; its median corrects the mean of the last 13 weeks.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from shelfcast.features.feature_groups import MLP_11, MLP_11_LEVELS
 from shelfcast.models.feature_values import FeatureValues
 from shelfcast.models.network import (
     QUANTILE_OUTPUTS,
-    Answer,
     Member,
+    MemberForecast,
+    ModelInputs,
     Network,
     Preparation,
-    Prepared,
     Standardization,
-    quantile_answer,
+    quantile_forecast,
 )
 
 _WIDTHS = (256, 128, 64)
 _DROPOUT = 0.2
-_LARGEST_CORRECTION = 2.0
-#: US dollars and others among the inputs.
+_MAX_CORRECTION = 2.0
+#: The inputs in US dollars.
 _DOLLARS = MLP_11[:8]
 
 
 class _Inputs(Preparation):
-    """The eleven inputs; dollars by their mean of a quarter."""
+    """The eleven inputs; dollars are divided by the level."""
 
-    def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
+    def forward(self, features: Tensor, horizon: Tensor) -> ModelInputs:
         """See ``Preparation``."""
         values = FeatureValues(self._columns, features)
         mean = values.first_known(("rolling_mean_13", *MLP_11_LEVELS), values.zero)
@@ -46,7 +46,7 @@ class _Inputs(Preparation):
         scaled = torch.where(known, dollars / level[:, None], 1.0).clamp(-10, 10)
         base = (mean / level)[:, None]
         inputs = torch.cat([scaled, others, horizon[:, None].float()], dim=1)
-        return Prepared(level, base, inputs, torch.zeros_like(base), base[:, 0])
+        return ModelInputs(level, base, inputs, torch.zeros_like(base), base[:, 0])
 
 
 class _Perceptron(Member):
@@ -54,7 +54,7 @@ class _Perceptron(Member):
         super().__init__()
         self.prepare = _Inputs(features, horizon_weeks)
         self.weight_decay = 0.01
-        # The weeks ahead are one more: the demo forecast one week.
+        # The horizon is an additional input.
         widths = (len(MLP_11) + 1, *_WIDTHS)
         self.standardize = Standardization(widths[0])
         layers: list[nn.Module] = []
@@ -67,16 +67,16 @@ class _Perceptron(Member):
             ]
         self.body = nn.Sequential(*layers, nn.Linear(widths[-1], QUANTILE_OUTPUTS))
 
-    def answer(self, prepared: Prepared, store: Tensor, dept: Tensor) -> Answer:
-        """See ``Member``; says the same for all stores and departments."""
+    def forecast(self, prepared: ModelInputs, store: Tensor, dept: Tensor) -> MemberForecast:
+        """See ``Member``; ignores store and department."""
         outputs = self.body(self.standardize(prepared.inputs))
-        # A traced graph lacks inputs that nothing is made of; a predictor gives them to every graph.
+        # Tracing drops unused inputs, but predictors pass all of them.
         base = prepared.forecasts[:, 0] + 0.0 * (store.clamp(0, 1) + dept.clamp(0, 1))
-        return quantile_answer(base, outputs, prepared.level, _LARGEST_CORRECTION)
+        return quantile_forecast(base, outputs, prepared.level, _MAX_CORRECTION)
 
 
 class Mlp11(Network):
-    """See the module."""
+    """A single perceptron."""
 
     def __init__(
         self,

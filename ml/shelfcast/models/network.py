@@ -1,4 +1,15 @@
-"""What every network is to training, calibration, export and serving."""
+"""Base classes shared by all presets: Network, its members, and the preparation in front of them.
+
+Notable features:
+- one global network for all series, with embeddings of store and department; unknown ids get their mean
+- imputation and scaling are part of the exported graph, so training and serving cannot differ
+- dollars are divided by the series' level, so small and large series share the weights
+- the median is a softmax mixture of simple forecasts plus a bounded correction: it cannot run away
+- quantiles are the median plus cumulated softplus distances, so they never cross
+- each member is trained on its own pinball loss; members are only averaged afterwards
+- intervals are scaled by split conformal prediction, by horizon and size of the series
+docs/model.md has a diagram, the shapes and a reading order.
+"""
 
 from __future__ import annotations
 
@@ -15,37 +26,36 @@ from shelfcast.features.definitions import ModelFeature
 from shelfcast.features.feature_groups import covariate_names
 from shelfcast.models.feature_values import feature_columns
 
-#: Of the output's columns.
+#: Quantile level of each output column.
 QUANTILES = (0.025, 0.1, 0.5, 0.9, 0.975)
-#: Column of the median.
+#: Output column of the median.
 MEDIAN = 2
-#: Shares of actuals that the intervals are to hold: inner, outer.
+#: Nominal coverage of the inner and outer prediction interval.
 COVERAGES = (0.8, 0.95)
-#: Groups of samples by the size of their series, each with intervals of its own.
+#: Number of calibration bins by level of the series; each bin has its own interval scales.
 SIZE_GROUPS = 5
-#: What a head says of quantiles: correction of the median, then inner and outer distance below and above.
+#: Outputs of a quantile head: median correction, then inner and outer distance below and above the median.
 QUANTILE_OUTPUTS = 5
 
-#: softplus of it is 0.2: an interval of +-20 % to begin with.
-_FIRST_DISTANCE = -1.5
-#: Inputs further away, in standard deviations, say no more than "extreme": the network must not extrapolate
-#: into weeks of a season that the training has not seen.
-_LARGEST_INPUT = 2.5
+#: Bias before softplus; softplus(-1.5) = 0.2, so intervals start at +-20 %.
+_INITIAL_DISTANCE = -1.5
+#: Bound of standardized inputs: the network must not extrapolate into seasons that training has not seen.
+_MAX_INPUT = 2.5
 
-#: Arguments of ``Network.forward``.
+#: Arguments of ``Network.forward``: features, store, dept, horizon.
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What a member works on, for N samples.
+class ModelInputs:
+    """Prepared inputs of a member, for N samples.
 
     Attributes:
-        level: Size of the series, US dollars, positive [N].
-        forecasts: Simple forecasts, in levels [N, K].
-        inputs: Not yet standardized, all finite [N, I].
-        penalty: Is taken off the weights of the simple forecasts before they are compared [N, K].
-        seasonal: Last year's sales with this year's growth, in levels [N].
+        level: Scale of the series, US dollars, positive [N].
+        forecasts: Simple forecasts, divided by the level [N, K].
+        inputs: Network inputs before standardization, all finite [N, I].
+        penalty: Subtracted from the mixture logits [N, K].
+        seasonal: Last year's sales with this year's growth, divided by the level [N].
     """
 
     level: Tensor
@@ -56,13 +66,14 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Answer:
+class MemberForecast:
     """A member's forecast of N samples, US dollars.
 
     Attributes:
-        median: [N].
-        distances: Of the quantiles from it, none below 0: inner and outer below, then above [N, 4].
-        correction: What the network adds to the simple forecasts, as a share of them [N].
+        median: Median [N].
+        distances: Non-negative distance of each quantile from the median: inner below, outer below, inner
+            above, outer above [N, 4].
+        correction: Learned correction of the median, as a share of the mixture [N].
     """
 
     median: Tensor
@@ -70,7 +81,7 @@ class Answer:
     correction: Tensor
 
     def quantiles(self, widening: Tensor) -> Tensor:
-        """Returns ``QUANTILES`` [N, 5], never crossing, their distances times the factors [N, 2]."""
+        """Returns the quantiles [N, 5], never crossing; ``widening`` scales the distances [N, 2]."""
         inner = self.distances[:, [0, 2]] * widening[:, :1]
         outer = torch.maximum(self.distances[:, [1, 3]] * widening[:, 1:], inner)
         lower, upper = self.median[:, None] - outer, self.median[:, None] + outer
@@ -79,10 +90,10 @@ class Answer:
 
 
 class Preparation(nn.Module, ABC):
-    """From features to level, simple forecasts and inputs; it has no learned weights.
+    """Maps features to level, simple forecasts and inputs, without learned weights.
 
     Attributes:
-        floor_usd: Is added to each level, so that a series without sales has one.
+        floor_usd: Added to every level so that a series without sales still has a positive one.
     """
 
     floor_usd: Tensor
@@ -90,27 +101,27 @@ class Preparation(nn.Module, ABC):
     def __init__(self, features: Sequence[ModelFeature], horizon_weeks: int) -> None:
         super().__init__()
         self._columns = feature_columns(features)
-        self._declared = covariate_names(features)
+        self._covariates = covariate_names(features)
         self._horizon_weeks = horizon_weeks
         self.register_buffer("floor_usd", torch.tensor(1.0))
 
     @abstractmethod
-    def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
+    def forward(self, features: Tensor, horizon: Tensor) -> ModelInputs:
         """Prepares N samples.
 
         Args:
-            features: double [N, F], NaN where missing.
+            features: Features, double, NaN where missing [N, F].
             horizon: Weeks ahead, int64 [N].
         """
 
 
 class Member(nn.Module, ABC):
-    """A network that learns by its own loss.
+    """A sub-network trained on its own loss.
 
     Attributes:
-        prepare: What it works on.
-        standardize: Of the prepared inputs.
-        weight_decay: AdamW's.
+        prepare: Preparation of its inputs; members may share one.
+        standardize: Standardization of the prepared inputs.
+        weight_decay: Weight decay of AdamW.
     """
 
     prepare: Preparation
@@ -118,20 +129,20 @@ class Member(nn.Module, ABC):
     weight_decay: float
 
     @abstractmethod
-    def answer(self, prepared: Prepared, store: Tensor, dept: Tensor) -> Answer:
+    def forecast(self, prepared: ModelInputs, store: Tensor, dept: Tensor) -> MemberForecast:
         """Forecasts N samples; store and dept are int64 [N]."""
 
 
 class Network(nn.Module):
-    """A preset's network.
+    """The network of a preset: members, their combination and interval scales.
 
     Attributes:
-        custom_opsets: Operators of the exported graph beside the usual ones, with their version.
-        feature_count: Columns of the features.
-        mean_level_usd: Of the training samples; the loss is in units of it.
-        size_edges_usd: Levels that part the groups of sizes, ascending, US dollars [SIZE_GROUPS - 1].
-        widening: Factors that calibration sets, by weeks ahead and group of sizes, for the inner and
-            the outer interval [H, SIZE_GROUPS, 2].
+        custom_opsets: Version of each ONNX operator set that the exported graph needs besides the default.
+        feature_count: Number of features.
+        mean_level_usd: Mean level of the training samples; the unit of the loss.
+        size_edges_usd: Levels between the calibration bins, ascending, US dollars [SIZE_GROUPS - 1].
+        widening: Conformal scales of the inner and outer interval, by horizon and calibration bin
+            [H, SIZE_GROUPS, 2].
     """
 
     custom_opsets: ClassVar[dict[str, int]] = {}
@@ -150,26 +161,26 @@ class Network(nn.Module):
 
     @property
     def members(self) -> list[Member]:
-        """Are trained side by side."""
+        """The sub-networks, each trained on its own loss."""
         return [part for part in self.parts if isinstance(part, Member)]
 
     def forward(self, features: Tensor, store: Tensor, dept: Tensor, horizon: Tensor) -> Tensor:
-        """Returns ``QUANTILES`` of sales in US dollars, float [N, 5], never crossing.
+        """Returns the quantiles of sales in US dollars, float [N, 5], never crossing.
 
         Args:
-            features: double [N, F] in the order given to the constructor, NaN where missing.
-            store: int64 [N].
-            dept: int64 [N].
-            horizon: Weeks ahead from 1, int64 [N].
+            features: Features in the constructor's order, double, NaN where missing [N, F].
+            store: Store ids, int64 [N].
+            dept: Department ids, int64 [N].
+            horizon: Weeks ahead, from 1, int64 [N].
         """
-        prepared, answers = self._answers((features, store, dept, horizon))
+        prepared, forecasts = self._member_forecasts((features, store, dept, horizon))
         ahead = (horizon - 1).clamp(0, len(self.widening) - 1)
         widening = self.widening[ahead, self._group(prepared[0].level)]
-        return self.combine((features, store, dept, horizon), prepared, answers).quantiles(widening)
+        return self.combine((features, store, dept, horizon), prepared, forecasts).quantiles(widening)
 
     def size_group(self, features: Tensor, horizon: Tensor) -> Tensor:
-        """Returns the group of sizes of each sample, int64 [N]; see ``forward``."""
-        prepared: Prepared = self.members[0].prepare(features, horizon)
+        """Returns the calibration bin of each sample, int64 [N]; see ``forward``."""
+        prepared: ModelInputs = self.members[0].prepare(features, horizon)
         return self._group(prepared.level)
 
     def _group(self, level: Tensor) -> Tensor:
@@ -178,57 +189,57 @@ class Network(nn.Module):
     def combine(
         self,
         inputs: Inputs,  # noqa: ARG002
-        prepared: Sequence[Prepared],  # noqa: ARG002
-        answers: Sequence[Answer],
-    ) -> Answer:
-        """Makes one forecast of its members' ones; without other parts, it is the only member's."""
-        return answers[0]
+        prepared: Sequence[ModelInputs],  # noqa: ARG002
+        member_forecasts: Sequence[MemberForecast],
+    ) -> MemberForecast:
+        """Combines the members' forecasts; the base class has a single member."""
+        return member_forecasts[0]
 
     def member_quantiles(self, features: Tensor, store: Tensor, dept: Tensor, horizon: Tensor) -> Tensor:
-        """Returns the quantiles of each member, as training compares them [M, N, 5]; see ``forward``."""
+        """Returns each member's quantiles without conformal scales [M, N, 5]; see ``forward``."""
         ones = torch.ones(len(horizon), len(COVERAGES), device=features.device)
         return torch.stack(
             [
-                member.answer(inputs, store, dept).quantiles(ones)
+                member.forecast(inputs, store, dept).quantiles(ones)
                 for member, inputs in zip(self.members, self._prepared(features, horizon), strict=True)
             ]
         )
 
-    def _answers(self, inputs: Inputs) -> tuple[list[Prepared], list[Answer]]:
-        """Returns what each member works on and what it says."""
-        features, store, dept, horizon = inputs
+    def _member_forecasts(self, samples: Inputs) -> tuple[list[ModelInputs], list[MemberForecast]]:
+        """Returns the prepared inputs and the forecast of each member."""
+        features, store, dept, horizon = samples
         prepared = self._prepared(features, horizon)
         members = zip(self.members, prepared, strict=True)
-        return prepared, [member.answer(own, store, dept) for member, own in members]
+        return prepared, [member.forecast(inputs, store, dept) for member, inputs in members]
 
-    def _prepared(self, features: Tensor, horizon: Tensor) -> list[Prepared]:
-        """Returns what each member works on; what several of them share is computed once."""
+    def _prepared(self, features: Tensor, horizon: Tensor) -> list[ModelInputs]:
+        """Returns each member's prepared inputs; a shared preparation runs once."""
         preparations = dict.fromkeys(member.prepare for member in self.members)
         prepared = {prepare: prepare(features, horizon) for prepare in preparations}
         return [prepared[member.prepare] for member in self.members]
 
 
-def quantile_answer(base: Tensor, outputs: Tensor, level: Tensor, largest_correction: float) -> Answer:
-    """Turns a head's outputs into a forecast.
+def quantile_forecast(base: Tensor, outputs: Tensor, level: Tensor, max_correction: float) -> MemberForecast:
+    """Turns the outputs of a quantile head into a forecast.
 
     Args:
-        base: Forecast that is corrected, in levels [N].
-        outputs: ``QUANTILE_OUTPUTS`` columns [N, 5].
-        level: US dollars [N].
-        largest_correction: As a share of the base.
+        base: Median before the correction, divided by the level [N].
+        outputs: Outputs of the head [N, QUANTILE_OUTPUTS].
+        level: Level, US dollars [N].
+        max_correction: Bound of the correction, as a share of the base.
     """
     unit = base.abs() + 0.1
-    correction = largest_correction * torch.tanh(outputs[:, 0] / largest_correction)
+    correction = max_correction * torch.tanh(outputs[:, 0] / max_correction)
     median = base + unit * correction
-    steps = functional.softplus(outputs[:, 1:] + _FIRST_DISTANCE) * unit[:, None]
+    steps = functional.softplus(outputs[:, 1:] + _INITIAL_DISTANCE) * unit[:, None]
     distances = torch.stack(
         [steps[:, 0], steps[:, 0] + steps[:, 1], steps[:, 2], steps[:, 2] + steps[:, 3]], dim=1
     )
-    return Answer(median * level, distances * level[:, None], correction)
+    return MemberForecast(median * level, distances * level[:, None], correction)
 
 
 class IdEmbedding(nn.Module):
-    """Learned vectors of known ids; an unknown id gets their mean."""
+    """Learned vectors of known ids; an unknown id gets the mean vector."""
 
     known: Tensor
 
@@ -240,14 +251,14 @@ class IdEmbedding(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Returns a vector for each id, [N] -> [N, size]."""
         matches = ids[:, None] == self.known
-        # Index 0 is the unknown id's own.
+        # Index 0 is the vector of unknown ids.
         index = torch.where(matches.any(dim=1), matches.int().argmax(dim=1) + 1, 0)
         table = torch.cat([self.vectors.mean(dim=0, keepdim=True), self.vectors])
         return table[index]
 
 
 class Standardization(nn.Module):
-    """Shifts and scales inputs by constants of the training samples; what did not vary there becomes 0."""
+    """Standardizes inputs with training mean and standard deviation; constant inputs become 0."""
 
     mean: Tensor
     factor: Tensor
@@ -267,49 +278,50 @@ class Standardization(nn.Module):
         """
         mean = total / count
         variance = (squares / count - mean**2).clamp(min=0)
-        # Rounding leaves a constant input a variance this much below its square.
+        # Rounding can give a constant input a variance of this order.
         varies = variance > 1e-9 * (mean**2 + 1e-6)
         self.mean.copy_(mean)
         self.factor.copy_(torch.where(varies, variance.rsqrt(), 0.0))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Returns inputs with mean 0 and standard deviation 1 in training; within +-2.5."""
-        return ((inputs - self.mean) * self.factor).clamp(-_LARGEST_INPUT, _LARGEST_INPUT)
+        """Returns standardized inputs, clamped [N, I]."""
+        return ((inputs - self.mean) * self.factor).clamp(-_MAX_INPUT, _MAX_INPUT)
 
 
-class Mix(Member):
-    """The median is a mix of simple forecasts plus a small correction; a network decides both.
+class ForecastMixture(Member):
+    """A member whose median is a mixture of simple forecasts plus a small correction.
 
-    What the training has not seen, the mix forecasts better than a network: errors of simple forecasts cancel
-    out, and none can run away.
+    A network computes the mixture weights and the correction. On unseen weeks the mixture is more accurate
+    than a plain network: errors of simple forecasts cancel out, and none can run away.
     """
 
-    #: No simple forecast gets all or nothing.
-    _LARGEST_LOGIT = 2.0
+    #: Bound of the logits, so that no simple forecast gets all or none of the weight.
+    _MAX_LOGIT = 2.0
 
     def __init__(
         self,
         prepare: Preparation,
         feature_count: int,
         embeddings: tuple[IdEmbedding, IdEmbedding],
-        body: MixBody,
+        body: MixtureBody,
     ) -> None:
         """Sets up.
 
         Args:
-            prepare: Returns ``Prepared``.
-            feature_count: Columns of the features.
-            embeddings: Of stores and departments.
-            body: How the network in between is made.
+            prepare: Preparation of the inputs.
+            feature_count: Number of features.
+            embeddings: Embeddings of stores and of departments.
+            body: Layers between inputs and head.
         """
         super().__init__()
         self.prepare = prepare
         self.store, self.dept = embeddings
         self.weight_decay = body.weight_decay
-        self.largest_correction = body.largest_correction
-        nothing = torch.zeros(1, feature_count, dtype=torch.float64), torch.ones(1, dtype=torch.int64)
-        empty: Prepared = prepare(*nothing)
-        inputs, forecasts = empty.inputs.shape[1], empty.forecasts.shape[1]
+        self.max_correction = body.max_correction
+        # The preparation alone knows the number of its inputs and forecasts.
+        sample = torch.zeros(1, feature_count, dtype=torch.float64), torch.ones(1, dtype=torch.int64)
+        prepared: ModelInputs = prepare(*sample)
+        inputs, forecasts = prepared.inputs.shape[1], prepared.forecasts.shape[1]
         self.standardize = Standardization(inputs)
         ids = sum(embedding.vectors.shape[1] for embedding in embeddings)
         self.body = body.layers(inputs + ids, body.hidden)
@@ -317,35 +329,35 @@ class Mix(Member):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def answer(self, prepared: Prepared, store: Tensor, dept: Tensor) -> Answer:
+    def forecast(self, prepared: ModelInputs, store: Tensor, dept: Tensor) -> MemberForecast:
         """See ``Member``."""
         inputs = [self.standardize(prepared.inputs), self.store(store), self.dept(dept)]
         outputs = self.head(self.body(torch.cat(inputs, dim=1)))
-        logits = self._LARGEST_LOGIT * torch.tanh(outputs[:, :-QUANTILE_OUTPUTS] / self._LARGEST_LOGIT)
-        mix = torch.softmax(logits - prepared.penalty, dim=1)
-        base = (mix * prepared.forecasts).sum(dim=1)
-        return quantile_answer(base, outputs[:, -QUANTILE_OUTPUTS:], prepared.level, self.largest_correction)
+        logits = self._MAX_LOGIT * torch.tanh(outputs[:, :-QUANTILE_OUTPUTS] / self._MAX_LOGIT)
+        weights = torch.softmax(logits - prepared.penalty, dim=1)
+        base = (weights * prepared.forecasts).sum(dim=1)
+        return quantile_forecast(base, outputs[:, -QUANTILE_OUTPUTS:], prepared.level, self.max_correction)
 
 
 @dataclass(frozen=True)
-class MixBody:
-    """How the network of a ``Mix`` is made and trained.
+class MixtureBody:
+    """Settings of a ``ForecastMixture``'s network.
 
     Attributes:
-        layers: Makes them of the number of their inputs and of their outputs.
-        hidden: Outputs of the layers.
-        weight_decay: AdamW's.
-        largest_correction: Of the mix, as a share of it.
+        layers: Constructor of the layers, from their number of inputs and of outputs.
+        hidden: Number of outputs of the layers.
+        weight_decay: Weight decay of AdamW.
+        max_correction: Bound of the correction, as a share of the mixture.
     """
 
     layers: Callable[[int, int], nn.Module]
     hidden: int
     weight_decay: float
-    largest_correction: float
+    max_correction: float
 
 
 def perceptron(activation: type[nn.Module]) -> Callable[[int, int], nn.Module]:
-    """Returns what makes the layers of a ``MixBody``: two, fully connected."""
+    """Returns a constructor of two fully connected layers, for ``MixtureBody``."""
 
     def layers(inputs: int, hidden: int) -> nn.Module:
         return nn.Sequential(nn.Linear(inputs, hidden), activation(), nn.Linear(hidden, hidden), activation())

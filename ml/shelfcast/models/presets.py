@@ -1,4 +1,4 @@
-"""Chooses a network by the name of its preset."""
+"""Constructors of the networks, by preset."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def build_network(
     """Returns an untrained network.
 
     Args:
-        preset: Its name.
-        features: All that the training data have, in the order of their matrix.
-        stores: That have training samples.
-        depts: That have training samples.
+        preset: Name of the preset.
+        features: All features of the training data, in the order of the matrix.
+        stores: Stores with training samples.
+        depts: Departments with training samples.
         horizon_weeks: Largest number of weeks ahead.
 
     Raises:
-        UserError: ``InvalidInput``: there is no such preset.
+        UserError: ``InvalidInput``: the preset does not exist.
     """
     if preset not in NETWORKS:
         known = ", ".join(sorted(NETWORKS))

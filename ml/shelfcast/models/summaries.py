@@ -1,6 +1,6 @@
-"""From summaries of a series (lags, means, growth) to what a ``Mix`` sees: level, simple forecasts, inputs.
+"""Preparation from summaries of a series: lags, means and growth.
 
-All of it is part of the exported graph, so training and serving cannot differ.
+It is part of the exported graph, so training and serving cannot differ.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ from torch import Tensor
 
 from shelfcast.features.feature_groups import OWN_DOLLARS, PLAIN, RATIOS
 from shelfcast.models.feature_values import LARGEST_RATIO, FeatureValues
-from shelfcast.models.network import Preparation, Prepared
+from shelfcast.models.network import ModelInputs, Preparation
 
-#: The first forecasts say the same for the week of a holiday as for those around it.
+#: Number of leading forecasts without a season: they are the same for a holiday week and the weeks around it.
 _FLAT_FORECASTS = 7
-#: Times the season's shift, off the logits of flat forecasts: where last year rose or fell by a third of the
-#: level they count for little. Not learned: what is trained on holds most holidays once, if at all.
+#: Penalty of the flat forecasts' logits for each unit of seasonal shift: they hardly count where last year's
+#: sales rose or fell by a third of the level. It is fixed because training data contains most holidays once
+#: at most.
 _SEASON_PENALTY = 10.0
 
 
 class Summaries(Preparation):
-    """Computes level, simple forecasts and inputs of samples."""
+    """Level, simple forecasts and inputs from summaries."""
 
-    def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
+    def forward(self, features: Tensor, horizon: Tensor) -> ModelInputs:
         """See ``Preparation``."""
         values = FeatureValues(self._columns, features)
         level = self._level(values)
@@ -31,10 +32,10 @@ class Summaries(Preparation):
         flat = torch.arange(forecasts.shape[1], device=features.device) < _FLAT_FORECASTS
         penalty = _SEASON_PENALTY * (shift_usd / level)[:, None] * flat.float()
         inputs = self._inputs(values, level, forecasts, horizon)
-        return Prepared(level, forecasts, inputs, penalty, seasonal_usd / level)
+        return ModelInputs(level, forecasts, inputs, penalty, seasonal_usd / level)
 
     def _level(self, values: FeatureValues) -> Tensor:
-        """Returns the largest of several sizes of the series, plus a floor for those without sales."""
+        """Returns the largest of several scale estimates plus the floor, US dollars [N]."""
         recent, std, year, year_ago = (
             values.get(name).abs()
             for name in ("rolling_mean_13", "rolling_std_13", "rolling_mean_52", "last_year_mean_13")
@@ -43,10 +44,10 @@ class Summaries(Preparation):
         return torch.where(values.without_history(), values.get("dept_mean_4").abs(), size) + self.floor_usd
 
     def _forecasts(self, values: FeatureValues) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns simple forecasts [N, K], the season's shift and last year's with growth [N], US dollars.
+        """Returns simple forecasts [N, K], seasonal shift [N] and last year with growth [N], US dollars.
 
-        Another value stands in for a missing one, so that there always is a forecast; for a series without
-        any history its department's mean.
+        Missing values have fallbacks, so every forecast is finite. A series without any history gets the mean
+        of its department.
         """
         first_known, ratio = values.first_known, values.ratio
         new = torch.where(values.without_history(), values.get("dept_mean_4"), values.zero)
@@ -70,7 +71,7 @@ class Summaries(Preparation):
                 first_known(("rolling_median_13",), quarter),
                 first_known(("rolling_mean_52",), quarter),
                 smooth * growth,
-                # The others hold the season of the target week.
+                # From here on, each forecast has the season of the target week.
                 quarter * season,
                 month / ratio("dept_trend_4_13") * season,
                 _deseasoned(first_known(("sales_0",), month), values) * season,
@@ -90,7 +91,7 @@ class Summaries(Preparation):
         dollars, dollars_known = values.matrix(OWN_DOLLARS)
         ratios, ratios_known = values.matrix(RATIOS)
         plain, plain_known = values.matrix(PLAIN)
-        # Log of a ratio, so that a half and a double are equally far from 1.
+        # In logs, a half and a double are equally far from no change.
         logs = ratios.clamp(1 / LARGEST_RATIO, LARGEST_RATIO).log()
         ahead = horizon[:, None].float()
         return torch.cat(
@@ -103,16 +104,16 @@ class Summaries(Preparation):
                 1 / ahead.clamp(min=1),
                 forecasts.clamp(-10, 10),
                 torch.cat([dollars_known, ratios_known, plain_known], dim=1).float(),
-                values.of_any_unit(self._declared),
+                values.of_any_unit(self._covariates),
             ],
             dim=1,
         )
 
 
 def _deseasoned(sales: Tensor, values: FeatureValues) -> Tensor:
-    """Returns sales at the origin over the department's there, in its mean of 13 weeks [N]."""
-    found, known = values.matrix(("dept_mean_0", "dept_mean_4", "dept_trend_4_13"))
-    week, month, trend = found.unbind(dim=1)
+    """Returns sales at the origin without the department's season there, US dollars [N]."""
+    dept, known = values.matrix(("dept_mean_0", "dept_mean_4", "dept_trend_4_13"))
+    week, month, trend = dept.unbind(dim=1)
     usable = known.all(dim=1) & (week > 0) & (trend > 0)
     factor = month / trend.clamp(min=1e-3) / week.clamp(min=1.0)
     return sales * torch.where(usable, factor, 1.0).clamp(1 / LARGEST_RATIO, LARGEST_RATIO)

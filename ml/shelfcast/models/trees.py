@@ -1,8 +1,8 @@
-"""Regression trees fitted by LightGBM, as one operator of ONNX.
+"""Regression trees fitted by LightGBM, as one ONNX operator.
 
-The same operator is in the exported graph and answers here: in torch alone it would take ten times as long. A
-sample goes left at a node where its input is at most the node's threshold. Inputs are float32, so thresholds
-are rounded down to float32: that changes no decision.
+The exported graph contains the operator; in training, ONNX Runtime evaluates the same operator, ten times
+faster than torch operations could. A sample goes left at a node if its input is at most the node's threshold.
+Inputs are float32, so rounding thresholds down to float32 changes no decision.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from shelfcast.models.feature_values import FeatureValues, feature_columns
 from shelfcast.models.network import Inputs
 
 if TYPE_CHECKING:
-    # Takes a second to import, which no other preset pays.
+    # The import takes a second; only this preset needs it.
     import lightgbm
 
-#: ONNX' operators for machine learning, in the last version in which TreeEnsembleRegressor is not deprecated.
+#: Opset of ONNX-ML: the newest version in which TreeEnsembleRegressor is not deprecated.
 CUSTOM_OPSETS = {"ai.onnx.ml": 3}
 _OPERATOR = "TreeEnsembleRegressor"
 _ONNX_IR_VERSION = 8
 
-#: Of the operator, but for ``n_targets``; an entry a node, or a leaf:
+#: Attributes of TreeEnsembleRegressor except ``n_targets``, one entry a node or leaf:
 #: https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleRegressor.html
 Attributes = dict[str, list[Any]]
 
 
 class Trees(nn.Module):
-    """What the trees see of samples, and what they say; nothing as long as ``grow`` was not called.
+    """Fitted trees and the preparation of their inputs; they forecast 0 until ``set_trees`` is called.
 
-    US dollars are in levels, as the forecasts are, so that small and large series share one tree.
+    US dollars are divided by the level, so small and large series share one tree.
     """
 
     def __init__(self, features: Sequence[ModelFeature]) -> None:
@@ -50,12 +50,12 @@ class Trees(nn.Module):
         self.register_buffer("_dollars", torch.tensor(dollars), persistent=False)
         self._fitted: _Fitted | None = None
 
-    def grow(self, attributes: Attributes) -> None:
+    def set_trees(self, attributes: Attributes) -> None:
         """Sets the trees; see ``attributes_of``."""
         self._fitted = _Fitted(attributes)
 
     def inputs(self, samples: Inputs, level: Tensor) -> Tensor:
-        """Returns what the trees decide by: features, store, department and weeks ahead, float [N, I]."""
+        """Returns the trees' inputs: features, store, department and weeks ahead, float [N, I]."""
         features, store, dept, horizon = samples
         values, known = FeatureValues(self._columns, features).matrix(self._names)
         values = torch.where(self.get_buffer("_dollars"), values / level[:, None], values)
@@ -66,12 +66,12 @@ class Trees(nn.Module):
         """Returns the forecasts of N samples, US dollars [N]."""
         if self._fitted is None:
             return torch.zeros_like(level)
-        said: Tensor = _Evaluate.apply(self.inputs(samples, level), self._fitted)
-        return said[:, 0] * level
+        output: Tensor = _Evaluate.apply(self.inputs(samples, level), self._fitted)
+        return output[:, 0] * level
 
 
 class _Fitted:
-    """Trees that can be asked."""
+    """Fitted trees, ready for inference."""
 
     def __init__(self, attributes: Mapping[str, list[Any]]) -> None:
         self.attributes = attributes
@@ -79,14 +79,14 @@ class _Fitted:
             _graph_of(attributes), _one_thread(), providers=["CPUExecutionProvider"]
         )
 
-    def say(self, inputs: Tensor) -> Tensor:
-        """Returns the sums of what all trees say of inputs [N, I], [N, 1]."""
-        (said,) = self._session.run(None, {"inputs": inputs.cpu().numpy()})
-        return torch.from_numpy(said).to(inputs.device)
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Returns the sum over all trees [N, 1] for inputs [N, I]."""
+        (output,) = self._session.run(None, {"inputs": inputs.cpu().numpy()})
+        return torch.from_numpy(output).to(inputs.device)
 
 
 def _one_thread() -> onnxruntime.SessionOptions:
-    """Returns options by which the same inputs give the same bits on any machine."""
+    """Returns options with one thread: sums in a fixed order, so the same inputs give the same bits."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return options
@@ -107,32 +107,39 @@ def _graph_of(attributes: Mapping[str, list[Any]]) -> bytes:
 
 
 class _Evaluate(torch.autograd.Function):
-    """Asks the trees; in the exported graph it is the operator itself."""
+    """Evaluates the trees; in the exported graph it becomes the operator."""
 
     @staticmethod
     def forward(_: Any, inputs: Tensor, fitted: _Fitted) -> Tensor:
-        """Returns [N, 1] of inputs [N, I]."""
-        return fitted.say(inputs)
+        """Maps inputs [N, I] to [N, 1]."""
+        return fitted.predict(inputs)
 
     @staticmethod
     def symbolic(graph: Any, inputs: Any, fitted: _Fitted) -> Any:
         """Returns the operator."""
-        # The exporter wants to know of each attribute whether it is an integer, a float or a string.
+        # The exporter expects the type of each attribute as a suffix: _i, _f or _s.
         attributes = {
             f"{name}_{type(values[0]).__name__[0]}": values for name, values in fitted.attributes.items()
         }
-        said = graph.op(f"ai.onnx.ml::{_OPERATOR}", inputs, n_targets_i=1, **attributes)
-        return said.setType(inputs.type().with_sizes([None, 1]))
+        output = graph.op(f"ai.onnx.ml::{_OPERATOR}", inputs, n_targets_i=1, **attributes)
+        return output.setType(inputs.type().with_sizes([None, 1]))
 
 
 def attributes_of(booster: lightgbm.Booster) -> Attributes:
-    """Returns the trees of a booster as attributes of the operator."""
+    """Returns a booster's trees as attributes of the operator."""
     nodes: list[dict[str, Any]] = []
     leaves: list[tuple[int, int, float]] = []
 
     def add(tree: int, node: dict[str, Any], first: int) -> int:
-        """Adds a node of a tree, whose root has that place, and all below it; returns its number in it."""
-        number, place = len(nodes) - first, len(nodes)
+        """Adds a node and its descendants; returns the node's id within its tree.
+
+        Args:
+            tree: Id of the tree.
+            node: The node, as LightGBM dumps it.
+            first: Index of the tree's root in ``nodes``.
+        """
+        index = len(nodes)
+        number = index - first
         row = {"treeids": tree, "nodeids": number, "modes": "LEAF", "featureids": 0, "values": 0.0}
         row |= {"truenodeids": 0, "falsenodeids": 0, "missing_value_tracks_true": 0}
         nodes.append(row)
@@ -140,9 +147,9 @@ def attributes_of(booster: lightgbm.Booster) -> Attributes:
             leaves.append((tree, number, node["leaf_value"]))
             return number
         threshold = node["threshold"]
-        # Where the training had none missing, LightGBM takes a missing value for 0.
+        # LightGBM treats a missing value as 0 where training had no missing ones.
         missing_left = node["default_left"] if node["missing_type"] == "NaN" else threshold >= 0
-        nodes[place] = row | {
+        nodes[index] = row | {
             "modes": "BRANCH_LEQ",
             "featureids": node["split_feature"],
             "values": _rounded_down(threshold),
@@ -152,8 +159,8 @@ def attributes_of(booster: lightgbm.Booster) -> Attributes:
         }
         return number
 
-    for tree, described in enumerate(booster.dump_model()["tree_info"]):
-        add(tree, described["tree_structure"], len(nodes))
+    for tree, info in enumerate(booster.dump_model()["tree_info"]):
+        add(tree, info["tree_structure"], len(nodes))
     trees, numbers, values = (list(column) for column in zip(*leaves, strict=True))
     return {
         **{f"nodes_{name}": [node[name] for node in nodes] for name in nodes[0]},
@@ -167,5 +174,5 @@ def attributes_of(booster: lightgbm.Booster) -> Attributes:
 def _rounded_down(value: float) -> float:
     """Returns the largest float32 up to a value."""
     nearest = np.float32(min(value, float(np.finfo(np.float32).max)))
-    # In Python's floats: beside a float32, NumPy would make one of the value too.
+    # Compared as Python floats: NumPy would first round the value to float32.
     return float(nearest if float(nearest) <= value else np.nextafter(nearest, np.float32(-np.inf)))

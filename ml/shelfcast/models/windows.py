@@ -1,6 +1,6 @@
-"""From the weeks before the origin and around the target a year ago to what a ``Mix`` sees.
+"""Preparation from weekly windows: the weeks before the origin and those around the target a year ago.
 
-All of it is part of the exported graph, so training and serving cannot differ.
+It is part of the exported graph, so training and serving cannot differ.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from shelfcast.features.feature_groups import (
     OWN_WINDOW,
 )
 from shelfcast.models.feature_values import FeatureValues
-from shelfcast.models.network import Preparation, Prepared
+from shelfcast.models.network import ModelInputs, Preparation
 
-#: Weeks whose mean is the level.
+#: Number of weeks whose mean is the level.
 _LEVEL_WEEKS = 8
-#: Of the year's mean: the least level of a series that is out of season.
+#: Minimum level of a series out of season, as a share of its mean over the year.
 _YEAR_SHARE = 0.25
-#: Distances to a holiday that are told apart, in weeks; further away the season says it.
+#: Distances to a holiday with an indicator input each, in weeks.
 _NEAR_WEEKS = (-2, -1, 0, 1, 2)
 _FAR_WEEKS = 8
-#: Off the logits of all forecasts but last year's with growth: what an untrained network says.
+#: Penalty of all logits except that of last year with growth, which thus dominates an untrained network.
 _FIRST_PENALTY = 2.0
 _WEEKS_A_YEAR = 365.2425 / 7
 
 
 class Windows(Preparation):
-    """Computes level, simple forecasts and inputs of samples."""
+    """Level, simple forecasts and inputs from windows."""
 
-    def forward(self, features: Tensor, horizon: Tensor) -> Prepared:
+    def forward(self, features: Tensor, horizon: Tensor) -> ModelInputs:
         """See ``Preparation``."""
         values = FeatureValues(self._columns, features)
         new = torch.where(values.without_history(), values.get("dept_mean_4"), values.zero)
@@ -77,17 +77,17 @@ class Windows(Preparation):
             *windows,
             torch.stack([season, *growth, *sizes], dim=1),
             self._week(values, horizon),
-            values.of_any_unit(self._declared),
+            values.of_any_unit(self._covariates),
         ]
-        return Prepared(level, forecasts, torch.cat(inputs, dim=1), penalty, seasonal / level)
+        return ModelInputs(level, forecasts, torch.cat(inputs, dim=1), penalty, seasonal / level)
 
     def _growth(self, values: FeatureValues) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns growth over a year of the series, its department and its store, each [N]."""
+        """Returns the year-on-year growth of series, department and store, each [N]."""
         names = ("year_on_year_13", "dept_year_on_year_13", "store_year_on_year_13")
         return values.ratio(*names), values.ratio(*names[1:]), values.ratio(*names[2:])
 
     def _department(self, values: FeatureValues) -> Tensor:
-        """Returns the department's window, relative to its recent mean [N, 13]."""
+        """Returns the department's window, divided by its recent mean [N, 13]."""
         sales, known = values.matrix(DEPT_WINDOW)
         mean, _ = _mean(sales[:, :_LEVEL_WEEKS], known[:, :_LEVEL_WEEKS])
         return torch.where(known, sales / mean.clamp(min=1.0)[:, None], 1.0).clamp(0, 5)
@@ -95,7 +95,7 @@ class Windows(Preparation):
     def _sizes(
         self, values: FeatureValues, level: Tensor, quarter: Tensor, year: Tensor
     ) -> tuple[Tensor, ...]:
-        """Returns what tells how the series stands: several sizes in levels, and of the store, each [N]."""
+        """Returns scale inputs of the series, in levels, and of the store, each [N]."""
         year_ago = values.first_known(("last_year_mean_13",), quarter)
         return (
             (year_ago / level).clamp(-5, 10),
@@ -110,7 +110,7 @@ class Windows(Preparation):
         )
 
     def _week(self, values: FeatureValues, horizon: Tensor) -> Tensor:
-        """Returns what is known of the target week and how far ahead it is [N, C]."""
+        """Returns calendar inputs of the target week, and the horizon [N, C]."""
         columns = []
         for name in NAMED_HOLIDAYS:
             distance = values.get(f"weeks_to_{name}")
@@ -134,6 +134,6 @@ class Windows(Preparation):
 
 
 def _mean(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the mean of what is known [N], 0 where nothing is, and where something is [N]."""
+    """Returns the mean of the known values, 0 if there are none, and whether there are any, both [N]."""
     count = known.float().sum(dim=1)
     return torch.where(known, values, 0.0).sum(dim=1) / count.clamp(min=1), count > 0

@@ -19,21 +19,21 @@ from shelfcast.models.presets import build_network
 from shelfcast.train.calibration import calibrate, choose_shares
 from shelfcast.train.checkpoint import Checkpoints, Found, config_hash
 from shelfcast.train.data import EpochSampler, Shard, read_shard
+from shelfcast.train.distributed import Processes, init_distributed
 from shelfcast.train.export import write_model
-from shelfcast.train.fitting import fit_constants, known_ids
-from shelfcast.train.growing import grow_trees
-from shelfcast.train.processes import Processes, joined
+from shelfcast.train.fit_trees import fit_trees
+from shelfcast.train.normalization import fit_normalization, known_ids
+from shelfcast.train.progress import ProgressReporter
+from shelfcast.train.restarts import Restarts
 from shelfcast.train.search import Search, search, search_epochs
-from shelfcast.train.starts import Starts
-from shelfcast.train.telling import StepTeller
 from shelfcast.train.training import Epoch, Trainer
 
 
 def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """Trains with all processes, then exports and reports in the first one, whose result counts."""
-    starts = Starts(directory)
-    with starts.noting_failure():
-        with joined() as processes:
+    """Trains in all processes; rank 0 exports the model and returns the TrainResult."""
+    restarts = Restarts(directory)
+    with restarts.recording_failure():
+        with init_distributed() as processes:
             shard = processes.agree(lambda: read_shard(spec, processes.rank, processes.world_size))
             counts = _training_counts(shard, processes)
             prepare = partial(_trainer, shard, counts, processes)
@@ -41,33 +41,33 @@ def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
             if searched is not None:
                 spec = {**spec, **searched["best"]["parameters"]}
             trainer = prepare(spec)
-            _train(trainer, spec, directory, starts, processes)
+            _train(trainer, spec, directory, restarts, processes)
             tell = partial(report_progress, directory)
-            grow_trees(trainer.model, shard, counts, spec["seed"], processes, tell)
+            fit_trees(trainer.model, shard, counts, spec["seed"], processes, tell)
             choose_shares(trainer.model, shard, processes)
             calibrate(trainer.model, shard, processes)
-        return _outputs(spec, directory, shard, trainer, starts, searched) if processes.first else {}
+        return _outputs(spec, directory, shard, trainer, restarts, searched) if processes.first else {}
 
 
 def _trainer(shard: Shard, counts: list[int], processes: Processes, spec: dict[str, Any]) -> Trainer:
-    """Returns one that has trained nothing yet; the same spec gives the same."""
+    """Returns an untrained Trainer; deterministic in the spec."""
     sampler = EpochSampler(counts, spec["batchSize"], spec["seed"])
     torch.manual_seed(spec["seed"])
     ids = known_ids(shard, processes)
     model = build_network(spec["preset"], shard.table.features, *ids, spec["horizonWeeks"])
-    fit_constants(model, shard, sampler, processes)
+    fit_normalization(model, shard, sampler, processes)
     return Trainer(model.to(processes.device), shard, sampler, processes, spec)
 
 
 def _training_counts(shard: Shard, processes: Processes) -> list[int]:
-    """Returns the number of training samples of each of all files.
+    """Returns the number of training samples in each file, over all processes.
 
     Raises:
-        UserError: There is nothing to train on, or nothing to validate with.
+        UserError: There are no training samples, or no validation samples.
     """
-    own = dict(zip(shard.files, map(len, shard.training), strict=True))
+    local = dict(zip(shard.files, map(len, shard.training), strict=True))
     counts: dict[int, int] = {}
-    for part in processes.gather(own):
+    for part in processes.gather(local):
         counts |= part
     validation = sum(processes.gather(len(shard.validation)))
     for what, count in (("training", sum(counts.values())), ("validation", validation)):
@@ -81,21 +81,21 @@ def _training_counts(shard: Shard, processes: Processes) -> list[int]:
 
 
 def _train(
-    trainer: Trainer, spec: dict[str, Any], directory: Path, starts: Starts, processes: Processes
+    trainer: Trainer, spec: dict[str, Any], directory: Path, restarts: Restarts, processes: Processes
 ) -> None:
-    """Trains from the newest checkpoint on; writes one after each epoch."""
+    """Trains from the newest checkpoint and writes one after each epoch."""
     checkpoints = Checkpoints(directory, config_hash(spec), processes.described)
 
     def begin() -> tuple[Found, int]:
-        # The first decides, for all: a folder that is being written may look different to each.
+        # Rank 0 decides for all: each process may see a different state of a shared folder.
         if not processes.first:
             return Found(), 0
         found = checkpoints.newest()
-        starts.note(found.epoch)
-        return found, len(starts.epochs())
+        restarts.record(found.epoch)
+        return found, len(restarts.epochs())
 
     found, start = processes.gather(processes.agree(begin))[0]
-    starts.count(start, lambda: trainer.steps_done)
+    restarts.begin(start, lambda: trainer.steps_done)
     if found.epoch > 0:
         trainer.restore(checkpoints.load(found.epoch))
     if processes.first:
@@ -108,22 +108,22 @@ def _train(
         state = trainer.state()
         if not processes.first:
             return
-        number, of = epoch["epoch"], spec["maxEpochs"]
+        number, most = epoch["epoch"], spec["maxEpochs"]
         checkpoints.save(number, state, trainer.best_epoch)
-        message = f"epoch {number} of at most {of}: validation loss {epoch['validationLoss']:.2f} USD"
-        fraction = (before + number) / (before + of + 1)
+        message = f"epoch {number} of at most {most}: validation loss {epoch['validationLoss']:.2f} USD"
+        fraction = (before + number) / (before + most + 1)
         report_progress(directory, message, fraction=fraction, epoch=epoch)
 
-    teller = StepTeller(directory, spec["maxEpochs"], trainer.steps, before)
-    trainer.run(after_epoch, teller.step if processes.first else None)
+    reporter = ProgressReporter(directory, spec["maxEpochs"], trainer.steps, before)
+    trainer.run(after_epoch, reporter.step if processes.first else None)
 
 
 def _beginning(found: Found, processes: Processes) -> Iterator[str]:
-    """Yields what a reader of the progress should know of a start that is not the plain first one."""
-    yield from found.passed_over
+    """Yields messages about skipped checkpoints and about a change of processes since the checkpoint."""
+    yield from found.skipped
     if found.epoch > 0 and found.trained_by != processes.described:
         yield (
-            f"goes on after epoch {found.epoch} with other processes "
+            f"resumes after epoch {found.epoch} with other processes "
             f"({processes.described}, was {found.trained_by}): the weights may differ in the last bits"
         )
 
@@ -133,10 +133,10 @@ def _outputs(
     directory: Path,
     shard: Shard,
     trainer: Trainer,
-    starts: Starts,
+    restarts: Restarts,
     searched: Search | None,
 ) -> dict[str, Any]:
-    # Only this process needs it, and only here: a start is to be quick.
+    # Matplotlib is slow to import, and only rank 0 needs it.
     from shelfcast.train.report import write_report
 
     folder, report, model = directory / "model", directory / "report", trainer.model
@@ -151,14 +151,14 @@ def _outputs(
         "bestEpoch": trainer.best_epoch,
         "epochs": trainer.epochs,
         "stoppedBy": trainer.stopped_by,
-        "startedFromEpochs": starts.epochs(),
+        "startedFromEpochs": restarts.epochs(),
         "reportUri": report.absolute().as_uri(),
         **({} if searched is None else {"search": searched}),
     }
 
 
-def _follow() -> None:
-    """Takes part as another process than the first; what the first finds wrong, it reports for all."""
+def _run_other_rank() -> None:
+    """Runs a non-zero rank; rank 0 reports errors for all."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--dir", required=True)
     directory = path_of(parser.parse_args().dir)
@@ -169,13 +169,13 @@ def _follow() -> None:
         run(spec, directory)
 
 
-@record  # Has torchrun print what went wrong last, where a reader of the log looks.
-def _take_part() -> None:
+@record  # Makes torchrun print the error at the end of the log.
+def _run_rank() -> None:
     if int(os.environ.get("RANK", "0")) == 0:
         main(run)
     else:
-        _follow()
+        _run_other_rank()
 
 
 if __name__ == "__main__":
-    _take_part()
+    _run_rank()

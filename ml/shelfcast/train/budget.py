@@ -1,4 +1,4 @@
-"""How long a training may take."""
+"""Time limits of a training."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ Limit = Literal["wallTime", "gpuSeconds"]
 
 
 class Budget:
-    """The time of one training, over all its starts.
+    """Time spent by one training over all its starts, and its limits.
 
-    What a killed start did after its last checkpoint is not counted: nothing of it is left.
+    Time after the last checkpoint of a killed start is not counted: its work is lost.
     """
 
     def __init__(self, spec: Mapping[str, Any], gpus: int) -> None:
-        """Counts from now on.
+        """Starts the clock.
 
         Args:
             spec: The TrainSpec; ``maxWallTimeMinutes`` and ``gpuSeconds`` may be absent.
-            gpus: Number of GPUs of all processes; without one no GPU seconds pass.
+            gpus: Number of GPUs over all processes; 0 means that GPU seconds never pass.
         """
         minutes, gpu_seconds = spec.get("maxWallTimeMinutes"), spec.get("gpuSeconds")
         limits: dict[Limit, float | None] = {
@@ -34,11 +34,11 @@ class Budget:
 
     @property
     def limited(self) -> bool:
-        """Whether there is a limit at all."""
+        """Whether the training has any limit."""
         return bool(self._limits)
 
     def spent(self) -> dict[Limit, float]:
-        """Returns the seconds so far."""
+        """Returns the seconds spent so far."""
         seconds = time.monotonic() - self._since
         return {
             "wallTime": self._before["wallTime"] + seconds,
@@ -46,11 +46,11 @@ class Budget:
         }
 
     def restore(self, spent: dict[Limit, float]) -> None:
-        """Goes on from what an earlier start had spent."""
+        """Continues from the time that earlier starts spent."""
         self._before = spent
         self._since = time.monotonic()
 
     def used_up(self) -> Limit | None:
-        """Returns the limit that is reached, if any."""
+        """Returns the limit that has been reached, if any."""
         spent = self.spent()
         return next((limit for limit, seconds in self._limits.items() if spent[limit] >= seconds), None)

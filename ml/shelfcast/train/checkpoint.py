@@ -1,8 +1,8 @@
-"""Checkpoints: all that a training needs to go on as if it had never stopped.
+"""Checkpoints: the whole state of a training, so that a resumed one continues exactly.
 
-``checkpoints/epoch-0003.pt`` is the state after three epochs, ``epoch-0003.json`` says that it is complete:
-it is written last and holds a hash of the state and of what it says itself. Anything else there is what a
-killed process or a broken disk left; it is passed over, and said so.
+``checkpoints/epoch-0003.pt`` is the state after three epochs. ``epoch-0003.json`` marks it as complete: it is
+written last and holds a hash of the state and of its own fields. Incomplete or damaged checkpoints, left by a
+killed process or a broken disk, are skipped with a message.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ import torch
 
 from shelfcast.job import UserError, write_json
 
-#: Of the newest; the best one stays beside them.
+#: Number of newest checkpoints to keep, besides the best one.
 KEPT = 2
 
-#: Values of a TrainSpec that a training may go on with when they have changed.
+#: Keys of a TrainSpec that may change between starts.
 _CHANGEABLE = frozenset({"processes", "maxWallTimeMinutes", "gpuSeconds"})
 
 
 def config_hash(spec: Mapping[str, Any]) -> str:
-    """Returns the SHA-256 of all in a TrainSpec that decides the course of a training, hex."""
+    """Returns the SHA-256, hex, of the TrainSpec without the keys that may change."""
     config = {name: value for name, value in spec.items() if name not in _CHANGEABLE}
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
@@ -38,52 +38,52 @@ class Found:
     """The newest complete checkpoint.
 
     Attributes:
-        epoch: Epochs done in it; 0 when there is none.
-        trained_by: ``Processes.described`` of those that trained it; empty when there is none.
-        passed_over: A sentence about each newer one that does not count.
+        epoch: Number of completed epochs; 0 without a checkpoint.
+        trained_by: ``Processes.described`` of the training that wrote it; empty without a checkpoint.
+        skipped: A sentence about each newer one that is incomplete or damaged.
     """
 
     epoch: int = 0
     trained_by: str = ""
-    passed_over: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
 
 class Checkpoints:
     """The checkpoints of one training folder."""
 
     def __init__(self, directory: Path, config: str, trained_by: str) -> None:
-        """Looks at ``directory / checkpoints``, which need not exist.
+        """Uses ``directory / checkpoints``, which need not exist.
 
         Args:
             directory: The job's folder.
             config: ``config_hash`` of the training.
-            trained_by: ``Processes.described`` of those that train.
+            trained_by: ``Processes.described`` of this training.
         """
         self._folder = directory / "checkpoints"
         self._config = config
         self._trained_by = trained_by
 
     def newest(self) -> Found:
-        """Looks for the newest complete checkpoint.
+        """Finds the newest complete checkpoint.
 
         Raises:
-            UserError: It is of a training with another configuration.
+            UserError: It belongs to a training with another configuration.
         """
-        passed_over: list[str] = []
+        skipped: list[str] = []
         for name in sorted({path.stem for path in self._folder.glob("epoch-*")}, reverse=True):
             try:
                 described = self._described(name)
             except _IncompleteError as why:
-                passed_over.append(f"the checkpoint {self._folder / name}.pt is passed over: {why}")
+                skipped.append(f"the checkpoint {self._folder / name}.pt is skipped: {why}")
                 continue
             if described["configHash"] != self._config:
                 raise UserError(
                     "InvalidInput",
-                    f"the checkpoint {self._folder / name}.pt is of a training with another spec.json; start "
-                    "this one in a folder of its own, or delete the folder's checkpoints",
+                    f"the checkpoint {self._folder / name}.pt belongs to a training with another spec.json; "
+                    "start this one in a folder of its own, or delete the folder's checkpoints",
                 )
-            return Found(described["epoch"], described["trainedBy"], passed_over)
-        return Found(passed_over=passed_over)
+            return Found(described["epoch"], described["trainedBy"], skipped)
+        return Found(skipped=skipped)
 
     def load(self, epoch: int) -> dict[str, Any]:
         """Returns the state of a complete checkpoint."""
@@ -91,12 +91,12 @@ class Checkpoints:
         return state
 
     def save(self, epoch: int, state: Mapping[str, Any], best_epoch: int) -> None:
-        """Writes a checkpoint that is complete or does not count; keeps the newest ``KEPT`` and the best.
+        """Writes a checkpoint atomically; keeps the newest ``KEPT`` and the best.
 
         Args:
-            epoch: Epochs done.
-            state: What ``load`` is to return.
-            best_epoch: The best of the epochs done.
+            epoch: Number of completed epochs.
+            state: State that ``load`` returns.
+            best_epoch: Best epoch so far.
         """
         self._folder.mkdir(exist_ok=True)
         content = io.BytesIO()
@@ -114,11 +114,11 @@ class Checkpoints:
         write_json(marker, {**described, "sha256": sha256})
         _sync(self._folder)
         best = self._state(best_epoch).with_suffix(".json")
-        # Of later epochs there is only what was passed over.
+        # Later epochs have only skipped checkpoints.
         complete = [other for other in sorted(self._folder.glob("epoch-*.json")) if other <= marker]
         for old in complete[:-KEPT]:
             if old != best:
-                # The marker first: a state without one does not count.
+                # The marker first: a state without a marker is incomplete.
                 old.unlink()
                 old.with_suffix(".pt").unlink(missing_ok=True)
 
@@ -126,7 +126,7 @@ class Checkpoints:
         return self._folder / f"epoch-{epoch:04}.pt"
 
     def _described(self, name: str) -> dict[str, Any]:
-        """Returns what a complete checkpoint's marker says.
+        """Returns the fields of a complete checkpoint's marker.
 
         Raises:
             _IncompleteError: The checkpoint is not complete.
@@ -135,7 +135,7 @@ class Checkpoints:
             described = json.loads((self._folder / f"{name}.json").read_bytes())
             sha256 = described.pop("sha256")
         except FileNotFoundError:
-            raise _IncompleteError("it was not written to its end") from None
+            raise _IncompleteError("it was not written completely") from None
         except (ValueError, AttributeError, KeyError, TypeError):
             raise _IncompleteError(f"{name}.json is damaged") from None
         try:
@@ -143,7 +143,7 @@ class Checkpoints:
         except FileNotFoundError:
             raise _IncompleteError("it is missing") from None
         if _sha256(described, content) != sha256:
-            raise _IncompleteError("it is not the bytes that were written")
+            raise _IncompleteError("its bytes differ from those that were written")
         if "trainedBy" not in described:
             raise _IncompleteError("an earlier version of shelfcast wrote it")
         result: dict[str, Any] = described
@@ -151,7 +151,7 @@ class Checkpoints:
 
 
 class _IncompleteError(Exception):
-    """Why a checkpoint does not count."""
+    """Reason to skip a checkpoint."""
 
 
 def _sha256(described: Mapping[str, Any], content: bytes | memoryview) -> str:
@@ -161,7 +161,7 @@ def _sha256(described: Mapping[str, Any], content: bytes | memoryview) -> str:
 
 
 def _sync(folder: Path) -> None:
-    """Makes renames in the folder last through a loss of power."""
+    """Flushes renames in the folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

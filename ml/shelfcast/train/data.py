@@ -1,8 +1,9 @@
-"""What a process reads, and which samples make the batch of a step.
+"""Training data of one process, and the samples of each step.
 
-A sample is a row of the training data (a series and an origin week) and a number of weeks ahead. It belongs
-to the training, the validation or the test by its TARGET week alone. The batch of a step takes from each file
-its share, so it holds the same samples with any number of processes, though each reads its own files only.
+A sample is a row of the training data (a series and an origin week) and a number of weeks ahead. Its TARGET
+week alone decides whether it belongs to training, validation or test. The minibatch of a step takes a share
+of each file, so it holds the same samples with any number of processes, although each reads only its own
+files.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 from shelfcast.features.samples import Integers, OriginTable, read_origin_table, series_files
 from shelfcast.job import UserError, path_of
 
-#: A pass over all samples of many series would show nearly the same weeks again and again.
+#: Upper bound of samples in an epoch: more series repeat nearly the same weeks.
 EPOCH_SAMPLES = 65_536
 
 _WEEK = np.timedelta64(7, "D")
@@ -28,11 +29,11 @@ _WEEK = np.timedelta64(7, "D")
 
 @dataclass(frozen=True)
 class Weeks:
-    """Target weeks, first and last included.
+    """Target weeks as pairs of first and last week, both included.
 
     Attributes:
-        training: All known weeks before the validation.
-        validation: For early stopping and calibration.
+        training: All known weeks before the validation weeks.
+        validation: Weeks for early stopping and calibration.
     """
 
     training: tuple[np.datetime64, np.datetime64]
@@ -40,15 +41,15 @@ class Weeks:
 
 
 def split_weeks(first_week: str, last_week: str, validation_weeks: int, test_weeks: int) -> Weeks:
-    """Splits weeks: the newest are the test's, those before the validation's, all earlier the training's.
+    """Splits the weeks in time: training, then validation, then test.
 
     Raises:
-        UserError: Nothing is left for training.
+        UserError: No week is left for training.
     """
     first, last = np.datetime64(first_week), np.datetime64(last_week)
     validation_last = last - test_weeks * _WEEK
     training_last = validation_last - validation_weeks * _WEEK
-    # The first week can only be an origin.
+    # The first week can be an origin but never a target.
     if training_last <= first:
         raise UserError(
             "InvalidInput",
@@ -63,7 +64,7 @@ class Samples:
     """N samples of one table.
 
     Attributes:
-        rows: Row in the table [N].
+        rows: Row of each sample in the table [N].
         horizons: Weeks ahead [N].
     """
 
@@ -74,18 +75,18 @@ class Samples:
         return len(self.rows)
 
     def take(self, index: Integers | slice) -> Samples:
-        """Returns some of the samples."""
+        """Returns a selection of the samples."""
         return Samples(self.rows[index], self.horizons[index])
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What one process reads.
+    """Training data of one process: every n-th file.
 
     Attributes:
         table: All rows of the process's files.
-        files: Place of each of these files among all.
-        training: Training samples of each of these files.
+        files: Index of each of these files among all files.
+        training: Training samples, by file.
         validation: Validation samples of all these files.
     """
 
@@ -96,15 +97,16 @@ class Shard:
 
 
 def read_shard(spec: Mapping[str, Any], rank: int, world_size: int) -> Shard:
-    """Reads every ``world_size``-th file of the training data, beginning with number ``rank``.
+    """Reads every ``world_size``-th file of the training data, starting at file ``rank``.
 
     Args:
         spec: The TrainSpec.
-        rank: This process's.
+        rank: Rank of this process.
         world_size: Number of processes.
 
     Raises:
-        UserError: More processes than files, too few weeks, or training data that are not the spec's.
+        UserError: There are more processes than files, too few weeks, or the training data do not match the
+            spec.
     """
     snapshot, folder = spec["snapshot"], path_of(spec["trainingDataUri"])
     weeks = split_weeks(
@@ -144,7 +146,7 @@ def _check_description(folder: Path, spec: Mapping[str, Any]) -> None:
 
 
 class EpochSampler:
-    """Decides the samples of each step, from seed, epoch and step alone: a number of epochs is its state."""
+    """Chooses the samples of each step from seed, epoch and step alone, so its only state is the epoch."""
 
     def __init__(
         self, file_sizes: Sequence[int], batch_size: int, seed: int, epoch_samples: int | None = None
@@ -153,9 +155,10 @@ class EpochSampler:
 
         Args:
             file_sizes: Training samples in each of all files.
-            batch_size: Samples of a step, all processes together; shares of files are rounded.
-            seed: Of the shuffling.
-            epoch_samples: Of an epoch, about, evenly of all files; ``EPOCH_SAMPLES`` if not given.
+            batch_size: Approximate number of samples in a step, over all processes; each file's share is
+                rounded.
+            seed: Seed of the shuffle.
+            epoch_samples: Approximate number of samples in an epoch; ``EPOCH_SAMPLES`` by default.
         """
         self._sizes = file_sizes
         self._seed = seed
@@ -164,14 +167,14 @@ class EpochSampler:
         self.steps = math.ceil(sum(self._quotas) / batch_size)
 
     def positions(self, epoch: int, file: int) -> list[Integers]:
-        """Returns for each step of an epoch the samples to take from a file; none comes twice."""
+        """Returns the positions in a file of each step's samples, without replacement."""
         generator = np.random.default_rng([self._seed, epoch, file])
         order = generator.permutation(self._sizes[file])[: self._quotas[file]]
         bounds = np.arange(1, self.steps) * len(order) // self.steps
         return np.split(order, bounds)
 
     def batches(self, shard: Shard, epoch: int) -> list[Samples]:
-        """Returns a process's part of each step's batch; it may be empty."""
+        """Returns a process's part of each step's minibatch; it may be empty."""
         parts = [
             [samples.take(positions) for positions in self.positions(epoch, file)]
             for file, samples in zip(shard.files, shard.training, strict=True)

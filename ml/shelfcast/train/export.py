@@ -1,4 +1,4 @@
-"""Writes the model's folder: the graph, what a predictor must know of it, and MLflow's description."""
+"""Export of the model folder: ONNX graph, manifest for predictors, and the files of MLflow's format."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from shelfcast.features.samples import OriginTable
 from shelfcast.job import write_json
 from shelfcast.models.network import QUANTILES, Network
-from shelfcast.train.batch import BatchReader
 from shelfcast.train.data import Samples
+from shelfcast.train.minibatch import BatchReader
 
 INPUTS = ("features", "store", "dept", "horizon")
 OUTPUT = "quantiles"
 _OPSET = 18
-#: Of the largest absolute quantile of a row; float32 has 7 digits.
+#: Maximum difference between graph and model, relative to a row's largest quantile; float32 has 7 digits.
 _TOLERANCE = 1e-4
 _CHECKED_SAMPLES = 1_000
 
@@ -37,17 +37,18 @@ def write_model(
 ) -> str:
     """Writes model.onnx, model.json and the files of MLflow's model format; returns the graph's SHA-256, hex.
 
-    The folder appears whole; one of an earlier attempt is replaced. The same model gives the same graph.
+    The folder appears atomically and replaces that of an earlier attempt. The same model gives the same
+    bytes.
 
     Args:
-        folder: Where to.
-        model: Calibrated.
-        table: Holds the samples.
-        samples: The exported graph must answer these as the model does.
+        folder: Destination.
+        model: Calibrated model.
+        table: Table of the samples.
+        samples: Samples on which graph and model are compared.
         spec: The TrainSpec.
 
     Raises:
-        RuntimeError: The exported graph answers differently.
+        RuntimeError: Graph and model differ.
     """
     model = model.cpu().eval()
     graph = to_onnx(model)
@@ -82,12 +83,12 @@ def write_model(
 
 
 def to_onnx(model: Network) -> bytes:
-    """Returns the graph. Not torch's newer exporter: it takes over 10 s, this one 0.3 s."""
+    """Returns the graph, by the tracing exporter: it takes 0.3 s, the newer one over 10 s."""
     ids = torch.ones(2, dtype=torch.int64)
     arguments = torch.ones(2, model.feature_count, dtype=torch.float64), ids, ids, ids
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         path = Path(folder) / "model.onnx"
-        # It warns that it is not the newer one, and of sizes that are constants here.
+        # Deprecation warnings, and tracer warnings about sizes that are constants here.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             model,
@@ -104,9 +105,9 @@ def to_onnx(model: Network) -> bytes:
 
 
 def _with_all_inputs(graph: bytes) -> bytes:
-    """Returns the graph with the inputs that the exporter left out, since the network ignores them.
+    """Adds the inputs that the exporter dropped because the network ignores them.
 
-    Who runs a graph gives all of them, and onnxruntime refuses one that it does not know.
+    Predictors pass all inputs, and ONNX Runtime rejects unknown ones.
     """
     model = onnx.load_from_string(graph)
     missing = [name for name in INPUTS if name not in {value.name for value in model.graph.input}]
@@ -116,7 +117,7 @@ def _with_all_inputs(graph: bytes) -> bytes:
 
 
 def check_graph(graph: bytes, model: Network, table: OriginTable, samples: Samples) -> None:
-    """Compares onnxruntime's answers with the model's.
+    """Compares the outputs of ONNX Runtime with those of the model.
 
     Raises:
         RuntimeError: They differ, or are not finite.
@@ -135,9 +136,9 @@ def check_graph(graph: bytes, model: Network, table: OriginTable, samples: Sampl
 
 
 def _write_mlflow_files(folder: Path, features: int) -> None:
-    """Writes what mlflow.onnx.save_model would, which is slow to import and adds a time and a random id.
+    """Writes the files of ``mlflow.onnx.save_model``, which imports slowly and adds a time and a random id.
 
-    The files are YAML; JSON is a part of it.
+    The files are YAML, of which JSON is a subset.
     """
     requirements = [f"onnx=={onnx.__version__}", f"onnxruntime=={onnxruntime.__version__}"]
     python = ".".join(map(str, sys.version_info[:3]))

@@ -1,4 +1,4 @@
-"""What a person looks at after a training: the course of the losses and rows the network was trained on."""
+"""Report of a training for people: a plot of the losses and a sample of the training rows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _plot_losses(path: Path, epochs: Sequence[Epoch], best_epoch: int) -> None:
 
 
 def _write_sample(path: Path, shard: Shard) -> None:
-    """Writes training samples of one process, evenly spread; an empty cell is a missing value."""
+    """Writes evenly spaced training samples of one process; an empty cell is a missing value."""
     rows = np.concatenate([samples.rows for samples in shard.training])
     horizons = np.concatenate([samples.horizons for samples in shard.training])
     chosen = np.linspace(0, len(rows) - 1, min(SAMPLE_ROWS, len(rows))).astype(np.int64)

@@ -1,7 +1,7 @@
-"""Search for hyper-parameters by short trainings, judged on validation weeks.
+"""Hyper-parameter search by short trainings, scored on the validation weeks.
 
-``search.json`` in the job's folder holds every finished trial, and is all that the next one depends on: a
-search that was killed goes on with the trial that was cut off, and ends as if nothing had happened.
+``search.json`` in the job's folder holds every finished trial and is the only state: a killed search repeats
+the interrupted trial and ends with the same result.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Any, TypedDict
 
 from shelfcast.job import UserError, report_progress, write_json
 from shelfcast.train.checkpoint import config_hash
-from shelfcast.train.processes import Processes
+from shelfcast.train.distributed import Processes
 from shelfcast.train.training import LossNotFiniteError, Trainer
 
-#: Enough to tell good from bad.
+#: Upper bound of epochs in a trial; enough to rank parameters.
 TRIAL_EPOCHS = 4
-#: Drawn at random before the sampler learns from what was found.
+#: Number of random trials before TPE suggests parameters.
 _RANDOM_TRIALS = 5
-#: Searched from the spec's own value divided by it to the value times it.
+#: Search ranges: from the spec's value divided by this to the value times this.
 _RATE_RANGE, _BATCH_RANGE, _DECAY_RANGE = 4, 4, 10
 _SMALLEST_BATCH, _LARGEST_BATCH = 16, 65_536
 
 
 class Parameters(TypedDict):
-    """What is searched. The factor is of the weight decay that the preset's members have."""
+    """Searched parameters. ``weightDecayFactor`` multiplies the weight decay of the preset's members."""
 
     learningRate: float
     batchSize: int
@@ -59,15 +59,15 @@ def search(
     Args:
         spec: The TrainSpec, with ``search``.
         directory: The job's folder.
-        processes: All of them; the first one chooses for all.
+        processes: Process group; rank 0 chooses the parameters.
         prepare: Returns an untrained trainer for a TrainSpec, to which ``weightDecayFactor`` may be added.
 
     Raises:
-        UserError: No trial's loss was finite, or the folder's trials are of another spec.
+        UserError: No trial has a finite loss, or the folder's trials belong to another spec.
     """
     config = config_hash(spec)
     path, count = directory / "search.json", spec["search"]["trials"]
-    # The first decides, for all: a folder that is being written may look different to each.
+    # Rank 0 decides for all: each process may see a different state of a shared folder.
     read = processes.agree(lambda: _finished(path, config) if processes.first else [])
     trials = processes.gather(read)[0]
     epochs = trial_epochs(spec)
@@ -87,12 +87,12 @@ def search(
 
 
 def trial_epochs(spec: Mapping[str, Any]) -> int:
-    """Returns the epochs of a trial, at most."""
+    """Returns the upper bound of epochs in a trial."""
     return min(TRIAL_EPOCHS, int(spec["maxEpochs"]))
 
 
 def search_epochs(spec: Mapping[str, Any]) -> int:
-    """Returns the epochs of all trials, at most; 0 without a search."""
+    """Returns the upper bound of epochs in all trials; 0 without a search."""
     return trial_epochs(spec) * int(spec["search"]["trials"]) if "search" in spec else 0
 
 
@@ -103,7 +103,7 @@ def _finished(path: Path, config: str) -> list[Trial]:
     if described["configHash"] != config:
         raise UserError(
             "InvalidInput",
-            f"{path} is of a search with another spec.json; start this one in a folder of its own, or "
+            f"{path} belongs to a search with another spec.json; start this one in a folder of its own, or "
             "delete the file",
         )
     trials: list[Trial] = described["trials"]
@@ -111,23 +111,23 @@ def _finished(path: Path, config: str) -> list[Trial]:
 
 
 def _choose(spec: Mapping[str, Any], trials: Sequence[Trial]) -> Parameters:
-    """Returns the parameters of the next trial: first the spec's own, then what Optuna's TPE suggests.
+    """Returns the parameters of the next trial: first the spec's own, then suggestions of Optuna's TPE.
 
-    Source: Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011. The study is made of
-    the finished trials and the sampler's seed of their number, so that no state gets lost with a process.
+    Source: Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011. The study is rebuilt
+        from the finished trials and the seed depends on their number, so a killed process loses no state.
     """
-    own: Parameters = {
+    initial: Parameters = {
         "learningRate": spec["learningRate"],
         "batchSize": spec["batchSize"],
         "weightDecayFactor": 1.0,
     }
     if not trials:
-        return own
-    # Takes a second, which a training without a search does not pay.
+        return initial
+    # The import takes a second; only a search needs it.
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    rate, batch = own["learningRate"], own["batchSize"]
+    rate, batch = initial["learningRate"], initial["batchSize"]
     space: dict[str, optuna.distributions.BaseDistribution] = {
         "learningRate": optuna.distributions.FloatDistribution(
             rate / _RATE_RANGE, min(rate * _RATE_RANGE, 1.0), log=True
@@ -158,7 +158,7 @@ def _choose(spec: Mapping[str, Any], trials: Sequence[Trial]) -> Parameters:
 
 
 def _loss(trainer: Trainer) -> float | None:
-    """Trains; losses are sums over all processes, so all come to the same answer."""
+    """Trains and returns the lowest validation loss, the same in all processes; None if it is not finite."""
     try:
         trainer.run(lambda _: None)
     except LossNotFiniteError:
@@ -173,6 +173,6 @@ def _validation_loss(trial: Trial) -> float:
 
 def _report(directory: Path, spec: Mapping[str, Any], trials: Sequence[Trial]) -> None:
     loss, count = trials[-1]["validationLoss"], spec["search"]["trials"]
-    said = "a loss that is not finite" if loss is None else f"validation loss {loss:.2f} USD"
+    outcome = "a loss that is not finite" if loss is None else f"validation loss {loss:.2f} USD"
     done = len(trials) * trial_epochs(spec) / (search_epochs(spec) + spec["maxEpochs"] + 1)
-    report_progress(directory, f"trial {len(trials)} of {count}: {said}", fraction=done)
+    report_progress(directory, f"trial {len(trials)} of {count}: {outcome}", fraction=done)

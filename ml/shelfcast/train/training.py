@@ -1,4 +1,4 @@
-"""The training loop. It cannot tell a resumed training from one never interrupted."""
+"""The training loop. A resumed training continues exactly as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -15,40 +15,43 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from shelfcast.job import UserError
 from shelfcast.models.network import QUANTILES, Network
-from shelfcast.train.batch import BatchReader, chunks
 from shelfcast.train.budget import Budget, Limit
 from shelfcast.train.data import EpochSampler, Samples, Shard
-from shelfcast.train.processes import Processes
+from shelfcast.train.distributed import Processes
+from shelfcast.train.minibatch import BatchReader, chunks
 
-#: A validation loss of at most so many times the lowest is as good: a few weeks of one season tell no better.
-#: Among epochs as good the newest is the best, since the learning rate falls and the average gets longer.
-AS_GOOD = 1.03
-#: Training stops when for so many epochs none was as good.
+#: Epochs within 3 % of the best validation loss count as ties: a few validation weeks cannot separate them.
+#: The newest tie wins, since the learning rate falls and the EMA covers more steps.
+TIE_TOLERANCE = 1.03
+#: Training stops after this many epochs without a tie or a new best.
 PATIENCE_EPOCHS = 4
-_GRADIENT_NORM = 1.0
-#: Of the average of the weights over steps, which is what is validated and exported.
-_AVERAGE_DECAY = 0.99
-#: Share of all steps in which the learning rate rises; then it falls to 0 as a cosine.
-_WARM_UP = 0.05
-#: Steps between two looks at the budget, which all processes have to agree on.
-_BUDGET_STEPS = 16
+#: Maximum gradient norm of each member, for clipping.
+MAX_GRAD_NORM = 1.0
+#: Decay of the EMA of the weights; the EMA is what is validated and exported.
+EMA_DECAY = 0.99
+#: Fraction of steps with a rising learning rate; a cosine decay to 0 follows.
+WARMUP_FRACTION = 0.05
+#: Steps between checks of the budget, each of which is a collective.
+_BUDGET_CHECK_STEPS = 16
 
 StoppedBy = Literal["epochs", "patience"] | Limit
-#: Is called with epoch and step, both counted from 1, and what computes this process's mean loss so far, USD.
+#: Callback after each step: (epoch, step, mean_loss), 1-based; mean_loss() is this rank's running mean in
+#: USD.
 AfterStep = Callable[[int, int, Callable[[], float]], None]
 
 
 class LossNotFiniteError(UserError):
-    """A training ran away."""
+    """The loss became NaN or infinite."""
 
 
 class Epoch(TypedDict):
     """See contracts/jobs.ts. Losses are weighted means of ``pinball_usd``; epochs count from 1.
 
-    In training it is the mean over the network's members, in validation that of their combination.
+    The training loss is the mean over the members, the validation loss that of their combination.
     """
 
     epoch: int
@@ -58,33 +61,33 @@ class Epoch(TypedDict):
 
 
 def pinball_usd(quantiles: Tensor, actual: Tensor) -> Tensor:
-    """Returns twice the mean pinball loss over ``QUANTILES``, US dollars [..., N]; of a median it is |f - a|.
+    """Returns twice the mean pinball loss over ``QUANTILES``, US dollars [..., N]; |f - a| for a median.
 
     Source: Koenker and Bassett, "Regression Quantiles", Econometrica 46 (1978).
 
     Args:
-        quantiles: US dollars [..., N, 5].
-        actual: US dollars [N].
+        quantiles: Forecasts, US dollars [..., N, 5].
+        actual: Actual sales, US dollars [N].
     """
     tau = torch.tensor(QUANTILES, device=quantiles.device)
     error = actual[:, None] - quantiles
     return 2 * torch.maximum(tau * error, (tau - 1) * error).mean(dim=-1)
 
 
-def moving_average(averages: Sequence[Tensor], weights: Sequence[Tensor], updates: int) -> None:
-    """Moves averages on by one step, in place; they are over fewer steps as long as there were few.
+def update_ema(ema: Sequence[Tensor], weights: Sequence[Tensor], updates: int) -> None:
+    """Updates the EMA of the weights in place; the decay is lower during the first steps.
 
     Args:
-        averages: So far.
-        weights: After the step, of the same shapes.
-        updates: Number of steps in the averages so far.
+        ema: EMA so far.
+        weights: Weights after the step, of the same shapes.
+        updates: Number of updates so far.
     """
-    decay = min(_AVERAGE_DECAY, (1 + updates) / (10 + updates)) if updates else 0.0
-    torch._foreach_lerp_(list(averages), list(weights), 1 - decay)
+    decay = min(EMA_DECAY, (1 + updates) / (10 + updates)) if updates else 0.0
+    get_ema_multi_avg_fn(decay)(list(ema), list(weights), updates)  # type: ignore[no-untyped-call]
 
 
 class MemberForecasts(nn.Module):
-    """What is trained: each member by itself."""
+    """The quantiles of all members, as DDP trains them."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -99,9 +102,9 @@ class Trainer:
     """One process's part of a training.
 
     Attributes:
-        epochs: What is done so far; one that the budget ended may be short.
-        model: What is trained; on the process's device.
-        stopped_by: Why ``run`` returned.
+        epochs: Completed epochs; the budget can end one early.
+        model: Trained model, on the process's device.
+        stopped_by: Reason why ``run`` returned.
     """
 
     stopped_by: StoppedBy
@@ -114,13 +117,13 @@ class Trainer:
         processes: Processes,
         spec: dict[str, Any],
     ) -> None:
-        """Sets up; ``fit_constants`` comes before.
+        """Sets up.
 
         Args:
-            model: On the process's device.
-            shard: What this process reads.
-            sampler: The same in each process.
-            processes: All of them.
+            model: Model with fitted normalization, on the process's device.
+            shard: Training data of this process.
+            sampler: Sampler, the same in each process.
+            processes: Process group.
             spec: The TrainSpec; a search adds ``weightDecayFactor``.
         """
         self.epochs: list[Epoch] = []
@@ -131,16 +134,16 @@ class Trainer:
         self._processes = processes
         self._max_epochs = int(spec["maxEpochs"])
         self._budget = Budget(spec, processes.world_size if processes.device.type == "cuda" else 0)
-        # DDP takes the mean over processes, which hold different numbers of samples; wanted is their sum, by
-        # sample of a batch and in units of a mean level, so that the norm of the gradients has a usual size.
+        # DDP averages over processes, which hold different numbers of samples; this restores the sum, divided
+        # by the batch size and the mean level so that gradient clipping sees norms near 1.
         self._gradient_scale = processes.world_size / (spec["batchSize"] * float(model.mean_level_usd))
         self._parallel: nn.Module = MemberForecasts(model)
         if processes.world_size > 1:
             self._parallel = DistributedDataParallel(self._parallel, forward_sync_buffers=False)
             self._settle_gradient_order()
-        self._average = copy.deepcopy(model).eval().requires_grad_(False)
-        # Not torch's AveragedModel: a step of it copies each buffer and waits for the GPU.
-        self._averaged = list(self._average.parameters()), list(model.parameters())
+        self._ema = copy.deepcopy(model).eval().requires_grad_(False)
+        # Not torch's AveragedModel: each update copies all buffers and synchronizes with the GPU.
+        self._ema_pairs = list(self._ema.parameters()), list(model.parameters())
         decay_factor = spec.get("weightDecayFactor", 1.0)
         groups = [
             {"params": list(member.parameters()), "weight_decay": decay_factor * member.weight_decay}
@@ -151,57 +154,57 @@ class Trainer:
         self._best: dict[str, Tensor] = {}
 
     def run(self, after_epoch: Callable[[Epoch], None], after_step: AfterStep | None = None) -> None:
-        """Trains until the last epoch, an early end or the end of the budget; the model is then the best one.
+        """Trains to the last epoch, an early stop or a time limit, then loads the best weights.
 
         Args:
-            after_epoch: Is called in each process, and may call ``state``.
-            after_step: Is called in this process alone.
+            after_epoch: Callback in each process; may call ``state``.
+            after_step: Callback in this process only.
 
         Raises:
-            LossNotFiniteError: A loss is not finite.
+            LossNotFiniteError: The training or validation loss is not finite.
         """
         while (reason := self._reason_to_stop()) is None:
             self.epochs.append(self._epoch(len(self.epochs), after_step))
             if self.best_epoch == len(self.epochs):
-                self._best = copy.deepcopy(self._average.state_dict())
+                self._best = copy.deepcopy(self._ema.state_dict())
             after_epoch(self.epochs[-1])
         self.stopped_by = reason
         self.model.load_state_dict(self._best)
 
     @property
     def best_epoch(self) -> int:
-        """The newest epoch whose validation loss is as good as the lowest."""
-        highest = AS_GOOD * min(epoch["validationLoss"] for epoch in self.epochs)
+        """The newest epoch that ties with the lowest validation loss."""
+        highest = TIE_TOLERANCE * min(epoch["validationLoss"] for epoch in self.epochs)
         return max(epoch["epoch"] for epoch in self.epochs if epoch["validationLoss"] <= highest)
 
     @property
     def steps(self) -> int:
-        """Steps of a whole epoch."""
+        """Steps per epoch."""
         return self._sampler.steps
 
     @property
     def steps_done(self) -> int:
-        """Steps since the training's first, those of earlier starts included."""
+        """Steps so far, including those of earlier starts."""
         return self._scheduler.last_epoch
 
     def state(self) -> dict[str, Any]:
-        """Returns all that ``restore`` needs. Each process must call it."""
+        """Returns the state for ``restore``; a collective, so each process must call it."""
         return {
             "model": self.model.state_dict(),
-            "average": self._average.state_dict(),
+            "ema": self._ema.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict(),
             "randomStates": self._processes.gather(self._random_states()),
             "best": self._best,
-            # Their number is the sampler's position: a checkpoint lies between two epochs.
+            # Their number is also the sampler's position: checkpoints lie between epochs.
             "epochs": self.epochs,
             "spent": self._budget.spent(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes back to a state; of another number of processes, random numbers go on differently."""
+        """Restores a state; with another number of processes, random numbers continue differently."""
         self.model.load_state_dict(state["model"])
-        self._average.load_state_dict(state["average"])
+        self._ema.load_state_dict(state["ema"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])
         by_rank = state["randomStates"]
@@ -214,32 +217,33 @@ class Trainer:
         self._budget.restore(state["spent"])
 
     def _random_states(self) -> dict[str, Tensor]:
-        """Returns them by type of device; dropout draws on the one that computes."""
+        """Returns random states by device type; dropout draws on the training device."""
         states = {"cpu": torch.get_rng_state()}
         if self._processes.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state()
         return states
 
     def _settle_gradient_order(self) -> None:
-        """Has DDP order its buckets, which it does after the first step of a start, before any that counts.
+        """Runs one empty step so that DDP rebuilds its gradient buckets before training.
 
-        In another order, sums over three or more processes differ in the last bits.
+        Otherwise a resumed run would sum in another order, and with three or more processes differ in the
+        last bits.
         """
-        nothing = Samples(np.empty(0, np.int64), np.empty(0, np.int64))
-        batch = self._reader.read(nothing)
-        # As in validation: nothing has no mean that a normalization could learn.
+        empty = Samples(np.empty(0, np.int64), np.empty(0, np.int64))
+        batch = self._reader.read(empty)
+        # In eval mode, since batch normalization cannot use an empty batch.
         self._parallel.eval()
         self._parallel(*batch.inputs).sum().backward()
 
     def _learning_rate_factor(self, step: int) -> float:
         total = self._max_epochs * self._sampler.steps
-        warm_up = max(1, int(total * _WARM_UP))
+        warm_up = max(1, int(total * WARMUP_FRACTION))
         if step < warm_up:
             return (step + 1) / warm_up
         return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
 
     def _reason_to_stop(self) -> StoppedBy | None:
-        # Losses are sums over all processes, so all come to the same answer.
+        # Losses are sums over all processes, so all decide alike.
         if len(self.epochs) >= self._max_epochs:
             return "epochs"
         if not self.epochs:
@@ -251,7 +255,7 @@ class Trainer:
     def _limit_reached(self) -> Limit | None:
         if not self._budget.limited:
             return None
-        # Clocks differ: that of the first process counts.
+        # Clocks differ, so rank 0 decides.
         return self._processes.gather(self._budget.used_up())[0]
 
     def _epoch(self, epoch: int, after_step: AfterStep | None) -> Epoch:
@@ -266,11 +270,11 @@ class Trainer:
             sums.add_(self._step(samples))
             if after_step is not None:
                 after_step(epoch + 1, step, mean_so_far)
-            if step % _BUDGET_STEPS == 0 and self._limit_reached() is not None:
+            if step % _BUDGET_CHECK_STEPS == 0 and self._limit_reached() is not None:
                 break
         self._processes.share(self.model.buffers())
-        for average, buffer in zip(self._average.buffers(), self.model.buffers(), strict=True):
-            average.copy_(buffer)
+        for ema, buffer in zip(self._ema.buffers(), self.model.buffers(), strict=True):
+            ema.copy_(buffer)
         train_loss = self._mean_loss(sums, "training", epoch)
         validation_loss = self._mean_loss(self._validate(), "validation", epoch)
         return {
@@ -281,17 +285,17 @@ class Trainer:
         }
 
     def _step(self, samples: Samples) -> Tensor:
-        """Takes one step; returns the sums of weighted loss and weight of this process's samples, [2]."""
+        """Runs one step; returns this process's sums of weighted losses and of weights [2]."""
         batch = self._reader.read(samples)
         losses = (pinball_usd(self._parallel(*batch.inputs), batch.actual) * batch.weight).sum(dim=1)
         self._optimizer.zero_grad()
         (losses.sum() * self._gradient_scale).backward()
         for member in self.model.members:
-            clip_grad_norm_(member.parameters(), _GRADIENT_NORM)
+            clip_grad_norm_(member.parameters(), MAX_GRAD_NORM)
         self._optimizer.step()
         self._scheduler.step()
         with torch.no_grad():
-            moving_average(*self._averaged, self.steps_done - 1)
+            update_ema(*self._ema_pairs, self.steps_done - 1)
         return torch.stack([losses.detach().mean(), batch.weight.sum()]).double()
 
     @torch.no_grad()
@@ -299,7 +303,7 @@ class Trainer:
         sums = torch.zeros(2, dtype=torch.float64, device=self._processes.device)
         for samples in chunks(self._shard.validation):
             batch = self._reader.read(samples)
-            loss = (pinball_usd(self._average(*batch.inputs), batch.actual) * batch.weight).sum()
+            loss = (pinball_usd(self._ema(*batch.inputs), batch.actual) * batch.weight).sum()
             sums += torch.stack([loss, batch.weight.sum()]).double()
         return sums
 

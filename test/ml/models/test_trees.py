@@ -43,7 +43,7 @@ def seen(model: Ensemble, samples: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @cache
-def grown() -> tuple[Ensemble, lightgbm.Booster]:
+def fitted_trees() -> tuple[Ensemble, lightgbm.Booster]:
     """An ensemble half of which is trees; half of their inputs were never missing in training."""
     torch.manual_seed(3)
     model = Ensemble(FEATURES, [1, 2, 3], [1, 2], HORIZON_WEEKS).eval()
@@ -55,13 +55,13 @@ def grown() -> tuple[Ensemble, lightgbm.Booster]:
     target = chosen.sum(axis=1) + 3 * (inputs[:, -1] > 2) + generator.normal(size=len(inputs))
     one = np.ones(len(target))
     booster = boost(inputs, target, one, one, rounds=60, seed=1)
-    model.trees.grow(attributes_of(booster))
+    model.trees.set_trees(attributes_of(booster))
     model.shares.copy_(torch.tensor([0.3, 0.2, 0.5]))
     return model, booster
 
 
 def test_the_model_says_what_lightgbm_says() -> None:
-    model, booster = grown()
+    model, booster = fitted_trees()
     samples = random_samples(3_000, seed=4)
     inputs, level = seen(model, samples)
     expected = np.asarray(booster.predict(inputs.numpy()))
@@ -71,7 +71,7 @@ def test_the_model_says_what_lightgbm_says() -> None:
 
 
 def test_an_input_that_is_just_the_threshold_goes_where_lightgbm_sends_it() -> None:
-    _, booster = grown()
+    _, booster = fitted_trees()
     trees = attributes_of(booster)
     rows = zip(trees["nodes_modes"], trees["nodes_featureids"], trees["nodes_values"], strict=True)
     decides = [(feature, np.float32(at)) for mode, feature, at in rows if mode == "BRANCH_LEQ"]
@@ -80,7 +80,7 @@ def test_an_input_that_is_just_the_threshold_goes_where_lightgbm_sends_it() -> N
         near = [np.nextafter(at, np.float32(-np.inf)), at, np.nextafter(at, np.float32(np.inf))]
         inputs[3 * row : 3 * row + 3, feature] = near
     plain = Trees(FEATURES)
-    plain.grow(trees)
+    plain.set_trees(trees)
     plain.inputs = lambda *_: torch.from_numpy(inputs)  # type: ignore[method-assign]
     found = plain(random_samples(len(inputs), seed=5), torch.ones(len(inputs))).numpy()
     np.testing.assert_allclose(found, np.asarray(booster.predict(inputs)), rtol=1e-5, atol=1e-5)
@@ -88,7 +88,7 @@ def test_an_input_that_is_just_the_threshold_goes_where_lightgbm_sends_it() -> N
 
 @pytest.mark.parametrize("rows", [1, 2, 1_500])
 def test_the_graph_says_what_the_model_says(rows: int) -> None:
-    model, _ = grown()
+    model, _ = fitted_trees()
     graph = to_onnx(model)
     assert graph == to_onnx(model)
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
@@ -107,7 +107,7 @@ def test_trees_that_could_not_split_say_one_value_for_all() -> None:
     inputs, level = seen(model, samples)
     one = np.ones(5)
     booster = boost(inputs.numpy(), np.array([1.0, 2, 2, 2, 3]), one, one, rounds=10, seed=1)
-    model.trees.grow(attributes_of(booster))
+    model.trees.set_trees(attributes_of(booster))
     torch.testing.assert_close(model.trees(samples, level), 2 * level)
     model.shares.copy_(torch.tensor([0.3, 0.2, 0.5]))
     session = onnxruntime.InferenceSession(to_onnx(model), providers=["CPUExecutionProvider"])
@@ -118,7 +118,7 @@ def test_trees_that_could_not_split_say_one_value_for_all() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, -1e5, 0.0, 1e300, np.inf, -np.inf])
 def test_forecasts_with_trees_are_finite_and_never_cross(value: float) -> None:
-    model, _ = grown()
+    model, _ = fitted_trees()
     samples = random_samples(40, seed=8)
     samples[0][torch.rand(samples[0].shape, generator=torch.manual_seed(9)) < 0.5] = value
     samples[0][0] = value
@@ -130,7 +130,7 @@ def test_forecasts_with_trees_are_finite_and_never_cross(value: float) -> None:
 
 @torch.no_grad()
 def test_without_a_share_of_trees_the_networks_speak_alone() -> None:
-    model, _ = grown()
+    model, _ = fitted_trees()
     samples = random_samples(50, seed=10)
     networks = Ensemble(FEATURES, [1, 2, 3], [1, 2], HORIZON_WEEKS).eval()
     for own, other in zip(networks.members, model.members, strict=True):
@@ -145,7 +145,7 @@ def test_without_a_share_of_trees_the_networks_speak_alone() -> None:
 
 
 def test_dollars_are_in_levels_and_declared_columns_are_inputs() -> None:
-    model, _ = grown()
+    model, _ = fitted_trees()
     samples = random_samples(5, seed=11)
     inputs, level = seen(model, samples)
     for name, unit in (("planned_promo", 1.0), ("size", 1.0), ("sales_0", level)):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from train_example import Example, write_example
 
-from shelfcast.train.processes import Processes, joined
+from shelfcast.train.distributed import Processes, init_distributed
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,5 +28,5 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
 @pytest.fixture
 def alone() -> Iterator[Processes]:
     """A training's only process."""
-    with joined() as processes:
+    with init_distributed() as processes:
         yield processes

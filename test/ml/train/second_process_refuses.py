@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from shelfcast.job import UserError
-from shelfcast.train.processes import joined
+from shelfcast.train.distributed import init_distributed
 
-with joined() as processes:
+with init_distributed() as processes:
 
     def work() -> None:
         """Checks what this process read."""

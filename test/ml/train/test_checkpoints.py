@@ -53,7 +53,7 @@ def flip(path: Path, place: int) -> None:
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
-        (drop_marker, "was not written to its end"),
+        (drop_marker, "was not written completely"),
         (drop_state, "is missing"),
         (lambda folder: cut(folder / "epoch-0003.pt"), "is not the bytes"),
         (lambda folder: cut(folder / "epoch-0003.json"), "json is damaged"),
@@ -68,8 +68,8 @@ def test_a_damaged_one_is_passed_over_and_said_so(
     damage(tmp_path / "checkpoints")
     found = checkpoints.newest()
     assert (found.epoch, found.trained_by) == (2, "2 on cpu")
-    [sentence] = found.passed_over
-    assert "epoch-0003.pt is passed over: it " in sentence or "epoch-0003.json" in sentence
+    [sentence] = found.skipped
+    assert "epoch-0003.pt is skipped: it " in sentence or "epoch-0003.json" in sentence
     assert why in sentence
     checkpoints.save(3, {"weights": torch.zeros(1)}, 3)
     assert checkpoints.newest() == Found(3, "2 on cpu")
@@ -93,7 +93,7 @@ def test_damaged_ones_of_later_epochs_do_not_push_out_complete_ones(tmp_path: Pa
     (tmp_path / "checkpoints" / "epoch-0003.pt").unlink()
     found = checkpoints.newest()
     assert found.epoch == 2
-    assert len(found.passed_over) == 3
+    assert len(found.skipped) == 3
 
 
 def test_a_save_that_died_on_its_way_leaves_the_one_before(
@@ -119,7 +119,7 @@ def test_one_of_an_earlier_version_is_passed_over(tmp_path: Path) -> None:
     write_json(marker, {**described, "sha256": sha256})
     found = checkpoints.newest()
     assert found.epoch == 2
-    assert "epoch-0003.pt is passed over: an earlier version" in found.passed_over[0]
+    assert "epoch-0003.pt is skipped: an earlier version" in found.skipped[0]
 
 
 def test_another_configuration_is_refused(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from train_example import Example
 
 from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.presets import NETWORKS, build_network
-from shelfcast.train.batch import BatchReader
 from shelfcast.train.data import Shard, read_shard
 from shelfcast.train.export import INPUTS, check_graph, to_onnx, write_model
+from shelfcast.train.minibatch import BatchReader
 
 
 @pytest.fixture(scope="module")

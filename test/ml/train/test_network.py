@@ -20,8 +20,8 @@ from shelfcast.models.presets import NETWORKS, build_network
 from shelfcast.models.summaries import Summaries
 from shelfcast.models.windows import Windows
 from shelfcast.train.data import EpochSampler, read_shard
-from shelfcast.train.fitting import fit_constants, known_ids
-from shelfcast.train.processes import Processes
+from shelfcast.train.distributed import Processes
+from shelfcast.train.normalization import fit_normalization, known_ids
 
 FEATURES = FeatureSet(8).model_features
 NAMES = [feature["name"] for feature in FEATURES]
@@ -122,7 +122,7 @@ def fitted(example: Example, processes: Processes) -> dict[str, Tensor]:
     sampler = EpochSampler([len(samples) for samples in shard.training], 256, seed=7)
     torch.manual_seed(7)
     model = GlobalModel(shard.table.features, *known_ids(shard, processes), 4)
-    fit_constants(model, shard, sampler, processes)
+    fit_normalization(model, shard, sampler, processes)
     return dict(model.named_buffers())
 
 

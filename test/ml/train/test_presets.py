@@ -17,9 +17,9 @@ from shelfcast.features.definitions import FeatureSet
 from shelfcast.models.lstm import Lstm
 from shelfcast.models.network import MEDIAN, Network
 from shelfcast.models.presets import NETWORKS, build_network
-from shelfcast.train.batch import BatchReader
 from shelfcast.train.data import read_shard
 from shelfcast.train.export import INPUTS, to_onnx
+from shelfcast.train.minibatch import BatchReader
 
 FEATURES = FeatureSet(4).model_features
 NAMES = [feature["name"] for feature in FEATURES]

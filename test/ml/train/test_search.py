@@ -17,7 +17,7 @@ from train_example import WEEKS, Example, torchrun, write_example
 from shelfcast.job import UserError
 from shelfcast.train.__main__ import _trainer, _training_counts
 from shelfcast.train.data import read_shard
-from shelfcast.train.processes import Processes
+from shelfcast.train.distributed import Processes
 from shelfcast.train.search import Search, Trial, search
 from shelfcast.train.training import LossNotFiniteError
 
@@ -112,7 +112,7 @@ def test_a_trial_whose_loss_is_not_finite_loses(tmp_path: Path, alone: Processes
 
 def test_trials_of_another_spec_are_refused(tmp_path: Path, alone: Processes) -> None:
     find(tmp_path, alone)
-    with pytest.raises(UserError, match="is of a search with another spec"):
+    with pytest.raises(UserError, match="belongs to a search with another spec"):
         find(tmp_path, alone, seed=8)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from train_example import Example, epochs_reported, finish, progress, result, torchrun
 
-from shelfcast.train.starts import Starts
+from shelfcast.train.restarts import Restarts
 
 #: Small batches make epochs long enough to be killed in.
 OPTIONS = {"maxEpochs": 5, "batchSize": 64}
@@ -48,8 +48,8 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_bytes(
     generator.shuffle(victims)
     for epochs, victim in enumerate(victims):
         launcher = torchrun(killed)
-        starts = Starts(killed)
-        while epochs_reported(killed) < epochs or len(starts.epochs()) <= epochs:
+        restarts = Restarts(killed)
+        while epochs_reported(killed) < epochs or len(restarts.epochs()) <= epochs:
             assert launcher.poll() is None, finish(launcher)
             time.sleep(0.01)
         time.sleep(generator.uniform(0, epoch_seconds[epochs]))
@@ -79,7 +79,7 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_bytes(
     # One that died between its checkpoint and its line is told by none; none is told twice.
     told = [line["epoch"]["epoch"] for line in progress(killed) if "epoch" in line]
     assert len(set(told)) == len(told)
-    assert "epoch-0099.pt is passed over" in "".join(line["message"] for line in progress(killed))
+    assert "epoch-0099.pt is skipped" in "".join(line["message"] for line in progress(killed))
 
 
 def wait_until_ended(pids: list[int]) -> None:
@@ -101,7 +101,7 @@ def test_another_number_of_processes_goes_on_and_says_what_that_means(
     resumed, undisturbed = result(directory), result(whole)
     assert resumed["startedFromEpochs"] == [4]
     messages = [line["message"] for line in progress(directory)]
-    assert "epoch-0005.pt is passed over: it was not written to its end" in messages[0]
+    assert "epoch-0005.pt is skipped: it was not written completely" in messages[0]
     assert (
         "after epoch 4 with other processes (1 on cpu, was 2 on cpu): the weights may differ" in messages[1]
     )
@@ -178,4 +178,4 @@ def test_a_training_that_fails_twice_in_the_same_way_is_not_started_again(
     assert error["type"] == "JobFailed"
     assert "failed twice after step 3 with the same error" in error["message"]
     assert "FileExistsError" in error["message"].splitlines()[-1]
-    assert Starts(directory).epochs() == [0, 1]
+    assert Restarts(directory).epochs() == [0, 1]

@@ -14,8 +14,8 @@ from shelfcast.models.network import Network
 from shelfcast.models.presets import build_network
 from shelfcast.train.budget import Budget
 from shelfcast.train.data import EpochSampler, read_shard
-from shelfcast.train.fitting import fit_constants, known_ids
-from shelfcast.train.processes import Processes
+from shelfcast.train.distributed import Processes
+from shelfcast.train.normalization import fit_normalization, known_ids
 from shelfcast.train.training import Trainer
 
 
@@ -32,7 +32,7 @@ def new_trainer(
     torch.manual_seed(spec["seed"])
     ids = known_ids(shard, alone)
     model = build_network(spec["preset"], shard.table.features, *ids, spec["horizonWeeks"])
-    fit_constants(model, shard, sampler, alone)
+    fit_normalization(model, shard, sampler, alone)
     return Trainer(model, shard, sampler, seen_by(alone), spec), model, sampler.steps
 
 

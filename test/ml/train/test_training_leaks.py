@@ -15,8 +15,8 @@ from shelfcast.features.samples import Integers, OriginTable
 from shelfcast.models.global_model import GlobalModel
 from shelfcast.train import fitting
 from shelfcast.train.data import EpochSampler, Samples, Shard, read_shard
-from shelfcast.train.fitting import fit_constants, known_ids
-from shelfcast.train.processes import Processes
+from shelfcast.train.distributed import Processes
+from shelfcast.train.normalization import fit_normalization, known_ids
 
 #: Number of the first week that is no target of training samples: 6 of the test, 6 of the validation.
 FIRST_UNSEEN_WEEK = WEEKS - 12
@@ -29,7 +29,7 @@ def training_bits(example: Example, processes: Processes) -> Bits:
     sampler = EpochSampler([len(samples) for samples in shard.training], 256, seed=7)
     torch.manual_seed(7)
     model = GlobalModel(shard.table.features, *known_ids(shard, processes), 4)
-    fitting.fit_constants(model, shard, sampler, processes)
+    fitting.fit_normalization(model, shard, sampler, processes)
     bits = {f"constant {name}": value.numpy().tobytes() for name, value in model.named_buffers()}
     for file, samples in enumerate(shard.training):
         rows, horizons = samples.rows, samples.horizons
@@ -71,9 +71,9 @@ def leak_scaler(monkeypatch: pytest.MonkeyPatch) -> None:
         rows = np.repeat(np.arange(len(shard.table.store)), shard.table.horizon_weeks)
         horizons = np.tile(np.arange(1, shard.table.horizon_weeks + 1), len(shard.table.store))
         everything = replace(shard, files=[0], training=[Samples(rows, horizons)])
-        fit_constants(model, everything, EpochSampler([len(rows)], 256, seed=7), processes)
+        fit_normalization(model, everything, EpochSampler([len(rows)], 256, seed=7), processes)
 
-    monkeypatch.setattr(fitting, "fit_constants", fit_all)
+    monkeypatch.setattr(fitting, "fit_normalization", fit_all)
 
 
 def leak_random_split(monkeypatch: pytest.MonkeyPatch) -> None:

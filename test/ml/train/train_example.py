@@ -70,7 +70,7 @@ def write_example(folder: Path, add_usd_from_week: int = WEEKS, add_usd: float =
 
 
 def torchrun(directory: Path, processes: int = 2) -> subprocess.Popen[str]:
-    """Starts a training as the platform does."""
+    """Restarts a training as the platform does."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     return subprocess.Popen(
         [sys.executable, *launcher, "-m", "shelfcast.train", "--dir", directory.as_uri()],

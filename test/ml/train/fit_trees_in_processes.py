@@ -7,13 +7,13 @@ import json
 import sys
 from pathlib import Path
 
-from grown_trees import grown
+from fitted_trees import fitted_trees
 
-from shelfcast.train.processes import joined
+from shelfcast.train.distributed import init_distributed
 
 if __name__ == "__main__":
     spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    with joined() as processes:
-        bits = grown(spec, processes).bits()
+    with init_distributed() as processes:
+        bits = fitted_trees(spec, processes).bits()
     if processes.first:
         print(hashlib.sha256(bits).hexdigest())

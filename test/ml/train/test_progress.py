@@ -8,14 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from shelfcast.train.telling import StepTeller
+from shelfcast.train.progress import ProgressReporter
 
 
 def test_every_few_seconds_it_tells_step_loss_and_time_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SimpleNamespace(now=100.0)
-    monkeypatch.setattr("shelfcast.train.telling.time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr("shelfcast.train.progress.time", SimpleNamespace(monotonic=lambda: clock.now))
     computed = []
 
     def loss() -> float:
@@ -23,10 +23,10 @@ def test_every_few_seconds_it_tells_step_loss_and_time_left(
         return 12.345
 
     # Resumed after two of four epochs of 100 steps; a step takes half a second.
-    teller = StepTeller(tmp_path, max_epochs=4, steps=100)
+    reporter = ProgressReporter(tmp_path, max_epochs=4, steps=100)
     for step in range(1, 26):
         clock.now += 0.5
-        teller.step(3, step, loss)
+        reporter.step(3, step, loss)
     lines = (tmp_path / "progress.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [
         {
@@ -42,12 +42,12 @@ def test_every_few_seconds_it_tells_step_loss_and_time_left(
 
 def test_a_long_time_is_told_in_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("shelfcast.train.telling.time", SimpleNamespace(monotonic=lambda: clock.now))
-    teller = StepTeller(tmp_path, max_epochs=1, steps=61)
+    monkeypatch.setattr("shelfcast.train.progress.time", SimpleNamespace(monotonic=lambda: clock.now))
+    reporter = ProgressReporter(tmp_path, max_epochs=1, steps=61)
     clock.now = 60.0
-    teller.step(1, 1, lambda: 1.0)
+    reporter.step(1, 1, lambda: 1.0)
     lines = (tmp_path / "progress.jsonl").read_text(encoding="utf-8")
     assert "at most 60 min left" in lines
     clock.now = 120.0
-    teller.step(1, 2, lambda: float("nan"))
+    reporter.step(1, 2, lambda: float("nan"))
     assert (tmp_path / "progress.jsonl").read_text(encoding="utf-8") == lines

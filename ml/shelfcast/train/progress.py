@@ -1,4 +1,4 @@
-"""Tells how far a training is while an epoch runs; epochs of real data take minutes."""
+"""Progress of a training within an epoch; epochs of real data take minutes."""
 
 from __future__ import annotations
 
@@ -9,48 +9,49 @@ from pathlib import Path
 
 from shelfcast.job import report_progress
 
-_TELL_EVERY_SECONDS = 5.0
-#: Longer times are told in minutes.
-_SECONDS_TOLD = 100
+_REPORT_INTERVAL_SECONDS = 5.0
+#: Longer times are shown in minutes.
+_MAX_SECONDS_SHOWN = 100
 
 
-class StepTeller:
-    """Appends to ``progress.jsonl`` where one start of a training is, at most every few seconds."""
+class ProgressReporter:
+    """Appends the step, loss and time left to ``progress.jsonl``, at most every few seconds."""
 
     def __init__(self, directory: Path, max_epochs: int, steps: int, epochs_before: int = 0) -> None:
-        """Begins to count time.
+        """Starts the clock.
 
         Args:
             directory: The job's folder.
-            max_epochs: Of the training.
-            steps: Of an epoch.
-            epochs_before: Of the trials of a search; they count in the share that is done.
+            max_epochs: Upper bound of epochs.
+            steps: Steps per epoch.
+            epochs_before: Epochs of a search before the training; they count in the fraction.
         """
         self._directory = directory
         self._max_epochs = max_epochs
         self._steps = steps
         self._epochs_before = epochs_before
-        self._begun = self._told = time.monotonic()
+        self._started = self._reported = time.monotonic()
         self._steps_of_start = 0
 
     def step(self, epoch: int, step: int, loss: Callable[[], float]) -> None:
-        """Notes that a step is done.
+        """Callback after a step.
 
         Args:
-            epoch: Counted from 1.
-            step: Of the epoch, counted from 1.
-            loss: Computes the mean loss of the epoch so far, US dollars.
+            epoch: Current epoch, from 1.
+            step: Step of the epoch, from 1.
+            loss: Returns the mean loss of the epoch so far, US dollars.
         """
         self._steps_of_start += 1
         now = time.monotonic()
-        if now - self._told < _TELL_EVERY_SECONDS:
+        if now - self._reported < _REPORT_INTERVAL_SECONDS:
             return
-        self._told = now
+        self._reported = now
         done = (epoch - 1) * self._steps + step
-        # Of this start, validations and checkpoints included: an earlier one may have had another machine.
-        eta = (now - self._begun) / self._steps_of_start * (self._max_epochs * self._steps - done)
+        # Only this start counts: an earlier one may have run on another machine. Validation and checkpoints
+        # count.
+        eta = (now - self._started) / self._steps_of_start * (self._max_epochs * self._steps - done)
         mean = loss()
-        # The end of the epoch has the sentence about it; or this process had no sample yet.
+        # A diverged loss ends the training after the epoch; NaN can also mean no samples yet.
         if not math.isfinite(mean):
             return
         report_progress(
@@ -70,4 +71,4 @@ class StepTeller:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < _SECONDS_TOLD else f"{seconds / 60:.0f} min"
+    return f"{seconds:.0f} s" if seconds < _MAX_SECONDS_SHOWN else f"{seconds / 60:.0f} min"

@@ -13,12 +13,12 @@ from typing import Any
 import onnx
 import pytest
 import torch
-from grown_trees import ROUNDS, Grown, grown
+from fitted_trees import ROUNDS, FittedTrees, fitted_trees
 from train_example import WEEKS, Example, torchrun, write_example
 
-from shelfcast.train import growing
+from shelfcast.train import fit_trees
 from shelfcast.train.calibration import choose_shares
-from shelfcast.train.processes import Processes
+from shelfcast.train.distributed import Processes
 
 #: Number of the first week that is no target of training samples: 6 of the test, 6 of the validation.
 FIRST_UNSEEN_WEEK = WEEKS - 12
@@ -26,24 +26,24 @@ FIRST_UNSEEN_WEEK = WEEKS - 12
 
 @pytest.fixture(autouse=True)
 def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growing, "ROUNDS", ROUNDS)
+    monkeypatch.setattr(fit_trees, "ROUNDS", ROUNDS)
 
 
 def test_no_week_of_the_validation_reaches_the_trees(
     example: Example, alone: Processes, tmp_path: Path
 ) -> None:
-    bits = grown(example.spec, alone).bits()
+    bits = fitted_trees(example.spec, alone).bits()
     unseen = write_example(tmp_path / "unseen", add_usd_from_week=FIRST_UNSEEN_WEEK, add_usd=1e6)
-    assert grown(unseen.spec, alone).bits() == bits
+    assert fitted_trees(unseen.spec, alone).bits() == bits
     seen = write_example(tmp_path / "seen", add_usd_from_week=FIRST_UNSEEN_WEEK - 1, add_usd=1e6)
-    assert grown(seen.spec, alone).bits() != bits
+    assert fitted_trees(seen.spec, alone).bits() != bits
 
 
 def test_it_tells_how_many_trees_there_are(
     example: Example, alone: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(growing, "_ROUNDS_BETWEEN", ROUNDS // 2)
-    assert grown(example.spec, alone).told == [f"tree {n} of {ROUNDS}" for n in (ROUNDS // 2, ROUNDS)]
+    monkeypatch.setattr(fit_trees, "_ROUNDS_BETWEEN", ROUNDS // 2)
+    assert fitted_trees(example.spec, alone).told == [f"tree {n} of {ROUNDS}" for n in (ROUNDS // 2, ROUNDS)]
 
 
 def test_any_number_of_processes_grows_the_same_trees(
@@ -51,27 +51,27 @@ def test_any_number_of_processes_grows_the_same_trees(
 ) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(example.spec), encoding="utf-8")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    program = Path(__file__).with_name("grow_in_processes.py")
+    program = Path(__file__).with_name("fit_trees_in_processes.py")
     command = [sys.executable, *launcher, str(program), str(tmp_path / "spec.json")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == hashlib.sha256(grown(example.spec, alone).bits()).hexdigest()
+    assert done.stdout.strip() == hashlib.sha256(fitted_trees(example.spec, alone).bits()).hexdigest()
 
 
 def test_samples_are_bounded_and_come_evenly_from_all_files(
     example: Example, alone: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted = []
-    fit = growing._fit
+    fit = fit_trees._fit
 
-    def keep(files: list[growing._Rows], *others: Any) -> object:
+    def keep(files: list[fit_trees._Rows], *others: Any) -> object:
         fitted.append([len(rows.inputs) for rows in files])
         return fit(files, *others)
 
-    monkeypatch.setattr(growing, "_fit", keep)
-    sizes = [len(samples) for samples in grown(example.spec, alone).shard.training]
-    monkeypatch.setattr(growing, "SAMPLES", 1_000)
-    grown(example.spec, alone)
+    monkeypatch.setattr(fit_trees, "_fit", keep)
+    sizes = [len(samples) for samples in fitted_trees(example.spec, alone).shard.training]
+    monkeypatch.setattr(fit_trees, "SAMPLES", 1_000)
+    fitted_trees(example.spec, alone)
     everything, some = fitted
     assert everything == sizes
     assert 1_000 <= sum(some) <= 1_000 + len(sizes)
@@ -101,7 +101,7 @@ def test_the_job_ends_with_the_same_bytes_when_it_goes_on(example: Example, tmp_
     assert "TreeEnsembleRegressor" in {node.op_type for node in graph.node}
 
 
-def chosen_share(trained: Grown, processes: Processes) -> float:
+def chosen_share(trained: FittedTrees, processes: Processes) -> float:
     """Returns the share that the trees get beside networks that were not trained."""
     choose_shares(trained.model, trained.shard, processes)
     shares = trained.model.shares
@@ -113,11 +113,11 @@ def chosen_share(trained: Grown, processes: Processes) -> float:
 def test_trees_that_forecast_better_get_a_share_and_bad_ones_get_none(
     example: Example, alone: Processes
 ) -> None:
-    trained = grown(example.spec, alone)
+    trained = fitted_trees(example.spec, alone)
     usual = trained.model.usual_shares[2]
     assert chosen_share(trained, alone) >= 0.25 + usual / 2
     wrong = [5 * value for value in reversed(trained.attributes["target_weights"])]
-    trained.model.trees.grow({**trained.attributes, "target_weights": wrong})
+    trained.model.trees.set_trees({**trained.attributes, "target_weights": wrong})
     assert chosen_share(trained, alone) == pytest.approx(usual / 2)
 
 
@@ -125,7 +125,7 @@ def test_trees_that_forecast_better_get_a_share_and_bad_ones_get_none(
 def test_the_shares_are_half_of_the_usual_ones_and_half_of_the_best(
     example: Example, alone: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained = grown(example.spec, alone)
+    trained = fitted_trees(example.spec, alone)
     rows, horizons = trained.shard.validation.rows, trained.shard.validation.horizons
     targets = torch.from_numpy(trained.shard.table.targets[rows, horizons - 1]).float()
     # The second is right, the others are far off.

@@ -1,6 +1,6 @@
-"""The processes of one training: who is who, and what they agree on.
+"""The process group of a training: ranks, devices and collectives.
 
-The same code runs under ``torchrun`` and as a plain program (one process).
+The same code runs under ``torchrun`` and as a plain program with one process.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from shelfcast.job import UserError
 
 T = TypeVar("T")
 
-#: A rank that dies takes the others down after this at the latest, should torchrun not have done so before.
+#: Timeout of collectives: if a rank dies and torchrun does not end the others, they fail after this.
 _TIMEOUT = timedelta(minutes=10)
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among all.
+    """The process group, from this process.
 
     Attributes:
-        rank: 0 to world_size - 1; rank 0 alone writes.
+        rank: Rank of this process, 0 to world_size - 1; only rank 0 writes files.
         world_size: Number of processes.
-        device: Where this process computes.
+        device: Device of this process.
     """
 
     rank: int
@@ -45,12 +45,12 @@ class Processes:
 
     @property
     def described(self) -> str:
-        """Number and kind of device; where these are the same, so are the bits of what is computed."""
+        """Number of processes and type of device; the same ones compute the same bits."""
         return f"{self.world_size} on {self.device.type}"
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this is rank 0, which writes the files."""
         return self.rank == 0
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -61,21 +61,21 @@ class Processes:
         return result
 
     def gather(self, value: T) -> list[T]:
-        """Returns what each process gave, by rank."""
+        """Returns the values of all processes, by rank."""
         values: list[T | None] = [None] * self.world_size
         dist.all_gather_object(values, value)
         return values  # type: ignore[return-value]
 
     def share(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Sets the tensors to those of the first process, in place."""
+        """Broadcasts the tensors of rank 0, in place."""
         for tensor in tensors:
             dist.broadcast(tensor, src=0)
 
     def agree(self, work: Callable[[], T]) -> T:
-        """Runs the work in each process; what one may find wrong with the user's data ends all of them.
+        """Runs work in each process; a UserError of one is raised in all of them.
 
         Raises:
-            UserError: That of the lowest rank that had one.
+            UserError: The error of the lowest rank.
         """
         result: T | None = None
         error: tuple[str, str] | None = None
@@ -83,29 +83,30 @@ class Processes:
             result = work()
         except UserError as wrong:
             error = wrong.type, str(wrong)
-        for found in self.gather(error):
-            if found is not None:
-                raise UserError(*found)
+        for first_error in self.gather(error):
+            if first_error is not None:
+                raise UserError(*first_error)
         return result  # type: ignore[return-value]
 
 
 @contextmanager
-def joined() -> Iterator[Processes]:
-    """Joins the processes that torchrun started, or stands alone; sets up exact repeatability.
+def init_distributed() -> Iterator[Processes]:
+    """Initializes the process group of torchrun, or one of this process alone; makes training deterministic.
 
-    A resumed training must give the same bytes: algorithms are deterministic, each process has one thread.
+    A resumed training must give the same bytes, so algorithms are deterministic and each process has one
+    thread.
     """
     torch.use_deterministic_algorithms(True)
-    # It would fill every new tensor, by a kernel each on a GPU, to show reads of what was never written: two
-    # trainings with the same input, which must give the same bytes, show them too.
+    # It fills every new tensor, with one kernel each on a GPU, to expose reads of uninitialized memory. Tests
+    # that compare the bytes of two trainings expose them too.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_num_threads(1)
     local_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    # NCCL wants a GPU for each process.
+    # NCCL needs a GPU for each process.
     cuda = torch.cuda.device_count() >= local_size
     device = torch.device("cpu")
     if cuda:
-        # Deterministic matrix products need it; see torch.use_deterministic_algorithms.
+        # Required by torch.use_deterministic_algorithms.
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
@@ -123,6 +124,6 @@ def joined() -> Iterator[Processes]:
 
 
 def _die_with_launcher() -> None:
-    """Ends this process when torchrun is killed: it would train on, beside those of the next start."""
+    """Makes the kernel end this process when torchrun is killed; it would train on beside the next start."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -19,11 +19,11 @@ from shelfcast.ingest.generator import generate
 from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.network import MEDIAN
 from shelfcast.snapshot import Covariate
-from shelfcast.train.batch import BatchReader
 from shelfcast.train.data import EpochSampler, Shard, read_shard
+from shelfcast.train.distributed import Processes
 from shelfcast.train.export import write_model
-from shelfcast.train.fitting import fit_constants, known_ids
-from shelfcast.train.processes import Processes
+from shelfcast.train.minibatch import BatchReader
+from shelfcast.train.normalization import fit_normalization, known_ids
 from shelfcast.train.training import Trainer
 
 PROMO = Covariate("planned_promo", "series_week", -HORIZON_WEEKS, "1 in a week with a promotion")
@@ -56,7 +56,7 @@ def trained(example: Example, processes: Processes) -> tuple[GlobalModel, Shard]
     sampler = EpochSampler([len(samples) for samples in shard.training], 256, seed=7)
     torch.manual_seed(7)
     model = GlobalModel(shard.table.features, *known_ids(shard, processes), HORIZON_WEEKS)
-    fit_constants(model, shard, sampler, processes)
+    fit_normalization(model, shard, sampler, processes)
     Trainer(model, shard, sampler, processes, example.spec).run(lambda _: None)
     return model, shard
 

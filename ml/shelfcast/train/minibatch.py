@@ -1,4 +1,4 @@
-"""Samples as the network takes them."""
+"""Minibatches: samples as tensors on the training device."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from shelfcast.calendar import HOLIDAY_WEIGHT
 from shelfcast.features.samples import OriginTable
 from shelfcast.train.data import Samples
 
-#: Samples computed at a time where no gradient is needed; bounds memory.
+#: Samples per forward pass without gradients; bounds memory.
 _CHUNK = 8_192
 
 
 @dataclass(frozen=True)
 class Batch:
-    """N samples.
+    """N samples as tensors.
 
     Attributes:
         inputs: Arguments of ``Network.forward``.
@@ -36,16 +36,16 @@ class Batch:
 class BatchReader:
     """Reads samples of a table as tensors.
 
-    The table lies on the device as a whole where that has room: on a GPU a batch is then there in a quarter
-    of the time that gathering it on the CPU and copying it takes.
+    The whole table lies on the device if it fits: on a GPU that reads a minibatch in a quarter of the time
+    that gathering on the CPU and copying takes.
     """
 
     def __init__(self, table: OriginTable, device: torch.device) -> None:
-        """Places the table.
+        """Moves the table to the device if it fits.
 
         Args:
-            table: For the CPU it is hardly copied.
-            device: Where batches are wanted.
+            table: The table; on the CPU most of it is shared, not copied.
+            device: Device of the minibatches.
         """
         arrays = {
             "fixed": table.fixed,
@@ -60,7 +60,7 @@ class BatchReader:
         fits = sum(array.nbytes for array in arrays.values()) <= _room(device)
         self._home = device if fits else torch.device("cpu")
         self._table = {
-            # Arrow's memory may be read-only, which torch cannot say of a tensor.
+            # Torch has no read-only tensors, so Arrow's read-only memory is copied.
             name: torch.from_numpy(np.require(array, requirements="W")).to(self._home)
             for name, array in arrays.items()
         }
@@ -68,7 +68,7 @@ class BatchReader:
         self._holiday = [feature["name"] for feature in table.features].index("is_holiday")
 
     def read(self, samples: Samples) -> Batch:
-        """Returns samples of the table, in their order."""
+        """Returns the samples as a minibatch, in the same order."""
         table = self._table
         rows, horizon = torch.from_numpy(np.stack([samples.rows, samples.horizons])).to(self._home)
         parts = {
@@ -85,11 +85,11 @@ class BatchReader:
 
 
 def _room(device: torch.device) -> float:
-    """Returns how many bytes a table may take on a device: half of what is free, if it is not the CPU."""
+    """Returns the bytes that a table may take: half of a GPU's free memory, unbounded on the CPU."""
     return torch.cuda.mem_get_info(device)[0] / 2 if device.type == "cuda" else math.inf
 
 
 def chunks(samples: Samples) -> Iterator[Samples]:
-    """Cuts samples into pieces that fit into memory."""
+    """Splits samples into chunks that fit into memory."""
     for start in range(0, len(samples), _CHUNK):
         yield samples.take(slice(start, start + _CHUNK))

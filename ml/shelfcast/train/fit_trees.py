@@ -1,7 +1,7 @@
-"""Fits the trees of a model, once its networks are trained.
+"""Fitting of a model's trees, after its networks are trained.
 
-Networks and trees do not learn from each other. So no checkpoint needs to hold trees, no trial of a search
-fits any, and a training that was cut off fits the same ones again.
+Networks and trees are independent. So checkpoints hold no trees, trials of a search fit none, and a resumed
+training fits the same trees again.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from shelfcast.features.samples import Floats
 from shelfcast.models.ensemble import Ensemble
 from shelfcast.models.network import Network
 from shelfcast.models.trees import Attributes, attributes_of
-from shelfcast.train.batch import BatchReader, chunks
 from shelfcast.train.data import EpochSampler, Samples, Shard
-from shelfcast.train.processes import Processes
+from shelfcast.train.distributed import Processes
+from shelfcast.train.minibatch import BatchReader, chunks
 
-#: Drawn evenly from all training samples; more take minutes and change little.
+#: Number of training samples to fit, drawn evenly; more take minutes and change little.
 SAMPLES = 200_000
 ROUNDS = 400
 _ROUNDS_BETWEEN = 20
@@ -29,13 +29,13 @@ _ROUNDS_BETWEEN = 20
 
 @dataclass(frozen=True)
 class _Rows:
-    """What the trees learn from: N samples.
+    """Training rows of the trees, one a sample.
 
     Attributes:
-        inputs: [N, I].
-        target_usd: [N].
-        level_usd: [N].
-        weight: Of a sample in WMAE [N].
+        inputs: Inputs [N, I].
+        target_usd: Sales in the target weeks, US dollars [N].
+        level_usd: Levels of the series, US dollars [N].
+        weight: Weight of each sample in WMAE [N].
     """
 
     inputs: NDArray[np.float32]
@@ -44,25 +44,25 @@ class _Rows:
     weight: NDArray[np.float32]
 
 
-def grow_trees(
+def fit_trees(
     model: Network,
     shard: Shard,
     file_sizes: Sequence[int],
     seed: int,
     processes: Processes,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
     """Fits the model's trees, if it has any, to training samples; each process must call it.
 
-    The first process fits them to the same samples in the same order with any number of processes.
+    Rank 0 fits them to the same samples in the same order, whatever the number of processes.
 
     Args:
-        model: Its constants are set.
-        shard: What this process reads.
-        file_sizes: Training samples in each of all files.
-        seed: Of the samples drawn.
-        processes: All of them.
-        tell: Is called in the first process with how far it is.
+        model: Model with fitted normalization.
+        shard: Training data of this process.
+        file_sizes: Number of training samples in each file.
+        seed: Seed of the sampling.
+        processes: Process group.
+        report: Callback of rank 0 with a progress message.
     """
     if not isinstance(model, Ensemble):
         return
@@ -76,24 +76,24 @@ def grow_trees(
 
     def after_round(number: int) -> None:
         if number % _ROUNDS_BETWEEN == 0:
-            tell(f"tree {number} of {ROUNDS}")
-            # All meet: who waited for the last round in silence would take the first process for dead.
+            report(f"tree {number} of {ROUNDS}")
+            # A collective keeps the waiting ranks from timing out.
             processes.gather(None)
 
-    fitted = None
+    attributes = None
     if processes.first:
-        fitted = _fit([by_file[file] for file in sorted(by_file)], seed, after_round)
-    while (found := processes.gather(fitted)[0]) is None:
+        attributes = _fit([by_file[file] for file in sorted(by_file)], seed, after_round)
+    while (fitted := processes.gather(attributes)[0]) is None:
         pass
-    model.trees.grow(found)
+    model.trees.set_trees(fitted)
 
 
 @torch.no_grad()
 def _read(model: Ensemble, reader: BatchReader, samples: Samples) -> _Rows:
     parts = []
-    # A file without training samples has a part too: it has the columns.
-    for some in list(chunks(samples)) or [samples]:
-        batch = reader.read(some)
+    # A file without training samples still yields one empty part, which has the columns.
+    for chunk in list(chunks(samples)) or [samples]:
+        batch = reader.read(chunk)
         level = model.members[0].prepare(batch.inputs[0], batch.inputs[3]).level
         columns = model.trees.inputs(batch.inputs, level), batch.actual, level, batch.weight
         parts.append([column.cpu().numpy() for column in columns])
@@ -102,7 +102,7 @@ def _read(model: Ensemble, reader: BatchReader, samples: Samples) -> _Rows:
 
 
 def _fit(files: Sequence[_Rows], seed: int, after_round: Callable[[int], None]) -> Attributes:
-    # Takes a second, which no other preset pays.
+    # The import takes a second; only this preset needs it.
     from shelfcast.models.boosting import boost
 
     booster = boost(

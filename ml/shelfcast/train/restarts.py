@@ -1,12 +1,12 @@
-"""The starts of a training, and when another one is in vain.
+"""Record of a training's starts, and the rules that stop useless restarts.
 
-``starts.txt`` has a line for each start: the epoch that it went on from. ``failures.jsonl`` has a line for
-each process that ended by an error of its own. Two rules end a training that is started again and again:
+``starts.txt`` has a line for each start: the epoch it resumed from. ``failures.jsonl`` has a line for each
+process that failed with an exception. Two rules end a training that keeps failing:
 
-- the same error after the same step in two starts in a row: a third would end there too;
-- ``MOST_DEATHS`` starts in a row from the same epoch, whatever ended them. A process that something outside
-  kills has no error of its own: once or twice, that is a machine that went away. Every time before the next
-  checkpoint, it is most often the memory, and a platform that starts jobs anew would do so for ever.
+- The same exception after the same step in two consecutive starts: a third start would fail there too.
+- ``MAX_DEATHS`` consecutive starts from the same epoch, whatever ended them. A process killed from outside
+  leaves no exception. Once or twice that is a lost machine; each time before the next checkpoint it is
+  usually a lack of memory, and a platform that restarts jobs would do so forever.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Any
 
 from shelfcast.job import UserError
 
-MOST_DEATHS = 3
+MAX_DEATHS = 3
 _TRACEBACK_LINES = 12
 
 
-class Starts:
-    """The starts of one training folder."""
+class Restarts:
+    """Starts and failures of one training folder."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "starts.txt"
@@ -36,43 +36,43 @@ class Starts:
         self._step: Callable[[], int] = int
 
     def epochs(self) -> list[int]:
-        """Returns the epoch that each start went on from, oldest first."""
+        """Returns the epoch that each start resumed from, oldest first."""
         if not self._path.exists():
             return []
         return [int(line) for line in self._path.read_text(encoding="utf-8").split()]
 
-    def note(self, epoch: int) -> None:
-        """Notes a start, in the first process.
+    def record(self, epoch: int) -> None:
+        """Records a start; only rank 0 calls this.
 
         Args:
-            epoch: That it goes on from.
+            epoch: Epoch that it resumes from.
 
         Raises:
-            UserError: Another start is in vain.
+            UserError: A rule forbids another start.
         """
-        self._refuse_in_vain(epoch)
+        self._refuse_useless(epoch)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(f"{epoch}\n")
             file.flush()
             os.fsync(file.fileno())
 
-    def count(self, start: int, step: Callable[[], int]) -> None:
-        """Says in each process which start this is, counted from 1, and how to learn the step it is in."""
+    def begin(self, start: int, step: Callable[[], int]) -> None:
+        """Sets the number of this start, from 1, and a callback for the current step, in each process."""
         self._start, self._step = start, step
 
     @contextlib.contextmanager
-    def noting_failure(self) -> Iterator[None]:
-        """Notes what ends this process, unless the user's input is at fault."""
+    def recording_failure(self) -> Iterator[None]:
+        """Records the exception that ends this process, except a UserError."""
         try:
             yield
         except UserError:
             raise
         except Exception as error:
             if self._start > 0:
-                self._note_failure(error)
+                self._record_failure(error)
             raise
 
-    def _note_failure(self, error: Exception) -> None:
+    def _record_failure(self, error: Exception) -> None:
         trace = "".join(traceback.format_exception(error)).splitlines()
         failure = {
             "start": self._start,
@@ -80,11 +80,11 @@ class Starts:
             "error": f"{type(error).__name__}: {error}",
             "lines": trace[-_TRACEBACK_LINES:],
         }
-        # One write: other processes append too.
+        # A single write, since other processes append too.
         with self._failures.open("a", encoding="utf-8") as file:
             file.write(json.dumps(failure) + "\n")
 
-    def _refuse_in_vain(self, epoch: int) -> None:
+    def _refuse_useless(self, epoch: int) -> None:
         starts = self.epochs()
         last = self._failed(len(starts))
         before = {(failure["step"], failure["error"]) for failure in self._failed(len(starts) - 1)}
@@ -93,20 +93,20 @@ class Starts:
                 raise UserError(
                     "JobFailed",
                     f"the training failed twice after step {failure['step']} with the same error; it is not "
-                    "started again. It last printed:\n" + "\n".join(failure["lines"]),
+                    "restarted. Its last output:\n" + "\n".join(failure["lines"]),
                 )
-        if starts[-MOST_DEATHS:] == [epoch] * MOST_DEATHS:
+        if starts[-MAX_DEATHS:] == [epoch] * MAX_DEATHS:
             if last:
-                why = "It last printed:\n" + "\n".join(last[-1]["lines"])
+                why = "Its last output:\n" + "\n".join(last[-1]["lines"])
             else:
                 why = (
                     "Its processes were killed from outside, as when memory runs out: see the log of the job "
-                    f"and of the machine. It had last told: {self._last_told()}"
+                    f"and of the machine. Its last progress: {self._last_progress()}"
                 )
             raise UserError(
                 "JobFailed",
-                f"the training died {MOST_DEATHS} times in a row after epoch {epoch} and before its next "
-                f"checkpoint; it is not started again. {why}",
+                f"the training died {MAX_DEATHS} times in a row after epoch {epoch} and before its next "
+                f"checkpoint; it is not restarted. {why}",
             )
 
     def _failed(self, start: int) -> list[dict[str, Any]]:
@@ -119,7 +119,7 @@ class Starts:
                 failures.append(json.loads(line))
         return [failure for failure in failures if failure["start"] == start]
 
-    def _last_told(self) -> str:
+    def _last_progress(self) -> str:
         if not self._progress.exists():
             return "nothing"
         lines = self._progress.read_text(encoding="utf-8").split("\n")[:-1]

@@ -1,4 +1,4 @@
-"""Constants of the graph, from training samples alone."""
+"""Normalization constants of the graph, fitted on training samples only."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 import torch
 
 from shelfcast.features.samples import Integers
-from shelfcast.models.network import Member, Network, Prepared
-from shelfcast.train.batch import BatchReader, chunks
+from shelfcast.models.network import Member, ModelInputs, Network
 from shelfcast.train.data import EpochSampler, Samples, Shard
-from shelfcast.train.processes import Processes
+from shelfcast.train.distributed import Processes
+from shelfcast.train.minibatch import BatchReader, chunks
 
-#: Of the mean level. It is added to each level, so that a series without sales has one.
+#: Floor of levels, as a share of the mean level.
 _FLOOR_SHARE = 0.002
-#: Where all sales are zero.
+#: Minimum mean level, for data without any sales.
 _SMALLEST_LEVEL_USD = 1.0
 
 
 def known_ids(shard: Shard, processes: Processes) -> tuple[list[int], list[int]]:
-    """Returns the stores and the departments that have training samples in any process, ascending."""
+    """Returns the stores and departments with training samples in any process, ascending."""
     rows = np.concatenate([samples.rows for samples in shard.training])
 
     def union(ids: Integers) -> list[int]:
@@ -28,14 +28,14 @@ def known_ids(shard: Shard, processes: Processes) -> tuple[list[int], list[int]]
     return union(shard.table.store), union(shard.table.dept)
 
 
-def fit_constants(model: Network, shard: Shard, sampler: EpochSampler, processes: Processes) -> None:
+def fit_normalization(model: Network, shard: Shard, sampler: EpochSampler, processes: Processes) -> None:
     """Sets the mean level, the floor of levels and the standardization, from the samples of the first epoch.
 
     Args:
-        model: Of the same features as the shard; on the CPU.
-        shard: What this process reads.
-        sampler: The training's own.
-        processes: All of them.
+        model: Model with the shard's features, on the CPU.
+        shard: Training data of this process.
+        sampler: Sampler of the training.
+        processes: Process group.
     """
     batches = sampler.batches(shard, 0)
     samples = Samples(
@@ -58,7 +58,7 @@ def fit_constants(model: Network, shard: Shard, sampler: EpochSampler, processes
         member.standardize.fit(float(count), mean, squares)
 
 
-def _prepared(member: Member, reader: BatchReader, samples: Samples) -> Prepared:
+def _prepared(member: Member, reader: BatchReader, samples: Samples) -> ModelInputs:
     features, _, _, horizon = reader.read(samples).inputs
-    prepared: Prepared = member.prepare(features, horizon)
+    prepared: ModelInputs = member.prepare(features, horizon)
     return prepared

@@ -10,17 +10,17 @@ import torch
 
 from shelfcast.models.ensemble import Ensemble
 from shelfcast.models.trees import Attributes
-from shelfcast.train import growing
+from shelfcast.train import fit_trees
 from shelfcast.train.__main__ import _training_counts
 from shelfcast.train.data import EpochSampler, Shard, read_shard
-from shelfcast.train.fitting import fit_constants, known_ids
-from shelfcast.train.processes import Processes
+from shelfcast.train.distributed import Processes
+from shelfcast.train.normalization import fit_normalization, known_ids
 
 ROUNDS = 40
 
 
 @dataclass(frozen=True)
-class Grown:
+class FittedTrees:
     """The model and what its process read."""
 
     model: Ensemble
@@ -38,15 +38,15 @@ class Grown:
         return json.dumps(self.attributes).encode()
 
 
-def grown(spec: dict[str, Any], processes: Processes) -> Grown:
+def fitted_trees(spec: dict[str, Any], processes: Processes) -> FittedTrees:
     """Reads this process's part and fits the trees."""
-    growing.ROUNDS = ROUNDS
+    fit_trees.ROUNDS = ROUNDS
     told: list[str] = []
     shard = read_shard(spec, processes.rank, processes.world_size)
     counts = _training_counts(shard, processes)
     sampler = EpochSampler(counts, spec["batchSize"], spec["seed"])
     torch.manual_seed(spec["seed"])
     model = Ensemble(shard.table.features, *known_ids(shard, processes), spec["horizonWeeks"])
-    fit_constants(model, shard, sampler, processes)
-    growing.grow_trees(model, shard, counts, spec["seed"], processes, told.append)
-    return Grown(model, shard, told)
+    fit_normalization(model, shard, sampler, processes)
+    fit_trees.fit_trees(model, shard, counts, spec["seed"], processes, told.append)
+    return FittedTrees(model, shard, told)

@@ -8,8 +8,8 @@ import torch
 from train_example import Example
 
 from shelfcast.calendar import HOLIDAY_WEIGHT
-from shelfcast.train.batch import BatchReader
 from shelfcast.train.data import Samples, read_shard
+from shelfcast.train.minibatch import BatchReader
 
 
 # Of one file, Arrow's memory is read-only.
@@ -37,7 +37,7 @@ def test_a_batch_is_what_the_table_says(example: Example, processes: int, count:
 def test_the_table_stays_on_the_cpu_where_a_device_has_no_room(
     example: Example, monkeypatch: pytest.MonkeyPatch, room: float, home: str
 ) -> None:
-    monkeypatch.setattr("shelfcast.train.batch._room", lambda _: room)
+    monkeypatch.setattr("shelfcast.train.minibatch._room", lambda _: room)
     shard = read_shard(example.spec, 0, 1)
     device = torch.device("meta")
     reader = BatchReader(shard.table, device)

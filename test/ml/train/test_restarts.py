@@ -7,27 +7,27 @@ from pathlib import Path
 import pytest
 
 from shelfcast.job import UserError, report_progress
-from shelfcast.train.starts import Starts
+from shelfcast.train.restarts import Restarts
 
 
-def begin(directory: Path, epoch: int) -> Starts:
-    """Starts from an epoch, in the first of all processes."""
-    starts = Starts(directory)
-    starts.note(epoch)
-    return starts
+def begin(directory: Path, epoch: int) -> Restarts:
+    """Restarts from an epoch, in the first of all processes."""
+    restarts = Restarts(directory)
+    restarts.record(epoch)
+    return restarts
 
 
-def fail(starts: Starts, step: int, error: Exception) -> None:
-    starts.count(len(starts.epochs()), lambda: step)
-    with pytest.raises(type(error)), starts.noting_failure():
+def fail(restarts: Restarts, step: int, error: Exception) -> None:
+    restarts.begin(len(restarts.epochs()), lambda: step)
+    with pytest.raises(type(error)), restarts.recording_failure():
         raise error
 
 
 def test_starts_are_noted(tmp_path: Path) -> None:
-    assert Starts(tmp_path).epochs() == []
+    assert Restarts(tmp_path).epochs() == []
     for epoch in (0, 0, 2):
         begin(tmp_path, epoch)
-    assert Starts(tmp_path).epochs() == [0, 0, 2]
+    assert Restarts(tmp_path).epochs() == [0, 0, 2]
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -69,7 +69,7 @@ def test_three_deaths_without_a_checkpoint_between_end_it(tmp_path: Path) -> Non
     with pytest.raises(UserError, match="3 times in a row after epoch 2") as refused:
         begin(tmp_path, 2)
     assert refused.value.type == "JobFailed"
-    assert str(refused.value).endswith("It had last told: epoch 3, step 5")
+    assert str(refused.value).endswith("Its last progress: epoch 3, step 5")
     # Another start could have got further.
     begin(tmp_path, 3)
 
