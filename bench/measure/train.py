@@ -55,9 +55,9 @@ HORIZON_WEEKS = 8
 EPOCHS = 7
 VALIDATION_CHUNK = 8_192
 GPUS = torch.cuda.device_count()
-#: Of a GPU, which has little to do with the others.
+#: Batch size that keeps a GPU busy.
 LARGE_BATCH = 8_192
-#: Of losses: the order of sums differs.
+#: Relative tolerance of losses: the order of sums differs.
 SAME = 1e-3
 #: The epoch in whose middle a rank is killed.
 KILLED_EPOCH = 3

@@ -29,7 +29,7 @@ class FittedTrees:
 
     @property
     def attributes(self) -> Attributes:
-        """Of the trees."""
+        """Attributes of the fitted trees."""
         assert self.model.trees._fitted is not None
         return dict(self.model.trees._fitted.attributes)
 

@@ -1,4 +1,4 @@
-"""What the trees are fitted to, and how much they count."""
+"""The samples that trees are fitted to, and the weight they get."""
 
 from __future__ import annotations
 

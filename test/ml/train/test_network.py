@@ -1,4 +1,4 @@
-"""What the network promises for any input."""
+"""Properties of the network for any input."""
 
 from __future__ import annotations
 

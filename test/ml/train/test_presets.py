@@ -1,4 +1,4 @@
-"""What each preset's network must be, beside what test_network.py says of all of them."""
+"""Properties of each preset's network, beyond those in test_network.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees of an epoch that takes long."""
+"""Progress messages during a long epoch."""
 
 from __future__ import annotations
 

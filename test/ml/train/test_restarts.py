@@ -11,7 +11,7 @@ from shelfcast.train.restarts import Restarts
 
 
 def begin(directory: Path, epoch: int) -> Restarts:
-    """Restarts from an epoch, in the first of all processes."""
+    """Records a start from an epoch, as rank 0 does."""
     restarts = Restarts(directory)
     restarts.record(epoch)
     return restarts

@@ -1,4 +1,4 @@
-"""Which samples a training sees, in which step, in which process."""
+"""Assignment of samples to splits, steps and processes."""
 
 from __future__ import annotations
 
