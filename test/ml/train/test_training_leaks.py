@@ -13,7 +13,7 @@ from train_example import WEEKS, Example, write_example
 
 from shelfcast.features.samples import Integers, OriginTable
 from shelfcast.models.global_model import GlobalModel
-from shelfcast.train import fitting
+from shelfcast.train import normalization
 from shelfcast.train.data import EpochSampler, Samples, Shard, read_shard
 from shelfcast.train.distributed import Processes
 from shelfcast.train.normalization import fit_normalization, known_ids
@@ -29,7 +29,7 @@ def training_bits(example: Example, processes: Processes) -> Bits:
     sampler = EpochSampler([len(samples) for samples in shard.training], 256, seed=7)
     torch.manual_seed(7)
     model = GlobalModel(shard.table.features, *known_ids(shard, processes), 4)
-    fitting.fit_normalization(model, shard, sampler, processes)
+    normalization.fit_normalization(model, shard, sampler, processes)
     bits = {f"constant {name}": value.numpy().tobytes() for name, value in model.named_buffers()}
     for file, samples in enumerate(shard.training):
         rows, horizons = samples.rows, samples.horizons
@@ -73,7 +73,7 @@ def leak_scaler(monkeypatch: pytest.MonkeyPatch) -> None:
         everything = replace(shard, files=[0], training=[Samples(rows, horizons)])
         fit_normalization(model, everything, EpochSampler([len(rows)], 256, seed=7), processes)
 
-    monkeypatch.setattr(fitting, "fit_normalization", fit_all)
+    monkeypatch.setattr(normalization, "fit_normalization", fit_all)
 
 
 def leak_random_split(monkeypatch: pytest.MonkeyPatch) -> None:
