@@ -2,6 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /** Files that start processes or services, and may kill them; test/no-processes.ts fails any other file that does. */
 const SERVICES = [
+  'test/activities/records.test.ts',
   'test/client/**',
   'test/config/**',
   'test/contract/**',
