@@ -29,7 +29,7 @@ const checks = [
   ['Python format', pythonBin('ruff'), ['format', '--check', ...RUFF], ML],
   ['Python comments', pythonBin('python'), ['../scripts/lint/doc_comments.py', ...PLAIN_PYTHON], ML],
   ['Python types', pythonBin('mypy'), [], ML],
-  ['Python import circles', pythonBin('lint-imports'), ['--no-cache', '--quiet'], ML],
+  ['Python import circles', pythonBin('lint-imports'), ['--no-cache', '--no-logo'], ML],
 ];
 const broken = [];
 for (const [name, program, args, cwd = PROJECT] of checks) {
