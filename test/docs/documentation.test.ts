@@ -16,6 +16,16 @@ test('the README fits on a page', () => {
   expect(read('README.md').trimEnd().split('\n').length).toBeLessThanOrEqual(README_LINES);
 });
 
+test('every link leads to a file, and to a heading of it', () => {
+  const problems = pages.flatMap(({ path, text }) =>
+    localLinks(text).flatMap((link) => {
+      const found = follow(PROJECT_DIR, path, link);
+      return 'problem' in found ? [found.problem] : [];
+    }),
+  );
+  expect(problems).toEqual([]);
+});
+
 test('every page of docs/ is reached from docs/README.md', () => {
   const reached = new Set<string>();
   const visit = (page: string): void => {
