@@ -10,6 +10,8 @@ import { z } from 'zod';
 
 /** Fault codes of supervisord (supervisor/xmlrpc.py). */
 export const FAULTS = {
+  /** It shuts down already. */
+  shutdownState: 6,
   badName: 10,
   noFile: 20,
   notExecutable: 21,

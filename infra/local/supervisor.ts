@@ -73,7 +73,8 @@ export async function ensureSupervisor(state: LocalState): Promise<void> {
 export async function stopSupervisor(state: LocalState): Promise<void> {
   if (await isSupervisorRunning(state)) {
     const pid = supervisorPid(state);
-    await call(state, 'shutdown');
+    // Somebody else may have told it already.
+    await unless([FAULTS.shutdownState], call(state, 'shutdown'));
     while (pid !== null && processStartTicks(pid) !== null) await sleep(100);
   }
   await endLeftovers(state);
