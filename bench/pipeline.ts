@@ -1,5 +1,5 @@
 /**
- * What orchestration costs: a pipeline run of the generator's 65,520 rows, beside the same stages' commands run one
+ * Cost of orchestration: a pipeline run of the generator's 65,520 rows, beside the same stages' commands run one
  * after the other by hand on the same services. `npm run bench -- pipeline`
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
 /**
- * What durable training costs: an epoch of our trainer with 1 and 2 ranks beside a bare PyTorch loop over the same model and
+ * Cost of durable training: an epoch of our trainer with 1 and 2 ranks beside a bare PyTorch loop over the same model and
  * batches, the checkpoint's share of it, and what a killed rank loses. `npm run bench -- train`
  */
 import { join } from 'node:path';
@@ -13,22 +13,22 @@ const SIZE = [45, 14, 104];
 
 const loopsSchema = z.object({
   device: z.enum(['cpu', 'cuda']),
-  /** Of our trainer, checkpoint included. */
+  /** Seconds of an epoch of our trainer, checkpoint included. */
   epochSeconds: z.number(),
   checkpointSeconds: z.number(),
   bareSeconds: z.number(),
-  /** Of the epoch, in which the GPU computes or copies; absent without one. */
+  /** Share of the epoch in which the GPU computes or copies; absent without one. */
   gpuShare: z.number().optional(),
-  /** Of the bare loop with products in bfloat16; absent without a GPU. */
+  /** Seconds of the bare loop with products in bfloat16; absent without a GPU. */
   bfloat16Seconds: z.number().optional(),
 });
 type Loops = z.infer<typeof loopsSchema>;
 const measuredSchema = z.object({
-  /** Of the training; an epoch takes 65,536 of them. */
+  /** Number of training samples; an epoch takes 65,536 of them. */
   samples: z.number(),
   rowsPerSecond: z.number(),
   ranks: z.object({ 1: loopsSchema, 2: loopsSchema }),
-  /** Of one rank with a GPU: batches of 8,192 samples instead of 1,024. */
+  /** Loops of one rank with a GPU, with minibatches of 8,192 samples instead of 1,024. */
   largeBatches: loopsSchema.nullable(),
   resumeLostSeconds: z.number(),
 });

@@ -18,7 +18,7 @@ export interface TestPlatform {
   state: LocalState;
   endpoints: Endpoints;
   secrets: Secrets;
-  /** What the worker and the router are given. */
+  /** Environment of the worker and the router. */
   environment: Record<string, string>;
   /** Ids of the first process of each program that runs, by name (`postgres`, `temporal`, `ray`, `mlflow`, `worker`, ...). */
   pids(): Promise<Map<string, number>>;

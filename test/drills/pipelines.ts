@@ -58,7 +58,7 @@ export interface Run<Result = PipelineResult> {
   key: () => string;
 }
 
-/** Where a platform's services are, as the test reaches them. */
+/** Addresses of a platform's services, as the test reaches them. */
 interface Addresses {
   temporal: TemporalConfig;
   databaseUrl: string;

@@ -31,6 +31,8 @@ from shelfcast.backtest.origin import (
 )
 from shelfcast.backtest.report import label, report_html
 from shelfcast.backtest.scores import QUANTILES, score, slices, sums
+from shelfcast.contracts.specs import TrainSpec
+from shelfcast.contracts.wire import default
 from shelfcast.job import UserError, write_json
 
 _KEYS = ["origin", "store", "dept", "target_week", "horizon"]
@@ -52,8 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", required=True, type=Path, help="folder in the Walmart or the long layout")
     parser.add_argument("--origins", required=True, help="last known weeks, ISO dates separated by commas")
     parser.add_argument("--out", required=True, type=Path, help="folder for the results")
-    parser.add_argument("--horizon", type=int, default=8, help="weeks ahead")
-    parser.add_argument("--preset", default="global")
+    parser.add_argument(
+        "--horizon", type=int, default=default(TrainSpec, "horizon_weeks"), help="weeks ahead"
+    )
+    parser.add_argument("--preset", default=default(TrainSpec, "preset"))
     parser.add_argument("--refit", choices=("true", "false"), default="true")
     parser.add_argument("--baselines", default="all", help=f"all, or some of {', '.join(BASELINES)}")
     parser.add_argument("--processes", type=int, default=TRAIN_DEFAULTS["processes"])

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelfcast.calendar import WEEK
-from shelfcast.contracts.specs import LongSource
+from shelfcast.contracts.specs import IngestSpec, LongSource
+from shelfcast.contracts.wire import default
 from shelfcast.ingest.bad_rows import write_bad_rows
 from shelfcast.ingest.long_source import read_long_source
 from shelfcast.ingest.walmart import read_folder
@@ -29,7 +30,7 @@ from shelfcast.snapshot import (
 )
 
 #: Share of bad rows above which a folder is rejected; the default of a pipeline.
-MAX_BAD_ROW_SHARE = 0.01
+MAX_BAD_ROW_SHARE: float = default(IngestSpec, "max_bad_row_share")
 #: Minimum number of weeks before an origin, for training and validation.
 MIN_WEEKS = 20
 

@@ -18,6 +18,8 @@ import pandas as pd
 from shelfcast.backtest.folder import Folder, Series
 from shelfcast.baselines import gradient_boosting, seasonal
 from shelfcast.calendar import WEEK, is_holiday
+from shelfcast.contracts.specs import TrainSpec
+from shelfcast.contracts.wire import default
 from shelfcast.evaluate.model import load_model
 from shelfcast.evaluate.naive_errors import naive_errors
 from shelfcast.features import training_data
@@ -35,14 +37,14 @@ ALWAYS = BASELINES[:2]
 #: Upper bound of LightGBM's training samples, drawn evenly; more take minutes and change little.
 _LIGHTGBM_SAMPLES = 400_000
 _SEED = 7
-#: Defaults of TrainSpec, mirroring contracts/pipeline.ts.
-TRAIN_DEFAULTS = {
-    "processes": min(2, os.cpu_count() or 1),
-    "maxEpochs": 12,
-    "batchSize": 1_024,
-    "learningRate": 0.002,
-    "seed": 7,
-    "validationWeeks": 8,
+#: Defaults of a training, those of a pipeline; a machine with one processor has one process.
+TRAIN_DEFAULTS: dict[str, Any] = {
+    "processes": min(default(TrainSpec, "processes"), os.cpu_count() or 1),
+    "maxEpochs": default(TrainSpec, "max_epochs"),
+    "batchSize": default(TrainSpec, "batch_size"),
+    "learningRate": default(TrainSpec, "learning_rate"),
+    "seed": default(TrainSpec, "seed"),
+    "validationWeeks": default(TrainSpec, "validation_weeks"),
 }
 
 

@@ -33,6 +33,11 @@ def decode(type_: type[T], value: object, path: str) -> T:
     return decoded
 
 
+def default(type_: type[Any], field: str) -> Any:
+    """Returns the default of a field of a generated dataclass."""
+    return next(each.default for each in fields(type_) if each.name == field)
+
+
 def encode(value: Any) -> Any:
     """Returns an instance of a generated dataclass as a JSON value.
 
