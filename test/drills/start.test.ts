@@ -66,7 +66,7 @@ describe('the command line', { timeout: 300_000 }, () => {
     expect(second.stderr).toContain('following the run pipeline:sales-forecast');
     expect(second.stderr).not.toContain('ingest running');
     expect(second.exitCode).toBe(0);
-    expect(second.stdout).toMatch(/model .*last week .*same week last year .*best reachable/s);
+    expect(second.stdout).toMatch(/model .*naive .*seasonal naive .*best reachable/s);
     expect(second.stdout).toMatch(/ingest.*features.*train.*evaluate.*rollout.*monitor/);
     const endpoints = await status();
     for (const address of [endpoints.temporalUi, endpoints.mlflow, endpoints.predictor]) {
