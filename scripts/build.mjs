@@ -18,7 +18,8 @@ import {
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-const SOURCE_FOLDERS = [
+/** Folders of the product's TypeScript. */
+export const SOURCE_FOLDERS = [
   'activities',
   'cli',
   'client',

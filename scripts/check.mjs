@@ -1,14 +1,11 @@
 // `npm run check`: everything that can be wrong without running the program.
+import { SOURCE_FOLDERS } from './build.mjs';
 import { installTools } from './installation.mjs';
 import { ML, nodeBin, PROJECT, pythonBin, run } from './programs.mjs';
 
 // The settings are named because ruff looks for them above each file, and some files are not below ml/.
 const RUFF = ['--quiet', '--config', 'pyproject.toml', '.', '../bench', '../infra', '../test'];
 
-const SOURCES = [
-  ...['activities', 'cli', 'client', 'config', 'contracts', 'infra', 'predictor', 'workers', 'workflows'],
-  ...['bench', 'scripts', 'test'],
-];
 const PYTHON = ['shelfcast', '../bench', '../infra', '../scripts', '../test'];
 
 await installTools('python');
@@ -17,7 +14,7 @@ const checks = [
   ['lint', nodeBin('eslint'), ['.']],
   ['types', nodeBin('tsc'), ['-p', '.']],
   ['dead code', nodeBin('knip'), []],
-  ['import circles', nodeBin('depcruise'), [...SOURCES]],
+  ['import circles', nodeBin('depcruise'), [...SOURCE_FOLDERS, 'bench', 'scripts', 'test']],
   ['Python lint', pythonBin('ruff'), ['check', ...RUFF], ML],
   ['Python format', pythonBin('ruff'), ['format', '--check', ...RUFF], ML],
   ['Python comments', pythonBin('python'), ['../scripts/lint/doc_comments.py', ...PYTHON], ML],

@@ -1,26 +1,15 @@
 /** Plans of reads: distinct entities, the columns of the horizons, and where each row finds its values. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { ModelManifest } from '../../contracts/model.ts';
 import { planCalendar, planSeries, uniqueKeys, viewsOf } from '../../predictor/feature-plan.ts';
+import { manifestOf } from './model-manifest.ts';
 
-const manifest: ModelManifest = {
-  formatVersion: 1,
-  preset: 'global',
-  dataset: 'd',
-  feastProject: 'p',
-  snapshotId: 's',
-  featureSetVersion: '1',
-  horizonWeeks: 12,
-  quantiles: [0.1, 0.5, 0.9],
-  features: [
-    { name: 'size', view: 'store_attributes', column: 'size' },
-    { name: 'lag_1', view: 'sales_history', column: 'lag_1' },
-    { name: 'is_holiday', view: 'calendar', column: 'is_holiday' },
-    { name: 'last_year', view: 'sales_history', column: 'last_year_h{horizon}' },
-  ],
-  onnxSha256: '0'.repeat(64),
-};
+const manifest = manifestOf([
+  { name: 'size', view: 'store_attributes', column: 'size' },
+  { name: 'lag_1', view: 'sales_history', column: 'lag_1' },
+  { name: 'is_holiday', view: 'calendar', column: 'is_holiday' },
+  { name: 'last_year', view: 'sales_history', column: 'last_year_h{horizon}' },
+]);
 const views = viewsOf(manifest);
 
 const row = (instance: number, store: number, dept: number, horizon: number) => ({

@@ -1,24 +1,13 @@
 /** Generated request bodies: the hand-written parser follows contracts/predict.ts and refuses all else in words. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { ModelManifest } from '../../contracts/model.ts';
 import { predictRequestSchema } from '../../contracts/predict.ts';
 import { RequestError } from '../../predictor/errors.ts';
 import { parseRequest } from '../../predictor/instances.ts';
+import { manifestOf } from './model-manifest.ts';
 
 const NAMES = ['lag_1', 'temperature'];
-const manifest: ModelManifest = {
-  formatVersion: 1,
-  preset: 'global',
-  dataset: 'd',
-  feastProject: 'p',
-  snapshotId: 's',
-  featureSetVersion: '1',
-  horizonWeeks: 12,
-  quantiles: [0.1, 0.5, 0.9],
-  features: NAMES.map((name) => ({ name, view: 'sales_history', column: name })),
-  onnxSha256: '0'.repeat(64),
-};
+const manifest = manifestOf(NAMES.map((name) => ({ name, view: 'sales_history', column: name })));
 
 /** Rules that follow from the model, about which the wire format says nothing. */
 const MODEL_RULES = ['HORIZON_OUT_OF_RANGE', 'MISSING_RAW_FEATURES'];

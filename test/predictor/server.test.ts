@@ -1,24 +1,16 @@
 /** The predictor's HTTP server around a model and features that fail in ways that real ones rarely do. */
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { ModelManifest } from '../../contracts/model.ts';
 import { errorBodySchema, predictResponseSchema } from '../../contracts/predict.ts';
 import { createPredictorMetrics } from '../../predictor/metrics.ts';
 import type { PredictorParts } from '../../predictor/server.ts';
 import { createPredictor } from '../../predictor/server.ts';
+import { manifestOf } from './model-manifest.ts';
 
-const manifest: ModelManifest = {
-  formatVersion: 1,
-  preset: 'global',
-  dataset: 'd',
-  feastProject: 'p',
-  snapshotId: 's',
-  featureSetVersion: '1',
-  horizonWeeks: 12,
-  quantiles: [0.025, 0.1, 0.5, 0.9, 0.975],
-  features: [{ name: 'lag_1', view: 'sales_history', column: 'lag_1' }],
-  onnxSha256: '0'.repeat(64),
-};
+const manifest = manifestOf(
+  [{ name: 'lag_1', view: 'sales_history', column: 'lag_1' }],
+  [0.025, 0.1, 0.5, 0.9, 0.975],
+);
 
 let app: ReturnType<typeof createPredictor>;
 afterEach(() => app.close());

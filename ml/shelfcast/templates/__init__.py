@@ -6,6 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from shelfcast.formatting import usd
+
 _ENVIRONMENT = Environment(
     loader=PackageLoader("shelfcast", "templates"),
     # Texts from the user's data end up in the pages.
@@ -19,9 +21,7 @@ _ENVIRONMENT = Environment(
 
 def _usd(amount: float | None) -> str:
     """Formats US dollars, -$1,234; empty for None."""
-    if amount is None:
-        return ""
-    return f"-${-amount:,.0f}" if amount < 0 else f"${amount:,.0f}"
+    return "" if amount is None else usd(amount)
 
 
 def _percent(share: float | None) -> str:
