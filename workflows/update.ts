@@ -30,7 +30,7 @@ export async function updateForecasts(rawInput: UpdateInput): Promise<UpdateResu
     return await withModelLock(update.modelName, async () => {
       const { input, champion, featureSetVersion } = await planUpdate(update);
       const ingested = await run.stage('ingest', (setSummary) => {
-        setSummary(`data set ${input.dataset}, of version ${champion.version}`);
+        setSummary(`data set ${input.dataset}, that of version ${champion.version}`);
         return ingest(setSummary, input);
       });
       run.describe({ snapshot: ingested.snapshot.id });
