@@ -12,7 +12,7 @@ _WORDS = {
     "stopped": "stopped the load",
     "overridden": "overridden on purpose",
     "warned": "warning",
-    "kept": "kept",
+    "kept": "passed",
     "notChecked": "not checked",
 }
 
