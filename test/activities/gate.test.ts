@@ -269,6 +269,14 @@ describe('slice by slice', () => {
     );
   });
 
+  test('a slice within its margin counts as one, and two weeks are enough to give its interval', () => {
+    const comparisons = [comparison(-0.1, 0.05), comparison(0, 0.3, { weeks: 2, slice: 'volume=low' })];
+    expect(decide(comparisons).checks.at(-1)?.reason).toBe(
+      'surely within its margin in 1 of 2 comparisons, overall and by slice; ' +
+        'too little to tell in 1: volume=low against naive (+0.0 % to +30.0 %, margin +10.0 %)',
+    );
+  });
+
   test('slices without numbers are named, and do not fail', () => {
     const slicesNotScored = [{ slice: 'new_series=true', reason: 'no row' }];
     const decided = decideGate({ ...evaluated(), comparisons: [], slicesNotScored }, options);
