@@ -1,5 +1,6 @@
 /** Promotion gate: decides on the backtest's numbers whether the candidate may get traffic. */
 import type { Comparison, EvaluateResult } from '../contracts/jobs.ts';
+import { percent, signedPercent, usd } from '../contracts/number-format.ts';
 import type { GateCheck, GateComparison, GateDecision, GateOptions } from '../contracts/pipeline.ts';
 
 const BASELINES = [
@@ -82,7 +83,7 @@ function nameSlices(comparisons: GateComparison[], wanted: GateComparison['outco
         `${slice} against ${against} (` +
         (weeks < MIN_WEEKS
           ? 'of a single week)'
-          : `${signed(lower)} to ${signed(upper)}, margin ${signed(margin)})`),
+          : `${signedPercent(lower)} to ${signedPercent(upper)}, margin ${signedPercent(margin)})`),
     );
   const more = found.length > names.length ? ` and ${found.length - names.length} more` : '';
   return `${found.length}: ${names.join(', ')}${more}`;
@@ -149,7 +150,3 @@ function comparison(a: number, b: number): string {
   if (a === b) return 'equal to';
   return `${percent(Math.abs(a / b - 1))} ${a < b ? 'below' : 'above'}`;
 }
-
-const usd = (value: number): string => `$${value.toFixed(0)}`;
-const signed = (share: number): string => `${share < 0 ? '' : '+'}${percent(share)}`;
-const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;

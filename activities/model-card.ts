@@ -1,4 +1,5 @@
 /** Section of the model card with the gate's decision; the evaluate job wrote the rest. */
+import { signedPercent } from '../contracts/number-format.ts';
 import type { GateComparison, GateDecision } from '../contracts/pipeline.ts';
 
 const VERDICTS: Record<GateDecision['verdict'], string> = {
@@ -33,9 +34,9 @@ function comparisonTable(comparisons: GateComparison[]): string {
   const rows = comparisons.map(({ slice, against, difference, lower, upper, margin, weeks, outcome }) => [
     slice,
     against,
-    signed(difference),
-    `${signed(lower)} to ${signed(upper)}`,
-    signed(margin),
+    signedPercent(difference),
+    `${signedPercent(lower)} to ${signedPercent(upper)}`,
+    signedPercent(margin),
     weeks,
     OUTCOMES[outcome],
   ]);
@@ -49,4 +50,3 @@ function comparisonTable(comparisons: GateComparison[]): string {
 }
 
 const row = (...cells: (string | number)[]): string => `| ${cells.join(' | ')} |`;
-const signed = (share: number): string => `${share < 0 ? '' : '+'}${(share * 100).toFixed(1)} %`;

@@ -3,6 +3,7 @@ import Table from 'cli-table3';
 import type { Endpoints } from '../contracts/endpoints.ts';
 import type { Forecaster, Metrics } from '../contracts/jobs.ts';
 import { FORECASTERS } from '../contracts/jobs.ts';
+import { percent, usd } from '../contracts/number-format.ts';
 import type { MonitorResult, PipelineResult, SampleForecast } from '../contracts/pipeline.ts';
 import { STAGES } from '../contracts/stages.ts';
 import type { UpdateResult } from '../contracts/update.ts';
@@ -124,5 +125,3 @@ function stageTimes({ stageSeconds }: Pick<PipelineResult, 'stageSeconds'>): str
 }
 
 const newTable = (head: string[]) => new Table({ head, style: { head: [], border: [], compact: true } });
-const usd = (value: number): string => `${value < 0 ? '-' : ''}$${Math.abs(value).toFixed(0)}`;
-const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;

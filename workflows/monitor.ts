@@ -1,6 +1,7 @@
 import { proxyActivities } from '@temporalio/workflow';
 import type { MonitorActivities } from '../activities/monitor.ts';
 import type { IngestResult } from '../contracts/jobs.ts';
+import { percent } from '../contracts/number-format.ts';
 import type { MonitorResult, RegisteredVersion, ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { SetSummary } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
@@ -29,7 +30,7 @@ export async function monitor(
         ? ` (${recorded.seriesLeftOut} series have no sales in the last week)`
         : '') +
       `, ${compared.actualsCompared} earlier ones compared` +
-      (compared.wape === null ? '' : `, WAPE ${(compared.wape * 100).toFixed(1)} %`),
+      (compared.wape === null ? '' : `, WAPE ${percent(compared.wape)}`),
   );
   return { ...recorded, ...compared };
 }

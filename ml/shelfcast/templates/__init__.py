@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from shelfcast.formatting import usd
+from shelfcast.formatting import percent, usd
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("shelfcast", "templates"),
@@ -25,8 +25,8 @@ def _usd(amount: float | None) -> str:
 
 
 def _percent(share: float | None) -> str:
-    """Formats a share of 1 as 12.3%; empty for None."""
-    return "" if share is None else f"{share:.1%}"
+    """Formats a share of 1 as 12.3 %; empty for None."""
+    return "" if share is None else percent(share)
 
 
 def _count(number: int) -> str:

@@ -49,7 +49,7 @@ def metrics() -> dict[str, Any]:
 def test_tables_and_figures_show_the_metrics() -> None:
     html = report_html(ABOUT, metrics(), rows(95.0), history(), FORECASTERS)
     assert html.count('src="data:image/png;base64,') == 3
-    for cell in ("$1,234", "-$1,234", "25.0%", "50.0%", "75.0%", "12.5%", ""):
+    for cell in ("$1,234", "-$1,234", "25.0 %", "50.0 %", "75.0 %", "12.5 %", ""):
         assert f"<td>{cell}</td>" in html
     assert html.count('class="best"') == 1
     best = html.split('class="best"')[1].split("</tr>")[0]
