@@ -10,9 +10,9 @@ import { openMlflowRun, recordEvaluation } from './tracking.ts';
 
 interface EvaluateRequest {
   input: ResolvedPipelineInput;
-  ingested: IngestResult;
+  load: IngestResult;
   features: FeaturesResult;
-  trained: TrainResult;
+  model: TrainResult;
   /** The champion, whatever its data set; compared only when that is the candidate's. */
   champion: RegisteredVersion | null;
 }
@@ -21,19 +21,19 @@ export interface EvaluateActivities {
   /** Scores candidate, champion and baselines on weeks that the candidate never saw. */
   backtest: (request: EvaluateRequest) => Promise<EvaluateResult>;
   /** Decides on the backtest, and logs numbers and decision to MLflow. */
-  decide: (request: { input: ResolvedPipelineInput; evaluated: EvaluateResult }) => Promise<GateDecision>;
+  decide: (request: { input: ResolvedPipelineInput; backtest: EvaluateResult }) => Promise<GateDecision>;
 }
 
 export function createEvaluateActivities(deps: Dependencies): EvaluateActivities {
   return {
-    backtest: ({ input, ingested, features, trained, champion }) => {
+    backtest: ({ input, load, features, model, champion }) => {
       const spec: EvaluateSpec = {
-        snapshot: ingested.snapshot,
+        snapshot: load.snapshot,
         trainingDataUri: features.trainingDataUri,
-        oracleUri: ingested.oracleUri,
+        oracleUri: load.oracleUri,
         horizonWeeks: input.horizonWeeks,
         testWeeks: input.testWeeks,
-        candidateUri: trained.modelUri,
+        candidateUri: model.modelUri,
         championUri: champion?.dataset === input.dataset ? champion.modelUri : null,
       };
       return runJob(
@@ -43,10 +43,10 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
       );
     },
 
-    decide: async ({ input, evaluated }) => {
-      const gate = decideGate(evaluated, input.gate);
+    decide: async ({ input, backtest }) => {
+      const gate = decideGate(backtest, input.gate);
       const run = await openMlflowRun(deps.mlflow, input.modelName, currentRunKey());
-      await recordEvaluation(deps, run, evaluated, gate);
+      await recordEvaluation(deps, run, backtest, gate);
       return gate;
     },
   };

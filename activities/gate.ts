@@ -18,13 +18,13 @@ const NAMED_SLICES = 3;
  * within the options' margins), its 80 % interval holds about 80 % of the test weeks' sales, and it is in no slice
  * clearly worse than one of them. docs/evaluation.md explains the rules.
  */
-export function decideGate(evaluated: EvaluateResult, options: GateOptions): GateDecision {
-  const comparisons = evaluated.comparisons.map((comparison) => assess(comparison, options));
+export function decideGate(backtest: EvaluateResult, options: GateOptions): GateDecision {
+  const comparisons = backtest.comparisons.map((comparison) => assess(comparison, options));
   const checks = [
-    ...BASELINES.map(([baseline, words]) => checkBaseline(evaluated, options, baseline, words)),
-    ...checkChampion(evaluated, options),
-    checkCoverage(evaluated, options),
-    checkSlices(comparisons, evaluated),
+    ...BASELINES.map(([baseline, words]) => checkBaseline(backtest, options, baseline, words)),
+    ...checkChampion(backtest, options),
+    checkCoverage(backtest, options),
+    checkSlices(comparisons, backtest),
   ];
   const verdict = checks.every((check) => check.passed) ? verdictOf(comparisons, options) : 'fail';
   return { verdict, checks, comparisons };

@@ -10,7 +10,7 @@ import { MODEL_CARD, openMlflowRun, VERSION_TAGS } from './tracking.ts';
 
 interface RegisterRequest {
   input: ResolvedPipelineInput;
-  trained: TrainResult;
+  model: TrainResult;
   snapshotId: string;
 }
 
@@ -88,7 +88,7 @@ export async function findChampion(
 
 export async function register(
   { mlflow }: Pick<Dependencies, 'mlflow'>,
-  { input: { modelName, dataset }, trained: { modelUri, modelHash }, snapshotId }: RegisterRequest,
+  { input: { modelName, dataset }, model: { modelUri, modelHash }, snapshotId }: RegisterRequest,
   runKey: string,
 ): Promise<RegisteredVersion> {
   const run = await openMlflowRun(mlflow, modelName, runKey);

@@ -60,33 +60,33 @@ export async function logSteps(
 /** A finished training and everything that it was made from. */
 export interface TrainingRecord {
   input: ResolvedPipelineInput;
-  ingested: IngestResult;
+  load: IngestResult;
   features: FeaturesResult;
-  trained: TrainResult;
+  model: TrainResult;
 }
 
 export async function recordTraining(
   { mlflow }: Pick<Dependencies, 'mlflow'>,
-  { input, ingested, features, trained }: TrainingRecord,
+  { input, load, features, model }: TrainingRecord,
 ): Promise<void> {
-  const { snapshot, quality } = ingested;
+  const { snapshot, quality } = load;
   const run = await openMlflowRun(mlflow, input.modelName, currentRunKey());
   await mlflow.logBatch(run.runId, {
-    params: trainingParams(input, trained),
+    params: trainingParams(input, model),
     tags: {
       'shelfcast.workflow_id': activityInfo().workflowExecution?.workflowId ?? '',
       [VERSION_TAGS.snapshot]: snapshot.id,
       'shelfcast.snapshot_hash': snapshot.contentHash,
       'shelfcast.feature_set_version': features.featureSetVersion,
-      [VERSION_TAGS.modelHash]: trained.modelHash,
+      [VERSION_TAGS.modelHash]: model.modelHash,
       [VERSION_TAGS.dataset]: input.dataset,
     },
   });
-  await logEpochs(mlflow, run, trained.epochs);
-  await recordTrials(mlflow, input.modelName, currentRunKey(), run, trained.search?.trials ?? []);
+  await logEpochs(mlflow, run, model.epochs);
+  await recordTrials(mlflow, input.modelName, currentRunKey(), run, model.search?.trials ?? []);
   await mlflow.uploadFolder(run.artifactUri, 'quality', fileURLToPath(quality.reportUri));
-  await mlflow.uploadFolder(run.artifactUri, 'train', fileURLToPath(trained.reportUri));
-  await mlflow.uploadFolder(run.artifactUri, 'model', fileURLToPath(trained.modelUri));
+  await mlflow.uploadFolder(run.artifactUri, 'train', fileURLToPath(model.reportUri));
+  await mlflow.uploadFolder(run.artifactUri, 'model', fileURLToPath(model.modelUri));
 }
 
 /** Records each trial of a search as a child run, once. */
@@ -109,18 +109,17 @@ export async function recordTrials(
   }
 }
 
-function trainingParams(input: ResolvedPipelineInput, trained: TrainResult): Record<string, string> {
+function trainingParams(input: ResolvedPipelineInput, model: TrainResult): Record<string, string> {
   const { train, horizonWeeks, testWeeks, validationWeeks } = input;
   const { search, ...own } = train;
-  const found =
-    search === undefined ? {} : { searchTrials: search.trials, ...trained.search?.best.parameters };
+  const found = search === undefined ? {} : { searchTrials: search.trials, ...model.search?.best.parameters };
   return stringsOf({
     ...own,
     ...found,
     horizonWeeks,
     testWeeks,
     validationWeeks,
-    ...trainedParams(trained),
+    ...trainedParams(model),
   });
 }
 
@@ -136,17 +135,17 @@ const trainedParams = ({ parameterCount, bestEpoch }: TrainResult) => ({ paramet
 export async function recordEvaluation(
   { mlflow }: Dependencies,
   run: MlflowRun,
-  evaluated: EvaluateResult,
+  backtest: EvaluateResult,
   gate: GateDecision,
 ): Promise<void> {
   await mlflow.logBatch(run.runId, {
-    metrics: backtestMetrics(run, evaluated),
+    metrics: backtestMetrics(run, backtest),
     tags: {
       'shelfcast.gate': gate.verdict,
       ...Object.fromEntries(gate.checks.map((check) => [`shelfcast.gate.${check.name}`, check.reason])),
     },
   });
-  await uploadReport(mlflow, run, evaluated, gate);
+  await uploadReport(mlflow, run, backtest, gate);
   await mlflow.endRun(run.runId, 'FINISHED');
 }
 

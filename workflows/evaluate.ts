@@ -36,18 +36,18 @@ export interface Evaluation {
 export async function evaluate(
   setSummary: SetSummary,
   input: ResolvedPipelineInput,
-  ingested: IngestResult,
+  load: IngestResult,
   features: FeaturesResult,
-  trained: TrainResult,
+  model: TrainResult,
 ): Promise<Evaluation> {
   const champion = await calls.findChampion(input.modelName);
   const { backtest, gate, candidate } = await withMlflowRunCleanup(input.modelName, async () => {
     const backtest = await backtestAndUpload(
-      () => withJobCleanup('evaluate', () => jobs.backtest({ input, ingested, features, trained, champion })),
-      () => uploads.recordTraining({ input, ingested, features, trained }),
+      () => withJobCleanup('evaluate', () => jobs.backtest({ input, load, features, model, champion })),
+      () => uploads.recordTraining({ input, load, features, model }),
     );
-    const gate = await calls.decide({ input, evaluated: backtest });
-    const candidate = await calls.register({ input, trained, snapshotId: ingested.snapshot.id });
+    const gate = await calls.decide({ input, backtest });
+    const candidate = await calls.register({ input, model, snapshotId: load.snapshot.id });
     return { backtest, gate, candidate };
   });
 

@@ -17,11 +17,11 @@ export const resolveInput = (raw: PipelineInput | undefined): Promise<ResolvedPi
 
 /** Validates the sales data and loads them; the snapshot in the result names the loaded rows. */
 export async function ingest(setSummary: SetSummary, input: ResolvedPipelineInput): Promise<IngestResult> {
-  const ingested = await withJobCleanup('ingest', () => jobs.ingest(input));
-  const { snapshot, insertedRows, unchangedRows, badRows } = ingested;
+  const load = await withJobCleanup('ingest', () => jobs.ingest(input));
+  const { snapshot, insertedRows, unchangedRows, badRows } = load;
   setSummary(
     `${snapshot.id}: ${snapshot.rowCount} rows of ${snapshot.seriesCount} series to ${snapshot.lastWeek} ` +
       `(${insertedRows} new, ${unchangedRows} unchanged, ${badRows} bad)`,
   );
-  return ingested;
+  return load;
 }

@@ -16,14 +16,12 @@ export async function forecastPipeline(rawInput?: PipelineInput): Promise<Pipeli
     run.describe({ model: input.modelName });
 
     return await withModelLock(input.modelName, async () => {
-      const ingested = await run.stage('ingest', (setSummary) => ingest(setSummary, input));
-      run.describe({ snapshot: ingested.snapshot.id });
-      const features = await run.stage('features', (setSummary) =>
-        buildFeatures(setSummary, input, ingested),
-      );
-      const model = await run.stage('train', (setSummary) => train(setSummary, input, ingested, features));
+      const load = await run.stage('ingest', (setSummary) => ingest(setSummary, input));
+      run.describe({ snapshot: load.snapshot.id });
+      const features = await run.stage('features', (setSummary) => buildFeatures(setSummary, input, load));
+      const model = await run.stage('train', (setSummary) => train(setSummary, input, load, features));
       const evaluation = await run.stage('evaluate', (setSummary) =>
-        evaluate(setSummary, input, ingested, features, model),
+        evaluate(setSummary, input, load, features, model),
       );
       const outcome = evaluation.isRejected
         ? run.skip('rollout', 'the gate decided against the candidate')
@@ -31,7 +29,7 @@ export async function forecastPipeline(rawInput?: PipelineInput): Promise<Pipeli
       const verdict = outcome?.verdict ?? 'rejected';
       const champion = verdict === 'promoted' ? evaluation.candidate : evaluation.champion;
       const forecasts = await run.stage('monitor', (setSummary) => {
-        if (champion?.dataset === input.dataset) return monitor(setSummary, input, ingested, champion);
+        if (champion?.dataset === input.dataset) return monitor(setSummary, input, load, champion);
         setSummary(`no champion of the data set ${input.dataset} is deployed: nothing to record`);
         return Promise.resolve(null);
       });
@@ -42,7 +40,7 @@ export async function forecastPipeline(rawInput?: PipelineInput): Promise<Pipeli
         dataset: input.dataset,
         verdict,
         reason: outcome?.reason ?? evaluation.reason,
-        ingest: ingested,
+        ingest: load,
         features,
         train: model,
         evaluate: evaluation.backtest,

@@ -14,16 +14,16 @@ export async function train(
   { snapshot }: IngestResult,
   features: FeaturesResult,
 ): Promise<TrainResult> {
-  const trained = await withMlflowRunCleanup(input.modelName, () =>
+  const model = await withMlflowRunCleanup(input.modelName, () =>
     withJobCleanup('train', () => jobs.train({ input, snapshot, features })),
   );
-  const restarts = trained.startedFromEpochs.length - 1;
+  const restarts = model.startedFromEpochs.length - 1;
   setSummary(
-    `best of ${trained.epochs.length} epochs is ${trained.bestEpoch}, ${trained.parameterCount} parameters` +
+    `best of ${model.epochs.length} epochs is ${model.bestEpoch}, ${model.parameterCount} parameters` +
       (restarts > 0 ? `, resumed ${restarts} times` : '') +
-      outOfBudget(trained.stoppedBy),
+      outOfBudget(model.stoppedBy),
   );
-  return trained;
+  return model;
 }
 
 function outOfBudget(stoppedBy: TrainResult['stoppedBy']): string {

@@ -29,22 +29,22 @@ export async function updateForecasts(rawInput: UpdateInput): Promise<UpdateResu
 
     return await withModelLock(update.modelName, async () => {
       const { input, champion, featureSetVersion } = await planUpdate(update);
-      const ingested = await run.stage('ingest', (setSummary) => {
+      const load = await run.stage('ingest', (setSummary) => {
         setSummary(`data set ${input.dataset}, that of version ${champion.version}`);
         return ingest(setSummary, input);
       });
-      run.describe({ snapshot: ingested.snapshot.id });
+      run.describe({ snapshot: load.snapshot.id });
       const features = await run.stage('features', (setSummary) =>
-        buildFeatures(setSummary, input, ingested, featureSetVersion),
+        buildFeatures(setSummary, input, load, featureSetVersion),
       );
       const forecasts = await run.stage('monitor', (setSummary) =>
-        monitor(setSummary, input, ingested, champion),
+        monitor(setSummary, input, load, champion),
       );
 
       return {
         modelName: input.modelName,
         dataset: input.dataset,
-        ingest: ingested,
+        ingest: load,
         features,
         monitor: forecasts,
         stageSeconds: run.stageSeconds(),

@@ -118,8 +118,8 @@ describe('register', () => {
     source: { kind: 'walmart-csv', path: '/d' },
   });
   if (!('input' in resolved)) throw new Error('wrong input');
-  const trained = { modelUri: 'file:///models/new', modelHash: 'new' } as TrainResult;
-  const request = { input: resolved.input, trained, snapshotId: 'shop-1-ab' };
+  const model = { modelUri: 'file:///models/new', modelHash: 'new' } as TrainResult;
+  const request = { input: resolved.input, model, snapshotId: 'shop-1-ab' };
 
   test('makes one version a run, with the tags that later runs read, and the alias candidate', async () => {
     const made = await register({ mlflow: mlflow.asMlflow() }, request, 'key-1');

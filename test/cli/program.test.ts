@@ -9,16 +9,16 @@ import type { AnyHandle, Shelfcast } from '../../client/client.ts';
 import type { PipelineInput, PipelineResult } from '../../contracts/pipeline.ts';
 import type { PipelineProgress } from '../../contracts/progress.ts';
 import { STAGES } from '../../contracts/stages.ts';
-import { backtest, featured, ingested, trained, version } from '../workflows/fake-activities.ts';
+import { backtest, featured, load, model, version } from '../workflows/fake-activities.ts';
 
 const PIPELINE_RESULT: PipelineResult = {
   modelName: 'sales-forecast',
   dataset: 'generated',
   verdict: 'promoted',
   reason: 'version 2 promoted; all steps passed',
-  ingest: ingested,
+  ingest: load,
   features: featured,
-  train: trained,
+  train: model,
   evaluate: backtest,
   gate: {
     verdict: 'pass',

@@ -8,7 +8,7 @@ import { ERROR_TYPES } from '../../contracts/errors.ts';
 import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from '../../contracts/jobs.ts';
 import type { RegisteredVersion, StepDecision, StepAnalysis } from '../../contracts/pipeline.ts';
 
-export const ingested: IngestResult = {
+export const load: IngestResult = {
   snapshot: {
     id: 'generated-1-0123456789ab',
     dataset: 'generated',
@@ -37,7 +37,7 @@ export const featured: FeaturesResult = {
   skewSampleUri: 'file:///a/features/skew-sample.json',
 };
 
-export const trained: TrainResult = {
+export const model: TrainResult = {
   modelUri: 'file:///a/model',
   modelHash: 'ab',
   parameterCount: 1_234,
@@ -122,10 +122,9 @@ export function fakeActivities(
       const input = await activities.resolveInput({ ...update, dataset: champion.dataset, horizonWeeks: 4 });
       return { input, champion, featureSetVersion: featured.featureSetVersion };
     },
-    ingest: (input) =>
-      Promise.resolve({ ...ingested, snapshot: { ...ingested.snapshot, dataset: input.dataset } }),
+    ingest: (input) => Promise.resolve({ ...load, snapshot: { ...load.snapshot, dataset: input.dataset } }),
     buildFeatures: () => Promise.resolve(featured),
-    train: () => Promise.resolve(trained),
+    train: () => Promise.resolve(model),
     recordTraining: nothing,
     findChampion: () => Promise.resolve(champion),
     backtest: () => Promise.resolve(backtest),
