@@ -41,7 +41,7 @@ export function parseOrFail<T>(where: string, schema: z.ZodType<T>, text: string
   }
 }
 
-/** True when the model knows the rows' horizons and all its features are among the rows'. */
+/** True when the model answers the rows' horizons and the rows have all its features. */
 export function canAnswer(manifest: ModelManifest, rows: readonly AnalysisRow[]): boolean {
   return rows.every(
     (row) =>
@@ -114,7 +114,7 @@ export async function collectAnalysis(
   try {
     await Promise.all(Array.from({ length: REQUESTS_IN_FLIGHT }, work));
   } finally {
-    // When one worker fails, the others must not continue beside the next attempt.
+    // When one worker fails, the others must not continue during the next attempt.
     ending.abort();
   }
   return tally.analysis();

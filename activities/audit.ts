@@ -8,7 +8,7 @@ interface AuditRow {
   /** Name of the row within its run; a repeated activity writes it once. */
   step: string;
   action: 'traffic' | 'promoted' | 'rolled-back';
-  /** Traffic in percent by version, as it is in force. */
+  /** Traffic in percent by version, after the change. */
   weights: Record<string, number>;
   reason: string;
   analysis?: StepAnalysis;

@@ -13,7 +13,7 @@ interface EvaluateRequest {
   load: IngestResult;
   features: FeaturesResult;
   model: TrainResult;
-  /** The champion, whatever its data set; compared only when that is the candidate's. */
+  /** The champion, whatever its data set; the backtest compares it only if it has the candidate's data set. */
   champion: RegisteredVersion | null;
 }
 

@@ -14,7 +14,7 @@ export interface FeaturesActivities {
 interface FeaturesRequest {
   input: ResolvedPipelineInput;
   snapshot: Snapshot;
-  /** Definitions that the features must have; absent when a model will be trained with those that there are. */
+  /** Expected version of the feature definitions; absent when the run trains a model with the current ones. */
   featureSetVersion?: string | undefined;
 }
 

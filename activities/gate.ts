@@ -62,9 +62,9 @@ function checkSlices(comparisons: GateComparison[], { slicesNotScored }: Evaluat
     name: 'slices',
     passed: worse === '',
     reason: [
-      `surely within its margin in ${fine} of ${comparisons.length} comparisons, overall and by slice`,
+      `clearly within its margin in ${fine} of ${comparisons.length} comparisons, overall and by slice`,
       ...(worse === '' ? [] : [`clearly worse in ${worse}`]),
-      ...(inconclusive === '' ? [] : [`too little to tell in ${inconclusive}`]),
+      ...(inconclusive === '' ? [] : [`inconclusive in ${inconclusive}`]),
       ...(notScored.length === 0 ? [] : [`not scored: ${notScored.join(', ')}`]),
     ].join('; '),
   };
@@ -102,7 +102,7 @@ function checkBaseline(
   const passed = candidate <= limit;
   const margin =
     options.minImprovementOverBaselines > 0
-      ? ` (at least ${percent(options.minImprovementOverBaselines)} below is asked for)`
+      ? ` (required: at least ${percent(options.minImprovementOverBaselines)} below)`
       : '';
   return {
     name: baseline,
@@ -123,7 +123,7 @@ function checkChampion({ overall }: EvaluateResult, options: GateOptions): GateC
       passed: candidate <= champion * (1 + options.maxRegressionAgainstChampion),
       reason:
         `WMAE ${usd(candidate)} is ${comparison(candidate, champion)} the champion's ${usd(champion)} ` +
-        `(at most ${percent(options.maxRegressionAgainstChampion)} above is allowed)`,
+        `(allowed: at most ${percent(options.maxRegressionAgainstChampion)} above)`,
     },
   ];
 }
@@ -131,7 +131,7 @@ function checkChampion({ overall }: EvaluateResult, options: GateOptions): GateC
 function checkCoverage({ overall }: EvaluateResult, { coverage80: [low, high] }: GateOptions): GateCheck {
   const coverage = overall.candidate?.coverage80 ?? null;
   if (coverage === null) {
-    return { name: 'coverage', passed: false, reason: 'the backtest holds no coverage of the 80 % interval' };
+    return { name: 'coverage', passed: false, reason: 'the backtest has no coverage of the 80 % interval' };
   }
   return {
     name: 'coverage',
@@ -143,7 +143,7 @@ function checkCoverage({ overall }: EvaluateResult, { coverage80: [low, high] }:
 const missing = (name: string, candidate: number | undefined, words: string): GateCheck => ({
   name,
   passed: false,
-  reason: `the backtest holds no WMAE of ${candidate === undefined ? 'the candidate' : words}`,
+  reason: `the backtest has no WMAE of ${candidate === undefined ? 'the candidate' : words}`,
 });
 
 function comparison(a: number, b: number): string {

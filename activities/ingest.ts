@@ -10,7 +10,7 @@ import { activityJobContext, runJob } from './run-job.ts';
 import { currentRunKey } from './run-key.ts';
 
 export interface IngestActivities {
-  /** Decides every value of the input; a wrong one fails the run with a sentence each. */
+  /** Sets every value of the input; the run fails with a sentence for each wrong one. */
   resolveInput: (raw: unknown) => Promise<ResolvedPipelineInput>;
   /** Validates the source and loads it as a batch; the snapshot names the rows from then on. */
   ingest: (input: ResolvedPipelineInput) => Promise<IngestResult>;

@@ -19,7 +19,7 @@ export interface JobFolder {
 const jobFolderPath = (artifactsUrl: string, runKey: string, stage: Stage): string =>
   join(fileURLToPath(artifactsUrl), 'runs', runKey, stage);
 
-/** Makes the folder and writes the spec; a retry writes the same bytes again. */
+/** Creates the folder and writes the spec; a retry writes the same bytes. */
 export async function openJobFolder(
   artifactsUrl: string,
   runKey: string,
@@ -36,7 +36,7 @@ export async function openJobFolder(
 
 /**
  * Returns the job's result, or null while there is none.
- * @throws ApplicationFailure of the job's own error type when it left error.json.
+ * @throws ApplicationFailure with the type in error.json, when the job left one.
  */
 export async function readOutcome<T>(folder: JobFolder, resultSchema: z.ZodType<T>): Promise<T | null> {
   const result = await readJson(join(folder.path, 'result.json'));
@@ -56,7 +56,7 @@ export async function readOutcome<T>(folder: JobFolder, resultSchema: z.ZodType<
 
 const logName = (n: number): string => `log-${n}.txt`;
 
-/** Writes the n-th job's log beside its results, because the platform may delete its own copy. */
+/** Writes the n-th job's log into the folder, because the platform may delete its own copy. */
 export async function keepLog(folder: JobFolder, n: number, log: string): Promise<void> {
   await writeFile(join(folder.path, logName(n)), log);
 }

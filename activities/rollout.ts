@@ -27,9 +27,9 @@ export interface StepRequest extends RolloutParties {
 }
 
 export interface RolloutActivities {
-  /** Makes both versions served and waits until they are ready. Moves no traffic. */
+  /** Deploys both versions and waits until they are ready. Moves no traffic. */
   deploy: (request: DeployRequest) => Promise<void>;
-  /** Asks the candidate, pinned, for evaluated weeks; fails as `CandidateFailed` when it answers otherwise. */
+  /** Asks the candidate, pinned, for evaluated weeks; fails as `CandidateFailed` when its forecasts differ. */
   checkForecastParity: (request: {
     candidate: RegisteredVersion;
     analysisRowsUri: string;

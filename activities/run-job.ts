@@ -65,7 +65,7 @@ export function activityJobContext(): JobContext {
 
 /**
  * Returns the result of the stage's job.
- * @throws ApplicationFailure Of the type that the job wrote to error.json (non-retryable), or `JobFailed` for any other
+ * @throws ApplicationFailure with the type that the job wrote to error.json (non-retryable), or `JobFailed` for any other
  *   failure (retryable until the stage has used up its jobs).
  */
 export async function runJob<T>(

@@ -33,8 +33,8 @@ export function decideStep(
 
   if (analysis.maxParityDifference > PARITY_TOLERANCE) {
     return failed(
-      `version ${candidate} answers up to ${share(analysis.maxParityDifference)} off what its evaluation computed ` +
-        `for the same features (allowed: ${share(PARITY_TOLERANCE)})`,
+      `version ${candidate} differs by up to ${share(analysis.maxParityDifference)} from its evaluation ` +
+        `on the same features (allowed: ${share(PARITY_TOLERANCE)})`,
     );
   }
   if (hasTooManyFailures(analysis, options, candidate)) {
@@ -81,7 +81,7 @@ function compareErrors(analysis: StepAnalysis, maxRegression: number, parties: S
   const numbers = `WAPE ${share(own)} against the champion's ${share(other)} on the same ${weeks}`;
   return own <= other * (1 + maxRegression)
     ? successful(numbers)
-    : failed(`${numbers} (at most ${share(maxRegression)} more is allowed)`);
+    : failed(`${numbers} (allowed: at most ${share(maxRegression)} more)`);
 }
 
 const successful = (reason: string): StepDecision => ({ outcome: 'successful', reason });

@@ -57,7 +57,7 @@ export async function logSteps(
   await mlflow.logBatch(run.runId, { metrics });
 }
 
-/** A finished training and everything that it was made from. */
+/** A finished training and its inputs. */
 export interface TrainingRecord {
   input: ResolvedPipelineInput;
   load: IngestResult;

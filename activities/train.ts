@@ -61,7 +61,7 @@ async function logLive(
     await logEpochs(deps.mlflow, run, epochs);
     await logSteps(deps.mlflow, run, steps);
   } catch (error) {
-    log.warn('epochs not logged to MLflow while training; they will be after it', { error });
+    log.warn('the epochs are not in MLflow yet; they will be logged after the training', { error });
   }
 }
 

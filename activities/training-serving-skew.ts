@@ -20,7 +20,7 @@ export interface TrainingServingSkewActivities {
   /**
    * Asks the candidate, pinned, for the series that the features job sampled, and returns a sentence with the numbers,
    * or the reason why nothing was compared.
-   * @throws ApplicationFailure `CandidateFailed` when it uses other features.
+   * @throws ApplicationFailure `CandidateFailed` when the candidate reads other features.
    */
   checkTrainingServingSkew: (request: SkewCheckRequest) => Promise<string>;
 }
@@ -49,11 +49,9 @@ export async function checkTrainingServingSkew(
   );
   const manifest = await readManifest(candidate.modelUri);
   return await whileFeaturesStay(database, manifest.feastProject, (onlineSnapshot) => {
-    if (onlineSnapshot === null) return notCompared('another run renews the features at this moment');
+    if (onlineSnapshot === null) return notCompared('another run is renewing the features');
     if (onlineSnapshot !== skewSample.snapshotId) {
-      return notCompared(
-        `online are features of snapshot ${onlineSnapshot}, not of ${skewSample.snapshotId}`,
-      );
+      return notCompared(`they are of snapshot ${onlineSnapshot}, not of ${skewSample.snapshotId}`);
     }
     return compareSample(serving.url, candidate, manifest, skewSample.sample, signal);
   });

@@ -8,7 +8,7 @@ import { findChampion } from './registry.ts';
 import { readManifest } from './analysis.ts';
 
 export interface UpdateActivities {
-  /** Decides every value of the input; a wrong one fails the run with a sentence each. */
+  /** Sets every value of the input; the run fails with a sentence for each wrong one. */
   resolveUpdateInput: (raw: unknown) => Promise<ResolvedUpdateInput>;
   /** The data set, horizon and feature definitions of the model in use. */
   planUpdate: (update: ResolvedUpdateInput) => Promise<UpdatePlan>;
@@ -37,7 +37,7 @@ async function planUpdate(deps: Dependencies, update: ResolvedUpdateInput): Prom
     );
   }
   const { dataset = champion.dataset } = update;
-  const inUse = `version ${champion.version} of ${modelName}, which is in use, knows the data set ${champion.dataset}`;
+  const inUse = `version ${champion.version} of ${modelName}, which is in use, was trained on the data set ${champion.dataset}`;
   if (dataset !== champion.dataset) {
     throw wrongInput(`${inUse}, not ${dataset}: name that one, or train on yours with the pipeline`);
   }

@@ -43,7 +43,7 @@ export function createTeller(stream: NodeJS.WriteStream): Teller {
 
 export const teller = createTeller(process.stderr);
 
-/** Tells a line of progress; on a terminal it can also draw one below all others. */
+/** Prints a line of progress; on a terminal it can also draw one below all others. */
 export const tell: OnProgress = Object.assign(
   (line: string) => {
     teller.tell(line);

@@ -63,7 +63,7 @@ const withInput = (command: Command): Command =>
     .option('--dataset <name>', "name of the data set (default: the folder's name)")
     .option('--model <name>', `name of the model (default: ${DEFAULT_MODEL_NAME})`)
     .option('--approval', 'wait for `shelfcast approve` before the candidate gets traffic')
-    .option('--input <json|file>', 'any other part of the input, as JSON or a file that holds it');
+    .option('--input <json|file>', 'any other part of the input, as JSON or the path of a JSON file');
 const withModel = (command: Command): Command =>
   command.option('--model <name>', 'name of the model', DEFAULT_MODEL_NAME);
 
@@ -139,7 +139,7 @@ function addBacktest({ add, finish }: Cli): void {
     .option('--refit <true|false>', 'false trains one model, at the first origin, for all origins', 'true')
     .option(
       '--baselines <names>',
-      'all, or some of seasonal_average,lightgbm; naive and seasonal naive are always there',
+      'all, or some of seasonal_average,lightgbm; naive and seasonal naive are always computed',
       'all',
     )
     .option('--processes <count>', 'number of training processes (default: 2, at most the number of cores)')

@@ -64,9 +64,9 @@ export function updateReport(result: UpdateResult, endpoints: Endpoints | null):
 }
 
 function comparison({ actualsCompared, wape }: MonitorResult): string {
-  if (actualsCompared === 0) return 'No earlier forecast was of one of the new weeks.';
+  if (actualsCompared === 0) return 'There are no earlier forecasts of the new weeks.';
   const error = wape === null ? 'the weeks had no sales' : `WAPE ${percent(wape)}`;
-  return `${actualsCompared} earlier forecasts were of the new weeks: ${error}`;
+  return `${actualsCompared} earlier forecasts of the new weeks: ${error}`;
 }
 
 function accuracyTable({ evaluate: { overall, oneWeekAhead }, train }: PipelineResult): string {

@@ -78,7 +78,7 @@ function readInput(input: string): Record<string, unknown> {
   } catch (cause) {
     throw new PipelineError(
       ERROR_TYPES.invalidInput,
-      `--input is neither JSON nor a file with it: ${(cause as Error).message}`,
+      `--input is neither JSON nor the path of a JSON file: ${(cause as Error).message}`,
       {
         cause,
       },
@@ -109,7 +109,7 @@ function sourceOf(data: string): PipelineInput['source'] {
   if (isLong && hasOneOf('train.csv')) {
     throw new PipelineError(
       ERROR_TYPES.invalidInput,
-      `${path} has train.csv of the Walmart layout and sales of the long one; keep one of them`,
+      `${path} has train.csv of the Walmart layout and sales of the long layout; keep one of them`,
     );
   }
   return { kind: isLong ? 'long' : 'walmart-csv', path };

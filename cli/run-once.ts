@@ -15,9 +15,9 @@ import { print, tell, teller } from './output.ts';
 import { report, updateReport } from './report.ts';
 
 /**
- * Follows the current run, shows the last one where it was successful, or starts one.
+ * Follows the current run, shows the last one if it succeeded, or starts one.
  *
- * @param isAsked whether the user described the run; otherwise any earlier run will do
+ * @param isAsked whether the user gave an input; without one, any earlier run is accepted
  * @returns the exit code
  */
 export async function runOnce(shelfcast: Shelfcast, input: PipelineInput, isAsked: boolean): Promise<number> {
@@ -43,7 +43,7 @@ export async function runOnce(shelfcast: Shelfcast, input: PipelineInput, isAske
   return followAndReport(await shelfcast.startPipeline(input));
 }
 
-/** Says so where a model is in use: Temporal forgets runs after some days, and a model is not replaced unasked. */
+/** Reports a model that is in use instead of training another: Temporal forgets runs after some days. */
 async function isModelInUse(model: string): Promise<boolean> {
   const endpoints = await refreshEndpoints(readLocalConfig());
   const champion =
@@ -89,7 +89,7 @@ const isSame = (a: PipelineInput | UpdateInput | null, b: PipelineInput): boolea
 /** Follows the run to its end, prints its report, and resolves to the exit code. */
 export async function followAndReport(run: AnyHandle): Promise<number> {
   const stopFollowing = (): void => {
-    process.stderr.write(`\nthe run ${run.workflowId} goes on; \`npx shelfcast watch\` follows it\n`);
+    process.stderr.write(`\nthe run ${run.workflowId} continues; \`npx shelfcast watch\` follows it\n`);
     process.exit(EXIT_CODES.interrupted);
   };
   process.once('SIGINT', stopFollowing);

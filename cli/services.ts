@@ -31,7 +31,7 @@ export async function stop(): Promise<void> {
 export async function printStatus(connect: Connect, { json = false }: { json?: boolean }): Promise<void> {
   const endpoints = await refreshEndpoints(readLocalConfig());
   if (endpoints === null) {
-    throw new PipelineError('NotFound', 'no services were started here yet: run `npm start`');
+    throw new PipelineError('NotFound', 'no services have been started here: run `npm start`');
   }
   if (json) {
     print(JSON.stringify(endpoints, null, 2));

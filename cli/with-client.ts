@@ -17,7 +17,7 @@ export async function withClient<T>(
   }
 }
 
-/** @throws PipelineError `NotFound` when no run of the model is going on */
+/** @throws PipelineError `NotFound` when no run of the model is in progress */
 export function withCurrentRun<T>(
   connect: Connect,
   model: string,
@@ -25,7 +25,7 @@ export function withCurrentRun<T>(
 ): Promise<T> {
   return withClient(connect, async (shelfcast) => {
     const run = await shelfcast.runningPipeline(model);
-    if (run === null) throw new PipelineError('NotFound', `no run of ${model} is going on`);
+    if (run === null) throw new PipelineError('NotFound', `no run of ${model} is in progress`);
     return work(run);
   });
 }

@@ -5,7 +5,7 @@ export type PipelineErrorType =
   ErrorType | 'Cancelled' | 'Terminated' | 'TimedOut' | 'NotFound' | 'Refused' | 'Failed';
 
 export class PipelineError extends Error {
-  /** A type of contracts/errors.ts, or how else the run or the request ended. */
+  /** Type of contracts/errors.ts, or another way in which the run or the request ended. */
   readonly type: PipelineErrorType;
 
   constructor(type: PipelineErrorType, message: string, options?: ErrorOptions) {

@@ -92,7 +92,7 @@ function scheduleOptions(cron: string, action: ScheduleOptions['action']) {
   return {
     spec: {
       cronExpressions: [cron],
-      // Many models on one platform should not all begin in the same second.
+      // Spreads the starts of many models on one platform.
       jitter: '1 minute' as const,
     },
     action,

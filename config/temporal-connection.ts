@@ -1,4 +1,4 @@
-/** How clients and workers reach Temporal: a plain port, TLS with certificates of one's own, or Temporal Cloud. */
+/** How clients and workers reach Temporal: a plain port, TLS with your own certificates, or Temporal Cloud. */
 import { readFileSync } from 'node:fs';
 import type { TLSConfig } from '@temporalio/client';
 import { z } from 'zod';

@@ -13,7 +13,7 @@ export const ERROR_TYPES = {
   jobFailed: 'JobFailed',
   /** A service (PostgreSQL, MLflow, Ray, router) did not answer. */
   serviceUnavailable: 'ServiceUnavailable',
-  /** The candidate did not become ready, failed requests, or forecasts otherwise or worse than it should. */
+  /** The candidate did not become ready, failed requests, differs from its evaluation, or is worse than the champion. */
   candidateFailed: 'CandidateFailed',
   /** The analysis of a canary step stayed inconclusive in all its attempts. */
   analysisInconclusive: 'AnalysisInconclusive',

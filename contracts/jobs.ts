@@ -2,8 +2,8 @@
  * Results, errors and progress of the jobs: the files that a stage's Python program writes.
  *
  * A job is started as `python -m shelfcast.<stage> --dir DIR`. DIR holds `spec.json` (job-specs.ts, written before the start);
- * the job writes its outputs there and, last and atomically, `result.json`. Where the user or the data is at
- * fault it writes `error.json` ({ type, message }) and exits with code 2. Any other failure is worth a retry.
+ * the job writes its outputs there and, last and atomically, `result.json`. If the user or the data is at
+ * fault, it writes `error.json` ({ type, message }) and exits with code 2. Any other failure is worth a retry.
  * A job may append lines to `progress.jsonl`. Keys are camelCase on both sides; weeks are ISO dates.
  */
 import { z } from 'zod';
@@ -60,7 +60,7 @@ export type IngestResult = z.infer<typeof ingestResultSchema>;
 export const featuresResultSchema = z.object({
   /** Hash of the feature definitions; a change of definition is a new version. */
   featureSetVersion: z.string(),
-  /** Folder with `series-*.parquet` (one row a series and origin), `calendar.parquet` and `features.json`. */
+  /** Folder with `series-*.parquet` (one row per series and origin), `calendar.parquet` and `features.json`. */
   trainingDataUri: z.string(),
   offlineRows: z.int(),
   onlineEntities: z.int(),

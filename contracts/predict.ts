@@ -11,7 +11,7 @@ export const MAX_INSTANCES = 10_000;
 /** Features by name; null where a value is unknown. */
 const featureValuesSchema = z.record(z.string(), z.number().nullable());
 
-/** One forecast that is asked for. */
+/** Request for one forecast. */
 export const predictInstanceSchema = z.strictObject({
   store: z.int(),
   dept: z.int(),
@@ -48,7 +48,7 @@ export const predictResponseSchema = z.object({
   predictions: z.array(predictionSchema),
   modelName: z.string(),
   modelVersion: z.string(),
-  /** Names of features in the request that the model does not know, sorted; they had no influence. */
+  /** Names of features in the request that the model does not know, sorted; they are ignored. */
   ignoredFeatures: z.array(z.string()).optional(),
 });
 

@@ -4,7 +4,7 @@ import type { ErrorBody, ErrorCode } from '../contracts/predict.ts';
 export class RequestError extends Error {
   readonly status: number;
   readonly code: ErrorCode;
-  /** The facts of the sentence for programs, sent beside it. */
+  /** Facts of the sentence as values for programs. */
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(
@@ -66,6 +66,6 @@ export function fromFramework(
   return new RequestError(
     500,
     'INTERNAL',
-    'The request failed for a reason of the server; its log has the details.',
+    'The request failed because of an error in the server; its log has the details.',
   );
 }

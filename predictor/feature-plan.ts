@@ -4,7 +4,7 @@ import type { Entities } from './feast-tables.ts';
 
 type View = ModelFeature['view'];
 
-/** An instance whose features are read from Feast's online tables. */
+/** Instance whose features are read from Feast's online tables. */
 export interface SeriesAhead {
   /** Index of the instance in the request, and its row in the feature matrix. */
   instance: number;
@@ -34,7 +34,7 @@ interface ViewFeatures {
 
 export interface ModelViews {
   sales: ViewFeatures;
-  /** Views with one row a store. */
+  /** Views with one row per store. */
   stores: readonly ViewFeatures[];
   calendar: ViewFeatures | undefined;
 }

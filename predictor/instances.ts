@@ -11,7 +11,7 @@ export interface Instance extends Omit<PredictInstance, 'features'> {
 
 export interface ParsedRequest {
   instances: Instance[];
-  /** Names of raw features that the model does not know, sorted. They had no influence. */
+  /** Names of raw features that the model does not know, sorted. They are ignored. */
   ignoredFeatures: string[];
 }
 

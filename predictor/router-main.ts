@@ -6,7 +6,7 @@ import { RouteTable } from './routes.ts';
 async function start(): Promise<void> {
   const app = createRouter({
     table: new RouteTable(requiredText('ROUTER_STATE', 'the file that keeps the weights')),
-    adminToken: requiredText('ROUTER_ADMIN_TOKEN', 'a secret that those who set weights know'),
+    adminToken: requiredText('ROUTER_ADMIN_TOKEN', 'the secret of those who may set weights'),
     logLevel: optionalText('LOG_LEVEL', 'warn'),
   });
   const address = await app.listen({

@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import { createServer } from 'node:http';
 
 /**
- * `/healthz` says that the process turns its event loop; `/readyz` whether it works, by `state`: 200 for RUNNING, else 503. The body
+ * `/healthz` answers 200 while the event loop runs; `/readyz` answers by `state`: 200 for RUNNING, else 503. The body
  * is the state.
  */
 export function startHealthServer(port: number, state: () => string): Promise<Server> {

@@ -24,7 +24,7 @@ const worker = await Worker.create({
   taskQueue,
   workflowBundle: { codePath: config.workflowBundle ?? (await keptWorkflowBundle(PROJECT_DIR)) },
   activities: createActivities(dependencies),
-  // Activities leave their jobs running and are tried again by the next worker; nothing is gained by waiting longer.
+  // Activities leave their jobs running, and another worker retries them; waiting longer would gain nothing.
   shutdownGraceTime: '2 seconds',
   // A cancellation comes with the answer to a heartbeat; the default, 24 s, is long for a person who waits.
   maxHeartbeatThrottleInterval: '1 second',

@@ -16,7 +16,7 @@ export async function keptWorkflowBundle(projectDir: string, bundle = bundleWork
     const file = join(projectDir, 'dist', `workflows-${hash}.js`);
     if (existsSync(file)) return file;
     const code = await bundle(projectDir);
-    // Sources that changed meanwhile may be in the bundle in part.
+    // If sources changed meanwhile, the bundle may hold some of the changes.
     if (hashOfSources(projectDir) === hash) writeAtomically(file, code);
   }
 }

@@ -5,7 +5,7 @@ import type { PipelineInput, ResolvedPipelineInput } from '../contracts/pipeline
 import { withJobCleanup, JOB } from './job-stage.ts';
 import type { SetSummary } from './run.ts';
 
-// Uses nothing outside the worker, so an attempt that takes seconds was lost with its worker.
+// The activity uses nothing outside the worker, so an attempt that takes seconds was lost with its worker.
 const checks = proxyActivities<Pick<IngestActivities, 'resolveInput'>>({
   startToCloseTimeout: '10 seconds',
   summary: 'Checks the input',

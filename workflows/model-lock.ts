@@ -48,7 +48,7 @@ async function startLock(modelName: string) {
   try {
     return await startChild(modelLock, {
       workflowId,
-      // Ends the lock when this run is terminated or times out, so that none is ever stale.
+      // The server ends the lock when this run is terminated or times out, so that no lock is left behind.
       parentClosePolicy: ParentClosePolicy.TERMINATE,
       staticSummary: `Held by the pipeline run of ${modelName}; ends with it`,
     });

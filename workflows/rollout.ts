@@ -36,7 +36,7 @@ const { setTraffic: revokeTraffic } = proxyActivities<RolloutActivities>({
   summary: 'Weight 0 for the candidate',
 });
 
-/** Serves the candidate beside the champion and gives it the traffic step by step, or takes it back to weight 0. */
+/** Deploys the candidate beside the champion and moves the traffic to it step by step, or rolls it back to weight 0. */
 export async function rollout(
   setSummary: SetSummary,
   run: PipelineRun,

@@ -46,7 +46,7 @@ export class PipelineRun {
     this.#show();
   }
 
-  /** Runs the whole workflow. `abort` cancels the work; a failure comes out as a plain sentence. */
+  /** Runs the whole workflow. `abort` cancels the work; the run fails with the sentence of the failed activity. */
   async execute<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await this.#scope.run(work);

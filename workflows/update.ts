@@ -8,7 +8,7 @@ import { monitor } from './monitor.ts';
 import { PipelineRun } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
 
-// Uses nothing outside the worker, so an attempt that takes seconds was lost with its worker.
+// The activity uses nothing outside the worker, so an attempt that takes seconds was lost with its worker.
 const { resolveUpdateInput } = proxyActivities<Pick<UpdateActivities, 'resolveUpdateInput'>>({
   startToCloseTimeout: '10 seconds',
   summary: 'Checks the input',

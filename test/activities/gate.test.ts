@@ -137,7 +137,7 @@ test.each<[string, EvaluateResult, string, string]>([
   ],
 ])('a backtest without %s fails and says whose number is missing', (_name, result, check, whose) => {
   expect(failed(result)).toContain(check);
-  expect(reasonOf(check, result)).toBe(`the backtest holds no WMAE of ${whose}`);
+  expect(reasonOf(check, result)).toBe(`the backtest has no WMAE of ${whose}`);
 });
 
 test('a backtest without the candidate fails every check', () => {
@@ -156,16 +156,16 @@ test('the sentences carry the numbers that decided', () => {
     'WMAE $1000 is 20.0 % below that of the naive forecast (last week), $1250',
   );
   expect(reasonOf('seasonal_naive', result, { minImprovementOverBaselines: 0.05 })).toBe(
-    'WMAE $1000 is 25.0 % above that of the seasonal naive forecast (last year), $800 (at least 5.0 % below is asked for)',
+    'WMAE $1000 is 25.0 % above that of the seasonal naive forecast (last year), $800 (required: at least 5.0 % below)',
   );
   expect(reasonOf('champion', result)).toBe(
-    "WMAE $1000 is equal to the champion's $1000 (at most 2.0 % above is allowed)",
+    "WMAE $1000 is equal to the champion's $1000 (allowed: at most 2.0 % above)",
   );
   expect(reasonOf('coverage', result)).toBe(
     '60.0 % of actual sales lie inside the 80 % interval (allowed: 65.0 % to 95.0 %)',
   );
   expect(reasonOf('coverage', evaluated({ candidate: metrics(1_000, null) }))).toBe(
-    'the backtest holds no coverage of the 80 % interval',
+    'the backtest has no coverage of the 80 % interval',
   );
 });
 
@@ -231,7 +231,7 @@ describe('slice by slice', () => {
       name: 'slices',
       passed: false,
       reason:
-        'surely within its margin in 1 of 2 comparisons, overall and by slice; ' +
+        'clearly within its margin in 1 of 2 comparisons, overall and by slice; ' +
         'clearly worse in 1: volume=low against naive (+20.0 % to +30.0 %, margin +10.0 %)',
     });
   });
@@ -241,8 +241,8 @@ describe('slice by slice', () => {
     const passed = decide(comparisons);
     expect(passed.verdict).toBe('pass');
     expect(passed.checks.at(-1)?.reason).toBe(
-      'surely within its margin in 1 of 2 comparisons, overall and by slice; ' +
-        'too little to tell in 1: holiday=true against naive (-20.0 % to +30.0 %, margin +10.0 %)',
+      'clearly within its margin in 1 of 2 comparisons, overall and by slice; ' +
+        'inconclusive in 1: holiday=true against naive (-20.0 % to +30.0 %, margin +10.0 %)',
     );
     expect(decide(comparisons, { onInconclusive: 'pass' }).verdict).toBe('pass');
     expect(decide(comparisons, { onInconclusive: 'approval' }).verdict).toBe('needsApproval');
@@ -259,7 +259,7 @@ describe('slice by slice', () => {
       comparison(-0.2, upper, { slice: `horizon=${n + 1}`, ...(n === 0 ? { weeks: 1 } : {}) }),
     );
     expect(decide(comparisons).checks.at(-1)?.reason).toBe(
-      'surely within its margin in 0 of 5 comparisons, overall and by slice; too little to tell in 5: ' +
+      'clearly within its margin in 0 of 5 comparisons, overall and by slice; inconclusive in 5: ' +
         'horizon=5 against naive (-20.0 % to +60.0 %, margin +10.0 %), ' +
         'horizon=2 against naive (-20.0 % to +50.0 %, margin +10.0 %), ' +
         'horizon=4 against naive (-20.0 % to +40.0 %, margin +10.0 %) and 2 more',
@@ -272,8 +272,8 @@ describe('slice by slice', () => {
   test('a slice within its margin counts as one, and two weeks are enough to give its interval', () => {
     const comparisons = [comparison(-0.1, 0.05), comparison(0, 0.3, { weeks: 2, slice: 'volume=low' })];
     expect(decide(comparisons).checks.at(-1)?.reason).toBe(
-      'surely within its margin in 1 of 2 comparisons, overall and by slice; ' +
-        'too little to tell in 1: volume=low against naive (+0.0 % to +30.0 %, margin +10.0 %)',
+      'clearly within its margin in 1 of 2 comparisons, overall and by slice; ' +
+        'inconclusive in 1: volume=low against naive (+0.0 % to +30.0 %, margin +10.0 %)',
     );
   });
 

@@ -61,7 +61,7 @@ test.each<[string, Partial<StepAnalysis>, RegExp]>([
       requests: {},
       compared: {},
     },
-    /^version 2 answers up to 50 % off .*\(allowed: 0\.01 %\)$/,
+    /^version 2 differs by up to 50 % from .*\(allowed: 0\.01 %\)$/,
   ],
   [
     'failures before requests that did not arrive',
@@ -93,7 +93,7 @@ test.each<[string, Partial<StepAnalysis>, RegExp]>([
   [
     'worse',
     { wape: { [CHAMPION]: 0.08, [CANDIDATE]: 0.1234 } },
-    /^WAPE 12\.3 % against the champion's 8 % on the same 200 known weeks \(at most 25 % more is allowed\)$/,
+    /^WAPE 12\.3 % against the champion's 8 % on the same 200 known weeks \(allowed: at most 25 % more\)$/,
   ],
 ])('%s comes first and says so with its numbers', (_name, changed, sentence) => {
   expect(decide(changed).reason).toMatch(sentence);

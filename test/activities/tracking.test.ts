@@ -46,7 +46,7 @@ test('steps of all epochs are one curve, and logging them again stores nothing n
 
 const gate: GateDecision = {
   verdict: 'pass',
-  checks: [{ name: 'slices', passed: true, reason: 'surely within its margin in 1 of 1 comparisons' }],
+  checks: [{ name: 'slices', passed: true, reason: 'clearly within its margin in 1 of 1 comparisons' }],
   comparisons: [],
 };
 
@@ -78,7 +78,7 @@ test("the backtest's report is uploaded with the gate's decision, which the mode
     expect(JSON.parse(found.get('evaluate/gate.json') ?? '')).toEqual(gate);
     expect(found.get('evaluate/model-card.md')).toBe(
       '# Model card: global\n\n## Gate\n\nThe candidate passes.\n\n' +
-        '- slices, passed: surely within its margin in 1 of 1 comparisons\n',
+        '- slices, passed: clearly within its margin in 1 of 1 comparisons\n',
     );
   }
 });

@@ -22,7 +22,7 @@ const PIPELINE_RESULT: PipelineResult = {
   evaluate: backtest,
   gate: {
     verdict: 'pass',
-    checks: [{ name: 'slices', passed: true, reason: 'surely within its margin in 40 of 42 comparisons' }],
+    checks: [{ name: 'slices', passed: true, reason: 'clearly within its margin in 40 of 42 comparisons' }],
     comparisons: [],
   },
   registered: version('sales-forecast', 2),
@@ -103,7 +103,7 @@ describe('a run that is followed', () => {
     expect(await shelfcast(['run'], ended())).toBe(0);
     expect(output).toContain('sales-forecast: version 2 promoted; all steps passed\n');
     expect(output).toContain('seasonal naive (last year)');
-    expect(output).toContain('surely within its margin in 40 of 42 comparisons');
+    expect(output).toContain('clearly within its margin in 40 of 42 comparisons');
   });
 
   test('ends with 3 and the gate’s reason when the candidate was rejected', async () => {
@@ -140,7 +140,7 @@ describe('a run that is followed', () => {
     const [stopFollowing] = process.listeners('SIGINT').slice(-1);
     stopFollowing?.('SIGINT');
     expect(exit).toHaveBeenCalledWith(130);
-    expect(output).toContain('the run pipeline:sales-forecast goes on; `npx shelfcast watch` follows it');
+    expect(output).toContain('the run pipeline:sales-forecast continues; `npx shelfcast watch` follows it');
     expect(asked).toEqual([{}]);
     end(PIPELINE_RESULT);
     await command;
@@ -176,10 +176,10 @@ describe('the current run', () => {
   });
 
   test.each([['watch'], ['approve'], ['cancel']])(
-    '%s ends with 1 where no run is going on',
+    '%s ends with 1 where no run is in progress',
     async (command) => {
       expect(await shelfcast([command, '--model', 'bread'], ended(), null)).toBe(1);
-      expect(output).toBe('no run of bread is going on\n');
+      expect(output).toBe('no run of bread is in progress\n');
     },
   );
 });

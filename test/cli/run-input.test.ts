@@ -241,7 +241,7 @@ describe('options of the command line', () => {
     expect(refusal({ data: long })).toMatchObject({
       type: ERROR_TYPES.invalidInput,
       message: expect.stringMatching(
-        /^\/.*train\.csv of the Walmart layout and sales of the long one/,
+        /^\/.*train\.csv of the Walmart layout and sales of the long layout/,
       ) as string,
     });
   });
@@ -287,12 +287,12 @@ describe('options of the command line', () => {
     [
       'a file that is not there',
       () => ({ input: join(folder, 'none') }),
-      /^--input is neither JSON nor a file.*ENOENT/,
+      /^--input is neither JSON nor the path of a JSON file.*ENOENT/,
     ],
     [
       'torn JSON',
       () => ({ input: '{"horizonWeeks": ' }),
-      /^--input is neither JSON nor a file with it: .*JSON/,
+      /^--input is neither JSON nor the path of a JSON file: .*JSON/,
     ],
     ['a wrong value', () => ({ input: '{"horizonWeeks": 0}' }), /^wrong input: horizonWeeks: /],
     ['two', () => ({ input: '{"testWeeks": 0, "x": 1}' }), /^wrong input: testWeeks: .*; the input: .*x/],

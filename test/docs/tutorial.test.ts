@@ -100,7 +100,7 @@ describe.runIf(process.env['SHELFCAST_TEST_TUTORIAL'] !== undefined)(
     test('week two: new forecasts, without a training', async () => {
       const printed = await runAll('Week two: the new week comes');
       expect(printed).toContain(`${SERIES} rows of sales are new or changed`);
-      expect(printed).toContain(`${SERIES} earlier forecasts were of the new weeks`);
+      expect(printed).toContain(`${SERIES} earlier forecasts of the new weeks`);
       expect(printed).toContain('Next week, by version 1');
     });
 

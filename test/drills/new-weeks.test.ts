@@ -145,7 +145,7 @@ describe('new weeks', { timeout: 300_000 }, () => {
       `${SERIES + 1} rows of sales are new or changed, ${SERIES - 1} were known already`,
     );
     // Two weeks ahead from the pipeline's origin, one from the last.
-    expect(ingest.stdout).toContain(`${2 * SERIES} earlier forecasts were of the new weeks: WAPE `);
+    expect(ingest.stdout).toContain(`${2 * SERIES} earlier forecasts of the new weeks: WAPE `);
     expect(ingest.stdout).toContain(weeksLater(newest, 1));
     expect(ingest.stderr).toContain(`(${corrected} to ${newest})`);
     expect(await ask()).toMatchObject({ origin: newest });
@@ -162,7 +162,7 @@ describe('new weeks', { timeout: 300_000 }, () => {
   test('of another data set, or for a model of other features, are refused', async () => {
     const other = await shelfcast('ingest', path('week-2.csv'), '--dataset', 'other');
     expect(other.exitCode).toBe(2);
-    expect(other.stderr).toContain(`knows the data set ${DATASET}, not other`);
+    expect(other.stderr).toContain(`was trained on the data set ${DATASET}, not other`);
 
     const manifest = join(fileURLToPath(trained.registered.modelUri), 'model.json');
     const text = readFileSync(manifest, 'utf8');

@@ -129,14 +129,14 @@ it('compares nothing where there is nothing to compare with, and says why', asyn
   const { snapshotId, ...rest } = await read('all.json');
   await writeFile(join(folder, 'made', 'older.json'), JSON.stringify({ ...rest, snapshotId: 'small-0-0' }));
   expect(await check(uri('older.json'))).toBe(
-    `${nothing}online are features of snapshot ${snapshotId}, not of small-0-0`,
+    `${nothing}they are of snapshot ${snapshotId}, not of small-0-0`,
   );
 
   // As a features job does, for as long as it runs.
   const job = await pool.connect();
   await job.query('begin');
   await job.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [featuresLock('shelfcast_small')]);
-  expect(await check(uri('all.json'))).toBe(`${nothing}another run renews the features at this moment`);
+  expect(await check(uri('all.json'))).toBe(`${nothing}another run is renewing the features`);
   await job.query('commit');
   job.release();
   expect(await check(uri('all.json'))).toContain('are those of the training data');

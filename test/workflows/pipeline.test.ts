@@ -128,7 +128,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
         decide: () =>
           Promise.resolve({
             verdict: 'needsApproval',
-            checks: [{ name: 'slices', passed: true, reason: 'too little to tell' }],
+            checks: [{ name: 'slices', passed: true, reason: 'inconclusive' }],
             comparisons: [],
           }),
       });
@@ -137,7 +137,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
         await eventually('a run that waits for an approval', async () => {
           const { waitingFor, stages } = await handle.query(progressQuery);
           if (waitingFor !== 'approval') return undefined;
-          expect(stages.evaluate.summary).toBe('the gate asks a person about version 2: too little to tell');
+          expect(stages.evaluate.summary).toBe('the gate asks a person about version 2: inconclusive');
           return true;
         });
         expect(fake.calls.some((call) => call.startsWith('setTraffic'))).toBe(false);
