@@ -24,7 +24,7 @@ export interface JobPlatform {
   /** Starts the job unless one of this name exists. */
   ensure(job: JobSpec, signal: AbortSignal): Promise<void>;
   observe(name: string, signal: AbortSignal): Promise<JobObservation>;
-  /** Asks the job to end and waits until it did. A job that does not exist is no error. */
+  /** Asks the job to end and waits until it has ended. A job that does not exist is no error. */
   stop(name: string): Promise<void>;
   /** The last lines of the job's output. */
   logs(name: string): Promise<string>;
@@ -55,7 +55,7 @@ export interface VersionState {
 
 /** Serves model versions behind one endpoint. All methods may be repeated. */
 export interface Serving {
-  /** Makes the version exist (weight 0 when it is new). Does not wait until it is ready. */
+  /** Creates the version (weight 0 when it is new). Does not wait until it is ready. */
   ensureVersion(version: ServedVersion, signal: AbortSignal): Promise<void>;
   observe(modelName: string): Promise<VersionState[]>;
   /**

@@ -4,7 +4,7 @@ import type { VersionState } from './platform.ts';
 export type Weighted = Pick<VersionState, 'version' | 'weightPercent'>;
 
 /**
- * Returns the served versions with their new weights; versions without a given weight get 0.
+ * Returns the served versions with their new weights; versions that are not given a weight get 0.
  * @throws RangeError with a sentence when the weights cannot be set
  */
 export function reweighed<T extends Weighted>(
@@ -16,7 +16,7 @@ export function reweighed<T extends Weighted>(
   const unknown = [...weights.keys()].filter((version) => !versions.has(version));
   if (unknown.length > 0) {
     throw new RangeError(
-      `Cannot give traffic to version ${unknown.join(', ')} of "${modelName}": served are ${[...versions].join(', ') || 'none'}.`,
+      `Cannot give traffic to version ${unknown.join(', ')} of "${modelName}": the served versions are ${[...versions].join(', ') || 'none'}.`,
     );
   }
   const values = [...weights.values()];

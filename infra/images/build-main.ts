@@ -1,4 +1,4 @@
-/** `npm run images -- [NAME...] [OPTIONS] [-- ARGUMENT...]`: builds the project's images and, where told, pushes them. */
+/** `npm run images -- [NAME...] [OPTIONS] [-- ARGUMENT...]`: builds the project's images and, with `--push`, pushes them. */
 import { resolve } from 'node:path';
 import { Argument, Command, Option } from 'commander';
 import type { Builder } from './builder.ts';
@@ -26,7 +26,7 @@ const extraArgs = separator < 0 ? [] : mine.splice(separator).slice(1);
 const program = new Command('npm run images --')
   .description('Builds the container images of shelfcast with buildah, Podman or Docker.')
   .usage(`[${IMAGES.join('|')}...] [options] [-- argument of the build...]`)
-  .addArgument(new Argument('[images...]', 'which; all when none is named').choices(IMAGES))
+  .addArgument(new Argument('[images...]', 'images to build; all when none is named').choices(IMAGES))
   .addOption(
     new Option('--registry <path>', 'registry and path before each name, e.g. registry.example.com/forecasts')
       .env('SHELFCAST_IMAGE_REGISTRY')
@@ -39,7 +39,7 @@ const program = new Command('npm run images --')
   )
   .option('--push', 'push them and print their digests')
   .addOption(
-    new Option('--builder <program>', 'which builds (default: the first that works)')
+    new Option('--builder <program>', 'program that builds (default: the first that works)')
       .choices(BUILDERS)
       .env('SHELFCAST_IMAGE_BUILDER'),
   )
@@ -60,7 +60,7 @@ function commitArgs(image: Image, sources: string): string[] {
 
 async function build(named: Image[], { registry, push, ...options }: Options): Promise<void> {
   if (push === true && registry === '') {
-    throw new Error('--push needs --registry (or SHELFCAST_IMAGE_REGISTRY): where the images go');
+    throw new Error('--push needs --registry (or SHELFCAST_IMAGE_REGISTRY)');
   }
   const builder = await findBuilder(options.builder === undefined ? BUILDERS : [options.builder]);
   const { tag, labels } = await readSourceVersion(PROJECT_DIR);

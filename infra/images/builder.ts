@@ -31,7 +31,7 @@ export async function findBuilder(candidates: readonly Builder[] = BUILDERS): Pr
 }
 
 export interface Build {
-  /** Folder whose files the image may take. */
+  /** Folder of files that the build may copy. */
   contextDir: string;
   /** Relative to the folder. */
   containerfile: string;
@@ -43,7 +43,7 @@ export interface Build {
 }
 
 const COMMANDS: Record<Builder, string[]> = {
-  // buildah, unlike the others, caches no steps unless told.
+  // buildah, unlike the others, caches steps only with this option.
   buildah: ['build', '--layers'],
   podman: ['build'],
   docker: ['build'],

@@ -31,7 +31,7 @@ def is_only_for_gpus(path: Path, loaded: set[Path]) -> bool:
 
 
 def main() -> None:
-    """Removes them and says how much it was."""
+    """Removes the files and prints their total size."""
     loaded = loaded_files()
     unused = [path for path in LIBRARIES.rglob("*") if path.is_file() and is_only_for_gpus(path, loaded)]
     size = sum(path.lstat().st_size for path in unused)

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 
 interface SourceVersion {
-  /** `0.1.0-4101a47d0e2b`, with `-dirty` where files differ from the commit; the version alone outside a clone. */
+  /** `0.1.0-4101a47d0e2b`, with `-dirty` if files differ from the commit; the version alone outside a clone. */
   tag: string;
   /** Labels named by the Open Container Initiative: version, commit, and the source's address if package.json has one. */
   labels: Record<string, string>;

@@ -99,7 +99,7 @@ export class KubernetesApi {
   }
 
   /**
-   * Begins to delete the object and everything that it owns. A missing object is no error. With `metadata.resourceVersion` it
+   * Starts the deletion of the object and everything that it owns. A missing object is no error. With `metadata.resourceVersion` it
    * deletes only the object as it was read.
    * @param propagation Foreground: the object stays until everything that it owns is gone. Background: it goes first, they follow.
    */

@@ -71,7 +71,7 @@ function sentencesOf(issue: z.core.$ZodIssue, above: PropertyKey[]): string[] {
     return issue.keys.map((key) => `${[...path, key].join('.')}: there is no such key`);
   }
   if (issue.code === 'invalid_union' && issue.errors.length > 0) {
-    // The alternative with the fewest mistakes is the one that the author meant.
+    // The alternative with the fewest errors is probably the one that the author meant.
     const [closest = []] = [...issue.errors].sort((a, b) => a.length - b.length);
     return closest.flatMap((inner) => sentencesOf(inner, path));
   }

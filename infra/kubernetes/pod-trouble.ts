@@ -41,7 +41,7 @@ function schedulingTrouble(pod: Pod, events: readonly KubernetesEvent[]): string
   const message = (condition.message ?? '').replace(/\. .*$/s, '');
   if (message.includes('unbound')) return unboundClaim(pod, message, events);
   const gpus = message.includes('nvidia.com/gpu')
-    ? `: no node has the GPUs that it asks for (${gpusOf(pod)})`
+    ? `: no node has the GPUs that it requests (${gpusOf(pod)})`
     : '';
   return `no node takes pod ${nameOf(pod)}${gpus}: ${message}`;
 }
@@ -70,7 +70,7 @@ function containerTrouble(pod: Pod): string | undefined {
     const { reason = '', message = '' } = state?.waiting ?? {};
     if (reason === '' || STARTING.has(reason)) continue;
     if (IMAGE_REASON.test(reason))
-      return `the image ${image} of pod ${nameOf(pod)} cannot be had (${reason}): ${message}`;
+      return `the image ${image} of pod ${nameOf(pod)} is not available (${reason}): ${message}`;
     return `container ${name} of pod ${nameOf(pod)} does not start (${reason}): ${message}`;
   }
   return undefined;

@@ -45,7 +45,7 @@ function hasVariable(pid: number, name: string, value: string): boolean {
   try {
     return `\0${readFileSync(`/proc/${pid}/environ`, 'utf8')}`.includes(`\0${name}=${value}\0`);
   } catch {
-    return false; // ended in between, or another user's
+    return false; // The process ended in between, or is another user's.
   }
 }
 

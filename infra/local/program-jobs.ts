@@ -83,7 +83,7 @@ export class ProgramJobs implements JobPlatform {
     if (made === undefined)
       return { status: 'unknown', message: `there is no job ${name} in ${this.#options.dir}` };
     const isAlive = this.#processes(name).length > 0;
-    // Read after the processes: one that ended in between has written it.
+    // Read after the list of processes: a program that ended in between has written its exit code.
     const exit = readText(join(folder, 'exit'))?.trim();
     if (exit !== undefined) {
       return { status: exit === '0' ? 'succeeded' : 'failed', message: `it ended with exit code ${exit}` };

@@ -25,7 +25,7 @@ export function temporalProgram(state: LocalState, ports: Ports, binary: string)
       ...Object.values(SEARCH_ATTRIBUTES).flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
     ],
     directory: state.dir,
-    // Keeps it from the user's own settings file and from the update check.
+    // Disables the user's own settings file and the update check.
     environment: {
       TEMPORAL_CONFIG_FILE: join(state.dir, 'temporal.toml'),
       DO_NOT_TRACK: '1',
@@ -85,7 +85,7 @@ export function rayProgram(
       OPENBLAS_NUM_THREADS: '1',
       MKL_NUM_THREADS: '1',
     },
-    // Ray ends its processes itself; when they get the signal as well, it waits for them in vain.
+    // Ray ends its processes itself; when they get the signal as well, Ray waits for them until its time limit.
     stopGroup: false,
     stopSeconds: 15,
     priority: 200,

@@ -1,4 +1,4 @@
-"""Ends what a killed Ray head left behind, then becomes the new one.
+"""Ends the processes that a killed Ray head left behind, then becomes the new head.
 
 ``ray_head.py FOLDER COMMAND...``, where FOLDER is Ray's own: ends each process that carries
 ``SHELFCAST_RAY_HEAD=FOLDER`` in its environment or is one of Ray's with a file open below FOLDER
@@ -24,7 +24,7 @@ def belongs(process: Path, folder: str) -> bool:
         if not (process / "comm").read_text().startswith("ray"):
             return False
         return any(str(file.readlink()).startswith(f"{folder}/") for file in (process / "fd").iterdir())
-    except OSError:  # ended meanwhile, or another user's
+    except OSError:  # The process ended meanwhile, or is another user's.
         return False
 
 

@@ -20,7 +20,7 @@ export const SERVICES = ['postgres', 'temporal', 'ray', 'mlflow', 'worker', 'rou
 export type Service = (typeof SERVICES)[number];
 export type ServiceProgram = Program & { name: Service };
 
-/** Time until a service answers: the usual range on two cores, for people, and the limit. */
+/** Time until a service answers: the usual range on two cores, for messages, and the limit. */
 interface StartTime {
   usually: string;
   limitMs: number;
@@ -87,7 +87,7 @@ export class ProgramRunner {
     return known !== undefined && LIVING.includes(known.state);
   }
 
-  /** Whether the runner is what starts the service. */
+  /** Whether the runner starts the service. */
   isStarting(name: Service): boolean {
     return this.#isFresh || !this.isAlive(name);
   }

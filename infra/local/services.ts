@@ -67,7 +67,7 @@ export async function up(config: LocalConfig, onProgress: (line: string) => void
   );
 }
 
-/** Ends everything that `up` started, and waits until no process is left. Loses nothing. */
+/** Ends everything that `up` started, and waits until no process is left. No data are lost. */
 export async function down(config: LocalConfig): Promise<void> {
   const state = localState(config.projectDir, config.stateDir);
   if (!existsSync(state.dir)) return;

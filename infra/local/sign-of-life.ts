@@ -1,6 +1,6 @@
-/** Signs of life of work that takes minutes: what is waited for, and for how long already. */
+/** Progress lines of work that takes minutes: its name, and the time since its start. */
 
-/** Tells a line; on a terminal, `draw` also redraws one line below all others. */
+/** Prints a line; on a terminal, `draw` also redraws one line below all others. */
 export interface OnProgress {
   (line: string): void;
   draw?: (line: string) => void;
@@ -10,7 +10,7 @@ const LINE_EVERY_MS = 15_000;
 const DRAW_EVERY_MS = 1_000;
 
 /**
- * Runs `work`; while it lasts, tells every 15 s that it goes on, or on a terminal redraws one line each second.
+ * Runs `work`; meanwhile prints a line every 15 s, or on a terminal redraws one line each second.
  *
  * @param usual how long the work usually takes, such as `3 to 6 minutes on two cores`
  */

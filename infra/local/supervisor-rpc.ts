@@ -10,7 +10,7 @@ import { z } from 'zod';
 
 /** Fault codes of supervisord (supervisor/xmlrpc.py). */
 export const FAULTS = {
-  /** It shuts down already. */
+  /** supervisord is shutting down. */
   shutdownState: 6,
   badName: 10,
   noFile: 20,

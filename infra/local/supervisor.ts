@@ -16,7 +16,7 @@ const processSchema = z.object({
   name: z.string(),
   /** STARTING and BACKOFF end in RUNNING or FATAL; STOPPED was asked for; EXITED is about to be started again. */
   statename: z.enum(['STOPPED', 'STARTING', 'RUNNING', 'BACKOFF', 'STOPPING', 'EXITED', 'FATAL', 'UNKNOWN']),
-  /** 0: no process. */
+  /** 0 when there is no process. */
   pid: z.int(),
   description: z.string(),
 });
@@ -73,7 +73,7 @@ export async function ensureSupervisor(state: LocalState): Promise<void> {
 export async function stopSupervisor(state: LocalState): Promise<void> {
   if (await isSupervisorRunning(state)) {
     const pid = supervisorPid(state);
-    // Somebody else may have told it already.
+    // Another process may have asked for the shutdown already.
     await unless([FAULTS.shutdownState], call(state, 'shutdown'));
     while (pid !== null && processStartTicks(pid) !== null) await sleep(100);
   }
@@ -105,7 +105,7 @@ export async function removeProgram(state: LocalState, name: string): Promise<vo
   if (await isSupervisorRunning(state)) await applyPrograms(state, [name]);
 }
 
-/** Ends and starts the program as supervisord does it: with its stop signal, not by a kill. */
+/** Restarts the program through supervisord: with its stop signal, not by a kill. */
 export async function restartProgram(state: LocalState, name: string): Promise<void> {
   await unless([FAULTS.notRunning], call(state, 'stopProcess', name));
   await startPrograms(state, [name]);
@@ -173,7 +173,7 @@ export function logTail(state: LocalState, name: string, lines = 15): string {
 const call = (state: LocalState, method: string, ...params: string[]): Promise<unknown> =>
   callSupervisor(state.socketPath, method, ...params);
 
-/** Waits for the call; these faults of it are no failure. */
+/** Waits for the call and ignores these faults. */
 async function unless(expected: readonly number[], answer: Promise<unknown>): Promise<void> {
   try {
     await answer;

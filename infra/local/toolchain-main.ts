@@ -1,4 +1,4 @@
-/** `toolchain-main.ts PROJECT CACHE python|temporal...`: installs what is named, side by side. */
+/** `toolchain-main.ts PROJECT CACHE python|temporal...`: installs the named parts concurrently. */
 import { ensurePython, ensureTemporal } from './toolchain.ts';
 
 const [projectDir, cacheDir, ...parts] = process.argv.slice(2);

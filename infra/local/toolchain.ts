@@ -1,4 +1,4 @@
-/** Installation of what npm does not bring: uv, the Python environment, Temporal's command line program. */
+/** Installation of the programs that npm does not install: uv, the Python environment, Temporal's command line program. */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -28,7 +28,7 @@ export interface ToolchainPlace {
 const cacheOf = ({ cacheDir }: ToolchainPlace): string =>
   join(cacheDir ?? join(homedir(), '.cache'), 'shelfcast');
 
-/** Makes `ml/.venv` hold exactly the packages of `ml/requirements.lock`. Returns at once when it does. */
+/** Installs exactly the packages of `ml/requirements.lock` into `ml/.venv`. Returns at once when they are there. */
 export async function ensurePython(place: ToolchainPlace, onProgress: OnProgress): Promise<void> {
   const stamp = pythonStamp(place.projectDir);
   const stampPath = join(place.projectDir, 'ml', '.venv', '.shelfcast-stamp');
@@ -55,7 +55,7 @@ export async function ensurePython(place: ToolchainPlace, onProgress: OnProgress
   );
 }
 
-/** Hash of all that decides what `ml/.venv` holds. */
+/** Hash of everything that determines the content of `ml/.venv`. */
 export function pythonStamp(projectDir: string): string {
   const hash = createHash('sha256').update(PYTHON_VERSION);
   for (const file of ['requirements.lock', 'pyproject.toml'])
@@ -139,7 +139,7 @@ export async function ensureTemporal(place: ToolchainPlace, onProgress: OnProgre
   return binary;
 }
 
-/** Returns null, or why it failed: the build is the other way. */
+/** Returns null, or the reason of a failure; the build is tried next. */
 async function downloadTemporal(dir: string, onProgress: OnProgress): Promise<string | null> {
   const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
   const url = `https://temporal.download/cli/archive/v${TEMPORAL_VERSION}?platform=linux&arch=${architecture}`;

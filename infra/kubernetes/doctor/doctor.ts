@@ -19,7 +19,7 @@ const WORKER = 'shelfcast-worker';
 const OPERATOR_WITHIN_MS = 10_000;
 
 interface Options {
-  /** Callback for each finding, as it comes. */
+  /** Callback for each finding, called as soon as it is known. */
   onFinding: (finding: Finding) => void;
   /** Time that an operator may take to react to a new object. */
   operatorWithinMs?: number;

@@ -49,7 +49,7 @@ export async function look(what: string, check: () => Promise<Finding | Finding[
     // Missing kinds have findings of their own.
     if (error instanceof MissingOperator) return [];
     if (isForbidden(error)) {
-      return [unknown(what, 'you may not look at it; ask as somebody who may, such as an administrator')];
+      return [unknown(what, 'you have no permission to read it; run the doctor as an administrator')];
     }
     return [wrong(what, (error as Error).message)];
   }

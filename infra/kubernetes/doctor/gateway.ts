@@ -56,12 +56,12 @@ async function findGateway(patient: Patient, parent: ParentRef, addresses: strin
     kind: 'Gateway',
     metadata: { name: parent.name, namespace },
   });
-  if (object === null) return wrong(what, 'it does not exist; make it, or correct serving.parentRefs');
+  if (object === null) return wrong(what, 'it does not exist; create it, or correct serving.parentRefs');
   const { spec, status } = gatewaySchema.parse(object);
   addresses.push(...status.addresses.map(({ value }) => value));
   const programmed = status.conditions.find(({ type }) => type === 'Programmed');
   if (programmed?.status !== 'True') {
-    const said = programmed === undefined ? 'no controller has looked at it' : programmed.message;
+    const said = programmed === undefined ? 'no controller has processed it' : programmed.message;
     return wrong(what, `it is not programmed (${said}); see whether the controller of its class runs`);
   }
   const { sectionName } = parent;

@@ -28,18 +28,18 @@ function referencesOf({ config }: Patient): [ObjectReference, string][] {
     [ref('serving.kserve.io/v1alpha1', 'ServingRuntime', serving.runtime), APPLY_OVERLAY],
     ...images.pullSecrets.map((name): [ObjectReference, string] => [
       ref('v1', 'Secret', name),
-      `make it: kubectl create secret docker-registry ${name} --namespace ${config.namespace} ...`,
+      `create it: kubectl create secret docker-registry ${name} --namespace ${config.namespace} ...`,
     ]),
     ...accounts.map((name): [ObjectReference, string] => [
       ref('v1', 'ServiceAccount', name),
-      `make it: kubectl create serviceaccount ${name} --namespace ${config.namespace}`,
+      `create it: kubectl create serviceaccount ${name} --namespace ${config.namespace}`,
     ]),
     ...(jobs.queue === undefined
       ? []
       : [
           [
             ref('kueue.x-k8s.io/v1beta1', 'LocalQueue', jobs.queue),
-            'make it, or correct jobs.queue',
+            'create it, or correct jobs.queue',
           ] satisfies [ObjectReference, string],
         ]),
   ];
@@ -56,11 +56,11 @@ async function findSecret({ api, config }: Patient): Promise<Finding> {
   const what = `Secret ${config.secret} with the key DATABASE_URL`;
   const make = `kubectl create secret generic ${config.secret} --namespace ${config.namespace} --from-literal=DATABASE_URL=postgresql://...`;
   const secret = await api.read({ apiVersion: 'v1', kind: 'Secret', metadata: { name: config.secret } });
-  if (secret === null) return wrong(what, `it does not exist; make it: ${make}`);
+  if (secret === null) return wrong(what, `it does not exist; create it: ${make}`);
   const url = secretSchema.parse(secret).data['DATABASE_URL'];
   if (url === undefined) return wrong(what, `it has no such key; create it again: ${make}`);
   if (!/^postgres(ql)?:\/\//.test(Buffer.from(url, 'base64').toString())) {
-    return wrong(what, 'the value is no postgresql:// URL; create the Secret again');
+    return wrong(what, 'the value is not a postgresql:// URL; create the Secret again');
   }
   return ok(what);
 }

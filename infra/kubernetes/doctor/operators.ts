@@ -65,7 +65,7 @@ async function findKubeRay({ api, config, operatorWithinMs }: Patient): Promise<
   }
   return wrong(
     'KubeRay',
-    `it has not looked at a RayJob within ${operatorWithinMs / 1_000} s; see whether its operator runs and watches the namespace ` +
+    `it has not processed a RayJob within ${operatorWithinMs / 1_000} s; see whether its operator runs and watches the namespace ` +
       `"${config.namespace}"`,
   );
 }
@@ -176,7 +176,7 @@ async function dryRun(
   resource: string,
   object: ObjectReference,
 ): Promise<unknown> {
-  const operation = `trying whether ${object.kind}s are looked at in namespace "${config.namespace}"`;
+  const operation = `testing whether ${object.kind}s are processed in namespace "${config.namespace}"`;
   const answer = await connection.send({
     operation,
     method: 'POST',

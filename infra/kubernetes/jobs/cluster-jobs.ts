@@ -47,7 +47,7 @@ export class ClusterJobs implements JobPlatform {
     if (await isMarkedStopped(this.#api, job.name, signal)) return;
     if (!(await this.#isFree(job.name, signal))) return;
     const made = await this.#api.create(this.#kind.manifest(job), signal);
-    // It was stopped between the first look and now.
+    // It was stopped after the first check.
     if (made !== null && (await isMarkedStopped(this.#api, job.name, signal))) {
       await this.#remove(job.name, signal);
     }
@@ -164,7 +164,7 @@ const isBeingRemoved = (object: unknown): boolean =>
 function whySuspended(object: unknown): string {
   const queue = jobObjectSchema.parse(object).metadata.labels[QUEUE_LABEL];
   return queue === undefined
-    ? 'someone suspended it: it goes on when its spec.suspend is false'
+    ? 'someone suspended it: set its spec.suspend to false to continue'
     : `queued: Kueue has not admitted it to queue ${queue} yet`;
 }
 

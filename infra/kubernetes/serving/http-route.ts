@@ -137,10 +137,12 @@ export const isAccepted = ({ metadata, status }: Route): boolean =>
 
 /** Objections of the gateways to the route, as a sentence. */
 export function objections({ status: { parents } }: Route): string {
-  if (parents.length === 0) return 'No gateway has said anything about the route; check serving.parentRefs.';
+  if (parents.length === 0) return 'No gateway has reported a status of the route; check serving.parentRefs.';
   const refused = parents
     .flatMap(({ conditions }) => conditions)
     .filter(({ status }) => status === 'False')
     .map(({ type, message }) => `${type} is False${message === '' ? '' : ` (${message})`}`);
-  return refused.length === 0 ? 'The gateway accepts the route.' : `The gateway says: ${refused.join('; ')}.`;
+  return refused.length === 0
+    ? 'The gateway accepts the route.'
+    : `The gateway reports: ${refused.join('; ')}.`;
 }

@@ -84,14 +84,14 @@ export const servingConfigSchema = z
     }),
     /** Threads of one inference. */
     modelThreads: z.int().min(1).max(64).default(1),
-    /** Time that an ending pod goes on answering, until every gateway knows of its end. */
+    /** Time for which an ending pod continues to answer, until every gateway has removed it. */
     drainSeconds: z.int().min(0).max(300).default(10),
     nodeSelector: z.record(z.string(), z.string()).default({}),
     tolerations: z.array(z.looseObject({})).default([]),
   })
   .refine(({ url, hostnames }) => hostnames.length === 0 || hostnames.some((name) => admits(name, url)), {
     path: ['url'],
-    message: 'must be of one of the hostnames, or the gateway does not know whom its requests are for',
+    message: 'must use one of the hostnames, or the gateway cannot route its requests',
   });
 export type ServingConfig = z.output<typeof servingConfigSchema>;
 

@@ -11,7 +11,7 @@ const PAUSE_MS = 100;
 
 export interface GatewayAnswer {
   status: number;
-  /** Version that answered; null: the gateway itself. */
+  /** Version that answered; null when the gateway itself did. */
   version: string | null;
   /** Weights by which the request was routed; null for a pinned one. */
   weights: string | null;

@@ -54,7 +54,7 @@ export function whyNotReady(
   // The pod could not be created at all (quota, policy).
   const refused = conditions.find(({ type, status }) => type === 'PredictorReady' && status === 'False');
   if (refused !== undefined && refused.message !== '')
-    return oneSentence(`KServe says ${refused.reason}: ${refused.message}`);
+    return oneSentence(`KServe reports ${refused.reason}: ${refused.message}`);
   return pods.length === 0 ? 'it has no pod yet' : 'its pods are starting';
 }
 

@@ -59,7 +59,7 @@ export async function standardModeName(api: KubernetesApi): Promise<string> {
     : current;
 }
 
-/** Why KServe does not run the version in its Standard mode, without a full stop; null when it does, or has not decided yet. */
+/** Reason for which KServe does not run the version in its Standard mode, without a full stop; null when it does, or has not decided yet. */
 export function whyWrongMode(deploymentMode: string): string | null {
   if (deploymentMode === '' || STANDARD_MODES.includes(deploymentMode)) return null;
   return (

@@ -221,7 +221,7 @@ export class KubernetesServing implements Serving {
       } else if (!options.evenIfKept || (await this.#pods(modelName, version)).length === 0) return;
       if (Date.now() > deadline) {
         throw new Error(
-          `InferenceService "${reference.metadata.name}" is being removed and still there; does KServe's controller run?`,
+          `InferenceService "${reference.metadata.name}" is being removed but still exists; does KServe's controller run?`,
         );
       }
       await sleep(POLL_MS, undefined, options.signal === undefined ? {} : { signal: options.signal });

@@ -79,7 +79,7 @@ describe('a job that does not start says why, in one sentence', { timeout: 120_0
   it('an image that is not there', async () => {
     const images = { ml: 'localhost/no-such-image:1', predictor: 'none', pullPolicy: 'Never' };
     expect(await messageOf(programs({}, { images }))).toMatch(
-      /^pending: the image localhost\/no-such-image:1 of pod trouble-\S+ cannot be had \(ErrImageNeverPull\)/,
+      /^pending: the image localhost\/no-such-image:1 of pod trouble-\S+ is not available \(ErrImageNeverPull\)/,
     );
   });
 

@@ -113,7 +113,7 @@ describe('doctor on a cluster', () => {
       process.kill(pid, 'SIGSTOP');
       try {
         expect((await doctor()).notOk).toContainEqual(
-          expect.stringMatching(/^wrong {3}KubeRay: it has not looked at a RayJob within 3 s/),
+          expect.stringMatching(/^wrong {3}KubeRay: it has not processed a RayJob within 3 s/),
         );
       } finally {
         process.kill(pid, 'SIGCONT');

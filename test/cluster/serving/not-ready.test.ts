@@ -34,7 +34,7 @@ describe('a version says why it is not ready', () => {
       ({ images }) => {
         images.predictor = 'localhost/none:1';
       },
-      /^the image localhost\/none:1 of pod \S+ cannot be had \((ErrImagePull|ImagePullBackOff)\)/,
+      /^the image localhost\/none:1 of pod \S+ is not available \((ErrImagePull|ImagePullBackOff)\)/,
     ],
     [
       'its Secret is not there',
@@ -125,7 +125,7 @@ describe('a change made by hand', () => {
     const astray = lab.withConfig(config);
     await astray.ensureVersion(await lab.served(1), never);
     await expect(astray.setTraffic(MODEL, new Map([[1, 100]]))).rejects.toThrow(
-      /does not send the requests for "sales-forecast" by the weights 1=100 within 30 s.*No gateway has said anything/,
+      /does not send the requests for "sales-forecast" by the weights 1=100 within 30 s.*No gateway has reported a status/,
     );
   });
 });

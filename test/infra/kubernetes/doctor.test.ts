@@ -243,7 +243,7 @@ describe('doctor', () => {
       return { status: 201, body: body as object };
     });
     expect((await doctor()).notOk).toEqual([
-      'wrong   KubeRay: it has not looked at a RayJob within 1 s; see whether its operator runs and watches the namespace "shelfcast"',
+      'wrong   KubeRay: it has not processed a RayJob within 1 s; see whether its operator runs and watches the namespace "shelfcast"',
     ]);
     expect(cluster.requests.some((request) => request.startsWith(`DELETE ${RAY_JOBS}/`))).toBe(true);
   });
@@ -262,12 +262,12 @@ describe('doctor', () => {
   }
 
   it.each([
-    ['does not exist', null, /it does not exist; make it: kubectl create secret generic shelfcast/],
+    ['does not exist', null, /it does not exist; create it: kubectl create secret generic shelfcast/],
     ['lacks the key', { data: {} }, /it has no such key/],
     [
       'holds something else',
       { data: { DATABASE_URL: 'c29tZXdoZXJl' } },
-      /the value is no postgresql:\/\/ URL/,
+      /the value is not a postgresql:\/\/ URL/,
     ],
   ])('finds a Secret that %s', async (_, fields, sentence) => {
     alter(SECRET, fields);
@@ -319,10 +319,10 @@ describe('doctor', () => {
       ),
       expect.stringMatching(/^wrong {3}ServingRuntime theirs: it does not exist/),
       expect.stringMatching(
-        /^wrong {3}Secret registry: it does not exist; make it: kubectl create secret docker-registry/,
+        /^wrong {3}Secret registry: it does not exist; create it: kubectl create secret docker-registry/,
       ),
       expect.stringMatching(
-        /^wrong {3}ServiceAccount jobs: it does not exist; make it: kubectl create serviceaccount/,
+        /^wrong {3}ServiceAccount jobs: it does not exist; create it: kubectl create serviceaccount/,
       ),
     ]);
   });
@@ -350,8 +350,8 @@ describe('doctor', () => {
     spec: { listeners: [{ name: 'http', protocol: 'HTTP', allowedRoutes }] },
   });
   it.each([
-    ['does not exist', null, /it does not exist; make it, or correct serving.parentRefs/],
-    ['nobody looks after', { status: {} }, /it is not programmed \(no controller has looked at it\)/],
+    ['does not exist', null, /it does not exist; create it, or correct serving.parentRefs/],
+    ['nobody looks after', { status: {} }, /it is not programmed \(no controller has processed it\)/],
     [
       'cannot work',
       { status: { conditions: [{ type: 'Programmed', status: 'False', message: 'no address' }] } },
@@ -431,9 +431,9 @@ describe('doctor', () => {
     cluster.answers.set(`POST ${JOB_SETS}`, () => forbidden('jobsets'));
     const { notOk, exitCode } = await doctor();
     expect(notOk).toEqual([
-      expect.stringMatching(/^unknown JobSet: you may not look at it/),
-      expect.stringMatching(/^unknown Secret shelfcast: you may not look at it/),
-      expect.stringMatching(/^unknown Gateway kserve\/entrance: you may not look at it/),
+      expect.stringMatching(/^unknown JobSet: you have no permission to read it/),
+      expect.stringMatching(/^unknown Secret shelfcast: you have no permission to read it/),
+      expect.stringMatching(/^unknown Gateway kserve\/entrance: you have no permission to read it/),
     ]);
     expect(exitCode).toBe(0);
   });

@@ -47,7 +47,7 @@ it('reads back the weights that it wrote', () => {
 });
 
 it.each([
-  ['no gateway has seen it', {}, false, 'No gateway has said anything'],
+  ['no gateway has seen it', {}, false, 'No gateway has reported a status'],
   [
     'a gateway accepted it as it was before',
     { parents: [{ conditions: [{ type: 'Accepted', status: 'True', observedGeneration: 2 }] }] },
@@ -67,7 +67,7 @@ it.each([
       ],
     },
     true,
-    'The gateway says: ResolvedRefs is False (no service x).',
+    'The gateway reports: ResolvedRefs is False (no service x).',
   ],
 ])('knows when %s', (_name, status, accepted, words) => {
   const route = read(httpRoute(MODEL, versions, serving), status);

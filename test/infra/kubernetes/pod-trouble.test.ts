@@ -41,7 +41,7 @@ describe('a pod does not start', () => {
       containers: [{ name: 'node', resources }],
     });
     expect(whyPending([pod], [])).toBe(
-      'no node takes pod p: no node has the GPUs that it asks for (2 nvidia.com/gpu): ' +
+      'no node takes pod p: no node has the GPUs that it requests (2 nvidia.com/gpu): ' +
         '0/3 nodes are available: 3 Insufficient nvidia.com/gpu',
     );
   });
@@ -62,7 +62,7 @@ describe('a pod does not start', () => {
     const waiting = (reason: string, message: string) =>
       whyPending([container({ waiting: { reason, message } })], []);
     expect(waiting('ImagePullBackOff', 'Back-off pulling image "ml:1"\n: not found')).toBe(
-      'the image ml:1 of pod p cannot be had (ImagePullBackOff): Back-off pulling image "ml:1" : not found',
+      'the image ml:1 of pod p is not available (ImagePullBackOff): Back-off pulling image "ml:1" : not found',
     );
     expect(waiting('CreateContainerConfigError', 'secret "shelfcast" not found')).toBe(
       'container job of pod p does not start (CreateContainerConfigError): secret "shelfcast" not found',

@@ -13,7 +13,7 @@ it('has a default for every optional key', () => {
 it.each([
   [{ parentRefs: [] }, 'serving.parentRefs: must name the Gateway'],
   [{ url: 'http://models.example/path' }, 'serving.url: must have no path'],
-  [{ url: 'http://1.2.3.4', hostnames: ['models.example'] }, 'serving.url: must be of one of the hostnames'],
+  [{ url: 'http://1.2.3.4', hostnames: ['models.example'] }, 'serving.url: must use one of the hostnames'],
   [{ modelStorage: 's3://bucket/prefix/' }, 'serving.modelStorage: must be a URL without a slash'],
   [{ autoscaling: { by: 'cpu' } }, 'serving.autoscaling.maxReplicas: '],
   [

@@ -64,7 +64,7 @@ it.each([
     'an image that is not there',
     {},
     [pod({ state: { waiting: { reason: 'ErrImagePull', message: 'not found' } } })],
-    'the image p:1 of pod m-v1-predictor-1 cannot be had (ErrImagePull): not found',
+    'the image p:1 of pod m-v1-predictor-1 is not available (ErrImagePull): not found',
   ],
   [
     'a quota',
@@ -74,7 +74,7 @@ it.each([
       ],
     },
     [],
-    'KServe says FailedCreate: exceeded quota: x',
+    'KServe reports FailedCreate: exceeded quota: x',
   ],
   ['a version that was just made', {}, [], 'it has no pod yet'],
   [
