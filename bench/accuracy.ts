@@ -1,5 +1,5 @@
 /**
- * How good the forecasts are: all presets beside simple forecasts, LightGBM and seasonal methods, on weeks that none of
+ * Accuracy of the forecasts: all presets beside naive forecasts, LightGBM and seasonal methods, on weeks that none of
  * them saw; of generated sales and, with `--data DIR`, of a folder in the Walmart layout. `npm run bench -- accuracy`
  */
 import { join, resolve } from 'node:path';

@@ -1,5 +1,5 @@
 /**
- * How fast features are computed, brought online and read, beside pandas and Feast's own writers and readers.
+ * Speed of computing, materializing and reading features, beside pandas and Feast's own writers and readers.
  * `npm run bench -- features [--only compute|materialize|read] [--small]`; `--small` leaves out 3 million rows.
  */
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { config, onFreshPlatform, state } from './measure/platform.ts';
 /** Stores, departments and weeks of generated sales. */
 type Size = [number, number, number];
 const PIPELINE: Size = [45, 14, 104];
-/** As many series and weeks as the public Walmart data have, or nearly. */
+/** About as many series and weeks as the public Walmart data have. */
 const REAL: Size = [45, 68, 100];
 const LARGE: Size = [300, 98, 104];
 
@@ -29,14 +29,14 @@ const ENTITIES = ['1', '10', '100'] as const;
 
 const computed = z.object({
   salesRows: z.number(),
-  /** By number of Ray workers; 0 is pandas. */
+  /** Seconds by number of Ray workers; 0 is pandas. */
   seconds: z.record(z.string(), z.number()),
   peakMiB: z.number(),
 });
 const materialized = z.object({
   salesRows: z.number(),
   values: z.number(),
-  /** Into empty tables, then other values over them. */
+  /** Seconds of writing into empty tables, then of overwriting all values. */
   seconds: z.record(z.enum(['feastLocal', 'feastRay', 'shelfcast']), z.tuple([z.number(), z.number()])),
 });
 const read = z.object({
@@ -90,7 +90,7 @@ async function compute(): Promise<Record<string, number | null>> {
     result.seconds[workers] ?? NaN;
   return {
     computeVsPandas: round(secondsOf(real, '0') / secondsOf(real, '2')),
-    /** Seconds by seconds over rows by rows: 1 is linear, less is better. */
+    /** Ratio of the seconds over the ratio of the rows: 1 is linear, less is better. */
     computeGrowth306kTo3M:
       large && round(secondsOf(large, '2') / secondsOf(real, '2') / (large.salesRows / real.salesRows)),
     peakMemoryMiB3M: large && large.peakMiB,
@@ -103,7 +103,7 @@ async function materialize(): Promise<Record<string, number>> {
   const table = newTable(
     '',
     'into empty tables',
-    'other values over them',
+    'overwriting all values',
     'values per second',
     'shelfcast is faster',
   );
@@ -134,7 +134,7 @@ async function readOnline(): Promise<Record<string, number>> {
     ]);
   }
   process.stdout.write(`Reading online features\n${table.toString()}\n`);
-  // The size at which we gain least.
+  // Size with the smallest gain.
   const faster = (reader: 'sdk' | 'server'): number =>
     round(Math.min(...ENTITIES.map((n) => entities[n][reader][0] / entities[n].predictor[0])));
   return { onlineP50VsFeatureServer: faster('server'), onlineP50VsSdk: faster('sdk') };

@@ -17,7 +17,7 @@ import { readPorts } from '../infra/local/state.ts';
 import { watchMemory } from './measure/memory.ts';
 import { config, onFreshPlatform, runPipeline, secondsOf, state } from './measure/platform.ts';
 
-/** Data set and folder of the commands by hand. */
+/** Data set and folder of the commands that are run by hand. */
 const BY_HAND = 'by_hand';
 
 await onFreshPlatform(async (servicesSeconds) => {
@@ -45,7 +45,7 @@ async function runByHand({ train }: PipelineResult): Promise<Partial<Record<Stag
   return seconds;
 }
 
-/** As a person types it. */
+/** Command as a person would type it. */
 async function command(stage: Stage, args: string[], trainingProcesses: number | undefined): Promise<void> {
   const [program = '', ...programArgs] = pythonCommand(join(state.venvDir, 'bin', 'python'), {
     name: BY_HAND,
@@ -71,7 +71,7 @@ function readJson(path: string): Record<string, unknown> {
   return JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
 }
 
-/** The spec with what the stages before gave by hand, so that nothing is found done. */
+/** Spec with the results of the earlier commands, so that no stage finds its work done. */
 function ownSpec(spec: Record<string, unknown>, results: Record<string, unknown>): Record<string, unknown> {
   const replaced = Object.keys(spec).filter((key) => Object.hasOwn(results, key));
   return {
@@ -101,7 +101,7 @@ function print(
   table.push(['all', seconds(totalSeconds), seconds(bareSeconds)]);
   process.stdout.write(
     `${result.ingest.snapshot.rowCount} rows, ${result.verdict}; services start in ${seconds(servicesSeconds)}\n${table.toString()}\n` +
-      `${(overheadRatio * 100).toFixed(1)} % of the run is not the stages' commands; ` +
+      `${(overheadRatio * 100).toFixed(1)} % of the run is spent outside the stages' commands; ` +
       `all processes together take at most ${peakMemoryMiB} MiB\n`,
   );
   const line = {

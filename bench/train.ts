@@ -1,5 +1,5 @@
 /**
- * Cost of durable training: an epoch of our trainer with 1 and 2 ranks beside a bare PyTorch loop over the same model and
+ * Cost of durable training: an epoch of the trainer with 1 and 2 ranks beside a bare PyTorch loop over the same model and
  * batches, the checkpoint's share of it, and what a killed rank loses. `npm run bench -- train`
  */
 import { join } from 'node:path';
@@ -13,13 +13,13 @@ const SIZE = [45, 14, 104];
 
 const loopsSchema = z.object({
   device: z.enum(['cpu', 'cuda']),
-  /** Seconds of an epoch of our trainer, checkpoint included. */
+  /** Seconds of an epoch of the trainer, checkpoint included. */
   epochSeconds: z.number(),
   checkpointSeconds: z.number(),
   bareSeconds: z.number(),
   /** Share of the epoch in which the GPU computes or copies; absent without one. */
   gpuShare: z.number().optional(),
-  /** Seconds of the bare loop with products in bfloat16; absent without a GPU. */
+  /** Seconds of the bare loop with matrix products in bfloat16; absent without a GPU. */
   bfloat16Seconds: z.number().optional(),
 });
 type Loops = z.infer<typeof loopsSchema>;
@@ -48,7 +48,7 @@ process.stdout.write(
     `${samples} samples to train on, each rank with one thread`,
     table.toString(),
     `${rowsPerSecond} rows of training data read per second by one rank`,
-    `${resumeLostSeconds.toFixed(1)} s lost by a rank killed in the middle of an epoch, started again at once`,
+    `${resumeLostSeconds.toFixed(1)} s lost when a rank is killed in the middle of an epoch and restarted at once`,
     '',
   ].join('\n'),
 );

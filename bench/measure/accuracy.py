@@ -1,10 +1,10 @@
-"""``accuracy.py [FOLDER]``: errors of all presets and baselines on weeks that none of them saw, as JSON.
+"""``accuracy.py [FOLDER]``: errors of all presets and baselines on held-out weeks, as JSON.
 
-Of a folder in the Walmart layout, or of generated sales. The last 26 weeks (8 of generated sales) are
+The sales are a folder in the Walmart layout, or generated. The last 26 weeks (8 of generated sales) are
 forecast twice, by models that are trained once, on the weeks before: from the origin of each week for one to
 eight weeks ahead, and from the first origin for all of them. Prints one line by group of weeks ahead (``h1``,
 ``h1to8``, ``long``): ``{"h1": {"global": {"wmae": .., "wape": .., "coverage80": ..}, ..}, ..}``, all of a
-group on the same rows; ``oracle`` is the generator's own mean, the best that can be reached.
+group on the same rows; ``oracle`` is the generator's own mean, a lower bound of the error.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def main(path: str | None) -> dict[str, Any]:
 def rolling(
     source: Folder, origins: Sequence[date], directory: Path, oracle: pa.Table | None
 ) -> pd.DataFrame:
-    """Returns the forecasts of every preset, of LightGBM and of simple ones from each origin."""
+    """Returns the forecasts of every preset, of LightGBM and of the naive baselines from each origin."""
     settings = Settings(HORIZON_WEEKS, "global", ("naive", "seasonal_naive", "lightgbm"), TRAIN_DEFAULTS)
     first = prepare(source, origins[0], directory / "first", settings)
     models = {preset: train_preset(first, preset, settings) for preset in NETWORKS}
@@ -106,7 +106,7 @@ def one_origin(
 
 
 def train_preset(origin: Origin, preset: str, settings: Settings) -> Path:
-    """Returns the folder of a model of the preset; each has a training of its own."""
+    """Trains a preset and returns the model's folder."""
     own = replace(origin, folder=origin.folder / preset)
     own.folder.mkdir(exist_ok=True)
     (own.folder / "features").symlink_to(origin.folder / "features")
@@ -114,14 +114,14 @@ def train_preset(origin: Origin, preset: str, settings: Settings) -> Path:
 
 
 def average_of_four(origin: Origin) -> gradient_boosting.GradientBoosting:
-    """Fits the four to all samples of one week ahead."""
+    """Fits the four LightGBM models to all samples of one week ahead."""
     rows, horizons = origin.table.samples(origin.table.origin.min(), np.datetime64(origin.week))
     one = horizons == 1
     return gradient_boosting.average_of_four(origin.table, rows[one], horizons[one])
 
 
 def with_actuals(rows: pd.DataFrame, source: Folder, oracle: pa.Table | None) -> pd.DataFrame:
-    """Returns the rows whose target week is in the folder, with what was sold."""
+    """Returns the rows whose target week is in the folder, with the actual sales."""
     known = source.with_actuals(rows).dropna(subset="actual")
     if oracle is None:
         return known

@@ -1,9 +1,10 @@
 """``compute.py STORES DEPARTMENTS WEEKS WORKERS..``: seconds of computing features, as JSON.
 
-From a snapshot's tables in memory to the series files. ``WORKERS`` are numbers of Ray workers; 0 is pandas in
-this process. Prints one line, ``{"salesRows": .., "seconds": {"0": .., "1": ..}, "peakMiB": ..}``: the memory
-is the most that all processes of the job took together, Ray and its object store included, pandas left out.
-All that was written is compared before a time is printed. Starts a Ray of its own for each number of workers.
+Measures the computation from a snapshot's tables in memory to the series files. ``WORKERS`` are numbers of
+Ray workers; 0 is pandas in this process. Prints one line,
+``{"salesRows": .., "seconds": {"0": .., "1": ..}, "peakMiB": ..}``: the memory is the largest sum over all
+processes of the job, Ray and its object store included, without pandas. All output is compared before a time
+is printed. Starts a separate Ray for each number of workers.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from shelfcast.features.definitions import FeatureSet
 from shelfcast.ingest.generator import generate
 
 FEATURES = FeatureSet(horizon_weeks=8)
-#: Larger ones are written once; smaller ones four times, of which the first only warms up.
+#: Number of rows above which a run is measured once; below it, three times after a warm-up.
 REPEATED_ROWS = 1_000_000
 SAMPLE_SECONDS = 0.05
 Tables = tuple[pa.Table, pa.Table, pa.Table]
@@ -83,7 +84,7 @@ def warm_ray(workers: int) -> Iterator[None]:
     ray.init(address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            # As many tasks as there are workers.
+            # One task for each worker.
             weeks = -(-cluster.CELLS_PER_TASK * workers // 4000)
             write_on_ray(Path(folder), snapshot_tables(50, 80, weeks))
         yield

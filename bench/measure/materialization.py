@@ -31,7 +31,8 @@ from shelfcast.job import database_url
 
 FEATURES = FeatureSet(horizon_weeks=8)
 SOURCE = "bench_source"
-#: By default Feast's engines write every row of the window; told so, only the newest of each entity, as ours.
+#: Makes Feast's engines write only the newest row of each entity, as shelfcast's does. By default they write
+#: every row of the window.
 STOCK = {"materialization": {"pull_latest_features": True}}
 WRITERS: dict[str, dict[str, Any]] = {
     "feastLocal": {**STOCK, "batch_engine": {"type": "local"}},
@@ -78,7 +79,7 @@ def write_offline(url: str, inputs: training_data.Inputs, added: int) -> None:
     with connect(url) as connection:
         offline_tables.replace(connection, SOURCE, FEATURES, changed, datetime.now(UTC))
     with psycopg.connect(url, autocommit=True) as connection:
-        # Autovacuum would do this a minute later; no writer may depend on when.
+        # Autovacuum would do this at some later time, in the middle of a measurement.
         connection.execute("vacuum analyze")
 
 
@@ -106,7 +107,7 @@ def open_store(name: str, url: str, own: dict[str, Any]) -> FeatureStore:
 
 def warm_up(name: str, url: str, store: FeatureStore, window: Window) -> None:
     """Materializes once and empties the tables."""
-    # Ray starts processes and they import Feast: once for a pipeline, so not part of the comparison.
+    # Ray's processes start and import Feast once per pipeline, which is not part of the comparison.
     materialization.materialize(store, window)
     with connect(url) as connection:
         for view in FEATURES.view_columns:
@@ -141,7 +142,9 @@ def compare(url: str, stores: list[FeatureStore]) -> int:
             store.get_online_features(features=refs, entity_rows=entities).to_dict() for store in stores
         ]
         if any(answer != answers[0] for answer in answers):
-            raise RuntimeError(f"the writers did not write the same {view}; their times cannot be compared")
+            raise RuntimeError(
+                f"the writers wrote different rows of {view}, so their times cannot be compared"
+            )
         count += len(entities) * len(columns)
     return count
 

@@ -1,4 +1,4 @@
-/** Memory of all processes of a local platform together. */
+/** Total memory of all processes of a local platform. */
 import { readFileSync } from 'node:fs';
 import { ownProcesses } from '../../infra/local/processes.ts';
 import type { LocalState } from '../../infra/local/state.ts';
@@ -25,6 +25,6 @@ function proportionalKiB(pid: number): number {
   try {
     return Number(/^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
   } catch {
-    return 0; // ended meanwhile
+    return 0; // The process ended meanwhile.
   }
 }

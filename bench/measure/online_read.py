@@ -37,10 +37,10 @@ from shelfcast.job import database_url
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 HORIZON = 1
-#: Timed reads of each number of entities, of as many random samples. Each is read twice; the server starts
-#: its worker anew after a thousand.
+#: Number of timed reads by number of entities, each of a random sample that is read twice. The feature
+#: server restarts its worker after a thousand requests.
 READS = {1: 200, 10: 200, 100: 50}
-#: Names, and by series its store, dept and target week.
+#: Store, dept and target week of each series.
 Rows = list[dict[str, Any]]
 Values = list[list[float | None]]
 Read = Callable[[Rows], Values]
@@ -194,7 +194,7 @@ def timed(name: str, read: Read, samples: list[Rows], expected: Values) -> list[
         RuntimeError: The reader reads other values than the predictor.
     """
     for rows, values in zip(samples, expected, strict=True):
-        # The predictor's are row by row.
+        # The predictor's values are in row order.
         columns = [values[n :: len(COLUMNS)] for n in range(len(COLUMNS))]
         if read(rows) != columns:
             raise RuntimeError(f"the {name} and the predictor read different values of {rows}")

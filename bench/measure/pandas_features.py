@@ -1,4 +1,4 @@
-"""The same features computed as in a notebook: one process, pandas only.
+"""The features computed as in a notebook, with pandas in one process.
 
 It is the benchmark's peer, so it is written to be fast: each step works on all series at once, and nothing is
 done for each group or row in Python.
@@ -44,7 +44,7 @@ def features(
     sales: pd.DataFrame, store_weeks: pd.DataFrame, stores: pd.DataFrame, horizon_weeks: int
 ) -> pd.DataFrame:
     """Returns keys, features and targets, one row for each series and origin week, ordered by them."""
-    # Every week of every series, so that rows and weeks are the same thing to shift and rolling.
+    # Every series gets every week, so that shift and rolling count weeks.
     by_week = sales.pivot(index="week", columns=SERIES, values="weekly_sales").sort_index(axis=1)
     weekly = by_week.asfreq("7D").unstack()
     of_series = pd.DataFrame(

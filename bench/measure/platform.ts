@@ -1,4 +1,4 @@
-/** A platform of the benchmarks' own, on empty data. */
+/** A platform for benchmarks, with empty data. */
 import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { TASK_QUEUE } from '../../contracts/names.ts';

@@ -51,20 +51,20 @@ from shelfcast.train.progress import ProgressReporter
 from shelfcast.train.training import Epoch, MemberForecasts, Trainer, pinball_usd, update_ema
 
 HORIZON_WEEKS = 8
-#: The first only warms up, and in the last one a GPU is watched.
+#: Number of epochs; the first is a warm-up, and the last one measures the GPU's utilization.
 EPOCHS = 7
 VALIDATION_CHUNK = 8_192
 GPUS = torch.cuda.device_count()
 #: Batch size that keeps a GPU busy.
 LARGE_BATCH = 8_192
-#: Relative tolerance of losses: the order of sums differs.
+#: Relative tolerance of losses, which differ by the order of sums.
 SAME = 1e-3
-#: The epoch in whose middle a rank is killed.
+#: Epoch in which a rank is killed.
 KILLED_EPOCH = 3
 
 
 def main(stores: int, departments: int, weeks: int) -> dict[str, Any]:
-    """Returns what was measured."""
+    """Returns the measurements."""
     with tempfile.TemporaryDirectory() as scratch:
         spec = write_data(Path(scratch), stores, departments, weeks)
         begin = time.perf_counter()
@@ -111,7 +111,7 @@ def write_data(folder: Path, stores: int, departments: int, weeks: int) -> dict[
 
 
 def job(folder: Path, spec: dict[str, Any]) -> Path:
-    """Makes a job's folder."""
+    """Creates a job's folder."""
     folder.mkdir()
     (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
     return folder
@@ -124,7 +124,7 @@ def torchrun(ranks: int, *program: str, stderr: int | None = None) -> subprocess
     return subprocess.Popen(
         [sys.executable, *launcher, *program],
         env=environment,
-        # Standard output is for the figures.
+        # Standard output holds only the figures.
         stdout=subprocess.DEVNULL,
         stderr=stderr,
     )
@@ -144,7 +144,7 @@ def loops(scratch: Path, spec: dict[str, Any], ranks: int) -> dict[str, Any]:
 
 
 def take_turns(directory: Path) -> None:
-    """Runs both loops, an epoch of each in turn; the first process writes what was measured."""
+    """Runs both loops, an epoch of each in turn; the first process writes the measurements."""
     spec = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
     with init_distributed() as processes:
         shard = read_shard(spec, processes.rank, processes.world_size)
@@ -162,7 +162,7 @@ def take_turns(directory: Path) -> None:
         checkpoint_seconds: list[float] = []
         bare_epochs: list[tuple[float, float]] = []
         bfloat16_seconds: list[float] = []
-        # Kernels take as long with it, what starts them takes longer: no time of its epoch counts.
+        # The profiler slows the starts of kernels, so the time of this epoch is not used.
         profiler = profile(activities=[ProfilerActivity.CUDA]) if gpu else None
 
         def after_epoch(epoch: Epoch) -> None:
@@ -227,7 +227,7 @@ class InMemory:
 
 
 class BareLoop:
-    """The same training, written down plainly."""
+    """The same training as a bare PyTorch loop."""
 
     def __init__(
         self,
@@ -315,9 +315,9 @@ def resume_lost_seconds(scratch: Path, spec: dict[str, Any]) -> float:
     """
     directory = job(scratch / "killed", spec)
     program = ("-m", "shelfcast.train", "--dir", directory.as_uri())
-    # More than one rank only with a GPU for each.
+    # NCCL needs a GPU for each rank.
     ranks = min(2, GPUS) or 2
-    # What a killed training tells is not worth a look.
+    # The error output of a killed training is not needed.
     launcher = torchrun(ranks, *program, stderr=subprocess.DEVNULL)
     told = [wait_for_epoch(directory, epoch, launcher) for epoch in range(1, KILLED_EPOCH)]
     epoch_seconds = told[-1] - told[-2]
@@ -333,10 +333,10 @@ def resume_lost_seconds(scratch: Path, spec: dict[str, Any]) -> float:
 
 
 def wait_for_epoch(directory: Path, epoch: int, launcher: subprocess.Popen[bytes]) -> float:
-    """Returns when the training told that an epoch is done.
+    """Returns the time at which the training reported the end of an epoch.
 
     Raises:
-        RuntimeError: It ended before.
+        RuntimeError: The training ended before.
     """
     progress = directory / "progress.jsonl"
     while launcher.poll() is None:
@@ -344,7 +344,7 @@ def wait_for_epoch(directory: Path, epoch: int, launcher: subprocess.Popen[bytes
         if any(json.loads(line).get("epoch", {}).get("epoch") == epoch for line in lines):
             return time.monotonic()
         time.sleep(0.02)
-    raise RuntimeError(f"the training ended before epoch {epoch} was done")
+    raise RuntimeError(f"the training ended before the end of epoch {epoch}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Numbers in texts for people."""
+"""Formats of numbers in reports and messages."""
 
 from __future__ import annotations
 

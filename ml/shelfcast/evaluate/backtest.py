@@ -20,7 +20,7 @@ from shelfcast.features.samples import Floats, Integers, OriginTable, Weeks
 from shelfcast.job import UserError
 
 Forecaster = Literal["candidate", "champion", "naive", "seasonal_naive", "oracle"]
-#: Names of the forecasters in tables and plots for people.
+#: Names of the forecasters in tables and plots.
 LABELS: dict[Forecaster, str] = {
     "candidate": "candidate",
     "champion": "champion",

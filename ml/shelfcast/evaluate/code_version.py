@@ -14,7 +14,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 def code_version(package: Path = _PACKAGE) -> str:
     """Returns ``SHELFCAST_COMMIT``, else git's commit of the package's sources, else the package's version.
 
-    A commit ends with ``-dirty`` where files differ from it. The function never fails: an image has neither
+    A commit ends with ``-dirty`` if files differ from it. The function never fails: an image has neither
     git nor a clone.
     """
     return os.environ.get(_VARIABLE) or _commit(package) or _version()

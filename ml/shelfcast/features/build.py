@@ -85,7 +85,7 @@ def check_version(features: FeatureSet, expected: str | None) -> None:
             "InvalidInput",
             f"the model in use was trained with version {expected} of the features, whose definitions are "
             f"now of version {version}: run the pipeline, which trains a model with them (`npx "
-            "shelfcast ingest FILE --train`); the sales are loaded, the features are as they were",
+            "shelfcast ingest FILE --train`); the sales are loaded, the features are unchanged",
         )
 
 

@@ -34,7 +34,7 @@ ENTITY_DESCRIPTIONS = {
     "week": "Last day of a target week, ISO date",
 }
 VIEW_DESCRIPTIONS: dict[View, str] = {
-    "sales_history": "What past sales tell at an origin week about a series; US dollars a week and ratios",
+    "sales_history": "Past sales of a series, as known at an origin week; US dollars per week and ratios",
     "store_externals": "Weather, prices, economy and promotions of a store, as known at an origin week",
     "store_attributes": "Type (1 is A) and size in square feet of a store",
     "calendar": "Holidays and season of a target week; follows from dates alone",

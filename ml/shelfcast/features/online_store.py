@@ -1,4 +1,4 @@
-"""Online store for Feast 0.67 on PostgreSQL with one row an entity.
+"""Online store for Feast 0.67 on PostgreSQL with one row per entity.
 
 It replaces Feast's own ``postgres`` store, which has one row for each feature of each entity and is about 20
 times slower (``docs/decisions/0019``). In Feast's configuration it is ``type:
@@ -30,7 +30,7 @@ from psycopg import sql
 
 from shelfcast.database import column_types, identifiers
 
-#: Row as Feast hands it over: entity key, values by feature, event time, creation time if the source has one.
+#: Row as Feast passes it: entity key, values by feature, event time, creation time if the source has one.
 FeastRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
 EVENT_TS, CREATED_TS = "event_ts", "created_ts"
@@ -204,7 +204,7 @@ def upsert(
         for name in names
     ]
     compared = [EVENT_TS, *features]
-    # *<> compares bytes; <> takes 0 and -0 for equal.
+    # *<> compares bytes; <> treats 0 and -0 as equal.
     statement = """
         insert into {table} as online ({names})
         select {values} from ({source}) source ({names})

@@ -248,6 +248,6 @@ def nullable(values: NDArray[np.float64]) -> pa.Array:
 def _write(path: Path, rows: pa.Table) -> None:
     """Writes Parquet atomically: a reader sees the whole file or none."""
     temporary = path.with_name(f".{path.name}.partial")
-    # Feature values hardly repeat: a dictionary would double the time of writing and save nothing.
+    # Feature values rarely repeat: a dictionary would double the time of writing and save nothing.
     pq.write_table(rows, temporary, use_dictionary=False, compression="lz4")
     temporary.replace(path)

@@ -1,4 +1,4 @@
-"""Report of bad rows: all are written to a file, and counted by rule."""
+"""Report of bad rows: a file with all of them, and their number by rule."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def parse_csv(name: str, data: bytes, wanted: tuple[str, ...], optional: tuple[s
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == _LINE_FEED)
     if 1 + len(table) + len(invalid) != len(ends):
         line = _open_quote(data)
-        raise UserError("BadData", f"{name}:{line}: a quote is never closed on its line; close it")
+        raise UserError("BadData", f"{name}:{line}: a quote is not closed on its line; close it")
     lines = np.setdiff1d(np.arange(2, len(ends) + 1), [line for line, _ in invalid], assume_unique=True)
     is_row = ~np.isin(lines, np.flatnonzero(np.diff(ends) == 1) + 2)
     columns = {
@@ -85,7 +85,9 @@ def _parse(
             ),
         )
     except pa.ArrowInvalid as error:
-        raise UserError("BadData", f"cannot read {name} as CSV in UTF-8: {error}; save it as such") from error
+        raise UserError(
+            "BadData", f"cannot read {name} as CSV in UTF-8: {error}; save it as CSV in UTF-8"
+        ) from error
     return table, invalid
 
 

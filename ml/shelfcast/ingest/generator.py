@@ -121,7 +121,7 @@ class _Departments:
         self.has_returns = draws[3] < 0.25
         self._amplitude = 0.04 + np.array([[0.36], [0.12]]) * draws[4:6]
         self._phase = 2 * np.pi * draws[6:8]
-        # Most departments care little about most holidays.
+        # Most holidays hardly change the sales of most departments.
         self._lift = np.array([0.3, 0.2, 0.6, 0.8, 0.4])[:, None] * draws[8:13] ** 2
         self._after_christmas = -0.25 * draws[13]
         self.markdown_lift = 0.16 * np.maximum(draws[14:19] - 0.5, 0)
@@ -146,7 +146,7 @@ class _Departments:
 
 
 def _holiday_shapes(week: date) -> tuple[float, ...]:
-    """Returns how much a week has of each holiday's trade; 1 is the whole lift."""
+    """Returns each holiday's share of its sales lift in each week; 1 is the whole lift."""
     at = {name: calendar.weeks_to(rule, week) for name, rule in calendar.HOLIDAYS.items()}
     before_christmas = 0.4 * calendar.december_days(week, 1, 14) + calendar.december_days(week, 15, 24)
     return (

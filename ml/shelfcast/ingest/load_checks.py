@@ -73,7 +73,7 @@ class SalesRows:
 
 
 def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], today: date) -> list[Check]:
-    """Checks a load from outside.
+    """Checks a load from a source, as opposed to generated sales.
 
     Args:
         tables: Good rows of the load by table name of ``shelfcast.snapshot``.

@@ -103,7 +103,10 @@ def _optional(file: FileName, covariates: Covariates) -> Layout:
 
 
 def _files_of(covariate: Covariate) -> tuple[FileName, ...]:
-    """Returns the files that may have the covariate; sales have no future weeks, so none known in advance."""
+    """Returns the files that may have the covariate.
+
+    Sales have no future weeks, so they cannot hold covariates known in advance.
+    """
     match covariate.of:
         case "store":
             return ("stores",)

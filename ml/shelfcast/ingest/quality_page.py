@@ -7,7 +7,7 @@ from typing import Any
 
 from shelfcast.templates import render
 
-#: Outcome of a rule -> words on the page, the worst first: people read it to learn why a load stopped.
+#: Outcome of a rule -> words on the page, the worst first, since readers look for the reason of a stop.
 _WORDS = {
     "stopped": "stopped the load",
     "overridden": "overridden on purpose",

@@ -75,7 +75,7 @@ def test_line_numbers_hold_past_the_parser_s_blocks(file: Path) -> None:
         (b"a,c\n1,2\n", "some.csv:1: no column b; the header is a,c and must have a,b"),
         (b"a,b,a\n1,2,3\n", "some.csv:1: column a occurs twice"),
         (b"a,b\n1,\xff\n", "as CSV in UTF-8"),
-        (b'a,b\n1,2\n3,"4\n5",6\n7,8\n', "some.csv:3: a quote is never closed on its line"),
+        (b'a,b\n1,2\n3,"4\n5",6\n7,8\n', "some.csv:3: a quote is not closed on its line"),
     ],
 )
 def test_unreadable_files(file: Path, data: bytes, message: str) -> None:
