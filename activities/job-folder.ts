@@ -1,5 +1,5 @@
 /** Folder of a stage's job (decision 3): input spec, then progress, result or error. */
-import { mkdir, open, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ApplicationFailure } from '@temporalio/common';
@@ -8,6 +8,7 @@ import { ERROR_TYPES } from '../contracts/errors.ts';
 import type { JobProgress } from '../contracts/jobs.ts';
 import { jobErrorSchema, jobProgressSchema } from '../contracts/jobs.ts';
 import type { Stage } from '../contracts/stages.ts';
+import { writeFileAtomically, writeJsonAtomically } from '../infra/atomic-file.ts';
 
 export interface JobFolder {
   /** `file://` URL that is passed to the job. */
@@ -28,9 +29,7 @@ export async function openJobFolder(
 ): Promise<JobFolder> {
   const path = jobFolderPath(artifactsUrl, runKey, stage);
   await mkdir(path, { recursive: true });
-  const temporary = join(path, `.spec.json.${process.pid}`);
-  await writeFile(temporary, JSON.stringify(spec, null, 2));
-  await rename(temporary, join(path, 'spec.json'));
+  writeJsonAtomically(join(path, 'spec.json'), spec);
   return { path, url: pathToFileURL(path).href };
 }
 
@@ -57,8 +56,8 @@ export async function readOutcome<T>(folder: JobFolder, resultSchema: z.ZodType<
 const logName = (n: number): string => `log-${n}.txt`;
 
 /** Writes the n-th job's log into the folder, because the platform may delete its own copy. */
-export async function keepLog(folder: JobFolder, n: number, log: string): Promise<void> {
-  await writeFile(join(folder.path, logName(n)), log);
+export function keepLog(folder: JobFolder, n: number, log: string): void {
+  writeFileAtomically(join(folder.path, logName(n)), log);
 }
 
 /** Returns the kept log of the n-th job; empty when there is none. */

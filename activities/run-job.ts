@@ -98,7 +98,7 @@ export async function runJob<T>(
     if (context.signal.aborted && context.mustStopJob()) await stopJob(jobs, context, job.name);
     throw error;
   }
-  await keepLog(folder, n, await jobs.logs(job.name));
+  keepLog(folder, n, await jobs.logs(job.name));
   await releaseJobs(jobs, context.runKey, request.stage);
   return outcome;
 }
@@ -201,7 +201,7 @@ async function jobFailure(
 ): Promise<ApplicationFailure> {
   const ended = status === 'succeeded' ? 'ended without writing result.json' : `ended as ${status}`;
   const log = (await jobs.logs(name)) || (await readKeptLog(folder, n));
-  await keepLog(folder, n, log);
+  keepLog(folder, n, log);
   const lines = log.trimEnd().split('\n').slice(-20).join('\n');
   return ApplicationFailure.create({
     type: ERROR_TYPES.jobFailed,

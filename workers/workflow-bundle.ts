@@ -1,8 +1,9 @@
 /** Bundling of the workflows, which takes seconds: a worker keeps its bundle and starts from it while the sources are the same. */
-import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { bundleWorkflowCode } from '@temporalio/worker';
+import { writeFileAtomically } from '../infra/atomic-file.ts';
 
 export async function bundleWorkflows(projectDir: string): Promise<string> {
   const { code } = await bundleWorkflowCode({ workflowsPath: join(projectDir, 'workflows/index.ts') });
@@ -17,7 +18,9 @@ export async function keptWorkflowBundle(projectDir: string, bundle = bundleWork
     if (existsSync(file)) return file;
     const code = await bundle(projectDir);
     // If sources changed meanwhile, the bundle may hold some of the changes.
-    if (hashOfSources(projectDir) === hash) writeAtomically(file, code);
+    if (hashOfSources(projectDir) !== hash) continue;
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileAtomically(file, code);
   }
 }
 
@@ -30,11 +33,4 @@ function hashOfSources(projectDir: string): string {
       hash.update(`\0${folder}/${file}\0`).update(readFileSync(join(projectDir, folder, file)));
   }
   return hash.digest('hex').slice(0, 16);
-}
-
-function writeAtomically(file: string, text: string): void {
-  mkdirSync(dirname(file), { recursive: true });
-  const temporary = `${file}.${randomUUID()}`;
-  writeFileSync(temporary, text, { flush: true });
-  renameSync(temporary, file);
 }

@@ -17,8 +17,8 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { execa } from 'execa';
 import { z } from 'zod';
+import { writeJsonAtomically } from '../atomic-file.ts';
 import type { LocalState, Secrets } from './state.ts';
-import { writeJsonAtomically } from './state.ts';
 import type { ServiceProgram } from './runner.ts';
 
 /** The database's superuser. PostgreSQL itself refuses to run as root, so as root this is also the system's user. */

@@ -3,20 +3,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Endpoints } from '../../contracts/endpoints.ts';
+import { writeJsonAtomically } from '../atomic-file.ts';
 import { ensureDatabases, migrate } from '../database.ts';
 import { withLock } from './lock.ts';
 import { localDatabaseUrl, postgresProgram, preparePostgres } from './postgres.ts';
 import { mlflowProgram, nodeProgram, rayProgram, temporalProgram } from './programs.ts';
 import { answersHttp, answersSql, answersTcp, checkReachable, hasRayNode, isRunning } from './readiness.ts';
 import type { LocalState, Ports, Secrets } from './state.ts';
-import {
-  choosePorts,
-  localState,
-  prepareState,
-  readPorts,
-  readSecrets,
-  writeJsonAtomically,
-} from './state.ts';
+import { choosePorts, localState, prepareState, readPorts, readSecrets } from './state.ts';
 import type { Service, ServiceProgram } from './runner.ts';
 import { ProgramRunner, SERVICES } from './runner.ts';
 import * as supervisor from './supervisor.ts';

@@ -1,9 +1,10 @@
 /** The state folder: secrets, ports, logs and data of one local platform. Deleting it resets the platform. */
 import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { writeJsonAtomically } from '../atomic-file.ts';
 import { freePort, isPortFree } from './ports.ts';
 
 const secretsSchema = z.object({
@@ -124,15 +125,4 @@ export async function choosePorts(state: LocalState, servicesAreDown: boolean): 
   const complete = portsSchema.parse(ports);
   if (JSON.stringify(complete) !== JSON.stringify(known)) writeJsonAtomically(path, complete);
   return complete;
-}
-
-/** Writes JSON so that a reader sees either the old file or the complete new one. */
-export function writeJsonAtomically(path: string, value: unknown, mode = 0o644): void {
-  writeFileAtomically(path, `${JSON.stringify(value, null, 2)}\n`, mode);
-}
-
-export function writeFileAtomically(path: string, text: string, mode: number): void {
-  const temporary = `${path}.${process.pid}.new`;
-  writeFileSync(temporary, text, { mode, flush: true });
-  renameSync(temporary, path);
 }

@@ -1,11 +1,18 @@
-import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, link, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { JobFolder } from '../../activities/job-folder.ts';
-import { createProgressReader, openJobFolder, readOutcome } from '../../activities/job-folder.ts';
+import {
+  createProgressReader,
+  keepLog,
+  lastKeptLog,
+  openJobFolder,
+  readKeptLog,
+  readOutcome,
+} from '../../activities/job-folder.ts';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 
 const resultSchema = z.object({ rows: z.int() });
@@ -37,6 +44,19 @@ test('the spec is there, whole; opening the folder again keeps it and what the j
   expect(again).toEqual(folder);
   expect(await readFile(join(folder.path, 'spec.json'), 'utf8')).toBe(bytes);
   expect((await readdir(folder.path)).sort()).toEqual(['result.json', 'spec.json']);
+});
+
+test('spec and logs are replaced, never written in place, where a crash could leave half of them', async () => {
+  keepLog(folder, 1, 'the whole log');
+  for (const name of ['spec.json', 'log-1.txt']) await link(join(folder.path, name), join(home, name));
+  const before = await readFile(join(home, 'spec.json'), 'utf8');
+  await openJobFolder(pathToFileURL(home).href, 'run-1', 'ingest', { other: true });
+  keepLog(folder, 1, 'another');
+  expect(await readFile(join(home, 'spec.json'), 'utf8')).toBe(before);
+  expect(await readFile(join(home, 'log-1.txt'), 'utf8')).toBe('the whole log');
+  expect(await readKeptLog(folder, 1)).toBe('another');
+  expect(await lastKeptLog(folder)).toBe(1);
+  expect((await readdir(folder.path)).sort()).toEqual(['log-1.txt', 'spec.json']);
 });
 
 test('there is no outcome, then a result', async () => {
