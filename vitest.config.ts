@@ -9,7 +9,7 @@ const SERVICES = [
   'test/contracts/**',
   'test/docs/**',
   'test/drills/**',
-  'test/infra/{images,migrations,mlflow,postgres,services,state,supervisor,toolchain}.test.ts',
+  'test/infra/{http,images,migrations,mlflow,postgres,services,state,supervisor,toolchain}.test.ts',
   'test/infra/kubernetes/{config,doctor,job-manifests}.test.ts',
   'test/infra/manifests/**',
   'test/predictor/**',

@@ -1,6 +1,6 @@
 /** Dependencies of the activities; workers/dependencies.ts builds the real ones. */
 import type { Pool } from 'pg';
-import type { Mlflow } from '../infra/mlflow.ts';
+import type { Mlflow } from '../infra/mlflow/mlflow.ts';
 import type { Stage } from '../contracts/stages.ts';
 import type { JobPlatform, Serving } from '../infra/platform.ts';
 

@@ -2,7 +2,11 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import { FAILED_VERSION_HEADER, VERSION_HEADER, predictResponseSchema } from '../contracts/predict.ts';
+import { excerpt, HttpService, isAwayStatus } from '../infra/http.ts';
 import type { PredictInstance, Prediction } from '../contracts/predict.ts';
+
+/** Time limit of a request; the router gives up earlier. */
+const TIMEOUT_MS = 90_000;
 
 export interface Answer {
   /** Null when the answer is a refusal or does not hold the forecasts asked for; `message` then holds its text. */
@@ -29,26 +33,23 @@ export async function askForecasts(
   version?: number,
   query: '' | '?explain=features' = '',
 ): Promise<Answer> {
-  const response = await fetch(`${url}/v1/models/${modelName}:predict${query}`, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      ...(version === undefined ? {} : { [VERSION_HEADER]: String(version) }),
-    },
-    body: JSON.stringify({ instances }),
-    signal: AbortSignal.any([signal, AbortSignal.timeout(90_000)]),
+  const endpoint = new HttpService({ name: 'The endpoint', url });
+  const answer = await endpoint.send('POST', `/v1/models/${modelName}:predict${query}`, {
+    headers: version === undefined ? {} : { [VERSION_HEADER]: String(version) },
+    body: { instances },
+    timeoutMs: TIMEOUT_MS,
+    signal,
   });
-  const text = await response.text();
-  const header = (name: string) => {
-    const value = response.headers.get(name);
+  const number = (header: string) => {
+    const value = answer.header(header);
     return value === null ? null : Number(value);
   };
-  const predictions = response.ok ? readPredictions(text, instances.length) : null;
+  const predictions = answer.ok ? readPredictions(answer.text, instances.length) : null;
   return {
-    status: response.status,
-    version: header(VERSION_HEADER),
-    unreachableVersion: header(FAILED_VERSION_HEADER),
-    message: predictions === null ? text.slice(0, 500) : '',
+    status: answer.status,
+    version: number(VERSION_HEADER),
+    unreachableVersion: number(FAILED_VERSION_HEADER),
+    message: predictions === null ? excerpt(answer.text) : '',
     predictions,
   };
 }
@@ -57,7 +58,7 @@ export async function askForecasts(
 export function forecastsOf({ predictions, status, version, message }: Answer, asked: string): Prediction[] {
   if (predictions !== null) return predictions;
   // A gateway that reaches no version answers 500 itself, without a version.
-  const isAway = status >= 502 || (status === 500 && version === null);
+  const isAway = isAwayStatus(status) || (status === 500 && version === null);
   throw ApplicationFailure.create({
     message: `${asked}: ${status} ${message}`,
     type: isAway ? ERROR_TYPES.serviceUnavailable : ERROR_TYPES.candidateFailed,

@@ -1,8 +1,7 @@
 /** Recognition of errors that mean a service is temporarily unavailable. */
 import { ApplicationFailure } from '@temporalio/common';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import { KubernetesError } from '../infra/kubernetes/errors.ts';
-import { MlflowError } from '../infra/mlflow.ts';
+import { HttpError } from '../infra/http.ts';
 
 const CONNECTION_CODES = new Set([
   'ECONNREFUSED',
@@ -31,8 +30,7 @@ export function isServiceDown(error: unknown): boolean {
   if (error.name === 'TimeoutError') return true;
   // pg gives no code to a closed connection or a connection timeout.
   if (/^(Connection terminated|timeout exceeded when trying to connect)/.test(error.message)) return true;
-  if (error instanceof MlflowError && error.status >= 502 && error.status <= 504) return true;
-  if (error instanceof KubernetesError && error.isServiceDown) return true;
+  if (error instanceof HttpError && error.isServiceDown) return true;
   if (error instanceof AggregateError && error.errors.some(isServiceDown)) return true;
   return isServiceDown(error.cause);
 }

@@ -12,7 +12,7 @@ import type {
   Trial,
 } from '../contracts/jobs.ts';
 import type { GateDecision, ResolvedPipelineInput } from '../contracts/pipeline.ts';
-import type { Mlflow, MlflowMetric, MlflowRun } from '../infra/mlflow.ts';
+import type { Mlflow, MlflowMetric, MlflowRun } from '../infra/mlflow/mlflow.ts';
 import type { Dependencies } from './dependencies.ts';
 import { withGate } from './model-card.ts';
 import { currentRunKey } from './run-key.ts';

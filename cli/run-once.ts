@@ -5,7 +5,7 @@ import { DEFAULT_MODEL_NAME, pipelineWorkflowId } from '../contracts/names.ts';
 import type { PipelineInput } from '../contracts/pipeline.ts';
 import type { UpdateInput } from '../contracts/update.ts';
 import { refreshEndpoints } from '../infra/local/services.ts';
-import { createMlflow } from '../infra/mlflow.ts';
+import { MlflowClient } from '../infra/mlflow/client.ts';
 import type { AnyHandle, Shelfcast } from '../client/client.ts';
 import { PipelineError } from '../client/pipeline-error.ts';
 import { EXIT_CODES } from './exit-codes.ts';
@@ -47,7 +47,7 @@ export async function runOnce(shelfcast: Shelfcast, input: PipelineInput, isAske
 async function isModelInUse(model: string): Promise<boolean> {
   const endpoints = await refreshEndpoints(readLocalConfig());
   const champion =
-    endpoints === null ? null : await createMlflow(endpoints.mlflow).versionByAlias(model, 'champion');
+    endpoints === null ? null : await new MlflowClient(endpoints.mlflow).versionByAlias(model, 'champion');
   if (champion === null) return false;
   tell(`version ${champion.version} of ${model} is in use; \`npx shelfcast run\` trains another version`);
   print(`predictor    ${endpoints?.predictor ?? ''}`);
@@ -62,7 +62,7 @@ async function isModelInUse(model: string): Promise<boolean> {
 export async function championDataset(model: string): Promise<string> {
   const endpoints = await refreshEndpoints(readLocalConfig());
   const champion =
-    endpoints === null ? null : await findChampion({ mlflow: createMlflow(endpoints.mlflow) }, model);
+    endpoints === null ? null : await findChampion({ mlflow: new MlflowClient(endpoints.mlflow) }, model);
   if (champion === null) {
     throw new PipelineError(
       ERROR_TYPES.invalidInput,

@@ -6,7 +6,7 @@ import { ProgramJobs } from '../infra/local/program-jobs.ts';
 import { RayJobs } from '../infra/local/ray-jobs.ts';
 import { createLocalServing } from '../infra/local/serving.ts';
 import { localState } from '../infra/local/state.ts';
-import { createMlflow } from '../infra/mlflow.ts';
+import { MlflowClient } from '../infra/mlflow/client.ts';
 import type { LocalPlatformConfig, WorkerConfig } from '../config/environment.ts';
 import type { Platform } from './kubernetes-platform.ts';
 
@@ -28,7 +28,7 @@ export async function createDependencies(
     ...(platform.kind === 'local'
       ? localPlatform(platform, config.databaseUrl)
       : await kubernetesPlatform(platform.configFile)),
-    mlflow: createMlflow(config.mlflowUrl),
+    mlflow: new MlflowClient(config.mlflowUrl),
     database,
     artifactsUrl: config.artifactsUrl,
     close: () => database.end(),

@@ -1,4 +1,5 @@
 /** Errors of requests to a Kubernetes API server. */
+import { HttpError } from '../http.ts';
 
 interface KubernetesFailure {
   /** Operation and object, e.g. `creating Job "x" in namespace "y"`. */
@@ -12,15 +13,13 @@ interface KubernetesFailure {
 }
 
 /** The API server answered with an error. */
-export class KubernetesError extends Error {
-  readonly status: number;
+export class KubernetesError extends HttpError {
   readonly reason: string;
 
   constructor({ operation, status, reason, message }: KubernetesFailure) {
     const answer = reason === '' ? `${status}` : `${status} ${reason}`;
-    super(`Kubernetes: ${operation} was answered ${answer}: ${message}`);
+    super(`Kubernetes: ${operation} was answered ${answer}: ${message}`, status);
     this.name = 'KubernetesError';
-    this.status = status;
     this.reason = reason;
   }
 
@@ -28,8 +27,8 @@ export class KubernetesError extends Error {
    * True when the API server, its store or an operator's webhook is down or overloaded, so that a retry helps. An API server
    * answers 500 when it cannot reach its store or a webhook.
    */
-  get isServiceDown(): boolean {
-    return this.status === 429 || (this.status >= 500 && this.status <= 504 && this.status !== 501);
+  override get isServiceDown(): boolean {
+    return this.status === 500 || super.isServiceDown;
   }
 }
 

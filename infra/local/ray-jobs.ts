@@ -1,7 +1,8 @@
 /** The JobPlatform port over Ray's Jobs REST API. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { request } from 'undici';
 import { z } from 'zod';
+import { HttpService } from '../http.ts';
+import type { HttpAnswer } from '../http.ts';
 import type { JobObservation, JobPlatform, JobSpec, JobStatus } from '../platform.ts';
 import { endProcesses, processesWithVariable } from './processes.ts';
 import { JOB_VARIABLE, LOG_LINES, pythonCommand, shellQuote } from '../job-command.ts';
@@ -31,20 +32,22 @@ const jobLogs = z.object({ logs: z.string().nullish() });
 export class RayJobs implements JobPlatform {
   readonly #address: string;
   readonly #options: RayJobsOptions;
+  readonly #ray: HttpService;
 
   constructor(options: RayJobsOptions) {
     this.#address = options.address.replace(/\/+$/, '');
     this.#options = options;
+    this.#ray = new HttpService({ name: 'Ray', url: options.address, token: options.token });
   }
 
   async ensure(job: JobSpec, signal: AbortSignal): Promise<void> {
     if ((await this.#details(job.name, signal)) !== null) return;
-    const body = JSON.stringify({ submission_id: job.name, entrypoint: this.#entrypoint(job) });
-    const answer = await this.#request('POST', '/api/jobs/', signal, body);
+    const body = { submission_id: job.name, entrypoint: this.#entrypoint(job) };
+    const answer = await this.#send('POST', '', { signal, body });
     if (answer.ok) return;
     // Another attempt submitted it first: Ray refuses a second job of the same name with 500.
     if (answer.status === 500 && (await this.#details(job.name, signal)) !== null) return;
-    throw this.#unexpected(`submitting job ${job.name}`, answer);
+    throw this.#ray.unexpected(`submitting job ${job.name}`, answer);
   }
 
   async observe(name: string, signal: AbortSignal): Promise<JobObservation> {
@@ -57,8 +60,8 @@ export class RayJobs implements JobPlatform {
   }
 
   async stop(name: string): Promise<void> {
-    const answer = await this.#request('POST', `/api/jobs/${encodeURIComponent(name)}/stop`);
-    if (!answer.ok && answer.status !== 404) throw this.#unexpected(`stopping job ${name}`, answer);
+    const answer = await this.#send('POST', `${encodeURIComponent(name)}/stop`);
+    if (!answer.ok && answer.status !== 404) throw this.#ray.unexpected(`stopping job ${name}`, answer);
     await this.#waitUntilEnded(name);
     const marker = this.#marker(name);
     // The children of torchrun may outlive a job that Ray calls stopped.
@@ -66,9 +69,9 @@ export class RayJobs implements JobPlatform {
   }
 
   async logs(name: string): Promise<string> {
-    const answer = await this.#request('GET', `/api/jobs/${encodeURIComponent(name)}/logs`);
+    const answer = await this.#send('GET', `${encodeURIComponent(name)}/logs`);
     if (answer.status === 404) return '';
-    if (!answer.ok) throw this.#unexpected(`reading the log of job ${name}`, answer);
+    if (!answer.ok) throw this.#ray.unexpected(`reading the log of job ${name}`, answer);
     const text = jobLogs.parse(JSON.parse(answer.text)).logs ?? '';
     return text.trimEnd().split('\n').slice(-LOG_LINES).join('\n');
   }
@@ -107,49 +110,17 @@ export class RayJobs implements JobPlatform {
   }
 
   async #details(name: string, signal: AbortSignal): Promise<z.infer<typeof jobDetails> | null> {
-    const answer = await this.#request('GET', `/api/jobs/${encodeURIComponent(name)}`, signal);
+    const answer = await this.#send('GET', encodeURIComponent(name), { signal });
     if (answer.status === 404) return null;
-    if (!answer.ok) throw this.#unexpected(`asking for job ${name}`, answer);
+    if (!answer.ok) throw this.#ray.unexpected(`asking for job ${name}`, answer);
     return jobDetails.parse(JSON.parse(answer.text));
   }
 
-  async #request(
+  #send(
     method: 'GET' | 'POST',
     path: string,
-    signal?: AbortSignal,
-    body?: string,
-  ): Promise<RayAnswer> {
-    const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
-    const { token } = this.#options;
-    try {
-      // Not `fetch`: it always sends a browser's headers, and Ray refuses requests that have them.
-      const response = await request(`${this.#address}${path}`, {
-        method,
-        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
-        headers: {
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-        },
-        ...(body === undefined ? {} : { body }),
-      });
-      const { statusCode: status } = response;
-      return { ok: status >= 200 && status < 300, status, text: await response.body.text() };
-    } catch (cause) {
-      signal?.throwIfAborted();
-      throw new Error(
-        `Ray at ${this.#address} did not answer ${method} ${path}: ${(cause as Error).message}`,
-        { cause },
-      );
-    }
+    { signal, body }: { signal?: AbortSignal; body?: object } = {},
+  ): Promise<HttpAnswer> {
+    return this.#ray.send(method, `/api/jobs/${path}`, { signal, body, timeoutMs: REQUEST_TIMEOUT_MS });
   }
-
-  #unexpected(operation: string, { status, text }: RayAnswer): Error {
-    return new Error(`Ray at ${this.#address}: ${operation} was answered ${status}: ${text.slice(-1_000)}`);
-  }
-}
-
-interface RayAnswer {
-  ok: boolean;
-  status: number;
-  text: string;
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { acceptsConnections } from './ports.ts';
 import { withClient } from '../database.ts';
+import { HttpService } from '../http.ts';
 import type { LocalState } from './state.ts';
 import { logTail, programStates } from './supervisor.ts';
 
@@ -18,13 +19,11 @@ export const answersHttp =
   };
 
 async function getText(url: string, timeoutMs: number, token?: string): Promise<string> {
-  const response = await fetch(url, {
-    signal: AbortSignal.timeout(timeoutMs),
-    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`GET ${url} answered ${response.status}: ${text.slice(0, 300)}`);
-  return text;
+  const { origin, pathname, search } = new URL(url);
+  const service = new HttpService({ name: 'The service', url: origin, token });
+  const answer = await service.send('GET', `${pathname}${search}`, { timeoutMs });
+  if (!answer.ok) throw service.unexpected(`GET ${pathname}`, answer);
+  return answer.text;
 }
 
 /** Ray's dashboard answers before there is a node that could run a job. */
@@ -98,6 +97,8 @@ async function failureOf(probe: Probe): Promise<string | null> {
     return null;
   } catch (error) {
     const { message, cause } = error as Error;
-    return cause instanceof Error ? `${message}: ${cause.message}` : message;
+    return cause instanceof Error && !message.includes(cause.message)
+      ? `${message}: ${cause.message}`
+      : message;
   }
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { readyResponseSchema } from '../../contracts/predict.ts';
 import { routesSchema } from '../../contracts/routes.ts';
 import type { Route, Routes } from '../../contracts/routes.ts';
+import { HttpService } from '../http.ts';
 import type { ServedVersion, Serving, VersionState } from '../platform.ts';
 import { reweighed, without } from '../traffic-weights.ts';
 import { freePort } from './ports.ts';
@@ -15,6 +16,7 @@ import type { LocalState } from './state.ts';
 import type { Program } from './supervisor-config.ts';
 import { ensureProgram, removeProgram } from './supervisor.ts';
 
+const ROUTES_PATH = '/-/routes';
 const ROUTER_TIMEOUT_MS = 10_000;
 /** A predictor that does not answer in this time counts as not ready. */
 const READY_TIMEOUT_MS = 3_000;
@@ -55,10 +57,15 @@ function predictorProgram(options: LocalServingOptions, served: ServedVersion, u
 
 /** Client of the router's admin API. */
 class RouterAdmin {
-  readonly #options: LocalServingOptions;
+  readonly #service: HttpService;
 
-  constructor(options: LocalServingOptions) {
-    this.#options = options;
+  constructor({ routerUrl, routerAdminToken }: LocalServingOptions) {
+    this.#service = new HttpService({
+      name: 'The router',
+      url: routerUrl,
+      token: routerAdminToken,
+      advice: 'is it running?',
+    });
   }
 
   async routes(signal?: AbortSignal): Promise<Routes['models']> {
@@ -70,36 +77,22 @@ class RouterAdmin {
   }
 
   async #call(method: 'GET' | 'PUT', body: unknown, signal?: AbortSignal): Promise<unknown> {
-    const url = `${this.#options.routerUrl}/-/routes`;
-    const timeout = AbortSignal.timeout(ROUTER_TIMEOUT_MS);
-    let response: Response;
-    try {
-      response = await fetch(url, {
-        method,
-        headers: {
-          authorization: `Bearer ${this.#options.routerAdminToken}`,
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
-      });
-    } catch (cause) {
-      signal?.throwIfAborted();
-      const { message, cause: reason } = cause as Error;
-      const why = reason instanceof Error && reason.message !== '' ? reason.message : message;
-      throw new Error(`The router did not answer ${method} ${url}: ${why}. Is it running?`, { cause });
-    }
-    const text = await response.text();
-    if (!response.ok) throw new Error(`The router refused ${method} ${url} with ${response.status}: ${text}`);
-    return JSON.parse(text);
+    const answer = await this.#service.send(method, ROUTES_PATH, {
+      body,
+      signal,
+      timeoutMs: ROUTER_TIMEOUT_MS,
+    });
+    if (!answer.ok) throw this.#service.unexpected(`${method} ${ROUTES_PATH}`, answer);
+    return JSON.parse(answer.text);
   }
 }
 
 /** Returns whether this model and version answers at its address and says that it is ready. */
 async function isReady(modelName: string, { version, url }: Route): Promise<boolean> {
   try {
-    const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(READY_TIMEOUT_MS) });
-    const state = readyResponseSchema.parse(await response.json());
+    const predictor = new HttpService({ name: `Version ${version}`, url });
+    const { text } = await predictor.send('GET', '/readyz', { timeoutMs: READY_TIMEOUT_MS });
+    const state = readyResponseSchema.parse(JSON.parse(text));
     return state.ready && state.modelName === modelName && state.modelVersion === String(version);
   } catch {
     return false;

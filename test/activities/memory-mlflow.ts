@@ -1,5 +1,5 @@
 /** The part of MLflow that the registry's activities use, in memory. */
-import type { Mlflow, MlflowRun } from '../../infra/mlflow.ts';
+import type { Mlflow, MlflowRun } from '../../infra/mlflow/mlflow.ts';
 
 interface Version {
   version: number;

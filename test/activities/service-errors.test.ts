@@ -10,7 +10,8 @@ import { isServiceDown, namingServiceErrors } from '../../activities/service-err
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 import { freePort } from '../../infra/local/ports.ts';
 import { RayJobs } from '../../infra/local/ray-jobs.ts';
-import { createMlflow, MlflowError } from '../../infra/mlflow.ts';
+import { MlflowClient } from '../../infra/mlflow/client.ts';
+import { MlflowError } from '../../infra/mlflow/rest.ts';
 
 const servers: Server[] = [];
 const sockets: Socket[] = [];
@@ -114,7 +115,7 @@ describe('down is a service that', () => {
       },
     ],
     ['is MLflow and refuses connections', async () => mlflowFailure(await closedUrl())],
-    ...[502, 503, 504].map((status): [string, () => Promise<unknown>] => [
+    ...[408, 429, 502, 503, 504].map((status): [string, () => Promise<unknown>] => [
       `is MLflow and answers ${status}`,
       async () => mlflowFailure(await answering(status)),
     ]),
@@ -131,7 +132,7 @@ const answering = (status: number) =>
   httpServer((_request, response) => {
     response.writeHead(status).end('{"error_code": "SOME_CODE", "message": "no"}');
   });
-const mlflowFailure = (url: string) => failureOf(createMlflow(url).versionByAlias('m', 'champion'));
+const mlflowFailure = (url: string) => failureOf(new MlflowClient(url).versionByAlias('m', 'champion'));
 
 describe('up is a service that', () => {
   test.each([400, 404, 500])('is MLflow and answers %i', async (status) => {

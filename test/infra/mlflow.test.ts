@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recordTrials } from '../../activities/tracking.ts';
-import type { Mlflow, MlflowMetric, MlflowRun } from '../../infra/mlflow.ts';
-import { createMlflow, MlflowError } from '../../infra/mlflow.ts';
+import type { Mlflow, MlflowMetric, MlflowRun } from '../../infra/mlflow/mlflow.ts';
+import { MlflowClient } from '../../infra/mlflow/client.ts';
+import { MlflowError } from '../../infra/mlflow/rest.ts';
 import type { MlflowServer } from './mlflow-server.ts';
 import { startMlflow } from './mlflow-server.ts';
 
@@ -14,7 +15,7 @@ let server: MlflowServer;
 let mlflow: Mlflow;
 beforeAll(async () => {
   server = await startMlflow();
-  mlflow = createMlflow(`${server.url}/`);
+  mlflow = new MlflowClient(`${server.url}/`);
 }, 120_000);
 afterAll(() => server.stop(), 60_000);
 
@@ -50,7 +51,7 @@ describe('runs', () => {
     const before = Date.now();
     const run = await mlflow.ensureRun('runs', 'key-1', 'the name');
     expect(await mlflow.ensureRun('runs', 'key-1', 'the name')).toEqual(run);
-    expect(await createMlflow(server.url).ensureRun('runs', 'key-1', 'the name')).toEqual(run);
+    expect(await new MlflowClient(server.url).ensureRun('runs', 'key-1', 'the name')).toEqual(run);
     expect(run.startTime).toBeGreaterThanOrEqual(before);
     expect(run.startTime).toBeLessThanOrEqual(Date.now());
     expect(run.artifactUri).toMatch(/^mlflow-artifacts:/);
@@ -83,7 +84,7 @@ describe('runs', () => {
   });
 
   it('of several clients share an experiment that none of them found', async () => {
-    const clients = [1, 2, 3, 4].map(() => createMlflow(server.url));
+    const clients = [1, 2, 3, 4].map(() => new MlflowClient(server.url));
     const ids = await Promise.all(clients.map((client) => client.ensureExperiment('made at once')));
     expect(new Set(ids).size).toBe(1);
   });
@@ -183,7 +184,7 @@ describe('a batch', () => {
       status: 400,
       code: 'INVALID_PARAMETER_VALUE',
       message: expect.stringMatching(
-        /^MLflow: logging to the run \w+ failed: POST http:.*log-batch answered 400:/,
+        /^MLflow: logging to the run \w+ failed: POST \/.*log-batch answered 400:/,
       ) as string,
     });
   });
@@ -306,7 +307,7 @@ describe('versions', () => {
     expect(error).toBeInstanceOf(MlflowError);
     expect(error).toMatchObject({ status: 404, code: 'RESOURCE_DOES_NOT_EXIST' });
     expect((error as Error).message).toMatch(
-      /^MLflow: giving version 7 of errors the alias champion failed: POST http.*registered-models\/alias answered 404: /,
+      /^MLflow: giving version 7 of errors the alias champion failed: POST \/.*registered-models\/alias answered 404: /,
     );
   });
 

@@ -1,6 +1,7 @@
 /** Check of the Gateway: it works, and it accepts routes of this namespace. */
 import { z } from 'zod';
 import type { Finding, Patient } from './finding.ts';
+import { HttpService } from '../../http.ts';
 import { look, ok, wrong } from './finding.ts';
 import type { ServingConfig } from '../serving/serving-config.ts';
 
@@ -104,7 +105,9 @@ async function findAnswer({ config }: Patient, addresses: string[]): Promise<Fin
   const what = `serving.url ${config.serving.url}`;
   return look(what, async () => {
     try {
-      await fetch(config.serving.url, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS), redirect: 'manual' });
+      await new HttpService({ name: 'It', url: config.serving.url }).send('GET', '/', {
+        timeoutMs: ANSWER_TIMEOUT_MS,
+      });
       return ok(`${what} answers`);
     } catch (error) {
       const { message, cause } = error as Error;

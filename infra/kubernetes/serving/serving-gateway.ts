@@ -1,7 +1,7 @@
 /** Requests to the gateway as a client would send them, to see the weights that are really in force. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { request } from 'undici';
 import { VERSION_HEADER } from '../../../contracts/predict.ts';
+import { HttpService } from '../../http.ts';
 import { WEIGHTS_HEADER } from './http-route.ts';
 
 const ANSWER_TIMEOUT_MS = 3_000;
@@ -19,9 +19,11 @@ export interface GatewayAnswer {
 
 export class Gateway {
   readonly url: string;
+  readonly #service: HttpService;
 
   constructor(url: string) {
     this.url = url;
+    this.#service = new HttpService({ name: 'the gateway', url, advice: 'check serving.url' });
   }
 
   /**
@@ -29,26 +31,17 @@ export class Gateway {
    * @throws Error with the network's error as cause when no answer came
    */
   async ask(modelName: string, pin?: number): Promise<GatewayAnswer> {
-    const url = `${this.url}/v1/models/${modelName}`;
-    try {
-      const { statusCode, headers, body } = await request(url, {
-        headers: pin === undefined ? {} : { [VERSION_HEADER]: String(pin) },
-        // A new connection: kept ones would all lead to the same process.
-        reset: true,
-        signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
-      });
-      await body.dump();
-      const header = (name: string): string | null => {
-        const value = headers[name];
-        return typeof value === 'string' ? value : null;
-      };
-      return { status: statusCode, version: header(VERSION_HEADER), weights: header(WEIGHTS_HEADER) };
-    } catch (cause) {
-      throw new Error(
-        `the gateway did not answer GET ${url}: ${(cause as Error).message || String(cause)}; check serving.url`,
-        { cause },
-      );
-    }
+    const answer = await this.#service.send('GET', `/v1/models/${modelName}`, {
+      headers: pin === undefined ? {} : { [VERSION_HEADER]: String(pin) },
+      // Kept connections would all lead to the same process.
+      closesConnection: true,
+      timeoutMs: ANSWER_TIMEOUT_MS,
+    });
+    return {
+      status: answer.status,
+      version: answer.header(VERSION_HEADER),
+      weights: answer.header(WEIGHTS_HEADER),
+    };
   }
 
   /** Reason why the version does not answer requests pinned to it, without a full stop; null when it does. */

@@ -1,0 +1,140 @@
+/**
+ * HTTP client of MLflow, Ray, the router and the endpoint. It stands on undici's `request`: `fetch` always sends a browser's
+ * headers, and Ray refuses requests that have them.
+ */
+import { request } from 'undici';
+
+/** Characters of an answer that an error shows. */
+const EXCERPT_LENGTH = 500;
+
+/** Statuses by which a service, or a proxy before it, says that it is away or overloaded for the moment. */
+const AWAY_STATUSES: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
+
+export const isAwayStatus = (status: number): boolean => AWAY_STATUSES.has(status);
+
+/** The service answered with an error. */
+export class HttpError extends Error {
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.name = 'HttpError';
+    this.status = status;
+  }
+
+  /** True when the service is away for the moment, so that a retry helps. */
+  get isServiceDown(): boolean {
+    return isAwayStatus(this.status);
+  }
+}
+
+export interface HttpAnswer {
+  status: number;
+  /** True for a status from 200 to 299. */
+  ok: boolean;
+  text: string;
+  /** Value of a header; null when it is missing or comes more than once. */
+  header(name: string): string | null;
+}
+
+export interface HttpRequest {
+  headers?: Readonly<Record<string, string>>;
+  /** Bytes are sent as they are, everything else as JSON. */
+  body?: unknown;
+  /** Time limit for the whole answer. */
+  timeoutMs: number;
+  signal?: AbortSignal | undefined;
+  /** Closes the connection after the answer, so that the next request may reach another process behind the address. */
+  closesConnection?: boolean;
+}
+
+export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
+export interface HttpServiceOptions {
+  /** Name of the service, as the subject of an error. */
+  name: string;
+  /** Base URL. Credentials in it are sent, and never shown. */
+  url: string;
+  token?: string | undefined;
+  /** Advice for the case that no answer comes, for example `check serving.url`. */
+  advice?: string;
+}
+
+/** A service at a base URL. */
+export class HttpService {
+  readonly #name: string;
+  readonly #url: string;
+  readonly #advice: string;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  constructor({ name, url, token, advice }: HttpServiceOptions) {
+    const parsed = new URL(url);
+    const { username, password } = parsed;
+    parsed.username = '';
+    parsed.password = '';
+    this.#url = parsed.href.replace(/\/+$/, '');
+    this.#name = `${name} at ${this.#url}`;
+    this.#advice = advice === undefined ? '' : `; ${advice}`;
+    this.#headers = authorization(username, password, token);
+  }
+
+  /**
+   * Sends a request and reads the whole answer, whatever its status.
+   * @param path with a leading slash
+   * @throws Error with the network's error as `cause` when no answer came; the reason of `signal` when that aborted
+   */
+  async send(method: HttpMethod, path: string, options: HttpRequest): Promise<HttpAnswer> {
+    const { body, headers, signal, timeoutMs } = options;
+    const timeout = AbortSignal.timeout(timeoutMs);
+    try {
+      const response = await request(`${this.#url}${path}`, {
+        method,
+        headers: { ...this.#headers, ...contentType(body), ...headers },
+        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+        reset: options.closesConnection ?? false,
+        ...(body === undefined ? {} : { body: body instanceof Uint8Array ? body : JSON.stringify(body) }),
+      });
+      const { statusCode: status } = response;
+      const header = (name: string): string | null => {
+        const value = response.headers[name];
+        return typeof value === 'string' ? value : null;
+      };
+      return { status, ok: status >= 200 && status < 300, text: await response.body.text(), header };
+    } catch (cause) {
+      signal?.throwIfAborted();
+      throw new Error(`${this.#name} did not answer ${method} ${path}: ${reasonOf(cause)}${this.#advice}`, {
+        cause,
+      });
+    }
+  }
+
+  /** Error for an answer that is none of those expected. */
+  unexpected(operation: string, { status, text }: HttpAnswer): HttpError {
+    return new HttpError(`${this.#name}: ${operation} was answered ${status}: ${excerpt(text)}`, status);
+  }
+}
+
+/** Piece of an answer that fits into an error. */
+export const excerpt = (text: string): string => text.slice(0, EXCERPT_LENGTH);
+
+const contentType = (body: unknown): Record<string, string> =>
+  body === undefined
+    ? {}
+    : { 'content-type': body instanceof Uint8Array ? 'application/octet-stream' : 'application/json' };
+
+function authorization(
+  username: string,
+  password: string,
+  token: string | undefined,
+): Record<string, string> {
+  if (token !== undefined) return { authorization: `Bearer ${token}` };
+  if (username === '') return {};
+  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` };
+}
+
+/** An error of several addresses has no message of its own. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return reasonOf(error.errors[0]);
+  return error instanceof Error ? error.message : String(error);
+}
