@@ -11,6 +11,8 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -38,12 +40,15 @@ const PROGRAMS = [
   'workers/main.ts',
   'workers/schema-main.ts',
 ];
-/** A process may still load a part of the build it was started from, so builds are kept this long. */
+/** Age from which a build that no process uses is removed; a change of branches finds a younger one again. */
 const KEPT_MS = 24 * 3_600_000;
 
-/** Resolves to the path of a program's bundle; makes the build when there is none of these sources. */
+/** Resolves to the path of a program's bundle for this process to run; makes the build when there is none of these sources. */
 export async function bundleOf(projectDir, program) {
-  return join(await makeBundles(projectDir), program.replace(/\.ts$/, '.js'));
+  const build = await makeBundles(projectDir);
+  // Never closed: a build that a process holds open is not removed, since the process may load more of it.
+  openSync(build, 'r');
+  return join(build, program.replace(/\.ts$/, '.js'));
 }
 
 /** Resolves to the folder with the bundles of the sources as they are now. */
@@ -150,9 +155,31 @@ function publish(temporary, build) {
 }
 
 function removeOldBuilds(dist) {
-  for (const name of readdirSync(dist)) {
-    const path = join(dist, name);
-    const made = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
-    if (made < Date.now() - KEPT_MS) rmSync(path, { recursive: true, force: true });
+  const old = readdirSync(dist)
+    .map((name) => join(realpathSync(dist), name))
+    .filter(
+      (path) => (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) < Date.now() - KEPT_MS,
+    );
+  if (old.length === 0) return;
+  const open = openPaths();
+  for (const path of old) if (!open.has(path)) rmSync(path, { recursive: true, force: true });
+}
+
+/** Paths that this user's processes hold open (Linux, /proc). */
+function openPaths() {
+  const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  const descriptors = processes.flatMap((pid) =>
+    unlessGone(() => readdirSync(`/proc/${pid}/fd`).map((fd) => `/proc/${pid}/fd/${fd}`), []),
+  );
+  return new Set(descriptors.map((path) => unlessGone(() => readlinkSync(path), '')));
+}
+
+/** Returns what `read` reads, or `otherwise` of a process that ended meanwhile or is another user's. */
+function unlessGone(read, otherwise) {
+  try {
+    return read();
+  } catch (error) {
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(error.code)) return otherwise;
+    throw error;
   }
 }

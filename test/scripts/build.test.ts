@@ -1,4 +1,5 @@
 /** The build that programs start from: made once for each state of the sources, never stale, never half written. */
+import { once } from 'node:events';
 import {
   cpSync,
   existsSync,
@@ -35,6 +36,14 @@ describe('a program started from its bundle', { timeout: 60_000 }, () => {
   };
   const run = () => execa('node', ['scripts/run.mjs', 'workers/main.ts'], { cwd: project, reject: false });
   const builds = () => readdirSync(join(project, 'dist'));
+  /** Makes the only build two days old and returns its path. */
+  const age = (): string => {
+    const [name = ''] = builds();
+    const path = join(project, 'dist', name);
+    const twoDaysAgo = Date.now() / 1000 - 2 * 86_400;
+    utimesSync(path, twoDaysAgo, twoDaysAgo);
+    return path;
+  };
 
   test('is built once, also by processes that start at the same time', async () => {
     const outputs = await Promise.all([run(), run(), run()]);
@@ -76,15 +85,36 @@ describe('a program started from its bundle', { timeout: 60_000 }, () => {
     expect(builds()).toEqual([]);
   });
 
-  test('removes builds that are older than a day', async () => {
+  test('removes builds that are older than a day and that no process uses', async () => {
     await run();
-    const [old = ''] = builds();
-    const twoDaysAgo = Date.now() / 1000 - 2 * 86_400;
-    utimesSync(join(project, 'dist', old), twoDaysAgo, twoDaysAgo);
+    const old = age();
     write('contracts/name.ts', `export const NAME: string = 'two';`);
     await run();
-    expect(existsSync(join(project, 'dist', old))).toBe(false);
+    expect(existsSync(old)).toBe(false);
     expect(builds()).toHaveLength(1);
+  });
+
+  test('keeps an old build while a process lives that was started from it, and may load more of it', async () => {
+    write('contracts/late.ts', `export const LATE: string = 'late';`);
+    write(
+      'workers/main.ts',
+      [
+        `console.log('ready');`,
+        `process.stdin.once('data', async () => console.log((await import('../contracts/late.ts')).LATE));`,
+      ].join('\n'),
+    );
+    const living = execa('node', ['scripts/run.mjs', 'workers/main.ts'], { cwd: project });
+    await once(living.stdout, 'data');
+    const old = age();
+    write('workers/main.ts', '');
+    await run();
+    living.stdin.end('go on');
+    expect((await living).stdout).toBe('ready\nlate');
+    expect(existsSync(old)).toBe(true);
+
+    write('workers/main.ts', ';');
+    await run();
+    expect(existsSync(old)).toBe(false);
   });
 });
 
