@@ -98,7 +98,7 @@ export function mlflowProgram(state: LocalState, ports: Ports, databaseUrl: stri
   return {
     name: 'mlflow',
     // The server that `mlflow server` starts, with the settings that it makes. Its own process would stay beside this one and take
-    // another 200 MB, and its imports would double the time to start. `infra/mlflow.ts` is tested against this server.
+    // another 200 MB, and its imports would double the time to start. `infra/mlflow/` is tested against this server.
     command: [
       join(state.venvDir, 'bin', 'python'),
       ...['-m', 'uvicorn', '--host', '127.0.0.1', '--port', String(ports.mlflow), '--log-level', 'warning'],
