@@ -1,6 +1,7 @@
 /** Following of a run to its end: lines for what happens, and on a terminal a progress bar. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isGrpcServiceError } from '@temporalio/client';
+import { DEFAULT_MODEL_NAME } from '../contracts/names.ts';
 import type { PipelineProgress } from '../contracts/progress.ts';
 import { STAGES } from '../contracts/stages.ts';
 import type { PendingWork, RunHandle } from '../client/client.ts';
@@ -59,6 +60,12 @@ async function look(run: RunHandle<unknown>, story: Story): Promise<boolean> {
   }
 }
 
+/** Sentence for a run that waits for a person, with the commands that answer it. */
+export function waitsForApproval(model = DEFAULT_MODEL_NAME): string {
+  const option = model === DEFAULT_MODEL_NAME ? '' : ` --model ${model}`;
+  return `waiting for approval: \`npx shelfcast approve${option}\`, or \`npx shelfcast abort${option} --reason "..."\``;
+}
+
 type Story = ReturnType<typeof createStory>;
 
 function createStory({ tell, draw, canDraw }: Teller) {
@@ -75,9 +82,7 @@ function createStory({ tell, draw, canDraw }: Teller) {
         if (status === 'waiting') continue;
         tellOnce(`${stage} ${status}${summary === null ? '' : `: ${summary}`}`);
       }
-      if (progress.waitingFor === 'approval') {
-        tellOnce('  waiting for approval: `npx shelfcast approve`, or `npx shelfcast abort --reason "..."`');
-      }
+      if (progress.waitingFor === 'approval') tellOnce(`  ${waitsForApproval()}`);
     },
     tellWork(work: PendingWork[]): void {
       for (const { activity, attempt, progress, lastFailure } of work) {

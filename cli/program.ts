@@ -77,10 +77,10 @@ function addServiceCommands({ add, connect, finish }: Cli): void {
   add('stop')
     .description('stop all services; no data is lost')
     .action(async () => (await import('./services.ts')).stop());
-  add('status')
-    .description('show the services, their addresses and the current run')
+  withModel(add('status'))
+    .description('show the services, their addresses, and the current run of the model')
     .option('--json', 'print the content of endpoints.json')
-    .action(async (options: { json?: boolean }) =>
+    .action(async (options: { model: string; json?: boolean }) =>
       (await import('./services.ts')).printStatus(connect, options),
     );
 }

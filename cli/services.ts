@@ -4,6 +4,7 @@ import { PipelineError } from '../client/pipeline-error.ts';
 import { readLocalConfig } from '../config/environment.ts';
 import { down, refreshEndpoints, up } from '../infra/local/services.ts';
 import { EXIT_CODES } from './exit-codes.ts';
+import { waitsForApproval } from './follow.ts';
 import { print, tell } from './output.ts';
 import type { Connect } from './with-client.ts';
 import type { InputOptions } from './run-input.ts';
@@ -28,7 +29,10 @@ export async function stop(): Promise<void> {
   print('all services have stopped');
 }
 
-export async function printStatus(connect: Connect, { json = false }: { json?: boolean }): Promise<void> {
+export async function printStatus(
+  connect: Connect,
+  { model, json = false }: { model: string; json?: boolean },
+): Promise<void> {
   const endpoints = await refreshEndpoints(readLocalConfig());
   if (endpoints === null) {
     throw new PipelineError('NotFound', 'no services have been started here: run `npm start`');
@@ -45,12 +49,14 @@ export async function printStatus(connect: Connect, { json = false }: { json?: b
     return;
   }
   print(`running: ${services.join(', ')}`);
-  await withClient(connect, printRun);
+  await withClient(connect, (shelfcast) => printRun(shelfcast, model));
 }
 
-async function printRun(shelfcast: Shelfcast): Promise<void> {
-  const run = await shelfcast.runningPipeline();
+/** Prints the current run of the model, its stage, and what a person can do if it waits for one. */
+export async function printRun(shelfcast: Shelfcast, model: string): Promise<void> {
+  const run = await shelfcast.runningPipeline(model);
   if (run === null) return;
-  const { stage } = await run.progress();
+  const { stage, waitingFor } = await run.progress();
   print(`the run ${run.workflowId} is ${stage === null ? 'starting' : `in stage ${stage}`}`);
+  if (waitingFor === 'approval') print(waitsForApproval(model));
 }

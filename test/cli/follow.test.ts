@@ -38,7 +38,7 @@ function screen(isTTY: boolean, columns = 200) {
 }
 
 /** A run whose looks show one piece of work after the other. */
-function runOf(looks: PendingWork[][]): RunHandle<string> {
+function runOf(looks: PendingWork[][], waitingFor: PipelineProgress['waitingFor'] = null): RunHandle<string> {
   let look = -1;
   let end: (value: string) => void = () => undefined;
   const ended = new Promise<string>((resolve) => (end = resolve));
@@ -50,7 +50,7 @@ function runOf(looks: PendingWork[][]): RunHandle<string> {
       if (look >= looks.length - 1) end('promoted');
       const stages = Object.fromEntries(STAGES.map((stage) => [stage, { status: 'waiting', ...idle }]));
       stages['train'] = { status: 'running', ...idle };
-      return Promise.resolve({ stage: 'train', stages, waitingFor: null, verdict: null } as PipelineProgress);
+      return Promise.resolve({ stage: 'train', stages, waitingFor, verdict: null } as PipelineProgress);
     },
     pendingWork: () => Promise.resolve(looks[Math.min(look, looks.length - 1)] ?? []),
   } as unknown as RunHandle<string>;
@@ -98,6 +98,17 @@ describe('while a run goes on', () => {
       '  epoch 3 of at most 12',
       '  epoch 6 of at most 12',
       '  train, attempt 1: the worker went away',
+      '',
+    ]);
+  });
+
+  test('a run that waits for approval says once how a person approves or ends it', async () => {
+    const seen = screen(false);
+    await follow(runOf([[], []], 'approval'), createTeller(seen.stream));
+    await sleep(0);
+    expect(seen.lines()).toEqual([
+      'train running',
+      '  waiting for approval: `npx shelfcast approve`, or `npx shelfcast abort --reason "..."`',
       '',
     ]);
   });
