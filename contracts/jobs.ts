@@ -24,215 +24,299 @@ export const snapshotSchema = z
   .meta({ id: 'Snapshot', description: 'An immutable version of a data set.' });
 export type Snapshot = z.infer<typeof snapshotSchema>;
 
-const qualityRuleSchema = z.object({
-  name: z.string(),
-  /** `error` stops the run before anything is written; `warning` is reported. */
-  severity: z.enum(['error', 'warning']),
-  /** Sentence that the data must satisfy. */
-  text: z.string(),
-  /** `notChecked`: there was nothing to compare with, or the rule does not apply to that source. */
-  outcome: z.enum(['kept', 'warned', 'stopped', 'overridden', 'notChecked']),
-  /** Number of rows, weeks or stores (as `text` says) that break the rule. */
-  rows: z.int(),
-  /** Descriptions of up to five of them. */
-  examples: z.array(z.string()),
-});
+const qualityRuleSchema = z
+  .object({
+    name: z.string().describe('Name of the rule.'),
+    severity: z.enum(['error', 'warning']).meta({
+      id: 'Severity',
+      description:
+        'Consequence of a broken rule: `error` stops the run before anything is written, `warning` is reported.',
+    }),
+    text: z.string().describe('Sentence that the data must satisfy.'),
+    outcome: z.enum(['kept', 'warned', 'stopped', 'overridden', 'notChecked']).meta({
+      id: 'Outcome',
+      description:
+        'Outcome of a rule; `notChecked` if there is nothing to compare with, or it does not apply to the source.',
+    }),
+    rows: z.int().describe('Number of rows, weeks or stores (as `text` says) that break the rule.'),
+    examples: z.array(z.string()).describe('Descriptions of up to five of them.'),
+  })
+  .meta({ id: 'QualityRule', description: 'A rule of the data-quality checks and its outcome.' });
 
-export const ingestResultSchema = z.object({
-  snapshot: snapshotSchema,
-  /** Rows that were new or differed from the newest known value. */
-  insertedRows: z.int(),
-  unchangedRows: z.int(),
-  badRows: z.int(),
-  /** bad-rows.csv (file, line, column, value, rule, name), or null when there were none. */
-  badRowsUri: z.string().nullable(),
-  /** Parquet (store, dept, week, expected_sales) of the generator's noise-free means; null for real data. */
-  oracleUri: z.string().nullable(),
-  /** Outcome of the data-quality checks. */
-  quality: z.object({
-    /** Folder with quality.html and quality.json. */
-    reportUri: z.string(),
-    rules: z.array(qualityRuleSchema),
-  }),
-});
+const qualitySchema = z
+  .object({
+    reportUri: z.string().describe('Folder with quality.html and quality.json.'),
+    rules: z.array(qualityRuleSchema).describe('All rules.'),
+  })
+  .meta({ id: 'Quality', description: 'Outcome of the data-quality checks.' });
+
+export const ingestResultSchema = z
+  .object({
+    snapshot: snapshotSchema,
+    insertedRows: z.int().describe('Rows that were new or differed from the newest known value.'),
+    unchangedRows: z.int().describe('Rows that equalled the newest known value.'),
+    badRows: z.int().describe('Rows that break a rule for single rows.'),
+    badRowsUri: z
+      .string()
+      .nullable()
+      .describe('bad-rows.csv (file, line, column, value, rule, name), or null when there were none.'),
+    oracleUri: z
+      .string()
+      .nullable()
+      .describe(
+        "Parquet (store, dept, week, expected_sales) of the generator's noise-free means; null for real data.",
+      ),
+    quality: qualitySchema,
+  })
+  .meta({ id: 'IngestResult', description: 'Result of the ingest job.' });
 export type IngestResult = z.infer<typeof ingestResultSchema>;
 
-export const featuresResultSchema = z.object({
-  /** Hash of the feature definitions; a change of definition is a new version. */
-  featureSetVersion: z.string(),
-  /** Folder with `series-*.parquet` (one row per series and origin), `calendar.parquet` and `features.json`. */
-  trainingDataUri: z.string(),
-  offlineRows: z.int(),
-  onlineEntities: z.int(),
-  /** Window that was materialized online. */
-  windowStart: isoDate,
-  windowEnd: isoDate,
-  /** JSON file of a `SkewSample`. */
-  skewSampleUri: z.string(),
-});
+export const featuresResultSchema = z
+  .object({
+    featureSetVersion: z
+      .string()
+      .describe('Hash of the feature definitions; a change of definition is a new version.'),
+    trainingDataUri: z
+      .string()
+      .describe(
+        'Folder with `series-*.parquet` (one row per series and origin), `calendar.parquet` and `features.json`.',
+      ),
+    offlineRows: z.int().describe("Number of rows of sales_history in Feast's offline store."),
+    onlineEntities: z.int().describe("Number of series in Feast's online store."),
+    windowStart: isoDate.describe('First origin that was materialized online.'),
+    windowEnd: isoDate.describe('Last origin that was materialized online.'),
+    skewSampleUri: z.string().describe('JSON file of a `SkewSample`.'),
+  })
+  .meta({ id: 'FeaturesResult', description: 'Result of the features job.' });
 export type FeaturesResult = z.infer<typeof featuresResultSchema>;
 
-/**
- * Features of some series at the newest origin, which the job found equal in the training data, offline and online. The
- * rollout compares them with what the deployed candidate reads.
- */
-export const skewSampleSchema = z.object({
-  snapshotId: z.string(),
-  featureSetVersion: z.string(),
-  origin: isoDate,
-  comparedValues: z.int(),
-  sample: z.array(
-    z.object({
-      store: z.int(),
-      dept: z.int(),
-      horizon: z.int(),
-      targetWeek: isoDate,
-      /** Every feature of the data set by its name in the model; null is unknown. */
-      features: z.record(z.string(), z.number().nullable()),
-    }),
-  ),
-});
+const instance = {
+  store: z.int().describe('Store number.'),
+  dept: z.int().describe('Department number.'),
+  horizon: z.int().describe('Weeks ahead.'),
+  targetWeek: isoDate.describe('Target week.'),
+};
+const featureValues = z.record(z.string(), z.number().nullable());
+
+/** The rollout compares this sample with the features that the deployed candidate reads. */
+export const skewSampleSchema = z
+  .object({
+    snapshotId: z.string().describe('Id of the snapshot.'),
+    featureSetVersion: z.string().describe('Version of the feature definitions.'),
+    origin: isoDate.describe('Newest origin.'),
+    comparedValues: z.int().describe('Number of values that the job compared.'),
+    sample: z
+      .array(
+        z
+          .object({
+            ...instance,
+            features: featureValues.describe(
+              'Every feature of the data set by its name in the model; null is unknown.',
+            ),
+          })
+          .meta({ id: 'SkewInstance', description: 'Features of one series and target week.' }),
+      )
+      .describe('Instances that were compared.'),
+  })
+  .meta({
+    id: 'SkewSample',
+    description:
+      'Features of some series at the newest origin, equal in the training data, offline and online.',
+  });
 export type SkewSample = z.infer<typeof skewSampleSchema>;
 
-const epochSchema = z.object({
-  epoch: z.int(),
-  trainLoss: z.number(),
-  validationLoss: z.number(),
-  seconds: z.number(),
-});
+const epochSchema = z
+  .object({
+    epoch: z.int().describe('Number of the epoch, from 1.'),
+    trainLoss: z
+      .number()
+      .describe('Weighted mean of the quantile loss over the members of the network, USD.'),
+    validationLoss: z.number().describe("The same of the members' combination on the validation weeks, USD."),
+    seconds: z.number().describe('Duration of the epoch.'),
+  })
+  .meta({ id: 'EpochMetrics', description: 'A finished epoch.' });
 export type EpochMetrics = z.infer<typeof epochSchema>;
 
-const stepSchema = z.object({
-  epoch: z.int(),
-  /** Step within the epoch, from 1 to `steps`. */
-  step: z.int(),
-  steps: z.int(),
-  /** Mean of the epoch so far, USD, over the samples of the first process. */
-  loss: z.number(),
-  /** Estimated seconds until the last epoch ends, if the training does not stop earlier. */
-  etaSeconds: z.number(),
-});
+const stepSchema = z
+  .object({
+    epoch: z.int().describe('Number of the epoch, from 1.'),
+    step: z.int().describe('Step within the epoch, from 1 to `steps`.'),
+    steps: z.int().describe('Steps per epoch.'),
+    loss: z.number().describe('Mean of the epoch so far, USD, over the samples of the first process.'),
+    etaSeconds: z
+      .number()
+      .describe('Estimated seconds until the last epoch ends, if the training does not stop earlier.'),
+  })
+  .meta({ id: 'StepMetrics', description: 'Progress within an epoch, reported every few seconds.' });
 export type StepMetrics = z.infer<typeof stepSchema>;
 
-const trialSchema = z.object({
-  /** Number of the trial, from 1; the first one has the run's own parameters. */
-  number: z.int(),
-  parameters: z.object({
-    learningRate: z.number(),
-    batchSize: z.int(),
-    /** Factor on the preset's weight decay. */
-    weightDecayFactor: z.number(),
-  }),
-  /** Lowest validation loss of the trial's epochs; null when its loss was not finite. */
-  validationLoss: z.number().nullable(),
-});
+const trialSchema = z
+  .object({
+    number: z.int().describe("Number of the trial, from 1; the first one has the run's own parameters."),
+    parameters: z
+      .object({
+        learningRate: z.number().describe('Peak learning rate.'),
+        batchSize: z.int().describe('Samples in a minibatch.'),
+        weightDecayFactor: z.number().describe("Factor on the weight decay of the preset's members."),
+      })
+      .meta({ id: 'TrialParameters', description: 'Searched parameters.' }),
+    validationLoss: z
+      .number()
+      .nullable()
+      .describe("Lowest validation loss of the trial's epochs; null when its loss was not finite."),
+  })
+  .meta({ id: 'Trial', description: 'A short training of the parameter search.' });
 export type Trial = z.infer<typeof trialSchema>;
 
-export const trainResultSchema = z.object({
-  /** Folder in MLflow's model format with model.onnx, model.json and MLmodel. */
-  modelUri: z.string(),
-  /** SHA-256 of model.onnx, hex. */
-  modelHash: z.string(),
-  parameterCount: z.int(),
-  bestEpoch: z.int(),
-  epochs: z.array(epochSchema),
-  /** Reason for which no further epoch was trained. */
-  stoppedBy: z.enum(['epochs', 'patience', 'wallTime', 'gpuSeconds']),
-  /** Epoch that each start of the training resumed from; [0] for a run without interruption. */
-  startedFromEpochs: z.array(z.int()),
-  /** Folder with loss.png and data-sample.csv, and search.json when there was a search. */
-  reportUri: z.string(),
-  /** All trials, and the one whose parameters the training used; absent without a search. */
-  search: z.object({ trials: z.array(trialSchema), best: trialSchema }).optional(),
-});
+const searchResultSchema = z
+  .object({
+    trials: z.array(trialSchema).describe('All trials, in order.'),
+    best: trialSchema.describe('Trial with the lowest loss, whose parameters the training used.'),
+  })
+  .meta({ id: 'SearchResult', description: 'Result of the parameter search.' });
+
+export const trainResultSchema = z
+  .object({
+    modelUri: z.string().describe("Folder in MLflow's model format with model.onnx, model.json and MLmodel."),
+    modelHash: z.string().describe('SHA-256 of model.onnx, hex.'),
+    parameterCount: z.int().describe('Number of parameters of the network.'),
+    bestEpoch: z.int().describe('Epoch whose weights were kept.'),
+    epochs: z.array(epochSchema).describe('All epochs, in order.'),
+    stoppedBy: z
+      .enum(['epochs', 'patience', 'wallTime', 'gpuSeconds'])
+      .meta({ id: 'StoppedBy', description: 'Reason for which no further epoch was trained.' }),
+    startedFromEpochs: z
+      .array(z.int())
+      .describe('Epoch that each start of the training resumed from; [0] for a run without interruption.'),
+    reportUri: z
+      .string()
+      .describe('Folder with loss.png and data-sample.csv, and search.json when there was a search.'),
+    search: searchResultSchema.optional(),
+  })
+  .meta({ id: 'TrainResult', description: 'Result of the train job.' });
 export type TrainResult = z.infer<typeof trainResultSchema>;
 
-const metricsSchema = z.object({
-  /** Weighted mean absolute error in USD; holiday weeks weigh 5 (the Walmart competition's measure). */
-  wmae: z.number(),
-  /** Sum of absolute errors over sum of absolute actuals. */
-  wape: z.number(),
-  /** MAE divided by the in-sample MAE of a naive forecast of the series; null where no series has one. */
-  mase: z.number().nullable(),
-  rmse: z.number(),
-  /** Mean of forecast minus actual, USD. */
-  bias: z.number(),
-  /** Pinball loss, USD, the mean over the model's quantiles; null for point forecasts. */
-  pinball: z.number().nullable(),
-  /** Share of actuals inside [p10, p90]; null for point forecasts. */
-  coverage80: z.number().nullable(),
-  /** The same inside [p2.5, p97.5]; null for models without these quantiles, too. */
-  coverage95: z.number().nullable(),
-  rows: z.int(),
-});
+const metricsSchema = z
+  .object({
+    wmae: z
+      .number()
+      .describe(
+        "Weighted mean absolute error, USD; holiday weeks weigh 5 (the Walmart competition's measure).",
+      ),
+    wape: z.number().describe('Sum of absolute errors over sum of absolute actuals.'),
+    mase: z
+      .number()
+      .nullable()
+      .describe(
+        'MAE divided by the in-sample MAE of a naive forecast of the series; null where no series has one.',
+      ),
+    rmse: z.number().describe('Root mean squared error, USD.'),
+    bias: z.number().describe('Mean of forecast minus actual, USD.'),
+    pinball: z
+      .number()
+      .nullable()
+      .describe("Pinball loss, USD, the mean over the model's quantiles; null for point forecasts."),
+    coverage80: z
+      .number()
+      .nullable()
+      .describe('Share of actuals inside [p10, p90]; null for point forecasts.'),
+    coverage95: z
+      .number()
+      .nullable()
+      .describe('The same inside [p2.5, p97.5]; null for models without these quantiles, too.'),
+    rows: z.int().describe('Number of rows that were scored.'),
+  })
+  .meta({ id: 'Metrics', description: 'Errors of one forecaster.' });
 export type Metrics = z.infer<typeof metricsSchema>;
 
-/** Forecasters in the backtest. All are scored on exactly the same rows. */
 export const FORECASTERS = ['candidate', 'champion', 'naive', 'seasonal_naive', 'oracle'] as const;
 export type Forecaster = (typeof FORECASTERS)[number];
 
-/** Relative WMAE difference, candidate / other - 1; negative means that the candidate is better. */
-const comparisonSchema = z.object({
-  /** `overall`, or the name of a slice. */
-  slice: z.string(),
-  against: z.enum(FORECASTERS),
-  difference: z.number(),
-  /** Ends of the difference's 95 % interval (paired bootstrap of series and target weeks). */
-  lower: z.number(),
-  upper: z.number(),
-  rows: z.int(),
-  series: z.int(),
-  /** Target weeks; a single one says nothing about others. */
-  weeks: z.int(),
+const forecasterSchema = z.enum(FORECASTERS).meta({
+  id: 'Forecaster',
+  description: 'Forecaster in the backtest. All are scored on exactly the same rows.',
 });
+const byForecaster = z.partialRecord(forecasterSchema, metricsSchema);
+
+const comparisonSchema = z
+  .object({
+    slice: z.string().describe('`overall`, or the name of a slice.'),
+    against: forecasterSchema,
+    difference: z.number().describe('Relative WMAE difference; negative means that the candidate is better.'),
+    lower: z
+      .number()
+      .describe("Lower end of the difference's 95 % interval (paired bootstrap of series and target weeks)."),
+    upper: z.number().describe('Upper end of the interval.'),
+    rows: z.int().describe('Number of rows.'),
+    series: z.int().describe('Number of series.'),
+    weeks: z.int().describe('Number of target weeks; a single one says nothing about others.'),
+  })
+  .meta({
+    id: 'Comparison',
+    description: 'Relative WMAE difference of the candidate and another forecaster, candidate / other - 1.',
+  });
 export type Comparison = z.infer<typeof comparisonSchema>;
 
-export const evaluateResultSchema = z.object({
-  /** All horizons together. */
-  overall: z.partialRecord(z.enum(FORECASTERS), metricsSchema),
-  /** One week ahead. */
-  oneWeekAhead: z.partialRecord(z.enum(FORECASTERS), metricsSchema),
-  /** Slice name (for example `store_type=A`, `holiday=true`, `volume=low`) to forecaster to metrics. */
-  slices: z.record(z.string(), z.partialRecord(z.enum(FORECASTERS), metricsSchema)),
-  /** Slices without metrics or without some comparison, each with the reason. */
-  slicesNotScored: z.array(z.object({ slice: z.string(), reason: z.string() })),
-  /** The candidate against each other forecaster but the oracle. */
-  comparisons: z.array(comparisonSchema),
-  testFirstWeek: isoDate,
-  testLastWeek: isoDate,
-  /** JSON lines of `AnalysisRow`: known weeks that the rollout sends to the deployed endpoint. */
-  analysisRowsUri: z.string(),
-  /** Folder with the plots, metrics.json and model-card.md. */
-  reportUri: z.string(),
-  /** Model card without the gate's decision; the one in MLflow has it. */
-  modelCardUri: z.string(),
-});
+export const evaluateResultSchema = z
+  .object({
+    overall: byForecaster.describe('Metrics of all horizons together.'),
+    oneWeekAhead: byForecaster.describe('Metrics one week ahead.'),
+    slices: z
+      .record(z.string(), byForecaster)
+      .describe(
+        'Slice name (for example `store_type=A`, `holiday=true`, `volume=low`) to forecaster to metrics.',
+      ),
+    slicesNotScored: z
+      .array(
+        z
+          .object({
+            slice: z.string().describe('Name of the slice.'),
+            reason: z.string().describe('Reason in words.'),
+          })
+          .meta({ id: 'SliceNotScored', description: 'A slice without metrics or without some comparison.' }),
+      )
+      .describe('Slices without metrics or without some comparison, each with the reason.'),
+    comparisons: z
+      .array(comparisonSchema)
+      .describe('Comparisons of the candidate with each other forecaster but the oracle.'),
+    testFirstWeek: isoDate.describe('First test week.'),
+    testLastWeek: isoDate.describe('Last test week.'),
+    analysisRowsUri: z
+      .string()
+      .describe('JSON lines of `AnalysisRow`: known weeks that the rollout sends to the deployed endpoint.'),
+    reportUri: z.string().describe('Folder with the plots, metrics.json and model-card.md.'),
+    modelCardUri: z.string().describe("Model card without the gate's decision; the one in MLflow has it."),
+  })
+  .meta({ id: 'EvaluateResult', description: 'Result of the evaluate job.' });
 export type EvaluateResult = z.infer<typeof evaluateResultSchema>;
 
-/** One known week: features as of the origin, actual sales, and the forecast of the evaluated model. */
-export const analysisRowSchema = z.object({
-  store: z.int(),
-  dept: z.int(),
-  horizon: z.int(),
-  targetWeek: isoDate,
-  features: z.record(z.string(), z.number().nullable()),
-  actual: z.number(),
-  /** The candidate's quantiles, in the order of its model.json. */
-  expected: z.array(z.number()),
-});
+export const analysisRowSchema = z
+  .object({
+    ...instance,
+    features: featureValues.describe("Candidate's features as of the origin; null is unknown."),
+    actual: z.number().describe('Sales in the target week, USD.'),
+    expected: z.array(z.number()).describe("The candidate's quantiles, in the order of its model.json."),
+  })
+  .meta({
+    id: 'AnalysisRow',
+    description:
+      'One known week: features as of the origin, actual sales, and the forecast of the evaluated model.',
+  });
 export type AnalysisRow = z.infer<typeof analysisRowSchema>;
 
-/** A line of progress.jsonl. */
-export const jobProgressSchema = z.object({
-  message: z.string(),
-  /** Share done, 0 to 1. */
-  fraction: z.number().min(0).max(1).optional(),
-  /** A finished epoch. */
-  epoch: epochSchema.optional(),
-  /** Progress within an epoch, reported every few seconds. */
-  training: stepSchema.optional(),
-});
+export const jobProgressSchema = z
+  .object({
+    message: z.string().describe('One line for people.'),
+    fraction: z.number().min(0).max(1).optional().describe('Share done, 0 to 1.'),
+    epoch: epochSchema.optional(),
+    training: stepSchema.optional(),
+  })
+  .meta({ id: 'JobProgress', description: 'A line of progress.jsonl.' });
 export type JobProgress = z.infer<typeof jobProgressSchema>;
 
-/** error.json */
-export const jobErrorSchema = z.object({ type: z.string(), message: z.string() });
+export const jobErrorSchema = z
+  .object({
+    type: z.string().describe('Error type of contracts/errors.ts.'),
+    message: z.string().describe('Sentence for people.'),
+  })
+  .meta({ id: 'JobError', description: 'Content of error.json.' });

@@ -7,30 +7,34 @@
  */
 import { z } from 'zod';
 
-const modelFeature = z.strictObject({
-  /** Name in the graph and in requests that carry raw features. */
-  name: z.string(),
-  /** Feast feature view that has the column; `calendar` is read for the target week, the others for the origin. */
-  view: z.enum(['sales_history', 'store_externals', 'store_attributes', 'calendar']),
-  /** Column of the view; `{horizon}` stands for the number of weeks ahead. */
-  column: z.string(),
-});
+const modelFeature = z
+  .strictObject({
+    name: z.string().describe('Name in the graph and in requests that carry raw features.'),
+    view: z.enum(['sales_history', 'store_externals', 'store_attributes', 'calendar']).meta({
+      id: 'View',
+      description: 'Feast feature view; `calendar` is read for the target week, the others for the origin.',
+    }),
+    column: z.string().describe('Column of the view; `{horizon}` stands for the number of weeks ahead.'),
+  })
+  .meta({ id: 'ModelFeature', description: 'A feature that a model reads.' });
 
-export const modelManifestSchema = z.strictObject({
-  formatVersion: z.literal(1),
-  preset: z.string(),
-  dataset: z.string(),
-  feastProject: z.string(),
-  snapshotId: z.string(),
-  featureSetVersion: z.string(),
-  /** Largest horizon in weeks that the model answers. */
-  horizonWeeks: z.int().min(1),
-  /** Quantile levels, ascending; contains 0.1, 0.5 and 0.9. */
-  quantiles: z.array(z.number()).min(3),
-  features: z.array(modelFeature).min(1),
-  /** SHA-256 of model.onnx, hex. */
-  onnxSha256: z.string().regex(/^[0-9a-f]{64}$/),
-});
+export const modelManifestSchema = z
+  .strictObject({
+    formatVersion: z.literal(1).describe('Version of this format.'),
+    preset: z.string().describe('Preset of the network.'),
+    dataset: z.string().describe('Name of the data set.'),
+    feastProject: z.string().describe('Feast project of the data set.'),
+    snapshotId: z.string().describe('Id of the snapshot that the model was trained on.'),
+    featureSetVersion: z.string().describe('Version of the feature definitions.'),
+    horizonWeeks: z.int().min(1).describe('Largest number of weeks ahead that the model answers.'),
+    quantiles: z.array(z.number()).min(3).describe('Quantile levels, ascending; contains 0.1, 0.5 and 0.9.'),
+    features: z.array(modelFeature).min(1).describe("Features in the order of the graph's columns."),
+    onnxSha256: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .describe('SHA-256 of model.onnx, hex.'),
+  })
+  .meta({ id: 'ModelManifest', description: 'Content of model.json.' });
 
 export type ModelManifest = z.infer<typeof modelManifestSchema>;
 export type ModelFeature = ModelManifest['features'][number];

@@ -9,6 +9,17 @@ import {
   ingestSpecSchema,
   trainSpecSchema,
 } from '../../contracts/job-specs.ts';
+import {
+  analysisRowSchema,
+  evaluateResultSchema,
+  featuresResultSchema,
+  ingestResultSchema,
+  jobErrorSchema,
+  jobProgressSchema,
+  skewSampleSchema,
+  trainResultSchema,
+} from '../../contracts/jobs.ts';
+import { modelManifestSchema } from '../../contracts/model.ts';
 import { pipelineInputSchema } from '../../contracts/pipeline.ts';
 import { environmentSections, PROJECT_DIR } from '../../config/environment.ts';
 import { updateInputSchema } from '../../contracts/update.ts';
@@ -24,6 +35,25 @@ const MODULES = [
     name: 'specs',
     description: 'Job specs: the contents of ``spec.json``.',
     schemas: [ingestSpecSchema, featuresSpecSchema, trainSpecSchema, evaluateSpecSchema],
+  },
+  {
+    name: 'results',
+    description: 'Files that jobs write: results, errors, progress, and samples for the rollout.',
+    schemas: [
+      ingestResultSchema,
+      featuresResultSchema,
+      trainResultSchema,
+      evaluateResultSchema,
+      skewSampleSchema,
+      analysisRowSchema,
+      jobProgressSchema,
+      jobErrorSchema,
+    ],
+  },
+  {
+    name: 'model',
+    description: 'Model manifest: the content of ``model.json``.',
+    schemas: [modelManifestSchema],
   },
 ];
 

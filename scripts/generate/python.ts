@@ -74,7 +74,7 @@ function fieldDeclaration(owner: string, key: string, field: JsonSchema, isRequi
 }
 
 function pythonType(schema: JsonSchema, path = ''): string {
-  const { $ref, type, items, additionalProperties } = schema;
+  const { $ref, type, items, propertyNames, additionalProperties } = schema;
   if ($ref !== undefined) return $ref.replace('#/$defs/', '');
   if (schema.enum !== undefined) return `Literal[${schema.enum.map(literal).join(', ')}]`;
   if (schema.const !== undefined) return `Literal[${literal(schema.const)}]`;
@@ -97,7 +97,7 @@ function pythonType(schema: JsonSchema, path = ''): string {
       break;
     case 'object':
       if (typeof additionalProperties === 'object')
-        return `dict[str, ${pythonType(additionalProperties, path)}]`;
+        return `dict[${pythonType(propertyNames ?? {}, path)}, ${pythonType(additionalProperties, path)}]`;
       break;
     case undefined:
   }

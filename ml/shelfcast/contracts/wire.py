@@ -73,7 +73,10 @@ def _decode(type_: Any, value: Any, path: str) -> Any:
         return [_decode(arguments[0], item, f"{path}[{index}]") for index, item in enumerate(items)]
     if origin is dict:
         entries = _checked(dict, "an object", value, path)
-        return {key: _decode(arguments[1], item, f"{path}.{key}") for key, item in entries.items()}
+        return {
+            _decode(arguments[0], key, f"{path}.{key}"): _decode(arguments[1], item, f"{path}.{key}")
+            for key, item in entries.items()
+        }
     if type_ is date:
         return _decode_date(value, path)
     if type_ is float and type(value) is int:

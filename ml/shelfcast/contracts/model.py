@@ -1,0 +1,56 @@
+"""Model manifest: the content of ``model.json``.
+
+Generated from contracts/ by ``npm run generate``; never edited by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+#: Feast feature view; `calendar` is read for the target week, the others for the origin.
+View = Literal["sales_history", "store_externals", "store_attributes", "calendar"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFeature:
+    """A feature that a model reads.
+
+    Attributes:
+        name: Name in the graph and in requests that carry raw features.
+        column: Column of the view; `{horizon}` stands for the number of weeks ahead.
+    """
+
+    name: str
+    view: View
+    column: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelManifest:
+    """Content of model.json.
+
+    Attributes:
+        format_version: Version of this format.
+        preset: Preset of the network.
+        dataset: Name of the data set.
+        feast_project: Feast project of the data set.
+        snapshot_id: Id of the snapshot that the model was trained on.
+        feature_set_version: Version of the feature definitions.
+        horizon_weeks: Largest number of weeks ahead that the model answers.
+        quantiles: Quantile levels, ascending; contains 0.1, 0.5 and 0.9.
+        features: Features in the order of the graph's columns.
+        onnx_sha256: SHA-256 of model.onnx, hex.
+    """
+
+    format_version: Literal[1] = 1
+    preset: str
+    dataset: str
+    feast_project: str
+    snapshot_id: str
+    feature_set_version: str
+    horizon_weeks: int
+    quantiles: list[float]
+    features: list[ModelFeature]
+    onnx_sha256: str
