@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +24,6 @@ import pyarrow as pa
 from shelfcast.backtest import folder as folders
 from shelfcast.backtest.folder import Folder
 from shelfcast.backtest.origin import (
-    TRAIN_DEFAULTS,
     Origin,
     Settings,
     fit_lightgbm,
@@ -36,6 +34,7 @@ from shelfcast.backtest.origin import (
 )
 from shelfcast.baselines import gradient_boosting, seasonal
 from shelfcast.calendar import WEEK
+from shelfcast.contracts.specs import Preset
 from shelfcast.evaluate.metrics import coverage, wape, wmae
 from shelfcast.ingest.generator import generate
 from shelfcast.models.presets import NETWORKS
@@ -44,7 +43,7 @@ HORIZON_WEEKS = 8
 KEYS = ["origin", "store", "dept", "target_week", "horizon"]
 
 
-def main(path: str | None) -> dict[str, Any]:
+def main(path: str | None) -> dict[str, object]:
     """Returns the errors."""
     with tempfile.TemporaryDirectory() as scratch:
         oracle, test_weeks = None, 26
@@ -70,7 +69,7 @@ def rolling(
     source: Folder, origins: Sequence[date], directory: Path, oracle: pa.Table | None
 ) -> pd.DataFrame:
     """Returns the forecasts of every preset, of LightGBM and of the naive baselines from each origin."""
-    settings = Settings(HORIZON_WEEKS, "global", ("naive", "seasonal_naive", "lightgbm"), TRAIN_DEFAULTS)
+    settings = Settings(HORIZON_WEEKS, "global", ("naive", "seasonal_naive", "lightgbm"))
     first = prepare(source, origins[0], directory / "first", settings)
     models = {preset: train_preset(first, preset, settings) for preset in NETWORKS}
     trees, four = fit_lightgbm(first, settings), average_of_four(first)
@@ -93,7 +92,7 @@ def one_origin(
     source: Folder, week: date, weeks_ahead: int, directory: Path, oracle: pa.Table | None
 ) -> pd.DataFrame:
     """Returns the forecasts of the default preset and of each seasonal method, all from one origin."""
-    settings = Settings(weeks_ahead, "global", ("naive", "seasonal_naive"), TRAIN_DEFAULTS)
+    settings = Settings(weeks_ahead, "global", ("naive", "seasonal_naive"))
     origin = prepare(source, week, directory, settings)
     rows = forecast(origin, train(origin, settings), None, settings)
     rows[["global", "global p10", "global p90"]] = rows[["p50", "p10", "p90"]]
@@ -105,7 +104,7 @@ def one_origin(
     return with_actuals(rows, source, oracle)
 
 
-def train_preset(origin: Origin, preset: str, settings: Settings) -> Path:
+def train_preset(origin: Origin, preset: Preset, settings: Settings) -> Path:
     """Trains a preset and returns the model's folder."""
     own = replace(origin, folder=origin.folder / preset)
     own.folder.mkdir(exist_ok=True)
@@ -130,12 +129,12 @@ def with_actuals(rows: pd.DataFrame, source: Folder, oracle: pa.Table | None) ->
     return known.merge(means[[*keys, "oracle"]], on=keys)
 
 
-def errors(rows: pd.DataFrame) -> dict[str, Any]:
+def errors(rows: pd.DataFrame) -> dict[str, object]:
     """Returns the errors of each forecaster."""
     actual, holiday = rows["actual"].to_numpy(), rows["holiday"].to_numpy()
     beside = {*KEYS, "actual", "holiday", "store_type", "mean_sales", "age_weeks", "scale"}
     points = [name for name in rows.columns if name not in beside and not name.startswith("p")]
-    result: dict[str, Any] = {"rows": len(rows)}
+    result: dict[str, object] = {"rows": len(rows)}
     for name in points:
         if name.endswith((" p10", " p90")):
             continue

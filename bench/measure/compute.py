@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas_features
@@ -38,7 +37,7 @@ SAMPLE_SECONDS = 0.05
 Tables = tuple[pa.Table, pa.Table, pa.Table]
 
 
-def main(size: tuple[int, int, int], workers: list[int]) -> dict[str, Any]:
+def main(size: tuple[int, int, int], workers: list[int]) -> dict[str, object]:
     """Returns the measurements: rows, seconds by number of workers, and MiB."""
     tables = snapshot_tables(*size)
     seconds, peaks = {}, []

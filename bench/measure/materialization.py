@@ -22,9 +22,10 @@ import ray
 from feast import FeatureStore, RepoConfig
 from psycopg import sql
 
+from shelfcast.contracts.model import View
 from shelfcast.database import connect, identifiers
 from shelfcast.features import feast_repository, materialization, offline_tables, training_data
-from shelfcast.features.definitions import FeatureSet, View
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.materialization import Window
 from shelfcast.ingest.generator import generate
 from shelfcast.job import database_url
@@ -41,7 +42,7 @@ WRITERS: dict[str, dict[str, Any]] = {
 }
 
 
-def main(stores: int, departments: int, weeks: int) -> dict[str, Any]:
+def main(stores: int, departments: int, weeks: int) -> dict[str, object]:
     """Returns the measurements: rows, values and seconds by writer."""
     ray.init(address="auto", log_to_driver=False)
     url = database_url()

@@ -28,9 +28,12 @@ import yaml
 from feast import FeatureStore
 from materialization import FEATURES, SOURCE, STOCK, open_store, project_of, write_offline
 
+from shelfcast.contracts.model import ModelManifest
+from shelfcast.contracts.wire import encode
 from shelfcast.database import connect
 from shelfcast.features import materialization, offline_tables, training_data
 from shelfcast.features.materialization import Window
+from shelfcast.features.skew import Keys
 from shelfcast.features.version import feature_set_version
 from shelfcast.ingest.generator import generate
 from shelfcast.job import database_url
@@ -41,16 +44,16 @@ HORIZON = 1
 #: server restarts its worker after a thousand requests.
 READS = {1: 200, 10: 200, 100: 50}
 #: Store, dept and target week of each series.
-Rows = list[dict[str, Any]]
+Rows = list[Keys]
 Values = list[list[float | None]]
 Read = Callable[[Rows], Values]
 
 MODEL_FEATURES = FEATURES.model_features
-REFS = [f"{f['view']}:{f['column'].replace('{horizon}', str(HORIZON))}" for f in MODEL_FEATURES]
+REFS = [f"{f.view}:{f.column.replace('{horizon}', str(HORIZON))}" for f in MODEL_FEATURES]
 COLUMNS = [ref.partition(":")[2] for ref in REFS]
 
 
-def main(stores: int, departments: int, weeks: int, *wide: str) -> dict[str, Any]:
+def main(stores: int, departments: int, weeks: int, *wide: str) -> dict[str, object]:
     """Returns the median and the 99th percentile of each reader, by number of entities."""
     url = database_url()
     tables = generate(stores, departments, weeks, 1).tables
@@ -92,7 +95,7 @@ def random_samples(url: str) -> dict[int, list[Rows]]:
         ).fetchall()
     last = max(origin for _, _, origin in newest)
     rows = [
-        {"store": store, "dept": dept, "week": (origin + timedelta(weeks=HORIZON)).isoformat()}
+        Keys(store=store, dept=dept, week=(origin + timedelta(weeks=HORIZON)).isoformat())
         for store, dept, origin in newest
         if origin == last
     ]
@@ -104,21 +107,20 @@ def random_samples(url: str) -> dict[int, list[Rows]]:
 
 def read_by_predictor(samples: dict[int, list[Rows]]) -> dict[str, Any]:
     """Returns the values and the times of the predictor's reads, by number of entities."""
-    manifest = {
-        "formatVersion": 1,
-        "preset": "bench",
-        "dataset": "bench",
-        "feastProject": project_of("shelfcast"),
-        "snapshotId": "bench",
-        "featureSetVersion": feature_set_version(FEATURES),
-        "horizonWeeks": FEATURES.horizon_weeks,
-        "quantiles": [0.1, 0.5, 0.9],
-        "features": MODEL_FEATURES,
-        "onnxSha256": "0" * 64,
-    }
+    manifest = ModelManifest(
+        preset="bench",
+        dataset="bench",
+        feast_project=project_of("shelfcast"),
+        snapshot_id="bench",
+        feature_set_version=feature_set_version(FEATURES),
+        horizon_weeks=FEATURES.horizon_weeks,
+        quantiles=[0.1, 0.5, 0.9],
+        features=MODEL_FEATURES,
+        onnx_sha256="0" * 64,
+    )
     answer = subprocess.run(
         ["node", "--import", "tsx", "bench/measure/online_read.ts"],
-        input=json.dumps({"manifest": manifest, "reads": samples, "horizon": HORIZON}),
+        input=json.dumps({"manifest": encode(manifest), "reads": samples, "horizon": HORIZON}),
         stdout=subprocess.PIPE,
         cwd=PROJECT_DIR,
         check=True,

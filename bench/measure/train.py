@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 from torch.profiler import ProfilerActivity, profile
 
+from shelfcast.contracts.results import EpochMetrics
+from shelfcast.contracts.specs import Snapshot, TrainSpec
+from shelfcast.contracts.wire import decode, encode
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.ingest.generator import generate
+from shelfcast.job import read_spec, write_json
 from shelfcast.models.network import Network
 from shelfcast.models.presets import build_network
 from shelfcast.train.checkpoint import Checkpoints, config_hash
@@ -48,7 +52,7 @@ from shelfcast.train.distributed import Processes, init_distributed
 from shelfcast.train.minibatch import Batch, BatchReader
 from shelfcast.train.normalization import fit_normalization, known_ids
 from shelfcast.train.progress import ProgressReporter
-from shelfcast.train.training import Epoch, MemberForecasts, Trainer, pinball_usd, update_ema
+from shelfcast.train.training import MemberForecasts, Trainer, pinball_usd, update_ema
 
 HORIZON_WEEKS = 8
 #: Number of epochs; the first is a warm-up, and the last one measures the GPU's utilization.
@@ -63,7 +67,19 @@ SAME = 1e-3
 KILLED_EPOCH = 3
 
 
-def main(stores: int, departments: int, weeks: int) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Seconds of both loops; the last two are measured with a GPU for each process."""
+
+    device: str
+    epoch_seconds: float
+    checkpoint_seconds: float
+    bare_seconds: float
+    gpu_share: float | None = None
+    bfloat16_seconds: float | None = None
+
+
+def main(stores: int, departments: int, weeks: int) -> dict[str, object]:
     """Returns the measurements."""
     with tempfile.TemporaryDirectory() as scratch:
         spec = write_data(Path(scratch), stores, departments, weeks)
@@ -74,12 +90,12 @@ def main(stores: int, departments: int, weeks: int) -> dict[str, Any]:
             "samples": sum(map(len, shard.training)),
             "rowsPerSecond": round(len(shard.table.store) / read_seconds),
             "ranks": {str(ranks): loops(Path(scratch), spec, ranks) for ranks in (1, 2)},
-            "largeBatches": loops(Path(scratch), {**spec, "batchSize": LARGE_BATCH}, 1) if GPUS else None,
+            "largeBatches": loops(Path(scratch), replace(spec, batch_size=LARGE_BATCH), 1) if GPUS else None,
             "resumeLostSeconds": resume_lost_seconds(Path(scratch), spec),
         }
 
 
-def write_data(folder: Path, stores: int, departments: int, weeks: int) -> dict[str, Any]:
+def write_data(folder: Path, stores: int, departments: int, weeks: int) -> TrainSpec:
     """Writes training data of generated sales; returns the spec of a training on them."""
     tables = generate(stores, departments, weeks, 7).tables
     data = folder / "data"
@@ -88,32 +104,30 @@ def write_data(folder: Path, stores: int, departments: int, weeks: int) -> dict[
         data, tables["sales"], tables["store_week"], tables["store"], FeatureSet(HORIZON_WEEKS)
     )
     sold = tables["sales"]["week"].to_numpy().astype("datetime64[D]")
-    return {
-        "preset": "global",
-        "snapshot": {
-            "id": "bench-1-000000000000",
-            "dataset": "bench",
-            "firstWeek": str(sold.min()),
-            "lastWeek": str(sold.max()),
-        },
-        "feastProject": "bench",
-        "featureSetVersion": version,
-        "trainingDataUri": data.as_uri(),
-        "horizonWeeks": HORIZON_WEEKS,
-        "testWeeks": 8,
-        "validationWeeks": 8,
-        "processes": 2,
-        "maxEpochs": EPOCHS,
-        "batchSize": 1_024,
-        "learningRate": 0.002,
-        "seed": 7,
-    }
+    snapshot = Snapshot(
+        id="bench-1-000000000000",
+        dataset="bench",
+        batch_id=1,
+        content_hash="",
+        row_count=len(sold),
+        series_count=stores * departments,
+        first_week=sold.min().item(),
+        last_week=sold.max().item(),
+    )
+    return TrainSpec(
+        snapshot=snapshot,
+        feast_project="bench",
+        feature_set_version=version,
+        training_data_uri=data.as_uri(),
+        horizon_weeks=HORIZON_WEEKS,
+        max_epochs=EPOCHS,
+    )
 
 
-def job(folder: Path, spec: dict[str, Any]) -> Path:
+def job(folder: Path, spec: TrainSpec) -> Path:
     """Creates a job's folder."""
     folder.mkdir()
-    (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+    write_json(folder / "spec.json", spec)
     return folder
 
 
@@ -130,28 +144,28 @@ def torchrun(ranks: int, *program: str, stderr: int | None = None) -> subprocess
     )
 
 
-def loops(scratch: Path, spec: dict[str, Any], ranks: int) -> dict[str, Any]:
+def loops(scratch: Path, spec: TrainSpec, ranks: int) -> Measured:
     """Returns the median seconds of both loops.
 
     Raises:
         RuntimeError: The processes failed; they told why.
     """
-    directory = job(scratch / f"loops-{ranks}-{spec['batchSize']}", spec)
+    directory = job(scratch / f"loops-{ranks}-{spec.batch_size}", spec)
     if torchrun(ranks, __file__, "--loops", str(directory)).wait() != 0:
         raise RuntimeError(f"the loops of {ranks} ranks failed")
-    measured: dict[str, Any] = json.loads((directory / "measured.json").read_text(encoding="utf-8"))
-    return measured
+    value = json.loads((directory / "measured.json").read_text(encoding="utf-8"))
+    return decode(Measured, value, "measured.json")
 
 
 def take_turns(directory: Path) -> None:
     """Runs both loops, an epoch of each in turn; the first process writes the measurements."""
-    spec = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
+    spec = read_spec(directory, TrainSpec)
     with init_distributed() as processes:
         shard = read_shard(spec, processes.rank, processes.world_size)
         sizes: dict[int, int] = {}
         for part in processes.gather(dict(zip(shard.files, map(len, shard.training), strict=True))):
             sizes |= part
-        sampler = EpochSampler([sizes[file] for file in sorted(sizes)], spec["batchSize"], spec["seed"])
+        sampler = EpochSampler([sizes[file] for file in sorted(sizes)], spec.batch_size, spec.seed)
         trainer = Trainer(new_model(spec, shard, sampler, processes), shard, sampler, processes, spec)
         gpu = processes.device.type == "cuda"
         bare, *in_bfloat16 = [
@@ -165,47 +179,48 @@ def take_turns(directory: Path) -> None:
         # The profiler slows the starts of kernels, so the time of this epoch is not used.
         profiler = profile(activities=[ProfilerActivity.CUDA]) if gpu else None
 
-        def after_epoch(epoch: Epoch) -> None:
-            if profiler is not None and epoch["epoch"] == EPOCHS:
+        def after_epoch(epoch: EpochMetrics) -> None:
+            if profiler is not None and epoch.epoch == EPOCHS:
                 profiler.stop()
             begin = time.perf_counter()
             state = trainer.state()
             if processes.first:
-                checkpoints.save(epoch["epoch"], state, trainer.best_epoch)
+                checkpoints.save(epoch.epoch, state, trainer.best_epoch)
             checkpoint_seconds.append(time.perf_counter() - begin)
             dist.barrier()
-            bare_epochs.append(bare.epoch(epoch["epoch"] - 1))
-            bfloat16_seconds.extend(loop.epoch(epoch["epoch"] - 1)[1] for loop in in_bfloat16)
+            bare_epochs.append(bare.epoch(epoch.epoch - 1))
+            bfloat16_seconds.extend(loop.epoch(epoch.epoch - 1)[1] for loop in in_bfloat16)
             dist.barrier()
-            if profiler is not None and epoch["epoch"] == EPOCHS - 1:
+            if profiler is not None and epoch.epoch == EPOCHS - 1:
                 profiler.start()
 
-        reporter = ProgressReporter(directory, spec["maxEpochs"], trainer.steps)
+        reporter = ProgressReporter(directory, spec.max_epochs, trainer.steps)
         trainer.run(after_epoch, reporter.step if processes.first else None)
-        losses = [epoch["validationLoss"] for epoch in trainer.epochs]
+        losses = [epoch.validation_loss for epoch in trainer.epochs]
         np.testing.assert_allclose(losses, [loss for loss, _ in bare_epochs], rtol=SAME)
         if processes.first:
             checkpoint = statistics.median(checkpoint_seconds[1:-1])
-            epoch_seconds = statistics.median(epoch["seconds"] for epoch in trainer.epochs[1:-1])
-            measured = {
-                "device": processes.device.type,
-                "epochSeconds": epoch_seconds + checkpoint,
-                "checkpointSeconds": checkpoint,
-                "bareSeconds": statistics.median(seconds for _, seconds in bare_epochs[1:-1]),
-            }
+            epoch_seconds = statistics.median(epoch.seconds for epoch in trainer.epochs[1:-1])
+            measured = Measured(
+                device=processes.device.type,
+                epoch_seconds=epoch_seconds + checkpoint,
+                checkpoint_seconds=checkpoint,
+                bare_seconds=statistics.median(seconds for _, seconds in bare_epochs[1:-1]),
+            )
             if profiler is not None:
                 busy = sum(event.self_device_time_total for event in profiler.key_averages()) / 1e6
-                measured["gpuShare"] = busy / (epoch_seconds + checkpoint)
-                measured["bfloat16Seconds"] = statistics.median(bfloat16_seconds[1:-1])
-            (directory / "measured.json").write_text(json.dumps(measured), encoding="utf-8")
+                measured = replace(
+                    measured,
+                    gpu_share=busy / (epoch_seconds + checkpoint),
+                    bfloat16_seconds=statistics.median(bfloat16_seconds[1:-1]),
+                )
+            write_json(directory / "measured.json", measured)
 
 
-def new_model(spec: dict[str, Any], shard: Shard, sampler: EpochSampler, processes: Processes) -> Network:
+def new_model(spec: TrainSpec, shard: Shard, sampler: EpochSampler, processes: Processes) -> Network:
     """Returns the network as the training job begins with it."""
-    torch.manual_seed(spec["seed"])
-    model = build_network(
-        spec["preset"], shard.table.features, *known_ids(shard, processes), spec["horizonWeeks"]
-    )
+    torch.manual_seed(spec.seed)
+    model = build_network(spec.preset, shard.table.features, *known_ids(shard, processes), spec.horizon_weeks)
     fit_normalization(model, shard, sampler, processes)
     return model.to(processes.device)
 
@@ -235,7 +250,7 @@ class BareLoop:
         shard: Shard,
         sampler: EpochSampler,
         processes: Processes,
-        spec: dict[str, Any],
+        spec: TrainSpec,
         bfloat16: bool,
     ) -> None:
         """Loads all samples of this process into the memory of its device."""
@@ -253,10 +268,10 @@ class BareLoop:
         self.offsets = np.cumsum([0, *map(len, shard.training)])[:-1]
         members = MemberForecasts(model)
         self.parallel = DistributedDataParallel(members) if self.two else members
-        self.scale = processes.world_size / (spec["batchSize"] * float(model.mean_level_usd))
+        self.scale = processes.world_size / (spec.batch_size * float(model.mean_level_usd))
         groups = [{"params": [*m.parameters()], "weight_decay": m.weight_decay} for m in model.members]
-        self.optimizer = AdamW(groups, lr=spec["learningRate"])
-        total = spec["maxEpochs"] * sampler.steps
+        self.optimizer = AdamW(groups, lr=spec.learning_rate)
+        total = spec.max_epochs * sampler.steps
         warm_up = max(1, int(total * 0.05))
         self.scheduler = LambdaLR(
             self.optimizer,
@@ -307,7 +322,7 @@ def _average(averages: Any, weights: Any, updates: Tensor | int) -> None:
     update_ema(averages, weights, int(updates))
 
 
-def resume_lost_seconds(scratch: Path, spec: dict[str, Any]) -> float:
+def resume_lost_seconds(scratch: Path, spec: TrainSpec) -> float:
     """Kills a rank in the middle of an epoch and starts the training again at once.
 
     Returns:
@@ -351,4 +366,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "--loops":
         take_turns(Path(sys.argv[2]))
     else:
-        print(json.dumps(main(*map(int, sys.argv[1:]))))
+        print(json.dumps(encode(main(*map(int, sys.argv[1:])))))

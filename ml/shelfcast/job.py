@@ -11,12 +11,13 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import unquote, urlparse
 
-from shelfcast.contracts.wire import ContractError, decode
+from shelfcast.contracts.results import EpochMetrics, JobError, JobProgress, StepMetrics
+from shelfcast.contracts.wire import ContractError, decode, encode
 
 T = TypeVar("T")
 
@@ -45,20 +46,31 @@ def path_of(uri: str) -> Path:
     return Path(unquote(parts.path))
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes JSON atomically (temporary name, fsync, rename): a reader sees the whole file or none."""
+def write_json(path: Path, value: object) -> None:
+    """Writes a dataclass or a plain value atomically (temporary name, fsync, rename).
+
+    A reader sees the whole file or none.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, allow_nan=False)
+        json.dump(encode(value), file, allow_nan=False)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
 
 
-def report_progress(directory: Path, message: str, **details: Any) -> None:
-    """Appends one line to ``progress.jsonl``; ``jobProgressSchema`` has what ``details`` may hold."""
+def report_progress(
+    directory: Path,
+    message: str,
+    *,
+    fraction: float | None = None,
+    epoch: EpochMetrics | None = None,
+    training: StepMetrics | None = None,
+) -> None:
+    """Appends one ``JobProgress`` to ``progress.jsonl``."""
+    line = JobProgress(message=message, fraction=fraction, epoch=epoch, training=training)
     with (directory / "progress.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"message": message, **details}, allow_nan=False) + "\n")
+        file.write(json.dumps(encode(line), allow_nan=False) + "\n")
 
 
 def database_url() -> str:
@@ -82,8 +94,6 @@ def read_spec(directory: Path, spec_type: type[T]) -> T:
         UserError: The spec does not fit: the worker that wrote it has another version than this program.
     """
     value = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
-    if isinstance(value, spec_type):
-        return value
     try:
         return decode(spec_type, value, "spec.json")
     except ContractError as error:
@@ -92,20 +102,25 @@ def read_spec(directory: Path, spec_type: type[T]) -> T:
         ) from error
 
 
-def main(run: Callable[[Any, Path], Mapping[str, Any]], spec_type: type[Any] = dict) -> None:
+def job_directory() -> Path:
+    """Returns the job's folder, from the command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dir", required=True, help="file:// URI of the job's folder")
+    return path_of(parser.parse_args().dir)
+
+
+def main(run: Callable[[T, Path], object], spec_type: type[T]) -> None:
     """Runs a job: reads its spec, calls ``run(spec, directory)``, writes what it returns as the result.
 
     A job whose result exists already does nothing, so that starting it again is harmless.
     """
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--dir", required=True, help="file:// URI of the job's folder")
-    directory = path_of(parser.parse_args().dir)
+    directory = job_directory()
     if (directory / "result.json").exists():
         return
     try:
         result = run(read_spec(directory, spec_type), directory)
     except UserError as error:
-        write_json(directory / "error.json", {"type": error.type, "message": str(error)})
+        write_json(directory / "error.json", JobError(type=error.type, message=str(error)))
         print(f"{error.type}: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     write_json(directory / "result.json", result)

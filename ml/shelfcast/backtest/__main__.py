@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -21,18 +20,19 @@ from shelfcast.backtest import folder as folders
 from shelfcast.backtest.folder import Folder
 from shelfcast.backtest.origin import (
     BASELINES,
-    TRAIN_DEFAULTS,
+    DEFAULT_PROCESSES,
     Settings,
     check_baselines,
+    check_preset,
     fit_lightgbm,
     forecast,
     prepare,
     train,
 )
 from shelfcast.backtest.report import label, report_html
-from shelfcast.backtest.scores import QUANTILES, score, slices, sums
+from shelfcast.backtest.scores import QUANTILES, Errors, LeftOut, Summary, score, slices, sums
 from shelfcast.contracts.specs import TrainSpec
-from shelfcast.contracts.wire import default
+from shelfcast.contracts.wire import default, encode
 from shelfcast.job import UserError, write_json
 
 _KEYS = ["origin", "store", "dept", "target_week", "horizon"]
@@ -60,10 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", default=default(TrainSpec, "preset"))
     parser.add_argument("--refit", choices=("true", "false"), default="true")
     parser.add_argument("--baselines", default="all", help=f"all, or some of {', '.join(BASELINES)}")
-    parser.add_argument("--processes", type=int, default=TRAIN_DEFAULTS["processes"])
-    parser.add_argument("--max-epochs", type=int, default=TRAIN_DEFAULTS["maxEpochs"])
-    parser.add_argument("--validation-weeks", type=int, default=TRAIN_DEFAULTS["validationWeeks"])
-    parser.add_argument("--seed", type=int, default=TRAIN_DEFAULTS["seed"])
+    parser.add_argument("--processes", type=int, default=DEFAULT_PROCESSES)
+    parser.add_argument("--max-epochs", type=int, default=default(TrainSpec, "max_epochs"))
+    parser.add_argument("--validation-weeks", type=int, default=default(TrainSpec, "validation_weeks"))
+    parser.add_argument("--seed", type=int, default=default(TrainSpec, "seed"))
     return parser
 
 
@@ -71,16 +71,13 @@ def _run(options: argparse.Namespace) -> None:
     origins = _origins(options.origins)
     names = BASELINES if options.baselines == "all" else options.baselines.split(",")
     settings = Settings(
-        options.horizon,
-        options.preset,
-        check_baselines(names),
-        {
-            **TRAIN_DEFAULTS,
-            "processes": options.processes,
-            "maxEpochs": options.max_epochs,
-            "seed": options.seed,
-            "validationWeeks": options.validation_weeks,
-        },
+        horizon_weeks=options.horizon,
+        preset=check_preset(options.preset),
+        baselines=check_baselines(names),
+        processes=options.processes,
+        max_epochs=options.max_epochs,
+        validation_weeks=options.validation_weeks,
+        seed=options.seed,
     )
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
@@ -89,21 +86,18 @@ def _run(options: argparse.Namespace) -> None:
     frames, left_out = _forecasts(source, origins, settings, out / "origins", options.refit == "true")
     rows = source.with_actuals(pd.concat(frames, ignore_index=True))
     forecasters = [settings.preset, *settings.baselines]
-    metrics = {
-        "preset": settings.preset,
-        "refit": options.refit == "true",
-        "horizonWeeks": settings.horizon_weeks,
-        "origins": [origin.isoformat() for origin in origins],
-        "forecasts": len(rows),
-        "withActual": int(rows["actual"].notna().sum()),
-        "leftOut": [
-            {"origin": origin.isoformat(), "store": store, "dept": dept}
-            for origin, pairs in left_out.items()
-            for store, dept in pairs
-        ],
-        **_metrics(rows[rows["actual"].notna()], forecasters),
-    }
-    _write(out, rows, metrics, source, forecasters)
+    known = rows[rows["actual"].notna()]
+    summary = Summary(
+        preset=settings.preset,
+        refit=options.refit == "true",
+        horizon_weeks=settings.horizon_weeks,
+        origins=origins,
+        forecasts=len(rows),
+        with_actual=len(known),
+        left_out=left_out,
+    )
+    errors = _errors(known, forecasters) if len(known) > 0 else None
+    _write(out, rows, summary, errors, source, forecasters)
 
 
 def _origins(text: str) -> list[date]:
@@ -116,15 +110,15 @@ def _origins(text: str) -> list[date]:
 
 def _forecasts(
     source: Folder, origins: Sequence[date], settings: Settings, directory: Path, refit: bool
-) -> tuple[list[pd.DataFrame], dict[date, Any]]:
-    frames, left_out, fitted = [], {}, None
+) -> tuple[list[pd.DataFrame], list[LeftOut]]:
+    frames, left_out, fitted = [], [], None
     for number, week in enumerate(origins, 1):
         begin = time.monotonic()
         origin = prepare(source, week, directory, settings)
         if fitted is None or refit:
             fitted = train(origin, settings), fit_lightgbm(origin, settings)
         frames.append(forecast(origin, *fitted, settings))
-        left_out[week] = origin.left_out
+        left_out += [LeftOut(origin=week, store=store, dept=dept) for store, dept in origin.left_out]
         print(
             f"origin {week} ({number} of {len(origins)}): {len(frames[-1]):,} forecasts, "
             f"{time.monotonic() - begin:.0f} s",
@@ -133,41 +127,44 @@ def _forecasts(
     return frames, left_out
 
 
-def _metrics(rows: pd.DataFrame, forecasters: Sequence[str]) -> dict[str, Any]:
-    if len(rows) == 0:
-        return {}
-    return {
-        "overall": score(rows, forecasters),
-        "byHorizon": {str(h): score(part, forecasters) for h, part in rows.groupby("horizon")},
-        "slices": {name: score(part, forecasters) for name, part in slices(rows).items()},
-        "sums": sums(rows, forecasters),
-    }
+def _errors(rows: pd.DataFrame, forecasters: Sequence[str]) -> Errors:
+    return Errors(
+        overall=score(rows, forecasters),
+        by_horizon={str(h): score(part, forecasters) for h, part in rows.groupby("horizon")},
+        slices={name: score(part, forecasters) for name, part in slices(rows).items()},
+        sums=sums(rows, forecasters),
+    )
 
 
 def _write(
-    out: Path, rows: pd.DataFrame, metrics: dict[str, Any], source: Folder, forecasters: Sequence[str]
+    out: Path,
+    rows: pd.DataFrame,
+    summary: Summary,
+    errors: Errors | None,
+    source: Folder,
+    forecasters: Sequence[str],
 ) -> None:
     usual = [*_KEYS, "p10", "p50", "p90", *forecasters[1:]]
     others = [name for name in QUANTILES if name not in usual]
     columns = [*usual, *others, "actual"]
     rows[columns].to_csv(out / "forecasts.csv", index=False, float_format="%.2f")
-    write_json(out / "metrics.json", metrics)
+    write_json(out / "metrics.json", encode(summary) | ({} if errors is None else encode(errors)))
     about = {
-        "origins": ", ".join(metrics["origins"]),
-        "weeks ahead": str(metrics["horizonWeeks"]),
-        "model": metrics["preset"] + (", trained at each origin" if metrics["refit"] else ", one for all"),
-        "forecasts": f"{metrics['forecasts']:,}, {metrics['withActual']:,} of them with actual sales",
+        "origins": ", ".join(map(str, summary.origins)),
+        "weeks ahead": str(summary.horizon_weeks),
+        "model": summary.preset + (", trained at each origin" if summary.refit else ", one for all"),
+        "forecasts": f"{summary.forecasts:,}, {summary.with_actual:,} of them with actual sales",
         "series left out, since their store or department is unknown at the origin": str(
-            len(metrics["leftOut"])
+            len(summary.left_out)
         ),
     }
-    html = report_html(about, metrics, rows, source.history, forecasters)
+    html = report_html(about, errors, rows, source.history, forecasters)
     (out / "report.html").write_text(html, encoding="utf-8")
-    print(json.dumps({name: metrics[name] for name in ("forecasts", "withActual")}))
-    for name, by in metrics.get("overall", {}).items():
-        wape = "" if by["wape"] is None else f", WAPE {by['wape']:.2%}"
-        cover = f", 80 % interval holds {by['coverage80']:.1%}" if "coverage80" in by else ""
-        print(f"{label(name):24}WMAE {by['wmae']:>9,.2f}{wape}{cover}")
+    print(json.dumps({"forecasts": summary.forecasts, "withActual": summary.with_actual}))
+    for name, by in ({} if errors is None else errors.overall).items():
+        wape = "" if by.wape is None else f", WAPE {by.wape:.2%}"
+        cover = "" if by.coverage80 is None else f", 80 % interval holds {by.coverage80:.1%}"
+        print(f"{label(name):24}WMAE {by.wmae:>9,.2f}{wape}{cover}")
     print(f"written: {out / 'forecasts.csv'}, metrics.json, report.html")
 
 

@@ -10,16 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from shelfcast.backtest.folder import Folder, Series
 from shelfcast.baselines import gradient_boosting, seasonal
 from shelfcast.calendar import WEEK, is_holiday
-from shelfcast.contracts.specs import TrainSpec
-from shelfcast.contracts.wire import default
+from shelfcast.contracts.results import JobError, TrainResult
+from shelfcast.contracts.specs import Preset, Snapshot, TrainSpec
+from shelfcast.contracts.wire import decode, default, encode
 from shelfcast.evaluate.model import load_model
 from shelfcast.evaluate.naive_errors import naive_errors
 from shelfcast.features import training_data
@@ -28,8 +30,11 @@ from shelfcast.features.sales_history import SalesGrid, aggregate
 from shelfcast.features.samples import Floats, Integers, OriginTable, read_origin_table
 from shelfcast.features.training_data import ForecastRequest
 from shelfcast.features.version import feature_set_version
-from shelfcast.job import UserError, path_of
+from shelfcast.job import UserError, path_of, write_json
+from shelfcast.models.presets import NETWORKS
 from shelfcast.snapshot import EXTRAS, SALES, STORE_WEEKS, STORES
+
+T = TypeVar("T")
 
 #: Keys of the baselines. The naive ones are always computed; the others are slow and optional.
 BASELINES = ("naive", "seasonal_naive", "seasonal_average", "lightgbm")
@@ -37,15 +42,8 @@ ALWAYS = BASELINES[:2]
 #: Upper bound of LightGBM's training samples, drawn evenly; more take minutes and change little.
 _LIGHTGBM_SAMPLES = 400_000
 _SEED = 7
-#: Defaults of a training, those of a pipeline; a machine with one processor has one process.
-TRAIN_DEFAULTS: dict[str, Any] = {
-    "processes": min(default(TrainSpec, "processes"), os.cpu_count() or 1),
-    "maxEpochs": default(TrainSpec, "max_epochs"),
-    "batchSize": default(TrainSpec, "batch_size"),
-    "learningRate": default(TrainSpec, "learning_rate"),
-    "seed": default(TrainSpec, "seed"),
-    "validationWeeks": default(TrainSpec, "validation_weeks"),
-}
+#: Default of the training processes, that of a pipeline; a machine with one processor has one process.
+DEFAULT_PROCESSES: int = min(default(TrainSpec, "processes"), os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -56,13 +54,19 @@ class Settings:
         horizon_weeks: Weeks ahead.
         preset: Name of the network preset.
         baselines: Keys of the baselines to compute.
-        train: Training options, with the keys of ``TRAIN_DEFAULTS``.
+        processes: Number of training processes.
+        max_epochs: Upper bound of epochs.
+        validation_weeks: Target weeks before the origin, for early stopping and interval calibration.
+        seed: Seed of initial weights and shuffling.
     """
 
     horizon_weeks: int
-    preset: str
+    preset: Preset
     baselines: tuple[str, ...]
-    train: Mapping[str, Any]
+    processes: int = DEFAULT_PROCESSES
+    max_epochs: int = default(TrainSpec, "max_epochs")
+    validation_weeks: int = default(TrainSpec, "validation_weeks")
+    seed: int = default(TrainSpec, "seed")
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class Origin:
 
     week: date
     folder: Path
-    tables: Mapping[str, Any]
+    tables: Mapping[str, pa.Table]
     features: FeatureSet
     table: OriginTable
     left_out: tuple[Series, ...]
@@ -133,25 +137,11 @@ def train(origin: Origin, settings: Settings) -> Path:
     """
     directory = origin.folder / "train"
     directory.mkdir(exist_ok=True)
-    spec = {
-        "preset": settings.preset,
-        "snapshot": {
-            "id": f"backtest-{origin.week}",
-            "dataset": "backtest",
-            "firstWeek": str(origin.table.origin.min()),
-            "lastWeek": origin.week.isoformat(),
-        },
-        "feastProject": "backtest",
-        "featureSetVersion": feature_set_version(origin.features),
-        "trainingDataUri": (origin.folder / "features").absolute().as_uri(),
-        "horizonWeeks": settings.horizon_weeks,
-        "testWeeks": 0,
-        **settings.train,
-    }
+    spec = _train_spec(origin, settings)
     _remove_stale_results(directory, spec)
-    (directory / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+    write_json(directory / "spec.json", spec)
     launcher = ["-m", "torch.distributed.run", "--standalone"]
-    processes = ["--nproc-per-node", str(settings.train["processes"])]
+    processes = ["--nproc-per-node", str(spec.processes)]
     job = ["-m", "shelfcast.train", "--dir", directory.absolute().as_uri()]
     log = directory / "train.log"
     with log.open("w", encoding="utf-8") as file:
@@ -159,18 +149,48 @@ def train(origin: Origin, settings: Settings) -> Path:
             [sys.executable, *launcher, *processes, *job], stdout=file, stderr=file, check=False
         ).returncode
     if (directory / "error.json").exists():
-        error = json.loads((directory / "error.json").read_text(encoding="utf-8"))
-        raise UserError(error["type"], f"origin {origin.week}: {error['message']}")
+        error = _read(directory / "error.json", JobError)
+        raise UserError(error.type, f"origin {origin.week}: {error.message}")
     if code != 0:
         raise RuntimeError(f"the training of origin {origin.week} failed (exit code {code}): see {log}")
-    result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
-    return path_of(result["modelUri"])
+    return path_of(_read(directory / "result.json", TrainResult).model_uri)
 
 
-def _remove_stale_results(directory: Path, spec: Mapping[str, Any]) -> None:
+def _read(path: Path, type_: type[T]) -> T:
+    return decode(type_, json.loads(path.read_text(encoding="utf-8")), path.name)
+
+
+def _train_spec(origin: Origin, settings: Settings) -> TrainSpec:
+    # The tables are those of a folder: no load batch holds them.
+    snapshot = Snapshot(
+        id=f"backtest-{origin.week}",
+        dataset="backtest",
+        batch_id=0,
+        content_hash="",
+        row_count=len(origin.tables[SALES.name]),
+        series_count=len(origin.grid.store),
+        first_week=origin.table.origin.min().item(),
+        last_week=origin.week,
+    )
+    return TrainSpec(
+        snapshot=snapshot,
+        feast_project="backtest",
+        feature_set_version=feature_set_version(origin.features),
+        training_data_uri=(origin.folder / "features").absolute().as_uri(),
+        horizon_weeks=settings.horizon_weeks,
+        test_weeks=0,
+        validation_weeks=settings.validation_weeks,
+        preset=settings.preset,
+        processes=settings.processes,
+        max_epochs=settings.max_epochs,
+        seed=settings.seed,
+    )
+
+
+def _remove_stale_results(directory: Path, spec: TrainSpec) -> None:
     """Removes the results of a training with another spec."""
     previous = directory / "spec.json"
-    if previous.exists() and json.loads(previous.read_text(encoding="utf-8")) != spec:
+    if previous.exists() and json.loads(previous.read_text(encoding="utf-8")) != encode(spec):
         for name in ("result.json", "error.json"):
             (directory / name).unlink(missing_ok=True)
 
@@ -188,7 +208,7 @@ def forecast(
     rows, horizons = np.repeat(origin.rows, len(ahead)), np.tile(ahead, len(origin.rows))
     loaded = load_model(model.absolute().as_uri(), "candidate", "backtest", table.features)
     matrix = table.matrix(rows, horizons)
-    values = {f["name"]: matrix[:, column] for column, f in enumerate(table.features)}
+    values = {f.name: matrix[:, column] for column, f in enumerate(table.features)}
     store, dept = table.store[rows], table.dept[rows]
     quantiles = loaded.predict(matrix, store, dept, horizons).astype(np.float64)
     weeks = [origin.week + int(h) * WEEK for h in ahead]
@@ -201,7 +221,7 @@ def forecast(
             "horizon": horizons,
             **{
                 f"p{100 * q:g}".replace(".", "_"): quantiles[:, column]
-                for column, q in enumerate(loaded.manifest["quantiles"])
+                for column, q in enumerate(loaded.manifest.quantiles)
             },
         }
     )
@@ -254,6 +274,18 @@ def _newest_of_departments(grid: SalesGrid, dept: Integers) -> Floats:
     known = aggregate(grid)
     values: Floats = _newest(known.department_sales)[np.searchsorted(known.departments, dept)]
     return values
+
+
+def check_preset(name: str) -> Preset:
+    """Returns the preset of that name.
+
+    Raises:
+        UserError: ``InvalidInput``: there is none.
+    """
+    for preset in NETWORKS:
+        if preset == name:
+            return preset
+    raise UserError("InvalidInput", f"--preset: {name} is none of {', '.join(NETWORKS)}")
 
 
 def check_baselines(names: Sequence[str]) -> tuple[str, ...]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from shelfcast.backtest.scores import QUANTILES, Scores
+from shelfcast.backtest.scores import QUANTILES, Errors, Scores
 from shelfcast.templates import render
 
 _LABELS = {
@@ -32,7 +31,7 @@ def label(forecaster: str) -> str:
 
 def report_html(
     about: Mapping[str, str],
-    metrics: Mapping[str, Any],
+    errors: Errors | None,
     rows: pd.DataFrame,
     history: pd.DataFrame,
     forecasters: Sequence[str],
@@ -41,16 +40,16 @@ def report_html(
 
     Args:
         about: Settings of the backtest, by name.
-        metrics: Content of metrics.json; without actual sales the page has no tables.
+        errors: Errors; None without actual sales, when the page has no tables.
         rows: Forecasts, with ``actual`` NaN where it is not known.
         history: Sales (store, dept, week, weekly_sales).
         forecasters: Keys of the forecasters, the model first.
     """
     known = rows[rows["actual"].notna()]
     figures = {}
-    if len(known) > 0:
+    if errors is not None:
         figures = {
-            "errors": _png(errors_by_horizon(metrics["byHorizon"], forecasters)),
+            "errors": _png(errors_by_horizon(errors.by_horizon, forecasters)),
             "calibration": _png(calibration(known)),
             "examples": _png(examples(known, history)),
         }
@@ -58,7 +57,7 @@ def report_html(
         "backtest.html.jinja",
         title=f"Backtest of {forecasters[0]}",
         about=about,
-        metrics=metrics,
+        errors=errors,
         forecasters=list(forecasters),
         label=label,
         labels=[label(name) for name in forecasters],
@@ -72,9 +71,7 @@ def errors_by_horizon(by_horizon: Mapping[str, Scores], forecasters: Sequence[st
     axes = figure.subplots()
     horizons = [int(h) for h in by_horizon]
     for name in forecasters:
-        axes.plot(
-            horizons, [by_horizon[str(h)][name]["wmae"] for h in horizons], marker="o", label=label(name)
-        )
+        axes.plot(horizons, [by_horizon[str(h)][name].wmae for h in horizons], marker="o", label=label(name))
     axes.set(xlabel="weeks ahead", ylabel="WMAE, USD", title="Error by weeks ahead")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -13,16 +14,94 @@ from shelfcast.evaluate.slices import slices as slice_masks
 
 #: Level of each quantile column in forecasts.csv.
 QUANTILES = {"p2_5": 0.025, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p97_5": 0.975}
-_INTERVALS = {"coverage80": ("p10", "p90"), "coverage95": ("p2_5", "p97_5")}
 
-Scores = dict[str, dict[str, Any]]
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Errors of one forecaster; the last three are those of the model's quantiles.
+
+    Attributes:
+        wmae: Weighted mean absolute error, US dollars.
+        wape: Sum of absolute errors over sum of absolute sales; None if nothing was sold.
+        mase: Mean absolute scaled error; None if no series has a naive error.
+        rmse: Root mean squared error, US dollars.
+        bias: Mean of forecast minus actual, US dollars.
+        rows: Number of rows.
+        scaled_rows: Number of rows that MASE covers, of series with a naive error.
+        pinball: Mean pinball loss over the quantiles, US dollars.
+        coverage80: Share of actual sales in the 80 % interval.
+        coverage95: Share of actual sales in the 95 % interval.
+    """
+
+    wmae: float
+    wape: float | None
+    mase: float | None
+    rmse: float
+    bias: float
+    rows: int
+    scaled_rows: int
+    pinball: float | None = None
+    coverage80: float | None = None
+    coverage95: float | None = None
+
+
+#: Errors by forecaster.
+Scores = dict[str, Score]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """Series without a forecast at an origin."""
+
+    origin: date
+    store: int
+    dept: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errors:
+    """Errors over all rows with actual sales.
+
+    Attributes:
+        overall: Errors of all rows.
+        by_horizon: Errors by weeks ahead.
+        slices: Errors by slice.
+        sums: WAPE of sums over departments, by level and forecaster.
+    """
+
+    overall: Scores
+    by_horizon: dict[str, Scores]
+    slices: dict[str, Scores]
+    sums: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Settings and numbers of a backtest.
+
+    Attributes:
+        preset: Preset of the model.
+        refit: Whether a model was trained at each origin.
+        horizon_weeks: Weeks ahead.
+        origins: Origins.
+        forecasts: Number of forecasts.
+        with_actual: Number of them with actual sales.
+        left_out: Series without a forecast.
+    """
+
+    preset: str
+    refit: bool
+    horizon_weeks: int
+    origins: list[date]
+    forecasts: int
+    with_actual: int
+    left_out: list[LeftOut]
 
 
 def score(rows: pd.DataFrame, forecasters: Sequence[str]) -> Scores:
     """Returns the metrics of each forecaster over rows with actual sales, in US dollars or as ratios.
 
-    The first forecaster is the model, with the columns ``QUANTILES``. MASE covers the ``scaledRows`` rows of
-    series with a naive error. WAPE is null if nothing was sold.
+    The first forecaster is the model, with the columns ``QUANTILES``.
     """
     actual, holiday = rows["actual"].to_numpy(), rows["holiday"].to_numpy()
     scale = rows["scale"].to_numpy()
@@ -30,21 +109,23 @@ def score(rows: pd.DataFrame, forecasters: Sequence[str]) -> Scores:
     result: Scores = {}
     for name in forecasters:
         forecast = rows["p50" if name == forecasters[0] else name].to_numpy()
-        result[name] = {
-            "wmae": wmae(forecast, actual, holiday),
-            "wape": wape(forecast, actual) if actual.any() else None,
-            "mase": mase(forecast[scaled], actual[scaled], scale[scaled]) if scaled.any() else None,
-            "rmse": rmse(forecast, actual),
-            "bias": bias(forecast, actual),
-            "rows": len(rows),
-            "scaledRows": int(scaled.sum()),
-        }
-    result[forecasters[0]] |= {
-        "pinball": float(
+        result[name] = Score(
+            wmae=wmae(forecast, actual, holiday),
+            wape=wape(forecast, actual) if actual.any() else None,
+            mase=mase(forecast[scaled], actual[scaled], scale[scaled]) if scaled.any() else None,
+            rmse=rmse(forecast, actual),
+            bias=bias(forecast, actual),
+            rows=len(rows),
+            scaled_rows=int(scaled.sum()),
+        )
+    result[forecasters[0]] = replace(
+        result[forecasters[0]],
+        pinball=float(
             np.mean([pinball(rows[name].to_numpy(), actual, level) for name, level in QUANTILES.items()])
         ),
-        **{name: coverage(rows[list(ends)].to_numpy(), actual) for name, ends in _INTERVALS.items()},
-    }
+        coverage80=coverage(rows[["p10", "p90"]].to_numpy(), actual),
+        coverage95=coverage(rows[["p2_5", "p97_5"]].to_numpy(), actual),
+    )
     return result
 
 

@@ -73,7 +73,7 @@ def average_of_four(table: OriginTable, rows: Integers, horizons: Integers) -> G
 
 
 def _names(table: OriginTable) -> list[str]:
-    return [feature["name"] for feature in table.features]
+    return [feature.name for feature in table.features]
 
 
 def _inputs(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-
 #: Feast feature view; `calendar` is read for the target week, the others for the origin.
 View = Literal["sales_history", "store_externals", "store_attributes", "calendar"]
 

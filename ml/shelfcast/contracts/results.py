@@ -11,7 +11,6 @@ from typing import Literal
 
 from shelfcast.contracts.specs import Snapshot
 
-
 #: Consequence of a broken rule: `error` stops the run before anything is written, `warning` is reported.
 Severity = Literal["error", "warning"]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from shelfcast.calendar import WEEK
+from shelfcast.contracts.results import EvaluateResult
 from shelfcast.contracts.specs import EvaluateSpec
+from shelfcast.contracts.wire import encode
 from shelfcast.evaluate.analysis_rows import write_analysis_rows
 from shelfcast.evaluate.backtest import Backtest, run_backtest
 from shelfcast.evaluate.metrics import score, score_slices, slices_of
@@ -26,10 +28,11 @@ from shelfcast.job import UserError, main, path_of, report_progress, write_json
 ANALYSIS_ROWS = 600
 
 _WEEK = np.timedelta64(7, "D")
+_ANALYSIS_ROWS, _REPORT, _MODEL_CARD = "analysis-rows.jsonl", "report", "model-card.md"
 
 
-def run(spec: EvaluateSpec, directory: Path) -> dict[str, Any]:
-    """Scores the models and writes the analysis rows and the report; returns the EvaluateResult."""
+def run(spec: EvaluateSpec, directory: Path) -> EvaluateResult:
+    """Scores the models and writes the analysis rows and the report."""
     last = np.datetime64(spec.snapshot.last_week)
     first = last - (spec.test_weeks - 1) * _WEEK
     report_progress(directory, f"reading features for the test weeks {first} to {last}", fraction=0.0)
@@ -53,20 +56,19 @@ def run(spec: EvaluateSpec, directory: Path) -> dict[str, Any]:
         lambda share: report_progress(directory, message, fraction=0.1 + 0.7 * share),
     )
     _report_left_out(directory, backtest)
-    scores = _scores(backtest, spec.horizon_weeks)
-    scores |= {"testFirstWeek": str(first), "testLastWeek": str(last)}
-    analysis_rows, report = directory / "analysis-rows.jsonl", directory / "report"
+    result = _result(spec, directory, backtest)
+    analysis_rows, report = directory / _ANALYSIS_ROWS, directory / _REPORT
     count = write_analysis_rows(analysis_rows, table, backtest, models["candidate"], ANALYSIS_ROWS)
     report_progress(directory, f"{count} rows chosen for the analysis of the canary", fraction=0.9)
     report.mkdir(exist_ok=True)
     plot_residuals(report / "residuals.png", backtest)
-    plot_errors_by_horizon(report / "errors-by-horizon.png", scores["slices"])
+    plot_errors_by_horizon(report / "errors-by-horizon.png", result.slices)
+    scores = {key: value for key, value in encode(result).items() if not key.endswith("Uri")}
     write_json(report / "metrics.json", {**scores, **_about(spec, models, backtest)})
-    card = report / "model-card.md"
-    card.write_text(model_card(spec, models["candidate"].manifest, backtest, scores), encoding="utf-8")
-    report_progress(directory, _summary(scores), fraction=1.0)
-    uris = {"analysisRowsUri": analysis_rows, "reportUri": report, "modelCardUri": card}
-    return {**scores, **{name: path.as_uri() for name, path in uris.items()}}
+    card = model_card(spec, models["candidate"].manifest, backtest, result)
+    (report / _MODEL_CARD).write_text(card, encoding="utf-8")
+    report_progress(directory, _summary(result), fraction=1.0)
+    return result
 
 
 def _read_table(spec: EvaluateSpec, first_target: np.datetime64) -> OriginTable:
@@ -100,37 +102,50 @@ def _report_left_out(directory: Path, backtest: Backtest) -> None:
     for entry in backtest.left_out:
         report_progress(
             directory,
-            f"{entry['rows']:,} of {backtest.found:,} rows left out for all forecasters; "
-            f"{entry['forecaster']}: {entry['reason']}",
+            f"{entry.rows:,} of {backtest.found:,} rows left out for all forecasters; "
+            f"{entry.forecaster}: {entry.reason}",
         )
 
 
-def _scores(backtest: Backtest, horizon_weeks: int) -> dict[str, Any]:
-    every, masks = np.full(len(backtest.row), True), slices_of(backtest, horizon_weeks)
+def _result(spec: EvaluateSpec, directory: Path, backtest: Backtest) -> EvaluateResult:
+    every, masks = np.full(len(backtest.row), True), slices_of(backtest, spec.horizon_weeks)
     by_slice, not_scored = score_slices(backtest, masks)
     comparisons, not_compared = compare(backtest, {OVERALL: every, **masks})
-    return {
-        "overall": score(backtest, every, "the backtest"),
-        "oneWeekAhead": score(backtest, backtest.horizon == 1, "one week ahead"),
-        "slices": by_slice,
-        "slicesNotScored": [*not_scored, *not_compared],
-        "comparisons": comparisons,
-    }
+    last, report = spec.snapshot.last_week, directory / _REPORT
+    return EvaluateResult(
+        overall=score(backtest, every, "the backtest"),
+        one_week_ahead=score(backtest, backtest.horizon == 1, "one week ahead"),
+        slices=by_slice,
+        slices_not_scored=[*not_scored, *not_compared],
+        comparisons=comparisons,
+        test_first_week=last - (spec.test_weeks - 1) * WEEK,
+        test_last_week=last,
+        analysis_rows_uri=(directory / _ANALYSIS_ROWS).as_uri(),
+        report_uri=report.as_uri(),
+        model_card_uri=(report / _MODEL_CARD).as_uri(),
+    )
 
 
-def _about(spec: EvaluateSpec, models: Mapping[Role, Model], backtest: Backtest) -> dict[str, Any]:
+def _about(spec: EvaluateSpec, models: Mapping[Role, Model], backtest: Backtest) -> dict[str, object]:
     """Returns the part of metrics.json that is not in the result."""
-    keys = ("onnxSha256", "snapshotId", "featureSetVersion", "horizonWeeks")
     return {
         "snapshotId": spec.snapshot.id,
-        "models": {role: {key: model.manifest[key] for key in keys} for role, model in models.items()},
+        "models": {
+            role: {
+                "onnxSha256": model.manifest.onnx_sha256,
+                "snapshotId": model.manifest.snapshot_id,
+                "featureSetVersion": model.manifest.feature_set_version,
+                "horizonWeeks": model.manifest.horizon_weeks,
+            }
+            for role, model in models.items()
+        },
         "rows": {"found": backtest.found, "scored": len(backtest.row), "leftOut": backtest.left_out},
     }
 
 
-def _summary(scores: Mapping[str, Any]) -> str:
-    errors = ", ".join(f"{name} {usd(by['wmae'])}" for name, by in scores["overall"].items())
-    return f"WMAE over {scores['overall']['candidate']['rows']:,} rows: {errors}"
+def _summary(result: EvaluateResult) -> str:
+    errors = ", ".join(f"{name} {usd(by.wmae)}" for name, by in result.overall.items())
+    return f"WMAE over {result.overall['candidate'].rows:,} rows: {errors}"
 
 
 if __name__ == "__main__":

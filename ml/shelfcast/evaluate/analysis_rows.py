@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfcast.contracts.results import AnalysisRow
+from shelfcast.contracts.wire import encode
 from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.model import Model
 from shelfcast.features.samples import Integers, OriginTable
@@ -40,24 +42,24 @@ def spread(groups: Sequence[NDArray[np.generic]], count: int) -> Integers:
 def write_analysis_rows(
     path: Path, table: OriginTable, backtest: Backtest, candidate: Model, count: int
 ) -> int:
-    """Writes one ``AnalysisRow`` of contracts/jobs.ts a line and returns how many.
+    """Writes one ``AnalysisRow`` a line and returns how many.
 
     ``expected`` has the candidate's float32 quantiles in the backtest; JSON's decimals represent them
     exactly.
     """
     chosen = spread([backtest.store, backtest.dept, backtest.horizon, backtest.target_week], count)
     matrix = table.matrix(backtest.row[chosen], backtest.horizon[chosen])
-    names = [table.features[column]["name"] for column in candidate.columns]
+    names = [table.features[column].name for column in candidate.columns]
     with path.open("w", encoding="utf-8") as file:
         for row, values in zip(chosen, matrix[:, candidate.columns].tolist(), strict=True):
-            line = {
-                "store": int(backtest.store[row]),
-                "dept": int(backtest.dept[row]),
-                "horizon": int(backtest.horizon[row]),
-                "targetWeek": str(backtest.target_week[row]),
-                "features": {name: None if np.isnan(v) else v for name, v in zip(names, values, strict=True)},
-                "actual": float(backtest.actual[row]),
-                "expected": backtest.quantiles["candidate"][row].tolist(),
-            }
-            file.write(json.dumps(line, allow_nan=False) + "\n")
+            line = AnalysisRow(
+                store=int(backtest.store[row]),
+                dept=int(backtest.dept[row]),
+                horizon=int(backtest.horizon[row]),
+                target_week=backtest.target_week[row].item(),
+                features={name: None if np.isnan(v) else v for name, v in zip(names, values, strict=True)},
+                actual=float(backtest.actual[row]),
+                expected=backtest.quantiles["candidate"][row].tolist(),
+            )
+            file.write(json.dumps(encode(line), allow_nan=False) + "\n")
     return len(chosen)

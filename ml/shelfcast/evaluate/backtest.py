@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypedDict
 
 import numpy as np
 import pyarrow as pa
 
+from shelfcast.contracts.results import Forecaster
 from shelfcast.evaluate.model import Model, Quantiles, Role
 from shelfcast.evaluate.naive_errors import NaiveErrors
 from shelfcast.evaluate.slices import Booleans
 from shelfcast.features.samples import Floats, Integers, OriginTable, Weeks
 from shelfcast.job import UserError
 
-Forecaster = Literal["candidate", "champion", "naive", "seasonal_naive", "oracle"]
 #: Names of the forecasters in tables and plots.
 LABELS: dict[Forecaster, str] = {
     "candidate": "candidate",
@@ -44,7 +43,8 @@ _REASONS: dict[Forecaster, str] = {
 }
 
 
-class LeftOut(TypedDict):
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
     """Rows without a forecast of a forecaster; a row may be counted for several forecasters."""
 
     forecaster: Forecaster
@@ -148,7 +148,7 @@ def run_backtest(
         scale=scale.of(store[kept], dept[kept]),
         forecasts={name: values[kept] for name, values in forecasts.items()},
         quantiles={role: values[kept] for role, values in quantiles.items()},
-        levels={role: tuple(model.manifest["quantiles"]) for role, model in models.items()},
+        levels={role: tuple(model.manifest.quantiles) for role, model in models.items()},
         left_out=left_out,
         found=len(rows),
     )
@@ -162,11 +162,11 @@ def _features_and_quantiles(
     on_batch: Callable[[float], None],
 ) -> tuple[dict[str, Floats], dict[Role, Quantiles]]:
     """Returns the features that the backtest reads, and each model's quantiles (NaN beyond its horizon)."""
-    names = [feature["name"] for feature in table.features]
+    names = [feature.name for feature in table.features]
     needed = [*_BASELINES.values(), _HOLIDAY, _STORE_TYPE, _MEAN_SALES, _AGE_WEEKS]
     columns = {name: np.empty(len(rows)) for name in needed}
     quantiles = {
-        role: np.full((len(rows), len(model.manifest["quantiles"])), np.nan, np.float32)
+        role: np.full((len(rows), len(model.manifest.quantiles)), np.nan, np.float32)
         for role, model in models.items()
     }
     for start in range(0, len(rows), BATCH_ROWS):
@@ -228,9 +228,7 @@ def _same_rows(
     ]
     kept = ~np.any(list(missing.values()), axis=0)
     if not kept.any():
-        reasons = "; ".join(
-            f"{entry['forecaster']} for {entry['rows']}: {entry['reason']}" for entry in left_out
-        )
+        reasons = "; ".join(f"{entry.forecaster} for {entry.rows}: {entry.reason}" for entry in left_out)
         raise UserError(
             "BadData",
             f"none of the {len(kept)} rows of the backtest can be forecast by every forecaster ({reasons}): "

@@ -6,37 +6,15 @@ f is a forecast, a the actual sales of the same row, both in US dollars; sums an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
 
 import numpy as np
 
 from shelfcast.calendar import HOLIDAY_WEIGHT
-from shelfcast.evaluate.backtest import Backtest, Forecaster
+from shelfcast.contracts.results import Forecaster, Metrics, SliceNotScored
+from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.slices import Booleans, slices
 from shelfcast.features.samples import Floats
 from shelfcast.job import UserError
-
-
-class Metrics(TypedDict):
-    """``Metrics`` of contracts/jobs.ts."""
-
-    wmae: float
-    wape: float
-    mase: float | None
-    rmse: float
-    bias: float
-    pinball: float | None
-    coverage80: float | None
-    coverage95: float | None
-    rows: int
-
-
-class NotScored(TypedDict):
-    """Slice without metrics or comparisons; see contracts/jobs.ts."""
-
-    slice: str
-    reason: str
-
 
 ByForecaster = dict[Forecaster, Metrics]
 
@@ -155,7 +133,7 @@ def slices_of(backtest: Backtest, horizon_weeks: int) -> dict[str, Booleans]:
 
 def score_slices(
     backtest: Backtest, masks: Mapping[str, Booleans]
-) -> tuple[dict[str, ByForecaster], list[NotScored]]:
+) -> tuple[dict[str, ByForecaster], list[SliceNotScored]]:
     """Returns the metrics by slice, and the slices without metrics."""
     result: dict[str, ByForecaster] = {}
     not_scored = []
@@ -166,5 +144,5 @@ def score_slices(
             reason = (
                 "all its actual sales are 0" if rows.any() else "no row that every forecaster can forecast"
             )
-            not_scored.append(NotScored(slice=name, reason=reason))
+            not_scored.append(SliceNotScored(slice=name, reason=reason))
     return result, not_scored

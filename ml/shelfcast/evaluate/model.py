@@ -14,7 +14,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from shelfcast.features.definitions import ModelFeature
+from shelfcast.contracts.model import ModelFeature, ModelManifest
+from shelfcast.contracts.wire import ContractError, decode
 from shelfcast.features.samples import Floats, Integers
 from shelfcast.job import UserError, path_of
 
@@ -33,7 +34,7 @@ _ADVICE: dict[Role, str] = {
 
 @dataclass(frozen=True)
 class Model:
-    """Model that follows contracts/model.ts.
+    """Loaded model.
 
     Attributes:
         role: Role in this backtest.
@@ -42,18 +43,18 @@ class Model:
     """
 
     role: Role
-    manifest: dict[str, Any]
+    manifest: ModelManifest
     columns: list[int]
     _session: Any
 
     @property
     def horizon_weeks(self) -> int:
         """Largest number of weeks ahead that the model forecasts."""
-        return int(self.manifest["horizonWeeks"])
+        return self.manifest.horizon_weeks
 
     def column_of(self, quantile: float) -> int:
         """Returns the column of the quantile in the result of ``predict``."""
-        return int(self.manifest["quantiles"].index(quantile))
+        return self.manifest.quantiles.index(quantile)
 
     def predict(self, matrix: Floats, store: Integers, dept: Integers, horizon: Integers) -> Quantiles:
         """Returns the quantiles in US dollars, [N, Q], in the order of the manifest.
@@ -70,7 +71,7 @@ class Model:
         features = np.ascontiguousarray(matrix[:, self.columns])
         inputs = {"features": features, "store": store, "dept": dept, "horizon": horizon}
         quantiles: Quantiles = self._session.run([_OUTPUT], inputs)[0]
-        wanted = (len(store), len(self.manifest["quantiles"]))
+        wanted = (len(store), len(self.manifest.quantiles))
         if quantiles.dtype != np.float32 or quantiles.shape != wanted:
             raise UserError(
                 _ERROR_TYPE[self.role],
@@ -89,28 +90,27 @@ def load_model(uri: str, role: Role, dataset: str, features: Sequence[ModelFeatu
     """
     folder = path_of(uri)
     try:
-        manifest: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        value = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        manifest = decode(ModelManifest, value, "model.json")
         graph = (folder / "model.onnx").read_bytes()
-    except (FileNotFoundError, json.JSONDecodeError) as error:
+    except (FileNotFoundError, json.JSONDecodeError, ContractError) as error:
         raise _refusal(role, folder, f"cannot be read: {error}") from error
     digest = hashlib.sha256(graph).hexdigest()
-    if digest != manifest["onnxSha256"]:
+    if digest != manifest.onnx_sha256:
         raise _refusal(
             role,
             folder,
             f"is damaged or is not what was trained: model.onnx has the SHA-256 {digest}, "
-            f"model.json says {manifest['onnxSha256']}",
+            f"model.json says {manifest.onnx_sha256}",
         )
-    if manifest["dataset"] != dataset:
-        raise _refusal(
-            role, folder, f"was trained on the data set {manifest['dataset']!r}, not on {dataset!r}"
-        )
-    if lacking := [quantile for quantile in (0.1, 0.5, 0.9) if quantile not in manifest["quantiles"]]:
+    if manifest.dataset != dataset:
+        raise _refusal(role, folder, f"was trained on the data set {manifest.dataset!r}, not on {dataset!r}")
+    if lacking := [quantile for quantile in (0.1, 0.5, 0.9) if quantile not in manifest.quantiles]:
         raise _refusal(role, folder, f"lacks the quantiles {lacking}")
     return Model(
         role=role,
         manifest=manifest,
-        columns=_columns(role, folder, manifest["features"], features),
+        columns=_columns(role, folder, manifest.features, features),
         _session=_session(role, folder, graph),
     )
 
@@ -119,7 +119,7 @@ def _columns(
     role: Role, folder: Path, wanted: list[ModelFeature], features: Sequence[ModelFeature]
 ) -> list[int]:
     # Name, view and column must agree: a name with another column is another feature.
-    if lacking := [feature["name"] for feature in wanted if feature not in features]:
+    if lacking := [feature.name for feature in wanted if feature not in features]:
         raise _refusal(role, folder, f"needs the features {', '.join(lacking)}, which the training data lack")
     return [features.index(feature) for feature in wanted]
 

@@ -6,10 +6,11 @@ The promotion gate decides after this job; activities/model-card.ts adds its dec
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from shelfcast.contracts.model import ModelManifest
+from shelfcast.contracts.results import EvaluateResult, Metrics
 from shelfcast.contracts.specs import EvaluateSpec
 from shelfcast.evaluate.backtest import LABELS, Backtest
 from shelfcast.evaluate.code_version import code_version
@@ -18,49 +19,49 @@ from shelfcast.formatting import percent, usd
 from shelfcast.models.imputation import IMPUTATION
 
 #: Metric, header in tables, and format of its values.
-_METRICS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("wmae", "WMAE", usd),
-    ("wape", "WAPE", percent),
-    ("mase", "MASE", "{:.3f}".format),
-    ("rmse", "RMSE", usd),
-    ("bias", "bias", usd),
-    ("pinball", "pinball", usd),
-    ("coverage80", "in 80 % interval", percent),
-    ("coverage95", "in 95 % interval", percent),
+_METRICS: tuple[tuple[Callable[[Metrics], float | None], str, Callable[[float], str]], ...] = (
+    (lambda metrics: metrics.wmae, "WMAE", usd),
+    (lambda metrics: metrics.wape, "WAPE", percent),
+    (lambda metrics: metrics.mase, "MASE", "{:.3f}".format),
+    (lambda metrics: metrics.rmse, "RMSE", usd),
+    (lambda metrics: metrics.bias, "bias", usd),
+    (lambda metrics: metrics.pinball, "pinball", usd),
+    (lambda metrics: metrics.coverage80, "in 80 % interval", percent),
+    (lambda metrics: metrics.coverage95, "in 95 % interval", percent),
 )
 
 
 def model_card(
-    spec: EvaluateSpec, manifest: Mapping[str, Any], backtest: Backtest, scores: Mapping[str, Any]
+    spec: EvaluateSpec, manifest: ModelManifest, backtest: Backtest, result: EvaluateResult
 ) -> str:
     """Returns the card.
 
     Args:
         spec: Spec of the job.
-        manifest: Content of the candidate's model.json.
+        manifest: Manifest of the candidate.
         backtest: Backtest on the test weeks.
-        scores: ``EvaluateResult`` without its URIs.
+        result: Result of the job.
     """
-    preset = manifest["preset"]
+    preset = manifest.preset
     unknown = (f"Not described for this preset: see the code of {preset} in ml/shelfcast/models.",)
     parts = [
         f"# Model card: {preset}, trained on {spec.snapshot.dataset}",
         "Forecasts the weekly sales of a department in a store, US dollars, "
-        f"1 to {manifest['horizonWeeks']} weeks ahead: the quantiles "
-        f"{', '.join(map(str, manifest['quantiles']))}.",
-        _table(("what", "value"), _facts(spec, manifest, backtest, scores)),
+        f"1 to {manifest.horizon_weeks} weeks ahead: the quantiles "
+        f"{', '.join(map(str, manifest.quantiles))}.",
+        _table(("what", "value"), _facts(spec, manifest, backtest, result)),
         "## Errors on weeks that the model never saw",
         "Holiday weeks weigh 5 in WMAE. All forecasters are scored on the same rows.",
-        _errors(scores["overall"]),
+        _errors(result.overall),
         "### One week ahead",
-        _errors(scores["oneWeekAhead"]),
+        _errors(result.one_week_ahead),
         "## Slices (WMAE)",
-        _slices(scores["slices"]),
-        _list([f"{entry['slice']}: {entry['reason']}" for entry in scores["slicesNotScored"]], "Not scored:"),
+        _slices(result.slices),
+        _list([f"{entry.slice}: {entry.reason}" for entry in result.slices_not_scored], "Not scored:"),
         "## Missing values",
         _list(IMPUTATION.get(preset, unknown)),
         "## Limits",
-        _list(_limits(manifest, backtest, scores)),
+        _list(_limits(manifest, backtest, result)),
         "## Licence",
         "The code that made and runs it is under Apache-2.0. What the model may be used for is also for the "
         "owner of the sales to say: it was trained on them.",
@@ -69,7 +70,7 @@ def model_card(
 
 
 def _facts(
-    spec: EvaluateSpec, manifest: Mapping[str, Any], backtest: Backtest, scores: Mapping[str, Any]
+    spec: EvaluateSpec, manifest: ModelManifest, backtest: Backtest, result: EvaluateResult
 ) -> list[tuple[str, str]]:
     snapshot = spec.snapshot
     left_out = backtest.found - len(backtest.row)
@@ -79,12 +80,12 @@ def _facts(
             f"{snapshot.id}: {snapshot.row_count:,} rows of {snapshot.series_count:,} series, "
             f"{snapshot.first_week} to {snapshot.last_week}",
         ),
-        ("trained on snapshot", manifest["snapshotId"]),
-        ("feature set version", f"{manifest['featureSetVersion']}, {len(manifest['features'])} features"),
-        ("preset", manifest["preset"]),
-        ("model.onnx", f"SHA-256 {manifest['onnxSha256']}"),
+        ("trained on snapshot", manifest.snapshot_id),
+        ("feature set version", f"{manifest.feature_set_version}, {len(manifest.features)} features"),
+        ("preset", manifest.preset),
+        ("model.onnx", f"SHA-256 {manifest.onnx_sha256}"),
         ("code", code_version()),
-        ("test weeks", f"{scores['testFirstWeek']} to {scores['testLastWeek']}"),
+        ("test weeks", f"{result.test_first_week} to {result.test_last_week}"),
         ("forecasts scored", f"{len(backtest.row):,} of {backtest.found:,}, {left_out:,} left out for all"),
     ]
 
@@ -92,8 +93,8 @@ def _facts(
 def _errors(by_forecaster: ByForecaster) -> str:
     lines = []
     for name, metrics in by_forecaster.items():
-        values: Mapping[str, Any] = metrics
-        cells = ("" if values[key] is None else form(values[key]) for key, _, form in _METRICS)
+        values = ((value_of(metrics), form) for value_of, _, form in _METRICS)
+        cells = ("" if value is None else form(value) for value, form in values)
         lines.append((LABELS[name], *cells))
     return _table(("", *(head for _, head, _ in _METRICS)), lines)
 
@@ -105,22 +106,23 @@ def _slices(by_slice: Mapping[str, ByForecaster]) -> str:
     lines = []
     for slice_, by_forecaster in by_slice.items():
         candidate = by_forecaster["candidate"]
-        errors = (usd(by_forecaster[name]["wmae"]) for name in names)
-        covered = candidate["coverage80"]
-        lines.append((slice_, f"{candidate['rows']:,}", *errors, "" if covered is None else percent(covered)))
+        errors = (usd(by_forecaster[name].wmae) for name in names)
+        covered = candidate.coverage80
+        lines.append((slice_, f"{candidate.rows:,}", *errors, "" if covered is None else percent(covered)))
     return _table(("slice", "rows", *(LABELS[name] for name in names), "in 80 % interval"), lines)
 
 
-def _limits(manifest: Mapping[str, Any], backtest: Backtest, scores: Mapping[str, Any]) -> list[str]:
-    covered = scores["overall"]["candidate"]["coverage80"]
+def _limits(manifest: ModelManifest, backtest: Backtest, result: EvaluateResult) -> list[str]:
+    covered = result.overall["candidate"].coverage80
+    assert covered is not None
     weeks, holidays = np.unique(backtest.target_week), np.unique(backtest.target_week[backtest.holiday])
     return [
-        f"It does not answer more than {manifest['horizonWeeks']} weeks ahead.",
+        f"It does not answer more than {manifest.horizon_weeks} weeks ahead.",
         f"The errors are of {len(weeks)} target weeks, {len(holidays)} of them with a holiday: other seasons "
         "may differ.",
         *(
-            f"{entry['rows']:,} forecasts are in none of these figures; "
-            f"{LABELS[entry['forecaster']]}: {entry['reason']}."
+            f"{entry.rows:,} forecasts are in none of these figures; "
+            f"{LABELS[entry.forecaster]}: {entry.reason}."
             for entry in backtest.left_out
         ),
         "The seasonal naive forecast cannot answer for most weeks of a series in its first year: the figures "

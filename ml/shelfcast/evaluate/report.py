@@ -58,7 +58,7 @@ def plot_errors_by_horizon(path: Path, slices: Mapping[str, ByForecaster]) -> No
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
     for name, label in LABELS.items():
-        points = [(horizon, by[name]["wmae"]) for horizon, by in horizons.items() if name in by]
+        points = [(horizon, by[name].wmae) for horizon, by in horizons.items() if name in by]
         if points:
             axes.plot(*zip(*points, strict=True), marker="o", label=label)
     axes.set(title="Error by weeks ahead", xlabel="weeks ahead", ylabel="WMAE, USD", xticks=list(horizons))

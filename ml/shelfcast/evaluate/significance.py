@@ -13,13 +13,12 @@ factors, intervals from resampled rows are far too narrow, and these slightly to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
 
 import numpy as np
 
 from shelfcast.calendar import HOLIDAY_WEIGHT
-from shelfcast.evaluate.backtest import Backtest, Forecaster
-from shelfcast.evaluate.metrics import NotScored
+from shelfcast.contracts.results import Comparison, Forecaster, SliceNotScored
+from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.slices import Booleans
 from shelfcast.features.samples import Floats, Integers
 
@@ -34,20 +33,9 @@ LEVEL = 0.95
 _SEED = 20_260
 
 
-class Comparison(TypedDict):
-    """``Comparison`` of contracts/jobs.ts."""
-
-    slice: str
-    against: Forecaster
-    difference: float
-    lower: float
-    upper: float
-    rows: int
-    series: int
-    weeks: int
-
-
-def compare(backtest: Backtest, masks: Mapping[str, Booleans]) -> tuple[list[Comparison], list[NotScored]]:
+def compare(
+    backtest: Backtest, masks: Mapping[str, Booleans]
+) -> tuple[list[Comparison], list[SliceNotScored]]:
     """Compares the candidate with every rival in every slice that has rows.
 
     Returns:
@@ -66,7 +54,9 @@ def compare(backtest: Backtest, masks: Mapping[str, Booleans]) -> tuple[list[Com
                 continue
             other = draws.errors(rival)
             if other.sum() == 0:
-                not_compared.append(NotScored(slice=name, reason=f"not compared: {rival} has no error there"))
+                not_compared.append(
+                    SliceNotScored(slice=name, reason=f"not compared: {rival} has no error there")
+                )
                 continue
             lower, upper = draws.interval(candidate, other)
             comparisons.append(

@@ -7,31 +7,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfcast import job, snapshot
+from shelfcast.contracts.model import View
+from shelfcast.contracts.results import FeaturesResult
 from shelfcast.contracts.specs import FeaturesSpec
 from shelfcast.database import connect, lock
 from shelfcast.features import cluster, materialization, offline_tables, skew, training_data
-from shelfcast.features.definitions import FeatureSet, View
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.materialization import Window
 from shelfcast.features.training_data import Inputs
 from shelfcast.features.version import feature_set_version
 
 
-def build_features(spec: FeaturesSpec, directory: Path) -> dict[str, Any]:
+def build_features(spec: FeaturesSpec, directory: Path) -> FeaturesResult:
     """Runs the job in a process that is connected to Ray. It may be repeated after a kill.
 
     Args:
         spec: Spec of the job.
         directory: Folder for the training data.
-
-    Returns:
-        ``FeaturesResult``.
 
     Raises:
         UserError: The snapshot, the horizon or a setting of the database is wrong.
@@ -58,15 +56,15 @@ def build_features(spec: FeaturesSpec, directory: Path) -> dict[str, Any]:
         skew_sample_uri = skew.check(url, spec, directory, features, served.window.end).as_uri()
     series = served.entities["sales_history"]
     job.report_progress(directory, f"{series} series are online as of {served.window.end}", fraction=1)
-    return {
-        "featureSetVersion": feature_set_version(features),
-        "trainingDataUri": directory.as_uri(),
-        "offlineRows": served.offline_rows["sales_history"],
-        "onlineEntities": series,
-        "windowStart": served.window.start.isoformat(),
-        "windowEnd": served.window.end.isoformat(),
-        "skewSampleUri": skew_sample_uri,
-    }
+    return FeaturesResult(
+        feature_set_version=feature_set_version(features),
+        training_data_uri=directory.as_uri(),
+        offline_rows=served.offline_rows["sales_history"],
+        online_entities=series,
+        window_start=served.window.start,
+        window_end=served.window.end,
+        skew_sample_uri=skew_sample_uri,
+    )
 
 
 def check_version(features: FeatureSet, expected: str | None) -> None:

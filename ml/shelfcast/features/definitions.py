@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, TypedDict
 
+from shelfcast.contracts.model import ModelFeature, View
 from shelfcast.features import known_when
 from shelfcast.features.known_when import SALES, Use
 from shelfcast.job import UserError
 from shelfcast.snapshot import EXTERNALS, Covariate
-
-View = Literal["sales_history", "store_externals", "store_attributes", "calendar"]
 
 LAGS = (*range(1, 14), 26, 51, 52)
 #: Lags of a department's mean over all stores, weeks.
@@ -150,14 +148,6 @@ _CALENDAR: dict[str, str] = {
     "is_holiday_last_year": "is_holiday of the week 52 weeks before w",
 }
 CALENDAR: tuple[str, ...] = tuple(_CALENDAR)
-
-
-class ModelFeature(TypedDict):
-    """An entry of ``features.json`` and of ``model.json`` (contracts/model.ts)."""
-
-    name: str
-    view: View
-    column: str
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source i
 from feast.types import Float64, Int64
 from psycopg.conninfo import conninfo_to_dict
 
-from shelfcast.features.definitions import FeatureSet, View
+from shelfcast.contracts.model import View
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.feature_groups import PRESET_FEATURES, preset_features
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
 from shelfcast.features.version import feature_set_version

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shelfcast.contracts.model import ModelFeature
 from shelfcast.features.definitions import (
     DEPT_LAGS,
     NEIGHBOURS,
@@ -11,7 +12,6 @@ from shelfcast.features.definitions import (
     STORE_EXTERNALS,
     Feature,
     FeatureSet,
-    ModelFeature,
 )
 
 #: Features of the series and its department in US dollars.
@@ -116,8 +116,8 @@ PRESET_FEATURES: dict[str, frozenset[str]] = {
 
 def covariate_names(features: Sequence[ModelFeature]) -> list[str]:
     """Returns the names of the features made of the data set's own covariates, in order."""
-    usual = {feature["name"] for feature in FeatureSet(horizon_weeks=1).model_features}
-    return [feature["name"] for feature in features if feature["name"] not in usual]
+    usual = {feature.name for feature in FeatureSet(horizon_weeks=1).model_features}
+    return [feature.name for feature in features if feature.name not in usual]
 
 
 def preset_features(preset: str, features: FeatureSet) -> list[Feature]:

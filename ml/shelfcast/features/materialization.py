@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
+from shelfcast.contracts.model import View
 from shelfcast.database import identifiers
 from shelfcast.features import offline_tables
 from shelfcast.features.changed_origins import first_changed_origin
-from shelfcast.features.definitions import FeatureSet, View
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
 
 if TYPE_CHECKING:

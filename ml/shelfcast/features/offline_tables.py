@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from datetime import date, datetime
+from typing import Literal
 
 import numpy as np
 import psycopg
@@ -12,16 +13,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
+from shelfcast.contracts.model import View
 from shelfcast.contracts.specs import Snapshot
 from shelfcast.database import column_types, copy_table, identifiers
 from shelfcast.features.changed_origins import first_changed_origin
-from shelfcast.features.definitions import FeatureSet, View
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.store_features import attribute_columns, external_columns
 from shelfcast.features.training_data import Inputs, nullable
 from shelfcast.features.version import feature_set_version
 
+JoinKey = Literal["store", "dept", "week"]
+
 EVENT, CREATED = "event_timestamp", "created"
-JOIN_KEYS: dict[View, tuple[str, ...]] = {
+JOIN_KEYS: dict[View, tuple[JoinKey, ...]] = {
     "sales_history": ("store", "dept"),
     "store_externals": ("store",),
     "store_attributes": ("store",),

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shelfcast.features.definitions import ModelFeature
+from shelfcast.contracts.model import ModelFeature
+from shelfcast.contracts.wire import decode
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -28,14 +29,28 @@ Weeks = NDArray[np.datetime64]
 _WEEK = np.timedelta64(7, "D")
 _HORIZON = "{horizon}"
 
-
 Part = Literal["fixed", "ahead", "calendar"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingDataDescription:
+    """Content of ``features.json``.
+
+    Attributes:
+        feature_set_version: Version of the feature definitions.
+        horizon_weeks: Largest number of weeks ahead.
+        features: Features that a model may use, in the order of the matrix.
+    """
+
+    feature_set_version: str
+    horizon_weeks: int
+    features: list[ModelFeature]
+
+
 def _part(feature: ModelFeature) -> Part:
-    if feature["view"] == "calendar":
+    if feature.view == "calendar":
         return "calendar"
-    return "ahead" if _HORIZON in feature["column"] else "fixed"
+    return "ahead" if _HORIZON in feature.column else "fixed"
 
 
 @dataclass(frozen=True)
@@ -118,6 +133,16 @@ def series_files(folder: Path) -> list[Path]:
     return files
 
 
+def read_description(folder: Path) -> TrainingDataDescription:
+    """Returns the content of ``features.json``.
+
+    Raises:
+        ContractError: Another version of shelfcast wrote it.
+    """
+    value = json.loads((folder / "features.json").read_text(encoding="utf-8"))
+    return decode(TrainingDataDescription, value, "features.json")
+
+
 def read_origin_table(
     folder: Path, files: Sequence[Path] | None = None, first_origin: np.datetime64 | None = None
 ) -> OriginTable:
@@ -132,9 +157,9 @@ def read_origin_table(
         FileNotFoundError: The folder holds no training data.
         ValueError: The calendar lacks a week.
     """
-    description = json.loads((folder / "features.json").read_text(encoding="utf-8"))
-    features: list[ModelFeature] = description["features"]
-    horizons = range(1, description["horizonWeeks"] + 1)
+    description = read_description(folder)
+    features = description.features
+    horizons = range(1, description.horizon_weeks + 1)
     wanted = None if first_origin is None else pc.field("origin") >= first_origin.astype("O")
     # An empty list is not None: a process without files must not read every series.
     paths = series_files(folder) if files is None else files
@@ -145,7 +170,7 @@ def read_origin_table(
         raise ValueError(f"{folder / 'calendar.parquet'} does not hold every week once, in order")
 
     def columns(part: Part) -> list[str]:
-        return [feature["column"] for feature in features if _part(feature) == part]
+        return [feature.column for feature in features if _part(feature) == part]
 
     return OriginTable(
         features=tuple(features),

@@ -6,17 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
 
+from shelfcast.contracts.model import ModelFeature, View
+from shelfcast.contracts.results import SkewInstance, SkewSample
 from shelfcast.contracts.specs import FeaturesSpec
 from shelfcast.database import connect, identifiers
 from shelfcast.features import offline_tables
-from shelfcast.features.definitions import FeatureSet, ModelFeature, View
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS
 from shelfcast.features.samples import Integers, OriginTable, read_origin_table
 from shelfcast.features.version import feature_set_version
@@ -32,27 +34,35 @@ Floats = NDArray[np.float64]
 Columns = Mapping[str, Sequence[float | None]]
 
 
+class Keys(TypedDict):
+    """Entity keys of an instance; ``week`` is the target week's ISO date."""
+
+    store: int
+    dept: int
+    week: str
+
+
 @dataclass(frozen=True)
 class Sample:
     """Sample of N instances, in the form of predict requests, with their features in the training data.
 
     Attributes:
         origin: Origin of all instances, the last week with sales.
-        keys: ``store``, ``dept`` and ``week``, the target week's ISO date, [N].
+        keys: Entity keys of each instance, [N].
         horizons: Weeks ahead, [N].
         features: All features of the data set, F.
         values: Features in the training data, [N, F]; NaN where unknown.
     """
 
     origin: date
-    keys: list[dict[str, Any]]
+    keys: list[Keys]
     horizons: list[int]
     features: tuple[ModelFeature, ...]
     values: Floats
 
     def column(self, feature: int, row: int) -> str:
         """Returns the column of a feature for an instance's number of weeks ahead."""
-        return self.features[feature]["column"].replace("{horizon}", str(self.horizons[row]))
+        return self.features[feature].column.replace("{horizon}", str(self.horizons[row]))
 
     def matrix(self, columns: Columns) -> Floats:
         """Picks the features of the instances from the columns for all numbers of weeks ahead, [N, F]."""
@@ -100,9 +110,7 @@ def sample_of(table: OriginTable, rows: Integers, horizons: Integers) -> Sample:
     """Returns N rows of one origin as instances, ``horizons`` weeks ahead."""
     weeks = table.target_week(rows, horizons).astype(str)
     columns = (table.store[rows].tolist(), table.dept[rows].tolist(), weeks.tolist())
-    keys = [
-        dict(zip(("store", "dept", "week"), values, strict=True)) for values in zip(*columns, strict=True)
-    ]
+    keys = [Keys(store=store, dept=dept, week=week) for store, dept, week in zip(*columns, strict=True)]
     origin = table.origin[rows[0]].astype(date)
     return Sample(origin, keys, horizons.tolist(), table.features, table.matrix(rows, horizons))
 
@@ -136,7 +144,7 @@ def require_same(sample: Sample, values: Floats, reader: str) -> None:
     if len(different) == 0:
         return
     row, feature = different[0]
-    view, column = sample.features[feature]["view"], sample.column(feature, row)
+    view, column = sample.features[feature].view, sample.column(feature, row)
     entity = ", ".join(f"{key} {sample.keys[row][key]}" for key in JOIN_KEYS[view])
     trained, other = _shown(sample.values[row, feature]), _shown(values[row, feature])
     raise RuntimeError(
@@ -146,26 +154,26 @@ def require_same(sample: Sample, values: Floats, reader: str) -> None:
     )
 
 
-def describe(sample: Sample, features: FeatureSet, snapshot_id: str) -> dict[str, Any]:
+def describe(sample: Sample, features: FeatureSet, snapshot_id: str) -> SkewSample:
     """Returns the content of ``skew-sample.json``."""
-    names = [feature["name"] for feature in sample.features]
+    names = [feature.name for feature in sample.features]
     rows = [[None if np.isnan(value) else value for value in row] for row in sample.values.tolist()]
-    return {
-        "snapshotId": snapshot_id,
-        "featureSetVersion": feature_set_version(features),
-        "origin": sample.origin.isoformat(),
-        "comparedValues": sample.values.size,
-        "sample": [
-            {
-                "store": key["store"],
-                "dept": key["dept"],
-                "horizon": horizon,
-                "targetWeek": key["week"],
-                "features": dict(zip(names, row, strict=True)),
-            }
+    return SkewSample(
+        snapshot_id=snapshot_id,
+        feature_set_version=feature_set_version(features),
+        origin=sample.origin,
+        compared_values=sample.values.size,
+        sample=[
+            SkewInstance(
+                store=key["store"],
+                dept=key["dept"],
+                horizon=horizon,
+                target_week=date.fromisoformat(key["week"]),
+                features=dict(zip(names, row, strict=True)),
+            )
             for key, horizon, row in zip(sample.keys, sample.horizons, rows, strict=True)
         ],
-    }
+    )
 
 
 def _newest_rows(

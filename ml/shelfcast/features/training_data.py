@@ -37,6 +37,7 @@ from shelfcast.features.sales_history import (
     sales_history,
     targets,
 )
+from shelfcast.features.samples import TrainingDataDescription
 from shelfcast.features.store_features import (
     StoreFeatures,
     attribute_columns,
@@ -223,11 +224,11 @@ def write_shared(directory: Path, inputs: Inputs, features: FeatureSet) -> str:
     """Writes calendar.parquet and features.json; returns the feature set's version."""
     _write(directory / "calendar.parquet", calendar_rows(*inputs.weeks))
     version = feature_set_version(features)
-    description = {
-        "featureSetVersion": version,
-        "horizonWeeks": features.horizon_weeks,
-        "features": features.model_features,
-    }
+    description = TrainingDataDescription(
+        feature_set_version=version,
+        horizon_weeks=features.horizon_weeks,
+        features=features.model_features,
+    )
     write_json(directory / "features.json", description)
     return version
 

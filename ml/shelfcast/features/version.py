@@ -10,6 +10,7 @@ from dataclasses import asdict
 from functools import cache
 
 from shelfcast import calendar
+from shelfcast.contracts.wire import encode
 from shelfcast.features import feature_groups, sales_history, store_features, weekly_values
 from shelfcast.features.definitions import FeatureSet
 
@@ -19,7 +20,7 @@ _MODULES = (calendar, sales_history, store_features, weekly_values, feature_grou
 
 def feature_set_version(features: FeatureSet) -> str:
     """Returns 12 hex digits that change with a name, a formula or a publication lag."""
-    parts = [json.dumps(features.view_columns), json.dumps(features.model_features)]
+    parts = [json.dumps(features.view_columns), json.dumps(encode(features.model_features))]
     parts += [json.dumps([asdict(column) for column in features.sources.values()])]
     parts += [_code_without_comments(inspect.getsource(module)) for module in _MODULES]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
 
+from shelfcast.contracts.results import IngestResult
 from shelfcast.contracts.specs import (
     GeneratedSource,
     IngestSpec,
@@ -19,7 +19,7 @@ from shelfcast.contracts.specs import (
 from shelfcast.database import connect
 from shelfcast.ingest.bad_rows import check_rows, write_bad_rows
 from shelfcast.ingest.generator import generate
-from shelfcast.ingest.load import known_result, load, lock_dataset, newest_snapshot
+from shelfcast.ingest.load import SourceReport, known_result, load, lock_dataset, newest_snapshot
 from shelfcast.ingest.load_checks import check_content, check_load
 from shelfcast.ingest.long_source import read_long_queries, read_long_source
 from shelfcast.ingest.quality import Check, check_allowed, require_quality
@@ -30,30 +30,28 @@ from shelfcast.snapshot import SALES
 
 #: Sources that are read, not generated.
 _Source = WalmartSource | LongSource | PostgresSource
-#: Tables of a source by name, its checks, and badRows, badRowsUri and oracleUri for the result.
-_Checked = tuple[dict[str, pa.Table], list[Check], dict[str, Any]]
+#: Tables of a source by name, its checks, and its part of the result.
+_Checked = tuple[dict[str, pa.Table], list[Check], SourceReport]
 
 
-def run(spec: IngestSpec, directory: Path) -> dict[str, Any]:
-    """Loads the spec's source unless a batch with its requestId exists; returns the ``IngestResult``."""
+def run(spec: IngestSpec, directory: Path) -> IngestResult:
+    """Loads the spec's source unless a batch with its requestId exists."""
     allow = spec.allow or []
     check_allowed(allow)
     with connect(database_url()) as connection:
         lock_dataset(connection, spec.dataset)
         known = known_result(connection, spec)
         if known is not None:
-            report_progress(directory, f"found batch {known['snapshot']['batchId']} of an earlier attempt")
+            report_progress(directory, f"found batch {known.snapshot.batch_id} of an earlier attempt")
             return known
         before = newest_snapshot(connection, spec.dataset)
         tables, checks, source_report = _read(spec, directory, before)
-        source_report["quality"] = require_quality(checks, allow, directory, spec.dataset)
+        quality = require_quality(checks, allow, directory, spec.dataset)
         if len(tables[SALES.name]) == 0:
             raise UserError("BadData", f"the source has no good row of sales for data set {spec.dataset}")
         report_progress(directory, f"checked {len(tables['sales'])} rows of sales", fraction=0.3)
-        result = load(connection, spec, tables, source_report)
-    report_progress(
-        directory, f"loaded {result['insertedRows']} rows as {result['snapshot']['id']}", fraction=1
-    )
+        result = load(connection, spec, tables, source_report, quality)
+    report_progress(directory, f"loaded {result.inserted_rows} rows as {result.snapshot.id}", fraction=1)
     return result
 
 
@@ -71,7 +69,7 @@ def _read(spec: IngestSpec, directory: Path, before: dict[str, pa.Table]) -> _Ch
         *check_load(rows.tables, before, datetime.now(UTC).date()),
     ]
     uri = report.resolve().as_uri() if bad_rows else None
-    return rows.tables, checks, {"badRows": bad_rows, "badRowsUri": uri, "oracleUri": None}
+    return rows.tables, checks, SourceReport(bad_rows=bad_rows, bad_rows_uri=uri, oracle_uri=None)
 
 
 def _location(source: _Source) -> str:
@@ -94,7 +92,7 @@ def _generate(source: GeneratedSource, directory: Path, before: dict[str, pa.Tab
     generated = generate(source.stores, source.departments, source.weeks, source.seed)
     oracle = directory / "oracle.parquet"
     parquet.write_table(generated.oracle, oracle)
-    report = {"badRows": 0, "badRowsUri": None, "oracleUri": oracle.resolve().as_uri()}
+    report = SourceReport(bad_rows=0, bad_rows_uri=None, oracle_uri=oracle.resolve().as_uri())
     return generated.tables, check_content(generated.tables, before), report
 
 

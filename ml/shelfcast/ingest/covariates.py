@@ -151,7 +151,7 @@ def _issues_of_weeks(entry: Mapping[str, Any], of: Any) -> Iterator[str]:
 
 
 def _feature_names() -> set[str]:
-    return {feature["name"] for feature in FeatureSet(horizon_weeks=1).model_features}
+    return {feature.name for feature in FeatureSet(horizon_weeks=1).model_features}
 
 
 def _shown(value: Any) -> str:

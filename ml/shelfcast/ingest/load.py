@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import psycopg
@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from shelfcast.contracts.specs import IngestSpec
-from shelfcast.contracts.wire import encode
+from shelfcast.contracts.results import IngestResult, Quality
+from shelfcast.contracts.specs import IngestSpec, Snapshot
+from shelfcast.contracts.wire import decode, encode
 from shelfcast.database import copy_table, lock
 from shelfcast.job import UserError
 from shelfcast.snapshot import (
@@ -30,8 +31,20 @@ from shelfcast.snapshot import (
     read_table,
 )
 
-#: Part of ``IngestResult`` about the source: badRows, badRowsUri, oracleUri, quality.
-SourceReport = Mapping[str, Any]
+
+@dataclass(frozen=True)
+class SourceReport:
+    """Part of ``IngestResult`` about the source.
+
+    Attributes:
+        bad_rows: Rows that break a rule for single rows.
+        bad_rows_uri: File of these rows, or None when there are none.
+        oracle_uri: File of the generator's noise-free means; None for real data.
+    """
+
+    bad_rows: int
+    bad_rows_uri: str | None
+    oracle_uri: str | None
 
 
 def lock_dataset(connection: psycopg.Connection, dataset: str) -> None:
@@ -39,7 +52,7 @@ def lock_dataset(connection: psycopg.Connection, dataset: str) -> None:
     lock(connection, f"shelfcast ingest {dataset}")
 
 
-def known_result(connection: psycopg.Connection, spec: IngestSpec) -> dict[str, Any] | None:
+def known_result(connection: psycopg.Connection, spec: IngestSpec) -> IngestResult | None:
     """Returns the ``IngestResult`` of the load batch with the spec's requestId, or None.
 
     Raises:
@@ -57,8 +70,7 @@ def known_result(connection: psycopg.Connection, spec: IngestSpec) -> dict[str, 
             f"requestId {spec.request_id} belongs to batch {batch_id} of data set {dataset} from "
             f"{json.dumps(source['spec'])}; give another load another requestId",
         )
-    result: dict[str, Any] = source["result"]
-    return result
+    return decode(IngestResult, source["result"], f"batch {batch_id}")
 
 
 def newest_snapshot(connection: psycopg.Connection, dataset: str) -> dict[str, pa.Table]:
@@ -76,7 +88,8 @@ def load(
     spec: IngestSpec,
     tables: Mapping[str, pa.Table],
     source_report: SourceReport,
-) -> dict[str, Any]:
+    quality: Quality,
+) -> IngestResult:
     """Adds the tables as a batch and returns its ``IngestResult``; the data set must be locked.
 
     ``tables`` have the names and columns of ``shelfcast.snapshot``. ``insertedRows`` and ``unchangedRows``
@@ -95,24 +108,27 @@ def load(
     _check_weeks(sales, dataset)
     digest = content_hash(rows)
     weeks = pc.min_max(sales.column("week")).as_py()
-    result = {
-        "snapshot": {
-            "id": f"{dataset}-{batch_id}-{digest[:12]}",
-            "dataset": dataset,
-            "batchId": batch_id,
-            "contentHash": digest,
-            "rowCount": len(sales),
-            "seriesCount": len(sales.group_by(["store", "dept"]).aggregate([])),
-            "firstWeek": weeks["min"].isoformat(),
-            "lastWeek": weeks["max"].isoformat(),
-        },
-        "insertedRows": inserted[SALES.name],
-        "unchangedRows": len(tables[SALES.name]) - inserted[SALES.name],
-        **source_report,
-    }
+    result = IngestResult(
+        snapshot=Snapshot(
+            id=f"{dataset}-{batch_id}-{digest[:12]}",
+            dataset=dataset,
+            batch_id=batch_id,
+            content_hash=digest,
+            row_count=len(sales),
+            series_count=len(sales.group_by(["store", "dept"]).aggregate([])),
+            first_week=weeks["min"],
+            last_week=weeks["max"],
+        ),
+        inserted_rows=inserted[SALES.name],
+        unchanged_rows=len(tables[SALES.name]) - inserted[SALES.name],
+        bad_rows=source_report.bad_rows,
+        bad_rows_uri=source_report.bad_rows_uri,
+        oracle_uri=source_report.oracle_uri,
+        quality=quality,
+    )
     connection.execute(
         "update raw.batch set content_hash = %s, row_count = %s, source = %s where batch_id = %s",
-        [digest, len(sales), json.dumps({"spec": encode(spec.source), "result": result}), batch_id],
+        [digest, len(sales), json.dumps(encode({"spec": spec.source, "result": result})), batch_id],
     )
     return result
 

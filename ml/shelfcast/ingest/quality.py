@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
+from shelfcast.contracts.results import Outcome, Quality, QualityRule
 from shelfcast.ingest.quality_page import quality_page
 from shelfcast.ingest.quality_rules import RULES, Rule
 from shelfcast.job import UserError, write_json
-
-#: Outcome of a rule; ``notChecked`` if there is nothing to compare with, or it does not apply to the source.
-Outcome = Literal["kept", "warned", "stopped", "overridden", "notChecked"]
 
 #: Number of examples of a broken rule in the report.
 EXAMPLES = 5
@@ -41,16 +38,16 @@ class _RuleOutcome:
     check: Check | None
     outcome: Outcome
 
-    def json(self) -> dict[str, Any]:
-        """Returns the entry of ``quality.rules`` in contracts/jobs.ts."""
-        return {
-            "name": self.rule.name,
-            "severity": self.rule.severity,
-            "text": self.rule.text,
-            "outcome": self.outcome,
-            "rows": 0 if self.check is None else self.check.rows,
-            "examples": [] if self.check is None else list(self.check.examples[:EXAMPLES]),
-        }
+    def described(self) -> QualityRule:
+        """Returns the rule's entry in the report."""
+        return QualityRule(
+            name=self.rule.name,
+            severity=self.rule.severity,
+            text=self.rule.text,
+            outcome=self.outcome,
+            rows=0 if self.check is None else self.check.rows,
+            examples=[] if self.check is None else list(self.check.examples[:EXAMPLES]),
+        )
 
 
 def check_allowed(allow: Collection[str]) -> None:
@@ -68,9 +65,7 @@ def check_allowed(allow: Collection[str]) -> None:
         )
 
 
-def require_quality(
-    checks: Iterable[Check], allow: Collection[str], directory: Path, title: str
-) -> dict[str, Any]:
+def require_quality(checks: Iterable[Check], allow: Collection[str], directory: Path, title: str) -> Quality:
     """Writes quality.json and quality.html to ``directory``/quality; returns ``quality`` of the result.
 
     Raises:
@@ -80,13 +75,13 @@ def require_quality(
     outcomes = [_outcome(rule, by_rule.get(rule.name), allow) for rule in RULES]
     folder = directory / "quality"
     folder.mkdir(exist_ok=True)
-    rules = [outcome.json() for outcome in outcomes]
+    rules = [outcome.described() for outcome in outcomes]
     write_json(folder / "quality.json", {"dataset": title, "rules": rules})
     (folder / "quality.html").write_text(quality_page(title, rules), encoding="utf-8")
     stopping = [outcome for outcome in outcomes if outcome.outcome == "stopped"]
     if stopping:
         raise UserError("BadData", _refusal(stopping, folder / "quality.html"))
-    return {"reportUri": folder.resolve().as_uri(), "rules": rules}
+    return Quality(report_uri=folder.resolve().as_uri(), rules=rules)
 
 
 def _outcome(rule: Rule, check: Check | None, allow: Collection[str]) -> _RuleOutcome:

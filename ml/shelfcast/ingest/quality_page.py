@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from shelfcast.contracts.results import Outcome, QualityRule
 from shelfcast.templates import render
 
 #: Outcome of a rule -> words on the page, the worst first, since readers look for the reason of a stop.
-_WORDS = {
+_WORDS: dict[Outcome, str] = {
     "stopped": "stopped the load",
     "overridden": "overridden on purpose",
     "warned": "warning",
@@ -17,14 +17,14 @@ _WORDS = {
 }
 
 
-def quality_page(dataset: str, rules: Sequence[Mapping[str, Any]]) -> str:
-    """Returns the HTML of ``quality.rules`` (contracts/jobs.ts)."""
-    counts = {outcome: sum(rule["outcome"] == outcome for rule in rules) for outcome in _WORDS}
+def quality_page(dataset: str, rules: Sequence[QualityRule]) -> str:
+    """Returns the HTML page."""
+    counts = {outcome: sum(rule.outcome == outcome for rule in rules) for outcome in _WORDS}
     order = list(_WORDS)
     return render(
         "quality.html.jinja",
         title=f"Data quality of {dataset}",
         summary=", ".join(f"{count} {_WORDS[outcome]}" for outcome, count in counts.items() if count),
-        rules=sorted(rules, key=lambda rule: order.index(rule["outcome"])),
+        rules=sorted(rules, key=lambda rule: order.index(rule.outcome)),
         words=_WORDS,
     )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-#: ``error`` stops the load before anything is written; ``warning`` is reported.
-Severity = Literal["error", "warning"]
+from shelfcast.contracts.results import Severity
 
 
 @dataclass(frozen=True)

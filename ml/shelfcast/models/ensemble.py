@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from shelfcast.features.definitions import ModelFeature
+from shelfcast.contracts.model import ModelFeature
 from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.network import Inputs, MemberForecast, ModelInputs
 from shelfcast.models.trees import CUSTOM_OPSETS, Trees

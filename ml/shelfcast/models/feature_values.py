@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from shelfcast.features.definitions import ModelFeature
+from shelfcast.contracts.model import ModelFeature
 
 #: Bound of dollar values; larger ones are errors of the source, and float32 would overflow.
 _LARGEST_USD = 1e9
@@ -98,4 +98,4 @@ def _index(columns: tuple[int, ...], device: torch.device) -> Tensor:
 
 def feature_columns(features: Sequence[ModelFeature]) -> dict[str, int]:
     """Returns the column of each feature by name."""
-    return {feature["name"]: column for column, feature in enumerate(features)}
+    return {feature.name: column for column, feature in enumerate(features)}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from shelfcast.features.definitions import ModelFeature
+from shelfcast.contracts.model import ModelFeature
 from shelfcast.features.feature_groups import covariate_names
 from shelfcast.models.network import (
     ForecastMixture,

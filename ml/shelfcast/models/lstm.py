@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from shelfcast.features.definitions import ModelFeature
+from shelfcast.contracts.model import ModelFeature
 from shelfcast.features.feature_groups import LAST_YEAR_WINDOW, OWN_WINDOW
 from shelfcast.models.network import ForecastMixture, IdEmbedding, MixtureBody, Network, perceptron
 from shelfcast.models.windows import Windows

@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from shelfcast.features.definitions import ModelFeature
+from shelfcast.contracts.model import ModelFeature
 from shelfcast.features.feature_groups import MLP_11, MLP_11_LEVELS
 from shelfcast.models.feature_values import FeatureValues
 from shelfcast.models.network import (

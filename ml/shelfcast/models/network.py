@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shelfcast.features.definitions import ModelFeature
+from shelfcast.contracts.model import ModelFeature
 from shelfcast.features.feature_groups import covariate_names
 from shelfcast.models.feature_values import feature_columns
 

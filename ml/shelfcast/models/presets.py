@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from shelfcast.features.definitions import ModelFeature
-from shelfcast.job import UserError
+from shelfcast.contracts.model import ModelFeature
+from shelfcast.contracts.specs import Preset
 from shelfcast.models.ensemble import Ensemble
 from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.lstm import Lstm
@@ -13,7 +13,7 @@ from shelfcast.models.mlp_11 import Mlp11
 from shelfcast.models.network import Network
 
 _Ids = Sequence[int]
-NETWORKS: dict[str, Callable[[Sequence[ModelFeature], _Ids, _Ids, int], Network]] = {
+NETWORKS: dict[Preset, Callable[[Sequence[ModelFeature], _Ids, _Ids, int], Network]] = {
     "ensemble": Ensemble,
     "global": GlobalModel,
     "lstm": Lstm,
@@ -22,7 +22,7 @@ NETWORKS: dict[str, Callable[[Sequence[ModelFeature], _Ids, _Ids, int], Network]
 
 
 def build_network(
-    preset: str, features: Sequence[ModelFeature], stores: _Ids, depts: _Ids, horizon_weeks: int
+    preset: Preset, features: Sequence[ModelFeature], stores: _Ids, depts: _Ids, horizon_weeks: int
 ) -> Network:
     """Returns an untrained network.
 
@@ -32,11 +32,5 @@ def build_network(
         stores: Stores with training samples.
         depts: Departments with training samples.
         horizon_weeks: Largest number of weeks ahead.
-
-    Raises:
-        UserError: ``InvalidInput``: the preset does not exist.
     """
-    if preset not in NETWORKS:
-        known = ", ".join(sorted(NETWORKS))
-        raise UserError("InvalidInput", f"train.preset {preset!r} is not one of {known}")
     return NETWORKS[preset](features, stores, depts, horizon_weeks)

@@ -16,7 +16,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from shelfcast.features.definitions import ModelFeature
+from shelfcast.contracts.model import ModelFeature
 from shelfcast.features.feature_groups import DOLLARS, PRESET_FEATURES, covariate_names
 from shelfcast.models.feature_values import FeatureValues, feature_columns
 from shelfcast.models.network import Inputs

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from shelfcast.job import UserError, main, path_of, report_progress, write_json
+from shelfcast.contracts.results import EpochMetrics, SearchResult, TrainResult
+from shelfcast.contracts.specs import TrainSpec
+from shelfcast.job import UserError, job_directory, main, read_spec, report_progress, write_json
 from shelfcast.models.presets import build_network
 from shelfcast.train.calibration import calibrate, choose_shares
 from shelfcast.train.checkpoint import Checkpoints, Found, config_hash
@@ -25,38 +24,46 @@ from shelfcast.train.fit_trees import fit_trees
 from shelfcast.train.normalization import fit_normalization, known_ids
 from shelfcast.train.progress import ProgressReporter
 from shelfcast.train.restarts import Restarts
-from shelfcast.train.search import Search, search, search_epochs
-from shelfcast.train.training import Epoch, Trainer
+from shelfcast.train.search import search, search_epochs, with_parameters
+from shelfcast.train.training import Trainer
 
 
-def run(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """Trains in all processes; rank 0 exports the model and returns the TrainResult."""
+def run(spec: TrainSpec, directory: Path) -> TrainResult | None:
+    """Trains in all processes; rank 0 exports the model and returns the result, the others None."""
     restarts = Restarts(directory)
     with restarts.recording_failure():
         with init_distributed() as processes:
             shard = processes.agree(lambda: read_shard(spec, processes.rank, processes.world_size))
             counts = _training_counts(shard, processes)
             prepare = partial(_trainer, shard, counts, processes)
-            searched = search(spec, directory, processes, prepare) if "search" in spec else None
-            if searched is not None:
-                spec = {**spec, **searched["best"]["parameters"]}
-            trainer = prepare(spec)
-            _train(trainer, spec, directory, restarts, processes)
+            searched = None if spec.search is None else search(spec, directory, processes, prepare)
+            parameters = None if searched is None else searched.best.parameters
+            if parameters is not None:
+                spec = with_parameters(spec, parameters)
+            trainer = prepare(spec, 1.0 if parameters is None else parameters.weight_decay_factor)
+            checkpoints = Checkpoints(directory, config_hash(spec, parameters), processes.described)
+            _train(trainer, spec, directory, checkpoints, restarts, processes)
             tell = partial(report_progress, directory)
-            fit_trees(trainer.model, shard, counts, spec["seed"], processes, tell)
+            fit_trees(trainer.model, shard, counts, spec.seed, processes, tell)
             choose_shares(trainer.model, shard, processes)
             calibrate(trainer.model, shard, processes)
-        return _outputs(spec, directory, shard, trainer, restarts, searched) if processes.first else {}
+        return _outputs(spec, directory, shard, trainer, restarts, searched) if processes.first else None
 
 
-def _trainer(shard: Shard, counts: list[int], processes: Processes, spec: dict[str, Any]) -> Trainer:
+def _trainer(
+    shard: Shard,
+    counts: list[int],
+    processes: Processes,
+    spec: TrainSpec,
+    weight_decay_factor: float = 1.0,
+) -> Trainer:
     """Returns an untrained Trainer; deterministic in the spec."""
-    sampler = EpochSampler(counts, spec["batchSize"], spec["seed"])
-    torch.manual_seed(spec["seed"])
+    sampler = EpochSampler(counts, spec.batch_size, spec.seed)
+    torch.manual_seed(spec.seed)
     ids = known_ids(shard, processes)
-    model = build_network(spec["preset"], shard.table.features, *ids, spec["horizonWeeks"])
+    model = build_network(spec.preset, shard.table.features, *ids, spec.horizon_weeks)
     fit_normalization(model, shard, sampler, processes)
-    return Trainer(model.to(processes.device), shard, sampler, processes, spec)
+    return Trainer(model.to(processes.device), shard, sampler, processes, spec, weight_decay_factor)
 
 
 def _training_counts(shard: Shard, processes: Processes) -> list[int]:
@@ -81,10 +88,14 @@ def _training_counts(shard: Shard, processes: Processes) -> list[int]:
 
 
 def _train(
-    trainer: Trainer, spec: dict[str, Any], directory: Path, restarts: Restarts, processes: Processes
+    trainer: Trainer,
+    spec: TrainSpec,
+    directory: Path,
+    checkpoints: Checkpoints,
+    restarts: Restarts,
+    processes: Processes,
 ) -> None:
     """Trains from the newest checkpoint and writes one after each epoch."""
-    checkpoints = Checkpoints(directory, config_hash(spec), processes.described)
 
     def begin() -> tuple[Found, int]:
         # Rank 0 decides for all: each process may see a different state of a shared folder.
@@ -104,17 +115,17 @@ def _train(
 
     before = search_epochs(spec)
 
-    def after_epoch(epoch: Epoch) -> None:
+    def after_epoch(epoch: EpochMetrics) -> None:
         state = trainer.state()
         if not processes.first:
             return
-        number, most = epoch["epoch"], spec["maxEpochs"]
+        number, most = epoch.epoch, spec.max_epochs
         checkpoints.save(number, state, trainer.best_epoch)
-        message = f"epoch {number} of at most {most}: validation loss {epoch['validationLoss']:.2f} USD"
+        message = f"epoch {number} of at most {most}: validation loss {epoch.validation_loss:.2f} USD"
         fraction = (before + number) / (before + most + 1)
         report_progress(directory, message, fraction=fraction, epoch=epoch)
 
-    reporter = ProgressReporter(directory, spec["maxEpochs"], trainer.steps, before)
+    reporter = ProgressReporter(directory, spec.max_epochs, trainer.steps, before)
     trainer.run(after_epoch, reporter.step if processes.first else None)
 
 
@@ -129,13 +140,13 @@ def _beginning(found: Found, processes: Processes) -> Iterator[str]:
 
 
 def _outputs(
-    spec: dict[str, Any],
+    spec: TrainSpec,
     directory: Path,
     shard: Shard,
     trainer: Trainer,
     restarts: Restarts,
-    searched: Search | None,
-) -> dict[str, Any]:
+    searched: SearchResult | None,
+) -> TrainResult:
     # Matplotlib is slow to import, and only rank 0 needs it.
     from shelfcast.train.report import write_report
 
@@ -144,35 +155,32 @@ def _outputs(
     write_report(report, trainer.epochs, trainer.best_epoch, shard)
     if searched is not None:
         write_json(report / "search.json", searched)
-    return {
-        "modelUri": folder.absolute().as_uri(),
-        "modelHash": sha256,
-        "parameterCount": sum(parameter.numel() for parameter in model.parameters()),
-        "bestEpoch": trainer.best_epoch,
-        "epochs": trainer.epochs,
-        "stoppedBy": trainer.stopped_by,
-        "startedFromEpochs": restarts.epochs(),
-        "reportUri": report.absolute().as_uri(),
-        **({} if searched is None else {"search": searched}),
-    }
+    return TrainResult(
+        model_uri=folder.absolute().as_uri(),
+        model_hash=sha256,
+        parameter_count=sum(parameter.numel() for parameter in model.parameters()),
+        best_epoch=trainer.best_epoch,
+        epochs=trainer.epochs,
+        stopped_by=trainer.stopped_by,
+        started_from_epochs=restarts.epochs(),
+        report_uri=report.absolute().as_uri(),
+        search=searched,
+    )
 
 
 def _run_other_rank() -> None:
     """Runs a non-zero rank; rank 0 reports errors for all."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--dir", required=True)
-    directory = path_of(parser.parse_args().dir)
+    directory = job_directory()
     if (directory / "result.json").exists():
         return
-    spec = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
     with contextlib.suppress(UserError):
-        run(spec, directory)
+        run(read_spec(directory, TrainSpec), directory)
 
 
 @record  # Makes torchrun print the error at the end of the log.
 def _run_rank() -> None:
     if int(os.environ.get("RANK", "0")) == 0:
-        main(run)
+        main(run, TrainSpec)
     else:
         _run_other_rank()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
+
+from shelfcast.contracts.specs import TrainSpec
 
 Limit = Literal["wallTime", "gpuSeconds"]
 
@@ -15,17 +16,17 @@ class Budget:
     Time after the last checkpoint of a killed start is not counted: its work is lost.
     """
 
-    def __init__(self, spec: Mapping[str, Any], gpus: int) -> None:
+    def __init__(self, spec: TrainSpec, gpus: int) -> None:
         """Starts the clock.
 
         Args:
-            spec: The TrainSpec; ``maxWallTimeMinutes`` and ``gpuSeconds`` may be absent.
+            spec: Spec of the training.
             gpus: Number of GPUs over all processes; 0 means that GPU seconds never pass.
         """
-        minutes, gpu_seconds = spec.get("maxWallTimeMinutes"), spec.get("gpuSeconds")
+        minutes = spec.max_wall_time_minutes
         limits: dict[Limit, float | None] = {
             "wallTime": None if minutes is None else 60 * minutes,
-            "gpuSeconds": gpu_seconds,
+            "gpuSeconds": spec.gpu_seconds,
         }
         self._limits = {limit: seconds for limit, seconds in limits.items() if seconds is not None}
         self._gpus = gpus

@@ -18,18 +18,22 @@ from typing import Any
 
 import torch
 
+from shelfcast.contracts.results import TrialParameters
+from shelfcast.contracts.specs import TrainSpec
+from shelfcast.contracts.wire import encode
 from shelfcast.job import UserError, write_json
 
 #: Number of newest checkpoints to keep, besides the best one.
 KEPT = 2
 
-#: Keys of a TrainSpec that may change between starts.
+#: Keys of ``spec.json`` that may change between starts.
 _CHANGEABLE = frozenset({"processes", "maxWallTimeMinutes", "gpuSeconds"})
 
 
-def config_hash(spec: Mapping[str, Any]) -> str:
-    """Returns the SHA-256, hex, of the TrainSpec without the keys that may change."""
-    config = {name: value for name, value in spec.items() if name not in _CHANGEABLE}
+def config_hash(spec: TrainSpec, searched: TrialParameters | None = None) -> str:
+    """Returns the SHA-256, hex, of the spec without the keys that may change, and of searched parameters."""
+    values = encode(spec) | ({} if searched is None else encode(searched))
+    config = {name: value for name, value in values.items() if name not in _CHANGEABLE}
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 

@@ -8,17 +8,23 @@ files.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from shelfcast.features.samples import Integers, OriginTable, read_origin_table, series_files
+from shelfcast.contracts.specs import TrainSpec
+from shelfcast.features.samples import (
+    Integers,
+    OriginTable,
+    read_description,
+    read_origin_table,
+    series_files,
+)
 from shelfcast.job import UserError, path_of
 
 #: Upper bound of samples in an epoch: more series repeat nearly the same weeks.
@@ -40,7 +46,7 @@ class Weeks:
     validation: tuple[np.datetime64, np.datetime64]
 
 
-def split_weeks(first_week: str, last_week: str, validation_weeks: int, test_weeks: int) -> Weeks:
+def split_weeks(first_week: date, last_week: date, validation_weeks: int, test_weeks: int) -> Weeks:
     """Splits the weeks in time: training, then validation, then test.
 
     Raises:
@@ -96,11 +102,11 @@ class Shard:
     validation: Samples
 
 
-def read_shard(spec: Mapping[str, Any], rank: int, world_size: int) -> Shard:
+def read_shard(spec: TrainSpec, rank: int, world_size: int) -> Shard:
     """Reads every ``world_size``-th file of the training data, starting at file ``rank``.
 
     Args:
-        spec: The TrainSpec.
+        spec: Spec of the training.
         rank: Rank of this process.
         world_size: Number of processes.
 
@@ -108,10 +114,8 @@ def read_shard(spec: Mapping[str, Any], rank: int, world_size: int) -> Shard:
         UserError: There are more processes than files, too few weeks, or the training data do not match the
             spec.
     """
-    snapshot, folder = spec["snapshot"], path_of(spec["trainingDataUri"])
-    weeks = split_weeks(
-        snapshot["firstWeek"], snapshot["lastWeek"], spec["validationWeeks"], spec["testWeeks"]
-    )
+    snapshot, folder = spec.snapshot, path_of(spec.training_data_uri)
+    weeks = split_weeks(snapshot.first_week, snapshot.last_week, spec.validation_weeks, spec.test_weeks)
     _check_description(folder, spec)
     paths = series_files(folder)
     if world_size > len(paths):
@@ -134,14 +138,17 @@ def read_shard(spec: Mapping[str, Any], rank: int, world_size: int) -> Shard:
     )
 
 
-def _check_description(folder: Path, spec: Mapping[str, Any]) -> None:
-    description = json.loads((folder / "features.json").read_text(encoding="utf-8"))
-    for name in ("featureSetVersion", "horizonWeeks"):
-        if description[name] != spec[name]:
+def _check_description(folder: Path, spec: TrainSpec) -> None:
+    description = read_description(folder)
+    for name, found, wanted in (
+        ("featureSetVersion", description.feature_set_version, spec.feature_set_version),
+        ("horizonWeeks", description.horizon_weeks, spec.horizon_weeks),
+    ):
+        if found != wanted:
             raise UserError(
                 "InvalidInput",
-                f"the training data in {folder} have {name} {description[name]}, the training wants "
-                f"{spec[name]}; compute the features again",
+                f"the training data in {folder} have {name} {found}, the training wants {wanted}; compute "
+                "the features again",
             )
 
 

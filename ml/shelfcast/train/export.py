@@ -8,7 +8,6 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from shelfcast.contracts.model import ModelManifest
+from shelfcast.contracts.specs import TrainSpec
 from shelfcast.features.samples import OriginTable
 from shelfcast.job import write_json
 from shelfcast.models.network import QUANTILES, Network
@@ -32,9 +33,7 @@ _TOLERANCE = 1e-4
 _CHECKED_SAMPLES = 1_000
 
 
-def write_model(
-    folder: Path, model: Network, table: OriginTable, samples: Samples, spec: Mapping[str, Any]
-) -> str:
+def write_model(folder: Path, model: Network, table: OriginTable, samples: Samples, spec: TrainSpec) -> str:
     """Writes model.onnx, model.json and the files of MLflow's model format; returns the graph's SHA-256, hex.
 
     The folder appears atomically and replaces that of an earlier attempt. The same model gives the same
@@ -45,7 +44,7 @@ def write_model(
         model: Calibrated model.
         table: Table of the samples.
         samples: Samples on which graph and model are compared.
-        spec: The TrainSpec.
+        spec: Spec of the training.
 
     Raises:
         RuntimeError: Graph and model differ.
@@ -61,21 +60,18 @@ def write_model(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     (partial / "model.onnx").write_bytes(graph)
-    write_json(
-        partial / "model.json",
-        {
-            "formatVersion": 1,
-            "preset": spec["preset"],
-            "dataset": spec["snapshot"]["dataset"],
-            "feastProject": spec["feastProject"],
-            "snapshotId": spec["snapshot"]["id"],
-            "featureSetVersion": spec["featureSetVersion"],
-            "horizonWeeks": spec["horizonWeeks"],
-            "quantiles": list(QUANTILES),
-            "features": list(table.features),
-            "onnxSha256": sha256,
-        },
+    manifest = ModelManifest(
+        preset=spec.preset,
+        dataset=spec.snapshot.dataset,
+        feast_project=spec.feast_project,
+        snapshot_id=spec.snapshot.id,
+        feature_set_version=spec.feature_set_version,
+        horizon_weeks=spec.horizon_weeks,
+        quantiles=list(QUANTILES),
+        features=list(table.features),
+        onnx_sha256=sha256,
     )
+    write_json(partial / "model.json", manifest)
     _write_mlflow_files(partial, len(table.features))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

@@ -65,7 +65,7 @@ class BatchReader:
             for name, array in arrays.items()
         }
         self._runs = table.runs
-        self._holiday = [feature["name"] for feature in table.features].index("is_holiday")
+        self._holiday = [feature.name for feature in table.features].index("is_holiday")
 
     def read(self, samples: Samples) -> Batch:
         """Returns the samples as a minibatch, in the same order."""

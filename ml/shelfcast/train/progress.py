@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from shelfcast.contracts.results import StepMetrics
 from shelfcast.job import report_progress
 
 _REPORT_INTERVAL_SECONDS = 5.0
@@ -60,13 +61,9 @@ class ProgressReporter:
             f"loss {mean:.2f} USD, at most {_duration(eta)} left",
             fraction=(self._epochs_before * self._steps + done)
             / (self._steps * (self._epochs_before + self._max_epochs + 1)),
-            training={
-                "epoch": epoch,
-                "step": step,
-                "steps": self._steps,
-                "loss": mean,
-                "etaSeconds": round(eta, 1),
-            },
+            training=StepMetrics(
+                epoch=epoch, step=step, steps=self._steps, loss=mean, eta_seconds=round(eta, 1)
+            ),
         )
 
 

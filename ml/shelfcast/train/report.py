@@ -9,8 +9,8 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from shelfcast.contracts.results import EpochMetrics
 from shelfcast.train.data import Shard
-from shelfcast.train.training import Epoch
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -18,18 +18,18 @@ from matplotlib import pyplot
 SAMPLE_ROWS = 100
 
 
-def write_report(folder: Path, epochs: Sequence[Epoch], best_epoch: int, shard: Shard) -> None:
+def write_report(folder: Path, epochs: Sequence[EpochMetrics], best_epoch: int, shard: Shard) -> None:
     """Writes loss.png and data-sample.csv."""
     folder.mkdir(exist_ok=True)
     _plot_losses(folder / "loss.png", epochs, best_epoch)
     _write_sample(folder / "data-sample.csv", shard)
 
 
-def _plot_losses(path: Path, epochs: Sequence[Epoch], best_epoch: int) -> None:
-    numbers = [epoch["epoch"] for epoch in epochs]
+def _plot_losses(path: Path, epochs: Sequence[EpochMetrics], best_epoch: int) -> None:
+    numbers = [epoch.epoch for epoch in epochs]
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    axes.plot(numbers, [epoch["trainLoss"] for epoch in epochs], marker="o", label="training")
-    axes.plot(numbers, [epoch["validationLoss"] for epoch in epochs], marker="o", label="validation")
+    axes.plot(numbers, [epoch.train_loss for epoch in epochs], marker="o", label="training")
+    axes.plot(numbers, [epoch.validation_loss for epoch in epochs], marker="o", label="validation")
     axes.axvline(best_epoch, color="grey", linestyle=":", label="kept")
     axes.set(xlabel="epoch", ylabel="weighted quantile loss, USD", xticks=numbers)
     axes.legend()
@@ -46,7 +46,7 @@ def _write_sample(path: Path, shard: Shard) -> None:
     table = shard.table
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        names = [feature["name"] for feature in table.features]
+        names = [feature.name for feature in table.features]
         writer.writerow(["store", "dept", "origin", "horizon", "target_week", *names, "target"])
         for row, horizon, week, values in zip(
             rows.tolist(),

@@ -16,13 +16,31 @@ import json
 import os
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from shelfcast.contracts.wire import decode, encode
 from shelfcast.job import UserError
 
 MAX_DEATHS = 3
 _TRACEBACK_LINES = 12
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Line of ``failures.jsonl``.
+
+    Attributes:
+        start: Number of the start, from 1.
+        step: Step after which the process failed.
+        error: Type and message of the exception.
+        lines: End of its traceback.
+    """
+
+    start: int
+    step: int
+    error: str
+    lines: list[str]
 
 
 class Restarts:
@@ -74,30 +92,27 @@ class Restarts:
 
     def _record_failure(self, error: Exception) -> None:
         trace = "".join(traceback.format_exception(error)).splitlines()
-        failure = {
-            "start": self._start,
-            "step": self._step(),
-            "error": f"{type(error).__name__}: {error}",
-            "lines": trace[-_TRACEBACK_LINES:],
-        }
+        failure = Failure(
+            self._start, self._step(), f"{type(error).__name__}: {error}", trace[-_TRACEBACK_LINES:]
+        )
         # A single write, since other processes append too.
         with self._failures.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(failure) + "\n")
+            file.write(json.dumps(encode(failure)) + "\n")
 
     def _refuse_useless(self, epoch: int) -> None:
         starts = self.epochs()
         last = self._failed(len(starts))
-        before = {(failure["step"], failure["error"]) for failure in self._failed(len(starts) - 1)}
+        before = {(failure.step, failure.error) for failure in self._failed(len(starts) - 1)}
         for failure in last:
-            if (failure["step"], failure["error"]) in before:
+            if (failure.step, failure.error) in before:
                 raise UserError(
                     "JobFailed",
-                    f"the training failed twice after step {failure['step']} with the same error; it is not "
-                    "restarted. Its last output:\n" + "\n".join(failure["lines"]),
+                    f"the training failed twice after step {failure.step} with the same error; it is not "
+                    "restarted. Its last output:\n" + "\n".join(failure.lines),
                 )
         if starts[-MAX_DEATHS:] == [epoch] * MAX_DEATHS:
             if last:
-                why = "Its last output:\n" + "\n".join(last[-1]["lines"])
+                why = "Its last output:\n" + "\n".join(last[-1].lines)
             else:
                 why = (
                     "Its processes were killed from outside, as when memory runs out: see the log of the job "
@@ -109,15 +124,15 @@ class Restarts:
                 f"checkpoint; it is not restarted. {why}",
             )
 
-    def _failed(self, start: int) -> list[dict[str, Any]]:
+    def _failed(self, start: int) -> list[Failure]:
         if not self._failures.exists():
             return []
         failures = []
         for line in self._failures.read_text(encoding="utf-8").splitlines():
             # A killed process may have written half a line.
             with contextlib.suppress(ValueError):
-                failures.append(json.loads(line))
-        return [failure for failure in failures if failure["start"] == start]
+                failures.append(decode(Failure, json.loads(line), self._failures.name))
+        return [failure for failure in failures if failure.start == start]
 
     def _last_progress(self) -> str:
         if not self._progress.exists():

@@ -7,10 +7,13 @@ the interrupted trial and ends with the same result.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict
 
+from shelfcast.contracts.results import SearchResult, Trial, TrialParameters
+from shelfcast.contracts.specs import TrainSpec
+from shelfcast.contracts.wire import decode, encode
 from shelfcast.job import UserError, report_progress, write_json
 from shelfcast.train.checkpoint import config_hash
 from shelfcast.train.distributed import Processes
@@ -25,48 +28,26 @@ _RATE_RANGE, _BATCH_RANGE, _DECAY_RANGE = 4, 4, 10
 _SMALLEST_BATCH, _LARGEST_BATCH = 16, 65_536
 
 
-class Parameters(TypedDict):
-    """Searched parameters. ``weightDecayFactor`` multiplies the weight decay of the preset's members."""
-
-    learningRate: float
-    batchSize: int
-    weightDecayFactor: float
-
-
-class Trial(TypedDict):
-    """See contracts/jobs.ts. The loss is the lowest of the trial's epochs, None where one was not finite."""
-
-    number: int
-    parameters: Parameters
-    validationLoss: float | None
-
-
-class Search(TypedDict):
-    """All trials, in order, and the one with the lowest loss."""
-
-    trials: list[Trial]
-    best: Trial
-
-
 def search(
-    spec: Mapping[str, Any],
+    spec: TrainSpec,
     directory: Path,
     processes: Processes,
-    prepare: Callable[[dict[str, Any]], Trainer],
-) -> Search:
+    prepare: Callable[[TrainSpec, float], Trainer],
+) -> SearchResult:
     """Runs the trials that are left; each process must call it.
 
     Args:
-        spec: The TrainSpec, with ``search``.
+        spec: Spec of the training, with ``search``.
         directory: The job's folder.
         processes: Process group; rank 0 chooses the parameters.
-        prepare: Returns an untrained trainer for a TrainSpec, to which ``weightDecayFactor`` may be added.
+        prepare: Returns an untrained trainer for a spec and a factor on the weight decay.
 
     Raises:
         UserError: No trial has a finite loss, or the folder's trials belong to another spec.
     """
+    assert spec.search is not None
     config = config_hash(spec)
-    path, count = directory / "search.json", spec["search"]["trials"]
+    path, count = directory / "search.json", spec.search.trials
     # Rank 0 decides for all: each process may see a different state of a shared folder.
     read = processes.agree(lambda: _finished(path, config) if processes.first else [])
     trials = processes.gather(read)[0]
@@ -75,25 +56,31 @@ def search(
         chosen = _choose(spec, trials) if processes.first else None
         parameters = processes.gather(chosen)[0]
         assert parameters is not None
-        loss = _loss(prepare({**spec, **parameters, "maxEpochs": epochs}))
-        trials.append({"number": len(trials) + 1, "parameters": parameters, "validationLoss": loss})
+        changed = replace(with_parameters(spec, parameters), max_epochs=epochs)
+        loss = _loss(prepare(changed, parameters.weight_decay_factor))
+        trials.append(Trial(number=len(trials) + 1, parameters=parameters, validation_loss=loss))
         if processes.first:
             write_json(path, {"configHash": config, "trials": trials})
-            _report(directory, spec, trials)
-    finite = [trial for trial in trials if trial["validationLoss"] is not None]
+            _report(directory, spec, count, trials)
+    finite = [trial for trial in trials if trial.validation_loss is not None]
     if not finite:
         raise UserError("InvalidInput", f"no loss of {count} trials was finite; lower learningRate")
-    return {"trials": trials, "best": min(finite, key=_validation_loss)}
+    return SearchResult(trials=trials, best=min(finite, key=_validation_loss))
 
 
-def trial_epochs(spec: Mapping[str, Any]) -> int:
+def with_parameters(spec: TrainSpec, parameters: TrialParameters) -> TrainSpec:
+    """Returns the spec with searched parameters; the factor on the weight decay is not part of it."""
+    return replace(spec, learning_rate=parameters.learning_rate, batch_size=parameters.batch_size)
+
+
+def trial_epochs(spec: TrainSpec) -> int:
     """Returns the upper bound of epochs in a trial."""
-    return min(TRIAL_EPOCHS, int(spec["maxEpochs"]))
+    return min(TRIAL_EPOCHS, spec.max_epochs)
 
 
-def search_epochs(spec: Mapping[str, Any]) -> int:
+def search_epochs(spec: TrainSpec) -> int:
     """Returns the upper bound of epochs in all trials; 0 without a search."""
-    return trial_epochs(spec) * int(spec["search"]["trials"]) if "search" in spec else 0
+    return 0 if spec.search is None else trial_epochs(spec) * spec.search.trials
 
 
 def _finished(path: Path, config: str) -> list[Trial]:
@@ -106,28 +93,22 @@ def _finished(path: Path, config: str) -> list[Trial]:
             f"{path} belongs to a search with another spec.json; start this one in a folder of its own, or "
             "delete the file",
         )
-    trials: list[Trial] = described["trials"]
-    return trials
+    return decode(list[Trial], described["trials"], path.name)
 
 
-def _choose(spec: Mapping[str, Any], trials: Sequence[Trial]) -> Parameters:
+def _choose(spec: TrainSpec, trials: Sequence[Trial]) -> TrialParameters:
     """Returns the parameters of the next trial: first the spec's own, then suggestions of Optuna's TPE.
 
     Source: Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011. The study is rebuilt
         from the finished trials and the seed depends on their number, so a killed process loses no state.
     """
-    initial: Parameters = {
-        "learningRate": spec["learningRate"],
-        "batchSize": spec["batchSize"],
-        "weightDecayFactor": 1.0,
-    }
+    rate, batch = spec.learning_rate, spec.batch_size
     if not trials:
-        return initial
+        return TrialParameters(learning_rate=rate, batch_size=batch, weight_decay_factor=1.0)
     # The import takes a second; only a search needs it.
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    rate, batch = initial["learningRate"], initial["batchSize"]
     space: dict[str, optuna.distributions.BaseDistribution] = {
         "learningRate": optuna.distributions.FloatDistribution(
             rate / _RATE_RANGE, min(rate * _RATE_RANGE, 1.0), log=True
@@ -138,23 +119,23 @@ def _choose(spec: Mapping[str, Any], trials: Sequence[Trial]) -> Parameters:
         "weightDecayFactor": optuna.distributions.FloatDistribution(1 / _DECAY_RANGE, _DECAY_RANGE, log=True),
     }
     sampler = optuna.samplers.TPESampler(
-        seed=(spec["seed"] + len(trials)) % 2**32, n_startup_trials=_RANDOM_TRIALS
+        seed=(spec.seed + len(trials)) % 2**32, n_startup_trials=_RANDOM_TRIALS
     )
     study = optuna.create_study(sampler=sampler)
     for trial in trials:
-        loss = trial["validationLoss"]
+        loss = trial.validation_loss
         state = optuna.trial.TrialState.FAIL if loss is None else optuna.trial.TrialState.COMPLETE
         study.add_trial(
             optuna.trial.create_trial(
-                state=state, value=loss, params=dict(trial["parameters"]), distributions=space
+                state=state, value=loss, params=encode(trial.parameters), distributions=space
             )
         )
     suggested = study.ask(space).params
-    return {
-        "learningRate": float(suggested["learningRate"]),
-        "batchSize": int(suggested["batchSize"]),
-        "weightDecayFactor": float(suggested["weightDecayFactor"]),
-    }
+    return TrialParameters(
+        learning_rate=float(suggested["learningRate"]),
+        batch_size=int(suggested["batchSize"]),
+        weight_decay_factor=float(suggested["weightDecayFactor"]),
+    )
 
 
 def _loss(trainer: Trainer) -> float | None:
@@ -163,16 +144,16 @@ def _loss(trainer: Trainer) -> float | None:
         trainer.run(lambda _: None)
     except LossNotFiniteError:
         return None
-    return min(epoch["validationLoss"] for epoch in trainer.epochs)
+    return min(epoch.validation_loss for epoch in trainer.epochs)
 
 
 def _validation_loss(trial: Trial) -> float:
-    assert trial["validationLoss"] is not None
-    return trial["validationLoss"]
+    assert trial.validation_loss is not None
+    return trial.validation_loss
 
 
-def _report(directory: Path, spec: Mapping[str, Any], trials: Sequence[Trial]) -> None:
-    loss, count = trials[-1]["validationLoss"], spec["search"]["trials"]
+def _report(directory: Path, spec: TrainSpec, count: int, trials: Sequence[Trial]) -> None:
+    loss = trials[-1].validation_loss
     outcome = "a loss that is not finite" if loss is None else f"validation loss {loss:.2f} USD"
-    done = len(trials) * trial_epochs(spec) / (search_epochs(spec) + spec["maxEpochs"] + 1)
+    done = len(trials) * trial_epochs(spec) / (search_epochs(spec) + spec.max_epochs + 1)
     report_progress(directory, f"trial {len(trials)} of {count}: {outcome}", fraction=done)

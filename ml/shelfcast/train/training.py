@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from shelfcast.contracts.results import EpochMetrics, StoppedBy
+from shelfcast.contracts.specs import TrainSpec
+from shelfcast.contracts.wire import decode, encode
 from shelfcast.job import UserError
 from shelfcast.models.network import QUANTILES, Network
 from shelfcast.train.budget import Budget, Limit
@@ -38,7 +41,6 @@ WARMUP_FRACTION = 0.05
 #: Steps between checks of the budget, each of which is a collective.
 _BUDGET_CHECK_STEPS = 16
 
-StoppedBy = Literal["epochs", "patience"] | Limit
 #: Callback after each step: (epoch, step, mean_loss), 1-based; mean_loss() is this rank's running mean in
 #: USD.
 AfterStep = Callable[[int, int, Callable[[], float]], None]
@@ -46,18 +48,6 @@ AfterStep = Callable[[int, int, Callable[[], float]], None]
 
 class LossNotFiniteError(UserError):
     """The loss became NaN or infinite."""
-
-
-class Epoch(TypedDict):
-    """See contracts/jobs.ts. Losses are weighted means of ``pinball_usd``; epochs count from 1.
-
-    The training loss is the mean over the members, the validation loss that of their combination.
-    """
-
-    epoch: int
-    trainLoss: float
-    validationLoss: float
-    seconds: float
 
 
 def pinball_usd(quantiles: Tensor, actual: Tensor) -> Tensor:
@@ -115,7 +105,8 @@ class Trainer:
         shard: Shard,
         sampler: EpochSampler,
         processes: Processes,
-        spec: dict[str, Any],
+        spec: TrainSpec,
+        weight_decay_factor: float = 1.0,
     ) -> None:
         """Sets up.
 
@@ -124,19 +115,20 @@ class Trainer:
             shard: Training data of this process.
             sampler: Sampler, the same in each process.
             processes: Process group.
-            spec: The TrainSpec; a search adds ``weightDecayFactor``.
+            spec: Spec of the training.
+            weight_decay_factor: Factor on the weight decay of the members, chosen by a search.
         """
-        self.epochs: list[Epoch] = []
+        self.epochs: list[EpochMetrics] = []
         self.model = model
         self._shard = shard
         self._reader = BatchReader(shard.table, processes.device)
         self._sampler = sampler
         self._processes = processes
-        self._max_epochs = int(spec["maxEpochs"])
+        self._max_epochs = spec.max_epochs
         self._budget = Budget(spec, processes.world_size if processes.device.type == "cuda" else 0)
         # DDP averages over processes, which hold different numbers of samples; this restores the sum, divided
         # by the batch size and the mean level so that gradient clipping sees norms near 1.
-        self._gradient_scale = processes.world_size / (spec["batchSize"] * float(model.mean_level_usd))
+        self._gradient_scale = processes.world_size / (spec.batch_size * float(model.mean_level_usd))
         self._parallel: nn.Module = MemberForecasts(model)
         if processes.world_size > 1:
             self._parallel = DistributedDataParallel(self._parallel, forward_sync_buffers=False)
@@ -144,16 +136,15 @@ class Trainer:
         self._ema = copy.deepcopy(model).eval().requires_grad_(False)
         # Not torch's AveragedModel: each update copies all buffers and synchronizes with the GPU.
         self._ema_pairs = list(self._ema.parameters()), list(model.parameters())
-        decay_factor = spec.get("weightDecayFactor", 1.0)
         groups = [
-            {"params": list(member.parameters()), "weight_decay": decay_factor * member.weight_decay}
+            {"params": list(member.parameters()), "weight_decay": weight_decay_factor * member.weight_decay}
             for member in model.members
         ]
-        self._optimizer = AdamW(groups, lr=spec["learningRate"])
+        self._optimizer = AdamW(groups, lr=spec.learning_rate)
         self._scheduler = LambdaLR(self._optimizer, self._learning_rate_factor)
         self._best: dict[str, Tensor] = {}
 
-    def run(self, after_epoch: Callable[[Epoch], None], after_step: AfterStep | None = None) -> None:
+    def run(self, after_epoch: Callable[[EpochMetrics], None], after_step: AfterStep | None = None) -> None:
         """Trains to the last epoch, an early stop or a time limit, then loads the best weights.
 
         Args:
@@ -174,8 +165,8 @@ class Trainer:
     @property
     def best_epoch(self) -> int:
         """The newest epoch that ties with the lowest validation loss."""
-        highest = TIE_TOLERANCE * min(epoch["validationLoss"] for epoch in self.epochs)
-        return max(epoch["epoch"] for epoch in self.epochs if epoch["validationLoss"] <= highest)
+        highest = TIE_TOLERANCE * min(epoch.validation_loss for epoch in self.epochs)
+        return max(epoch.epoch for epoch in self.epochs if epoch.validation_loss <= highest)
 
     @property
     def steps(self) -> int:
@@ -197,7 +188,7 @@ class Trainer:
             "randomStates": self._processes.gather(self._random_states()),
             "best": self._best,
             # Their number is also the sampler's position: checkpoints lie between epochs.
-            "epochs": self.epochs,
+            "epochs": encode(self.epochs),
             "spent": self._budget.spent(),
         }
 
@@ -213,7 +204,7 @@ class Trainer:
         if self._processes.device.type == "cuda" and "cuda" in random_states:
             torch.cuda.set_rng_state(random_states["cuda"])
         self._best = state["best"]
-        self.epochs = state["epochs"]
+        self.epochs = decode(list[EpochMetrics], state["epochs"], "epochs of the checkpoint")
         self._budget.restore(state["spent"])
 
     def _random_states(self) -> dict[str, Tensor]:
@@ -258,7 +249,7 @@ class Trainer:
         # Clocks differ, so rank 0 decides.
         return self._processes.gather(self._budget.used_up())[0]
 
-    def _epoch(self, epoch: int, after_step: AfterStep | None) -> Epoch:
+    def _epoch(self, epoch: int, after_step: AfterStep | None) -> EpochMetrics:
         begin = time.monotonic()
         sums = torch.zeros(2, dtype=torch.float64, device=self._processes.device)
         self._parallel.train()
@@ -277,19 +268,19 @@ class Trainer:
             ema.copy_(buffer)
         train_loss = self._mean_loss(sums, "training", epoch)
         validation_loss = self._mean_loss(self._validate(), "validation", epoch)
-        return {
-            "epoch": epoch + 1,
-            "trainLoss": train_loss,
-            "validationLoss": validation_loss,
-            "seconds": round(time.monotonic() - begin, 3),
-        }
+        return EpochMetrics(
+            epoch=epoch + 1,
+            train_loss=train_loss,
+            validation_loss=validation_loss,
+            seconds=round(time.monotonic() - begin, 3),
+        )
 
     def _step(self, samples: Samples) -> Tensor:
         """Runs one step; returns this process's sums of weighted losses and of weights [2]."""
         batch = self._reader.read(samples)
         losses = (pinball_usd(self._parallel(*batch.inputs), batch.actual) * batch.weight).sum(dim=1)
         self._optimizer.zero_grad()
-        (losses.sum() * self._gradient_scale).backward()
+        (losses.sum() * self._gradient_scale).backward()  # type: ignore[no-untyped-call]
         for member in self.model.members:
             clip_grad_norm_(member.parameters(), MAX_GRAD_NORM)
         self._optimizer.step()

@@ -150,7 +150,7 @@ def test_one_model_may_serve_all_origins(
         (["--origins", "2020-13-01"], "write them as 2011-07-29,2011-08-05"),
         (["--origins", "2099-01-01"], "is no week of the folder|must be from"),
         (["--baselines", "prophet"], "prophet is none of naive"),
-        (["--preset", "magic"], "'magic' is not one of"),
+        (["--preset", "magic"], "magic is none of"),
         (["--horizon", "0"], "horizonWeeks is 0"),
     ],
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
-from typing import Any
 
 import pandas as pd
 
 from shelfcast.backtest.report import report_html
+from shelfcast.backtest.scores import Errors, Score
 from shelfcast.calendar import WEEK
 
 ORIGIN = date(2026, 5, 1)
@@ -32,22 +33,22 @@ def history() -> pd.DataFrame:
     )
 
 
-def metrics() -> dict[str, Any]:
-    model = {"wmae": 1234.5, "wape": 0.25, "mase": None, "rmse": 20.0, "bias": -1234.5, "rows": 6}
+def errors() -> Errors:
+    model = Score(wmae=1234.5, wape=0.25, mase=None, rmse=20.0, bias=-1234.5, rows=6, scaled_rows=0)
     scores = {
-        "global": model | {"coverage80": 0.5, "coverage95": 0.75},
-        "lightgbm": model | {"wmae": 1000.0, "wape": None},
+        "global": replace(model, coverage80=0.5, coverage95=0.75),
+        "lightgbm": replace(model, wmae=1000.0, wape=None),
     }
-    return {
-        "overall": scores,
-        "byHorizon": {"1": scores, "2": scores, "3": scores},
-        "slices": {"dept=<1>": scores},
-        "sums": {"store": {"global": 0.125, "lightgbm": 0.25}},
-    }
+    return Errors(
+        overall=scores,
+        by_horizon={"1": scores, "2": scores, "3": scores},
+        slices={"dept=<1>": scores},
+        sums={"store": {"global": 0.125, "lightgbm": 0.25}},
+    )
 
 
-def test_tables_and_figures_show_the_metrics() -> None:
-    html = report_html(ABOUT, metrics(), rows(95.0), history(), FORECASTERS)
+def test_tables_and_figures_show_the_errors() -> None:
+    html = report_html(ABOUT, errors(), rows(95.0), history(), FORECASTERS)
     assert html.count('src="data:image/png;base64,') == 3
     for cell in ("$1,234", "-$1,234", "25.0 %", "50.0 %", "75.0 %", "12.5 %", ""):
         assert f"<td>{cell}</td>" in html
@@ -58,14 +59,14 @@ def test_tables_and_figures_show_the_metrics() -> None:
 
 
 def test_text_of_the_data_is_escaped() -> None:
-    html = report_html(ABOUT, metrics(), rows(95.0), history(), FORECASTERS)
+    html = report_html(ABOUT, errors(), rows(95.0), history(), FORECASTERS)
     assert "&lt;b&gt;sales&lt;/b&gt;" in html
     assert "<b>sales" not in html
     assert "dept=&lt;1&gt;" in html
 
 
 def test_without_actual_sales_there_are_no_tables() -> None:
-    html = report_html(ABOUT, {}, rows(None), history(), FORECASTERS)
+    html = report_html(ABOUT, None, rows(None), history(), FORECASTERS)
     assert "nothing to compare with" in html
     assert "<table" not in html
     assert "data:image" not in html

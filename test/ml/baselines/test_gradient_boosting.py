@@ -57,7 +57,7 @@ def split(table: OriginTable) -> tuple[Samples, Samples]:
 
 
 def column(table: OriginTable, samples: Samples, name: str) -> Floats:
-    names = [feature["name"] for feature in table.features]
+    names = [feature.name for feature in table.features]
     return table.matrix(*samples)[:, names.index(name)]
 
 

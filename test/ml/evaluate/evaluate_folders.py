@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from onnx import TensorProto, helper, numpy_helper
 
 from shelfcast.calendar import calendar_features, week_range
-from shelfcast.features.definitions import ModelFeature
+from shelfcast.contracts.model import ModelFeature
+from shelfcast.contracts.wire import encode
 
 Sales = dict[tuple[int, int, date], float]
 
@@ -31,15 +32,15 @@ DATASET = "toy"
 
 #: The views are mixed on purpose, unlike in the project's own list.
 FEATURES: list[ModelFeature] = [
-    {"name": "is_holiday", "view": "calendar", "column": "is_holiday"},
-    {"name": "last_year", "view": "sales_history", "column": "last_year_h{horizon}"},
-    {"name": "sales_0", "view": "sales_history", "column": "sales_0"},
-    {"name": "temperature", "view": "store_externals", "column": "temperature"},
-    {"name": "week_of_year", "view": "calendar", "column": "week_of_year"},
-    {"name": "rolling_mean_52", "view": "sales_history", "column": "rolling_mean_52"},
-    {"name": "last_year_after", "view": "sales_history", "column": "last_year_after_h{horizon}"},
-    {"name": "type_code", "view": "store_attributes", "column": "type_code"},
-    {"name": "weeks_since_first", "view": "sales_history", "column": "weeks_since_first"},
+    ModelFeature(name="is_holiday", view="calendar", column="is_holiday"),
+    ModelFeature(name="last_year", view="sales_history", column="last_year_h{horizon}"),
+    ModelFeature(name="sales_0", view="sales_history", column="sales_0"),
+    ModelFeature(name="temperature", view="store_externals", column="temperature"),
+    ModelFeature(name="week_of_year", view="calendar", column="week_of_year"),
+    ModelFeature(name="rolling_mean_52", view="sales_history", column="rolling_mean_52"),
+    ModelFeature(name="last_year_after", view="sales_history", column="last_year_after_h{horizon}"),
+    ModelFeature(name="type_code", view="store_attributes", column="type_code"),
+    ModelFeature(name="weeks_since_first", view="sales_history", column="weeks_since_first"),
 ]
 
 
@@ -96,7 +97,7 @@ def write_training_data(
     calendar = [{"week": week, **calendar_features(week)} for week in weeks]
     pq.write_table(pa.Table.from_pylist(calendar), folder / "calendar.parquet")
     description = {"featureSetVersion": "f00", "horizonWeeks": HORIZONS, "features": list(features)}
-    (folder / "features.json").write_text(json.dumps(description))
+    (folder / "features.json").write_text(json.dumps(encode(description)))
     return folder
 
 
@@ -162,7 +163,7 @@ def write_model(
     """Writes model.onnx and model.json; the features are those of the weights, in their order."""
     folder.mkdir(parents=True)
     graph = linear_graph(list(weights.values()), spread, broken_horizon)
-    by_name = {feature["name"]: feature for feature in FEATURES}
+    by_name = {feature.name: feature for feature in FEATURES}
     manifest = {
         "formatVersion": 1,
         "preset": "global",
@@ -173,13 +174,13 @@ def write_model(
         "horizonWeeks": horizon_weeks,
         "quantiles": [0.1, 0.5, 0.9],
         "features": [
-            by_name.get(name, {"name": name, "view": "sales_history", "column": name}) for name in weights
+            by_name.get(name, ModelFeature(name=name, view="sales_history", column=name)) for name in weights
         ],
         "onnxSha256": hashlib.sha256(graph).hexdigest(),
         **changes,
     }
     (folder / "model.onnx").write_bytes(graph)
-    (folder / "model.json").write_text(json.dumps(manifest))
+    (folder / "model.json").write_text(json.dumps(encode(manifest)))
     return folder
 
 

@@ -24,7 +24,7 @@ from evaluate_folders import (
 
 from shelfcast.calendar import is_holiday
 from shelfcast.evaluate import backtest as backtest_module
-from shelfcast.evaluate.backtest import Backtest, join_oracle, run_backtest
+from shelfcast.evaluate.backtest import Backtest, LeftOut, join_oracle, run_backtest
 from shelfcast.evaluate.model import Model, Role, load_model
 from shelfcast.evaluate.naive_errors import NaiveErrors
 from shelfcast.features.samples import OriginTable, read_origin_table
@@ -126,11 +126,11 @@ def test_rows_left_out_are_counted(model: Callable[..., Model], run: Run) -> Non
     backtest = run(model("candidate", CANDIDATE))
     # Series (3, 2) lacks the week 52 weeks before the last one: its target of each number of weeks ahead.
     assert backtest.left_out == [
-        {
-            "forecaster": "seasonal_naive",
-            "reason": "no sales are known 52 weeks before the target week",
-            "rows": HORIZONS,
-        }
+        LeftOut(
+            forecaster="seasonal_naive",
+            reason="no sales are known 52 weeks before the target week",
+            rows=HORIZONS,
+        )
     ]
     assert backtest.found == len(backtest.row) + HORIZONS
 
@@ -174,10 +174,10 @@ def test_a_champion_of_fewer_weeks_ahead_limits_all(model: Callable[..., Model],
     assert set(backtest.horizon.tolist()) == {1, 2}
     assert len(backtest.row) == (alone.horizon <= 2).sum()
     entry, *others = backtest.left_out
-    assert entry["forecaster"] == "champion"
-    assert entry["rows"] == backtest.found // HORIZONS
+    assert entry.forecaster == "champion"
+    assert entry.rows == backtest.found // HORIZONS
     # A row that two cannot answer is counted for both.
-    assert [other["rows"] for other in others] == [HORIZONS]
+    assert [other.rows for other in others] == [HORIZONS]
 
 
 def test_a_champion_without_a_finite_forecast_leaves_the_row_out(
@@ -185,7 +185,7 @@ def test_a_champion_without_a_finite_forecast_leaves_the_row_out(
 ) -> None:
     backtest = run(model("candidate", CANDIDATE), model("champion", CHAMPION, broken_horizon=2))
     assert set(backtest.horizon.tolist()) == {1, 3}
-    assert backtest.left_out[0]["forecaster"] == "champion"
+    assert backtest.left_out[0].forecaster == "champion"
 
 
 def test_a_champion_without_a_finite_interval_answers_nothing(model: Callable[..., Model], run: Run) -> None:
@@ -209,7 +209,7 @@ def test_the_oracle_is_joined_on_the_target_week(
     backtest = run(model("candidate", CANDIDATE), oracle=oracle)
     np.testing.assert_array_equal(backtest.forecasts["oracle"], backtest.actual + 0.25)
     assert (1, 1, WEEKS[-2]) not in {row[:3] for row in rows_of(backtest)}
-    counts = {entry["forecaster"]: entry["rows"] for entry in backtest.left_out}
+    counts = {entry.forecaster: entry.rows for entry in backtest.left_out}
     assert counts == {"seasonal_naive": HORIZONS, "oracle": HORIZONS}
     # The same rows for all, the baselines too.
     assert {len(values) for values in backtest.forecasts.values()} == {len(backtest.row)}

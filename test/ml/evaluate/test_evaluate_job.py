@@ -249,7 +249,7 @@ def test_more_weeks_ahead_than_there_are_features_for(inputs: dict[str, Any], tm
 
 def test_fewer_weeks_ahead_are_scored_alone(inputs: dict[str, Any], tmp_path: Path) -> None:
     result = run(decode(EvaluateSpec, {**inputs, "horizonWeeks": 1}, "spec"), tmp_path)
-    assert result["overall"] == result["oneWeekAhead"]
+    assert result.overall == result.one_week_ahead
 
 
 def test_a_candidate_that_answers_too_few_weeks_ahead(inputs: dict[str, Any], tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_a_first_model_has_no_champion_and_real_data_no_oracle(
     inputs: dict[str, Any], tmp_path: Path
 ) -> None:
     result = run(decode(EvaluateSpec, {**inputs, "championUri": None, "oracleUri": None}, "spec"), tmp_path)
-    assert set(result["overall"]) == {"candidate", "naive", "seasonal_naive"}
+    assert set(result.overall) == {"candidate", "naive", "seasonal_naive"}
 
 
 def test_sales_of_a_target_week_change_no_forecast_of_it(inputs: dict[str, Any], tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from shelfcast.backtest.scores import slices as slices_of_rows
+from shelfcast.contracts.results import SliceNotScored
+from shelfcast.contracts.wire import encode
 from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.metrics import (
     bias,
@@ -89,7 +91,7 @@ def test_score_of_hand_computed_rows() -> None:
     # The quantiles are 2 and 1 below, 4, 8 and 9 above the actual.
     of = backtest(4)
     scores = score(of, everything(of), "it")
-    assert scores["candidate"] == {
+    assert encode(scores["candidate"]) == {
         "wmae": pytest.approx(6 / 8),
         "wape": pytest.approx(6 / 100),
         "mase": pytest.approx((0 + 2 + 3) / 2 / 3),
@@ -100,7 +102,7 @@ def test_score_of_hand_computed_rows() -> None:
         "coverage95": 1.0,
         "rows": 4,
     }
-    assert scores["naive"] == {
+    assert encode(scores["naive"]) == {
         "wmae": pytest.approx(2),
         "wape": pytest.approx(8 / 100),
         "mase": pytest.approx(1),
@@ -116,18 +118,18 @@ def test_score_of_hand_computed_rows() -> None:
 def test_score_uses_the_chosen_rows_only() -> None:
     of = backtest(4)
     scores = score(of, of.row >= 2, "it")
-    assert scores["candidate"]["rows"] == 2
-    assert scores["candidate"]["bias"] == pytest.approx(2.5)
-    assert scores["candidate"]["wape"] == pytest.approx(5 / 70)
+    assert scores["candidate"].rows == 2
+    assert scores["candidate"].bias == pytest.approx(2.5)
+    assert scores["candidate"].wape == pytest.approx(5 / 70)
 
 
 def test_a_model_of_three_quantiles_has_no_95_percent_interval() -> None:
     of = backtest(4)
     three = {"candidate": of.quantiles["candidate"][:, 1:4]}
     found = score(replace(of, quantiles=three, levels={"candidate": (0.1, 0.5, 0.9)}), everything(of), "it")
-    assert found["candidate"]["coverage80"] == 1.0
-    assert found["candidate"]["coverage95"] is None
-    assert found["candidate"]["pinball"] == pytest.approx((0.1 * 1 + 0.5 * 4 + 0.1 * 8) / 3)
+    assert found["candidate"].coverage80 == 1.0
+    assert found["candidate"].coverage95 is None
+    assert found["candidate"].pinball == pytest.approx((0.1 * 1 + 0.5 * 4 + 0.1 * 8) / 3)
 
 
 def test_each_interval_is_read_from_the_columns_of_its_levels() -> None:
@@ -137,13 +139,13 @@ def test_each_interval_is_read_from_the_columns_of_its_levels() -> None:
     quantiles = np.tile(np.float32([1, 2, 3, 4, 5]), (len(actual), 1))
     of = replace(backtest(len(actual)), actual=actual, quantiles={"candidate": quantiles})
     metrics = score(of, everything(of), "it")["candidate"]
-    assert metrics["coverage80"] == 6 / 16
-    assert metrics["coverage95"] == 15 / 16
+    assert metrics.coverage80 == 6 / 16
+    assert metrics.coverage95 == 15 / 16
 
 
 def test_no_naive_error_at_all_is_no_mase() -> None:
     of = replace(backtest(4), scale=np.full(4, np.nan))
-    assert score(of, everything(of), "it")["candidate"]["mase"] is None
+    assert score(of, everything(of), "it")["candidate"].mase is None
 
 
 def test_no_sales_to_score_is_an_error_with_a_sentence() -> None:
@@ -212,9 +214,9 @@ def test_slices_that_cannot_be_scored_are_named_with_the_reason() -> None:
     of = replace(of, actual=np.where(of.holiday, 0.0, of.actual))
     scores, not_scored = score_slices(of, slices_of(of, 3))
     assert not_scored == [
-        {"slice": "holiday=true", "reason": "all its actual sales are 0"},
-        {"slice": "horizon=3", "reason": "no row that every forecaster can forecast"},
+        SliceNotScored(slice="holiday=true", reason="all its actual sales are 0"),
+        SliceNotScored(slice="horizon=3", reason="no row that every forecaster can forecast"),
     ]
     assert "holiday=true" not in scores
-    assert scores["holiday=false"]["candidate"]["rows"] == 5
-    assert scores["store_type=A"]["candidate"]["rows"] == 2
+    assert scores["holiday=false"]["candidate"].rows == 5
+    assert scores["store_type=A"]["candidate"].rows == 2

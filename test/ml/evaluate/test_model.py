@@ -36,7 +36,7 @@ def test_a_model_takes_its_own_columns(tmp_path: Path) -> None:
     model = load(write_model(tmp_path / "model", WEIGHTS))
     matrix = np.arange(2.0 * len(FEATURES)).reshape(2, -1)
     one = np.ones(2, np.int64)
-    names = [feature["name"] for feature in FEATURES]
+    names = [feature.name for feature in FEATURES]
     wanted = matrix[:, names.index("sales_0")] + 2 * matrix[:, names.index("week_of_year")] + 11
     answers = model.predict(matrix, one, one, one)
     np.testing.assert_allclose(answers, np.stack([wanted - 100, wanted, wanted + 100], axis=1))

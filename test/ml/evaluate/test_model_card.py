@@ -47,7 +47,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def card_of(spec: dict[str, Any], folder: Path) -> str:
     result = run(decode(EvaluateSpec, spec, "spec"), folder)
-    assert result["modelCardUri"] == (folder / "report" / "model-card.md").as_uri()
+    assert result.model_card_uri == (folder / "report" / "model-card.md").as_uri()
     return (folder / "report" / "model-card.md").read_text(encoding="utf-8")
 
 

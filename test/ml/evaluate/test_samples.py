@@ -44,8 +44,8 @@ def test_matrix_has_every_value_at_its_place(table: OriginTable) -> None:
         of_target = calendar_features(origin + int(horizon) * WEEK)
         of_origin = feature_columns(sales, store, dept, origin)
         for value, feature in zip(values, FEATURES, strict=True):
-            source = of_target if feature["view"] == "calendar" else of_origin
-            wanted = source[feature["column"].replace("{horizon}", str(horizon))]
+            source = of_target if feature.view == "calendar" else of_origin
+            wanted = source[feature.column.replace("{horizon}", str(horizon))]
             assert np.array_equal(value, np.nan if wanted is None else wanted, equal_nan=True), feature
 
 
@@ -127,7 +127,7 @@ def test_a_calendar_with_a_gap_is_refused(tmp_path: Path) -> None:
 
 def test_features_of_one_view_are_enough(tmp_path: Path) -> None:
     for feature in FEATURES:
-        folder = write_training_data(tmp_path / feature["name"], toy_sales(), [feature])
+        folder = write_training_data(tmp_path / feature.name, toy_sales(), [feature])
         matrix = read_origin_table(folder).matrix(np.array([3]), np.array([2]))
         assert matrix.shape == (1, 1)
 
@@ -145,7 +145,7 @@ def test_the_folder_of_the_features_stage_is_read_in_the_order_of_features_json(
         matrix = table.matrix(numbers, np.full(len(rows), horizon))
         target = rows["origin"] + horizon * WEEK
         for column, feature in enumerate(FeatureSet(4).model_features):
-            source = calendar.loc[target].reset_index() if feature["view"] == "calendar" else rows
-            wanted = source[feature["column"].replace("{horizon}", str(horizon))]
+            source = calendar.loc[target].reset_index() if feature.view == "calendar" else rows
+            wanted = source[feature.column.replace("{horizon}", str(horizon))]
             np.testing.assert_array_equal(matrix[:, column], wanted, err_msg=str(feature))
         np.testing.assert_array_equal(table.targets[:, horizon - 1], rows[f"target_h{horizon}"])

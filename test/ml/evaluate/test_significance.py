@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from shelfcast.contracts.results import SliceNotScored
 from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.significance import OVERALL, Comparison, compare
 
@@ -56,17 +57,17 @@ def test_difference_is_a_share_of_the_others_wmae() -> None:
     candidate[:, 1] = 200.0
     found = only(backtest(candidate, rival, holiday_week=1))
     # The holiday week weighs 5.
-    assert found["difference"] == pytest.approx((5 * 200 + 2 * 80) / (7 * 100) - 1)
-    assert (found["slice"], found["against"]) == (OVERALL, "naive")
-    assert (found["rows"], found["series"], found["weeks"]) == (6, 2, 3)
+    assert found.difference == pytest.approx((5 * 200 + 2 * 80) / (7 * 100) - 1)
+    assert (found.slice, found.against) == (OVERALL, "naive")
+    assert (found.rows, found.series, found.weeks) == (6, 2, 3)
 
 
 def test_a_lead_that_is_the_same_everywhere_is_sure() -> None:
     noise = np.random.default_rng(1).uniform(1, 100, (SERIES, WEEKS))
     found = only(backtest(0.9 * noise, noise))
-    assert (found["series"], found["weeks"]) == (SERIES, WEEKS)
+    assert (found.series, found.weeks) == (SERIES, WEEKS)
     # The comparison is paired: rows with large errors are the same for both.
-    assert [found[key] for key in ("difference", "lower", "upper")] == pytest.approx([-0.1, -0.1, -0.1])
+    assert [found.difference, found.lower, found.upper] == pytest.approx([-0.1, -0.1, -0.1])
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
@@ -74,7 +75,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     for seed in range(100):
         noise = shared(np.random.default_rng(seed), by_series=10, by_week=10, by_row=20)
         found = only(backtest(100 + noise, np.full((SERIES, WEEKS), 100.0)))
-        held += found["lower"] <= 0 <= found["upper"]
+        held += found.lower <= 0 <= found.upper
     # 95 %, less some for only 12 weeks, more some for being cautious; drawing rows would give about 40 %.
     assert 88 <= held <= 100
 
@@ -85,7 +86,7 @@ def test_what_series_or_weeks_share_widens_the_interval(kind: str) -> None:
     found = only(backtest(100 + shared(np.random.default_rng(3), **noise), np.full((SERIES, WEEKS), 100.0)))
     count = SERIES if kind == "by_series" else WEEKS
     # Width for a mean of ``count`` clusters, not of SERIES x WEEKS rows.
-    assert found["upper"] - found["lower"] == pytest.approx(2 * 1.96 * 0.2 / np.sqrt(count), rel=0.5)
+    assert found.upper - found.lower == pytest.approx(2 * 1.96 * 0.2 / np.sqrt(count), rel=0.5)
 
 
 def test_the_interval_holds_95_percent_of_the_draws() -> None:
@@ -95,13 +96,13 @@ def test_the_interval_holds_95_percent_of_the_draws() -> None:
     found = only(replace(of, store=of.row, dept=np.zeros_like(of.row)))
     width = 2 * 1.96 * 0.2 / np.sqrt(1_000)
     # The draws are seeded; an interval of 97 % would be 8 % wider.
-    assert found["upper"] - found["lower"] == pytest.approx(width, rel=0.03)
+    assert found.upper - found.lower == pytest.approx(width, rel=0.03)
 
 
 def test_every_series_is_drawn() -> None:
     found = only(backtest(np.array([[100.0], [0.0]]), np.array([[100.0], [100.0]])))
     # Each of the two series is drawn alone in a quarter of the draws.
-    assert [found["lower"], found["upper"]] == [-1, 0]
+    assert [found.lower, found.upper] == [-1, 0]
 
 
 def test_draws_are_the_same_each_time() -> None:
@@ -116,7 +117,7 @@ def test_each_slice_has_its_own_rows_and_an_empty_one_no_comparison() -> None:
     of = backtest(candidate, rival)
     first = of.row < 4
     found, not_compared = compare(of, {"none": first & ~first, "bad": first, "good": ~first})
-    assert {one["slice"]: round(one["difference"], 9) for one in found} == {"bad": 0.5, "good": -0.5}
+    assert {one.slice: round(one.difference, 9) for one in found} == {"bad": 0.5, "good": -0.5}
     assert not_compared == []
 
 
@@ -125,29 +126,29 @@ def test_rows_missing_here_and_there_do_not_matter() -> None:
     of = backtest(0.9 * noise, noise)
     # One row a series: most pairs of a series and a week are empty.
     found, _ = compare(of, {"sparse": of.row % WEEKS == of.row // WEEKS % WEEKS})
-    assert found[0]["rows"] == SERIES
-    assert found[0]["upper"] == pytest.approx(-0.1)
+    assert found[0].rows == SERIES
+    assert found[0].upper == pytest.approx(-0.1)
 
 
 def test_the_last_series_may_lack_the_last_week() -> None:
     of = backtest(np.full((2, 2), 90.0), np.full((2, 2), 100.0))
     found, _ = compare(of, {"all but the last": of.row < 3})
-    assert found[0]["difference"] == pytest.approx(-0.1)
+    assert found[0].difference == pytest.approx(-0.1)
 
 
 def test_a_draw_of_empty_cells_says_nothing() -> None:
     of = backtest(np.full((2, 2), 90.0), np.full((2, 2), 100.0))
     # The first series in the first week, the second in the second: a quarter of the draws have no row.
     found, _ = compare(of, {"sparse": of.store * 10 + of.dept == of.row % 2})
-    assert [found[0]["lower"], found[0]["upper"]] == pytest.approx([-0.1, -0.1])
+    assert [found[0].lower, found[0].upper] == pytest.approx([-0.1, -0.1])
 
 
 def test_a_rival_without_errors_is_named_and_the_others_are_compared() -> None:
     of = backtest(np.full((2, 2), 10.0), np.full((2, 2), 20.0))
     of = replace(of, forecasts={**of.forecasts, "champion": of.actual})
     found, not_compared = compare(of, {"all": of.row >= 0})
-    assert [comparison["against"] for comparison in found] == ["naive"]
-    assert not_compared == [{"slice": "all", "reason": "not compared: champion has no error there"}]
+    assert [comparison.against for comparison in found] == ["naive"]
+    assert not_compared == [SliceNotScored(slice="all", reason="not compared: champion has no error there")]
 
 
 def test_every_rival_is_compared_but_not_the_oracle() -> None:
@@ -155,4 +156,4 @@ def test_every_rival_is_compared_but_not_the_oracle() -> None:
     naive = of.forecasts["naive"]
     of = replace(of, forecasts={**of.forecasts, "champion": naive, "oracle": naive})
     found, _ = compare(of, {"all": of.row >= 0})
-    assert [one["against"] for one in found] == ["champion", "naive"]
+    assert [one.against for one in found] == ["champion", "naive"]

@@ -14,9 +14,10 @@ import yaml
 from feast import FeatureStore
 from feature_samples import Tables, random_externals, random_sales, tables_of
 
+from shelfcast.contracts.model import ModelFeature
 from shelfcast.database import connect
 from shelfcast.features import feast_repository, materialization, offline_tables, training_data
-from shelfcast.features.definitions import FeatureSet, ModelFeature
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.feature_groups import PRESET_FEATURES
 from shelfcast.features.materialization import Window
 from shelfcast.features.version import feature_set_version
@@ -79,7 +80,7 @@ def test_a_service_names_what_the_network_of_its_preset_uses(store: FeatureStore
 
 @pytest.mark.parametrize("preset", sorted(NETWORKS))
 def test_the_network_of_a_preset_is_made_of_its_features_and_no_others(preset: str) -> None:
-    used = [f for f in FEATURES.model_features if f["name"] in PRESET_FEATURES[preset]]
+    used = [f for f in FEATURES.model_features if f.name in PRESET_FEATURES[preset]]
 
     def forecast(features: list[ModelFeature]) -> torch.Tensor:
         ids = torch.ones(1, dtype=torch.int64)

@@ -20,7 +20,7 @@ from psycopg import sql
 from raw_batches import add_batch
 
 from shelfcast.contracts.specs import FeaturesSpec
-from shelfcast.contracts.wire import decode
+from shelfcast.contracts.wire import decode, encode
 from shelfcast.database import connect
 from shelfcast.features import cluster, feast_repository, materialization
 from shelfcast.features.build import build_features
@@ -47,7 +47,8 @@ def small_snapshot() -> tuple[Sales, Externals]:
 
 def run(snapshot: dict[str, Any], folder: Path, horizon_weeks: int = HORIZON) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
-    return build_features(decode(FeaturesSpec, spec_of(snapshot, horizon_weeks), "spec"), folder)
+    spec = decode(FeaturesSpec, spec_of(snapshot, horizon_weeks), "spec")
+    return encode(build_features(spec, folder))  # type: ignore[no-any-return]
 
 
 def spec_of(snapshot: dict[str, Any], horizon_weeks: int = HORIZON) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from feature_samples import Sales, tables_of, week
 from psycopg import sql
 from raw_batches import add_batch
 
+from shelfcast.contracts.model import View
 from shelfcast.contracts.specs import FeaturesSpec
 from shelfcast.contracts.wire import decode
 from shelfcast.database import connect
 from shelfcast.features import feast_repository, materialization
 from shelfcast.features.build import build_features
-from shelfcast.features.definitions import FeatureSet, View
+from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.materialization import Window
 from shelfcast.features.offline_tables import JOIN_KEYS, table_name
 

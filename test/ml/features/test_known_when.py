@@ -67,7 +67,7 @@ def test_the_horizon_ends_where_last_year_would_need_the_future() -> None:
 def test_a_declaration_overrides_when_an_external_is_known() -> None:
     assert FeatureSet(4).sources["markdown1"].known_after_weeks == 0
     assert SOURCES["markdown1"].known_after_weeks == -1
-    names = {feature["name"] for feature in FeatureSet(4, DECLARED).model_features}
+    names = {feature.name for feature in FeatureSet(4, DECLARED).model_features}
     assert {"markdown1", "markdown1_ahead", "markdown1_is_missing"} <= names
     assert "markdown2_ahead" not in names
 

@@ -20,12 +20,13 @@ from feature_samples import DECLARED, Tables, random_externals, random_extras, r
 from raw_batches import add_batch
 
 from shelfcast.calendar import calendar_features
+from shelfcast.contracts.model import View
 from shelfcast.contracts.specs import FeaturesSpec
 from shelfcast.contracts.wire import decode
 from shelfcast.database import connect
 from shelfcast.features import feast_repository
 from shelfcast.features.build import build_features
-from shelfcast.features.definitions import STORE_EXTERNALS, FeatureSet, View, missing_flag
+from shelfcast.features.definitions import STORE_EXTERNALS, FeatureSet, missing_flag
 from shelfcast.snapshot import ALL_WEEKS
 
 HORIZON, WEEKS, ENTITIES = 2, 70, 120

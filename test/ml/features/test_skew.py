@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from feature_samples import Sales, tables_of, week
 from raw_batches import add_batch
 
+from shelfcast.contracts.results import FeaturesResult
 from shelfcast.contracts.specs import FeaturesSpec
 from shelfcast.contracts.wire import decode
 from shelfcast.database import connect
@@ -36,7 +36,7 @@ EXTERNALS: dict[tuple[int, int], list[float | None]] = {
 }
 
 
-def run(url: str, dataset: str, folder: Path) -> tuple[FeaturesSpec, dict[str, Any]]:
+def run(url: str, dataset: str, folder: Path) -> tuple[FeaturesSpec, FeaturesResult]:
     """Returns the job's specification and its result."""
     folder.mkdir()
     snapshot = add_batch(url, dataset, tables_of(SALES, EXTERNALS))
@@ -47,8 +47,8 @@ def run(url: str, dataset: str, folder: Path) -> tuple[FeaturesSpec, dict[str, A
 
 def test_the_sample_is_what_the_training_data_and_feast_say(url: str, tmp_path: Path) -> None:
     spec, result = run(url, "skew", tmp_path / "run")
-    found = json.loads(path_of(result["skewSampleUri"]).read_text(encoding="utf-8"))
-    names = [feature["name"] for feature in FEATURES.model_features]
+    found = json.loads(path_of(result.skew_sample_uri).read_text(encoding="utf-8"))
+    names = [feature.name for feature in FEATURES.model_features]
     sample = found.pop("sample")
     assert found == {
         "snapshotId": spec.snapshot.id,

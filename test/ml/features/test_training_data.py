@@ -24,6 +24,7 @@ from feature_samples import (
 )
 
 from shelfcast import calendar
+from shelfcast.contracts.wire import encode
 from shelfcast.features import training_data
 from shelfcast.features.definitions import (
     CALENDAR,
@@ -163,12 +164,12 @@ def test_features_json_says_what_a_model_may_use(folder: Path) -> None:
     assert description == {
         "featureSetVersion": feature_set_version(FEATURES),
         "horizonWeeks": HORIZON,
-        "features": FEATURES.model_features,
+        "features": encode(FEATURES.model_features),
     }
     views = FEATURES.view_columns
     for feature in description["features"]:
         for h in range(1, HORIZON + 1):
-            assert feature["column"].replace("{horizon}", str(h)) in views[feature["view"]]
+            assert feature.column.replace("{horizon}", str(h)) in views[feature.view]
 
 
 def test_fewer_series_than_files_leave_files_without_rows(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from shelfcast.contracts.specs import IngestSpec
-from shelfcast.contracts.wire import decode
+from shelfcast.contracts.wire import decode, encode
 from shelfcast.database import connect
 from shelfcast.ingest.__main__ import run
 
@@ -42,6 +42,6 @@ def ingest(
             "maxBadRowShare": max_bad_row_share,
             "allow": list(allow),
         }
-        return run(decode(IngestSpec, spec, "spec"), tmp_path_factory.mktemp("job"))
+        return encode(run(decode(IngestSpec, spec, "spec"), tmp_path_factory.mktemp("job")))  # type: ignore[no-any-return]
 
     return load

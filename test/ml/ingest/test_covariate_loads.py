@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from shelfcast.contracts.specs import IngestSpec
-from shelfcast.contracts.wire import decode
+from shelfcast.contracts.wire import decode, encode
 from shelfcast.ingest.__main__ import run
 from shelfcast.ingest.long_source import read_long_folder
 from shelfcast.job import UserError
@@ -43,7 +43,7 @@ def load(
             "source": {"kind": "long", "path": str(path), "encoding": "utf-8", **source},
             "maxBadRowShare": 0,
         }
-        return run(decode(IngestSpec, spec, "spec"), tmp_path_factory.mktemp("job"))
+        return encode(run(decode(IngestSpec, spec, "spec"), tmp_path_factory.mktemp("job")))  # type: ignore[no-any-return]
 
     return load
 

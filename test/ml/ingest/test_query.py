@@ -47,7 +47,7 @@ def spec(dataset: str, request_id: str | None = None, **changes: Any) -> IngestS
 
 def test_queries_are_loaded(connection: psycopg.Connection, tmp_path: Path) -> None:
     result = run(spec("query_good"), tmp_path)
-    batch_id = result["snapshot"]["batchId"]
+    batch_id = result.snapshot.batch_id
     sales = read_sales(connection, "query_good", batch_id)
     assert sales["weekly_sales"].to_pylist()[::5] == [1.25, 2.25, 3.25, 2.25, 4.25, 6.25]
     assert sales["is_holiday"].to_pylist() == [False, False, True, False, False] * 6
@@ -70,7 +70,7 @@ def test_covariates_come_from_queries(connection: psycopg.Connection, tmp_path: 
         "from shop.receipt group by 1",
     }
     result = run(spec("query_columns", columns=columns, **queries), tmp_path)
-    rows = read_extras(connection, "query_columns", result["snapshot"]["batchId"]).to_pylist()
+    rows = read_extras(connection, "query_columns", result.snapshot.batch_id).to_pylist()
     values = {(row["name"], row["store"], row["dept"], str(row["week"])): row["value"] for row in rows}
     assert len(values) == 30 + 30 + 2
     assert values["floor", 2, 0, "None"] == 2.5
@@ -89,7 +89,7 @@ def test_stores_of_an_earlier_load_suffice(tmp_path: Path) -> None:
         run(spec("query_stores", stores=None), tmp_path)
     run(spec("query_stores"), tmp_path)
     later = spec("query_stores", "query-stores-2", stores=None, storeWeeks=None)
-    assert run(later, tmp_path)["unchangedRows"] == 30
+    assert run(later, tmp_path).unchanged_rows == 30
 
 
 def test_a_bad_cell_is_named_by_its_query(tmp_path: Path) -> None:

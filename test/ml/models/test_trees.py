@@ -21,7 +21,7 @@ from shelfcast.train.export import INPUTS, to_onnx
 HORIZON_WEEKS = 4
 PROMO = Covariate("planned_promo", "series_week", -HORIZON_WEEKS, "1 in a week with a promotion")
 FEATURES = FeatureSet(HORIZON_WEEKS, (PROMO,)).model_features
-NAMES = [feature["name"] for feature in FEATURES]
+NAMES = [feature.name for feature in FEATURES]
 
 
 def random_samples(rows: int, seed: int) -> Inputs:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from pathlib import Path
 
 from fitted_trees import fitted_trees
 
+from shelfcast.contracts.specs import TrainSpec
+from shelfcast.job import read_spec
 from shelfcast.train.distributed import init_distributed
 
 if __name__ == "__main__":
-    spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    spec = read_spec(Path(sys.argv[1]), TrainSpec)
     with init_distributed() as processes:
         bits = fitted_trees(spec, processes).bits()
     if processes.first:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
+from shelfcast.contracts.specs import TrainSpec
 from shelfcast.models.ensemble import Ensemble
 from shelfcast.models.trees import Attributes
 from shelfcast.train import fit_trees
@@ -38,15 +38,15 @@ class FittedTrees:
         return json.dumps(self.attributes).encode()
 
 
-def fitted_trees(spec: dict[str, Any], processes: Processes) -> FittedTrees:
+def fitted_trees(spec: TrainSpec, processes: Processes) -> FittedTrees:
     """Reads this process's part and fits the trees."""
     fit_trees.ROUNDS = ROUNDS
     told: list[str] = []
     shard = read_shard(spec, processes.rank, processes.world_size)
     counts = _training_counts(shard, processes)
-    sampler = EpochSampler(counts, spec["batchSize"], spec["seed"])
-    torch.manual_seed(spec["seed"])
-    model = Ensemble(shard.table.features, *known_ids(shard, processes), spec["horizonWeeks"])
+    sampler = EpochSampler(counts, spec.batch_size, spec.seed)
+    torch.manual_seed(spec.seed)
+    model = Ensemble(shard.table.features, *known_ids(shard, processes), spec.horizon_weeks)
     fit_normalization(model, shard, sampler, processes)
-    fit_trees.fit_trees(model, shard, counts, spec["seed"], processes, told.append)
+    fit_trees.fit_trees(model, shard, counts, spec.seed, processes, told.append)
     return FittedTrees(model, shard, told)

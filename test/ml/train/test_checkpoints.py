@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 import torch
 
+from shelfcast.contracts.results import TrialParameters
+from shelfcast.contracts.specs import Snapshot, TrainSpec
 from shelfcast.job import UserError, write_json
 from shelfcast.train.checkpoint import Checkpoints, Found, _sha256, config_hash
 
-CONFIG = config_hash({"seed": 7})
+SPEC = TrainSpec(
+    snapshot=Snapshot(
+        id="example-1-000000000000",
+        dataset="example",
+        batch_id=1,
+        content_hash="",
+        row_count=100,
+        series_count=2,
+        first_week=date(2024, 1, 5),
+        last_week=date(2025, 1, 3),
+    ),
+    feast_project="example",
+    feature_set_version="0" * 12,
+    training_data_uri="file:///data",
+)
+CONFIG = config_hash(SPEC)
 BEST = 4
 
 
@@ -122,14 +141,22 @@ def test_one_of_an_earlier_version_is_passed_over(tmp_path: Path) -> None:
     assert "epoch-0003.pt is skipped: an earlier version" in found.skipped[0]
 
 
-def test_another_configuration_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "changed",
+    [
+        config_hash(replace(SPEC, seed=8)),
+        config_hash(replace(SPEC, snapshot=replace(SPEC.snapshot, content_hash="1"))),
+        config_hash(SPEC, TrialParameters(learning_rate=0.002, batch_size=1_024, weight_decay_factor=3.0)),
+    ],
+)
+def test_another_configuration_is_refused(tmp_path: Path, changed: str) -> None:
     saved(tmp_path, 1)
     with pytest.raises(UserError, match=r"another spec\.json") as error:
-        Checkpoints(tmp_path, config_hash({"seed": 8}), "2 on cpu").newest()
+        Checkpoints(tmp_path, changed, "2 on cpu").newest()
     assert error.value.type == "InvalidInput"
 
 
 def test_another_number_of_processes_goes_on(tmp_path: Path) -> None:
     saved(tmp_path, 1)
-    same = Checkpoints(tmp_path, config_hash({"seed": 7, "processes": 3, "gpuSeconds": 60}), "3 on cuda")
+    same = Checkpoints(tmp_path, config_hash(replace(SPEC, processes=3, gpu_seconds=60)), "3 on cuda")
     assert same.newest() == Found(1, "2 on cpu")

@@ -46,9 +46,15 @@ def with_promotions(example: Example, folder: Path, declared: bool) -> Example:
     version = training_data.write(
         folder, sales, tables["store_week"], tables["store"], features, extras=extras
     )
-    spec = {"trainingDataUri": folder.as_uri(), "featureSetVersion": version, "learningRate": 0.01}
-    spec |= {"processes": 1, "maxEpochs": 8}
-    return dataclasses.replace(example, folder=folder, spec={**example.spec, **spec})
+    spec = dataclasses.replace(
+        example.spec,
+        training_data_uri=folder.as_uri(),
+        feature_set_version=version,
+        learning_rate=0.01,
+        processes=1,
+        max_epochs=8,
+    )
+    return dataclasses.replace(example, folder=folder, spec=spec)
 
 
 def trained(example: Example, processes: Processes) -> tuple[GlobalModel, Shard]:
@@ -79,7 +85,7 @@ def test_an_announced_promotion_makes_forecasts_clearly_better(
     assert without > 0.08
     assert median_error(model, shard) < without / 2
 
-    names = [feature["name"] for feature in shard.table.features]
+    names = [feature.name for feature in shard.table.features]
     assert {"planned_promo", "planned_promo_ahead"} <= set(names)
     write_model(tmp_path / "model", model, shard.table, shard.validation, promoted.spec)
     session = onnxruntime.InferenceSession(tmp_path / "model" / "model.onnx")

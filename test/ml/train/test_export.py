@@ -102,7 +102,7 @@ def test_model_json_follows_the_contract(folder: Path, example: Example) -> None
         "dataset": "example",
         "feastProject": "example",
         "snapshotId": "example-1-000000000000",
-        "featureSetVersion": example.spec["featureSetVersion"],
+        "featureSetVersion": example.spec.feature_set_version,
         "horizonWeeks": 4,
         "quantiles": [0.025, 0.1, 0.5, 0.9, 0.975],
         "features": json.loads((example.folder / "features.json").read_text(encoding="utf-8"))["features"],

@@ -16,6 +16,7 @@ import torch
 from fitted_trees import ROUNDS, FittedTrees, fitted_trees
 from train_example import WEEKS, Example, torchrun, write_example
 
+from shelfcast.job import write_json
 from shelfcast.train import fit_trees
 from shelfcast.train.calibration import choose_shares
 from shelfcast.train.distributed import Processes
@@ -49,10 +50,10 @@ def test_it_tells_how_many_trees_there_are(
 def test_any_number_of_processes_grows_the_same_trees(
     example: Example, alone: Processes, tmp_path: Path
 ) -> None:
-    (tmp_path / "spec.json").write_text(json.dumps(example.spec), encoding="utf-8")
+    write_json(tmp_path / "spec.json", example.spec)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     program = Path(__file__).with_name("fit_trees_in_processes.py")
-    command = [sys.executable, *launcher, str(program), str(tmp_path / "spec.json")]
+    command = [sys.executable, *launcher, str(program), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == hashlib.sha256(fitted_trees(example.spec, alone).bits()).hexdigest()

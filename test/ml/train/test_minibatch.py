@@ -28,7 +28,7 @@ def test_a_batch_is_what_the_table_says(example: Example, processes: int, count:
     np.testing.assert_array_equal(horizon, samples.horizons)
     targets = table.targets[samples.rows, samples.horizons - 1]
     np.testing.assert_array_equal(batch.actual.numpy(), targets.astype(np.float32))
-    names = [feature["name"] for feature in table.features]
+    names = [feature.name for feature in table.features]
     holiday = features[:, names.index("is_holiday")] > 0
     np.testing.assert_array_equal(batch.weight.numpy(), np.where(holiday, HOLIDAY_WEIGHT, 1.0))
 

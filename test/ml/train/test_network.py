@@ -24,7 +24,7 @@ from shelfcast.train.distributed import Processes
 from shelfcast.train.normalization import fit_normalization, known_ids
 
 FEATURES = FeatureSet(8).model_features
-NAMES = [feature["name"] for feature in FEATURES]
+NAMES = [feature.name for feature in FEATURES]
 VALUES = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, -1e5, 1e300, np.nan])
 
 

@@ -22,7 +22,7 @@ from shelfcast.train.export import INPUTS, to_onnx
 from shelfcast.train.minibatch import BatchReader
 
 FEATURES = FeatureSet(4).model_features
-NAMES = [feature["name"] for feature in FEATURES]
+NAMES = [feature.name for feature in FEATURES]
 
 
 def untrained(preset: str, seed: int = 3) -> Network:

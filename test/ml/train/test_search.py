@@ -7,40 +7,48 @@ import math
 import os
 import signal
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 from train_example import WEEKS, Example, torchrun, write_example
 
-from shelfcast.job import UserError
-from shelfcast.train.__main__ import _trainer, _training_counts
+from shelfcast.contracts.results import EpochMetrics, SearchResult, Trial, TrialParameters
+from shelfcast.contracts.specs import SearchOptions, TrainSpec
+from shelfcast.job import UserError, write_json
+from shelfcast.train.__main__ import _trainer, _training_counts, run
+from shelfcast.train.checkpoint import config_hash
 from shelfcast.train.data import read_shard
 from shelfcast.train.distributed import Processes
-from shelfcast.train.search import Search, Trial, search
+from shelfcast.train.search import search
 from shelfcast.train.training import LossNotFiniteError
 
-SPEC = {"learningRate": 0.002, "batchSize": 1_024, "seed": 7, "maxEpochs": 12, "search": {"trials": 12}}
 OPTIONS = {"maxEpochs": 2, "search": {"trials": 4}}
 
 
 class Bowl:
     """Stands in for a trainer: its loss is lowest at a learning rate of 0.001 and three times the decay."""
 
-    def __init__(self, spec: dict[str, Any]) -> None:
+    def __init__(self, spec: TrainSpec, weight_decay_factor: float) -> None:
         self.spec = spec
-        self.epochs: list[dict[str, float]] = []
+        self.decay = weight_decay_factor
+        self.epochs: list[EpochMetrics] = []
 
     def run(self, after_epoch: object) -> None:  # noqa: ARG002
-        rate, decay = self.spec["learningRate"], self.spec["weightDecayFactor"]
-        loss = 100 + math.log(rate / 0.001) ** 2 + math.log(decay / 3) ** 2
-        self.epochs = [{"validationLoss": loss + 1}, {"validationLoss": loss}]
+        loss = 100 + math.log(self.spec.learning_rate / 0.001) ** 2 + math.log(self.decay / 3) ** 2
+        self.epochs = [
+            EpochMetrics(epoch=number, train_loss=loss, validation_loss=loss + 2 - number, seconds=1.0)
+            for number in (1, 2)
+        ]
 
 
 class Steep(Bowl):
     def run(self, after_epoch: object) -> None:
-        if self.spec["learningRate"] >= 0.002:
+        if self.spec.learning_rate >= 0.002:
             raise LossNotFiniteError("InvalidInput", "the training loss became nan")
         super().run(after_epoch)
 
@@ -49,76 +57,89 @@ class Killed(BaseException):
     pass
 
 
-def find(directory: Path, alone: Processes, prepare: Any = Bowl, **changed: Any) -> Search:
+@pytest.fixture
+def spec(example: Example) -> TrainSpec:
+    return replace(example.spec, batch_size=1_024, max_epochs=12, search=SearchOptions(trials=12))
+
+
+def find(directory: Path, spec: TrainSpec, alone: Processes, prepare: Any = Bowl) -> SearchResult:
     directory.mkdir(exist_ok=True)
-    return search({**SPEC, **changed}, directory, alone, prepare)
+    return search(spec, directory, alone, prepare)
 
 
-def test_the_first_trial_is_the_spec_itself_and_others_are_better(tmp_path: Path, alone: Processes) -> None:
-    specs = []
+def test_the_first_trial_is_the_spec_itself_and_others_are_better(
+    tmp_path: Path, spec: TrainSpec, alone: Processes
+) -> None:
+    tried = []
 
-    def prepare(spec: dict[str, Any]) -> Bowl:
-        specs.append(spec)
-        return Bowl(spec)
+    def prepare(spec: TrainSpec, weight_decay_factor: float) -> Bowl:
+        tried.append((spec, weight_decay_factor))
+        return Bowl(spec, weight_decay_factor)
 
-    found = find(tmp_path, alone, prepare, search={"trials": 25})
-    first, *others = found["trials"]
-    assert [trial["number"] for trial in found["trials"]] == list(range(1, 26))
-    assert first["parameters"] == {"learningRate": 0.002, "batchSize": 1_024, "weightDecayFactor": 1.0}
-    assert {spec["maxEpochs"] for spec in specs} == {4}
-    assert len({json.dumps(trial["parameters"]) for trial in found["trials"]}) == 25
-    for parameters in (trial["parameters"] for trial in others):
-        assert 0.0005 <= parameters["learningRate"] <= 0.008
-        assert 256 <= parameters["batchSize"] <= 4_096
-        assert 0.1 <= parameters["weightDecayFactor"] <= 10
+    found = find(tmp_path, replace(spec, search=SearchOptions(trials=25)), alone, prepare)
+    first, *others = found.trials
+    assert [trial.number for trial in found.trials] == list(range(1, 26))
+    assert first.parameters == TrialParameters(learning_rate=0.002, batch_size=1_024, weight_decay_factor=1.0)
+    assert {spec.max_epochs for spec, _ in tried} == {4}
+    assert [
+        TrialParameters(
+            learning_rate=spec.learning_rate, batch_size=spec.batch_size, weight_decay_factor=factor
+        )
+        for spec, factor in tried
+    ] == [trial.parameters for trial in found.trials]
+    assert len({trial.parameters for trial in found.trials}) == 25
+    for parameters in (trial.parameters for trial in others):
+        assert 0.0005 <= parameters.learning_rate <= 0.008
+        assert 256 <= parameters.batch_size <= 4_096
+        assert 0.1 <= parameters.weight_decay_factor <= 10
 
     def mean(trials: list[Trial]) -> float:
-        return sum(trial["validationLoss"] or math.nan for trial in trials) / len(trials)
+        return sum(trial.validation_loss or math.nan for trial in trials) / len(trials)
 
-    assert found["best"]["validationLoss"] == min(trial["validationLoss"] or 0 for trial in found["trials"])
-    assert found["best"]["validationLoss"] < 100.3
+    assert found.best.validation_loss == min(trial.validation_loss or 0 for trial in found.trials)
+    assert found.best.validation_loss < 100.3
     # It learns: drawn at random, the last ones would be as bad as the first.
     assert mean(others[-8:]) < mean(others[:5]) - 0.5
 
 
 @pytest.mark.parametrize("killed_at", [1, 2, 7])
 def test_a_killed_search_makes_no_trial_twice_and_ends_as_one_never_killed(
-    tmp_path: Path, alone: Processes, killed_at: int
+    tmp_path: Path, spec: TrainSpec, alone: Processes, killed_at: int
 ) -> None:
-    whole = find(tmp_path / "whole", alone)
+    whole = find(tmp_path / "whole", spec, alone)
     made = []
 
-    def prepare(spec: dict[str, Any], dies: bool) -> Bowl:
+    def prepare(spec: TrainSpec, weight_decay_factor: float, dies: bool) -> Bowl:
         if dies and len(made) + 1 == killed_at:
             raise Killed
         made.append(spec)
-        return Bowl(spec)
+        return Bowl(spec, weight_decay_factor)
 
     with pytest.raises(Killed):
-        find(tmp_path / "killed", alone, partial(prepare, dies=True))
-    assert find(tmp_path / "killed", alone, partial(prepare, dies=False)) == whole
+        find(tmp_path / "killed", spec, alone, partial(prepare, dies=True))
+    assert find(tmp_path / "killed", spec, alone, partial(prepare, dies=False)) == whole
     assert len(made) == 12
-    assert find(tmp_path / "killed", alone, partial(prepare, dies=False)) == whole
+    assert find(tmp_path / "killed", spec, alone, partial(prepare, dies=False)) == whole
     assert len(made) == 12
 
 
-def test_a_trial_whose_loss_is_not_finite_loses(tmp_path: Path, alone: Processes) -> None:
-    found = find(tmp_path, alone, Steep)
-    assert found["trials"][0]["validationLoss"] is None
-    assert found["best"]["parameters"]["learningRate"] < 0.002
+def test_a_trial_whose_loss_is_not_finite_loses(tmp_path: Path, spec: TrainSpec, alone: Processes) -> None:
+    found = find(tmp_path, spec, alone, Steep)
+    assert found.trials[0].validation_loss is None
+    assert found.best.parameters.learning_rate < 0.002
     with pytest.raises(UserError, match="no loss of 1 trials was finite; lower learningRate"):
-        find(tmp_path / "none", alone, Steep, search={"trials": 1})
+        find(tmp_path / "none", replace(spec, search=SearchOptions(trials=1)), alone, Steep)
 
 
-def test_trials_of_another_spec_are_refused(tmp_path: Path, alone: Processes) -> None:
-    find(tmp_path, alone)
+def test_trials_of_another_spec_are_refused(tmp_path: Path, spec: TrainSpec, alone: Processes) -> None:
+    find(tmp_path, spec, alone)
     with pytest.raises(UserError, match="belongs to a search with another spec"):
-        find(tmp_path, alone, seed=8)
+        find(tmp_path, replace(spec, seed=8), alone)
 
 
 def test_no_test_week_decides(example: Example, alone: Processes, tmp_path: Path) -> None:
-    def found(of: Example, name: str) -> Search:
-        spec = {**of.spec, "maxEpochs": 1, "search": {"trials": 2}}
+    def found(of: Example, name: str) -> SearchResult:
+        spec = replace(of.spec, max_epochs=1, search=SearchOptions(trials=2))
         shard = read_shard(spec, 0, 1)
         prepare = partial(_trainer, shard, _training_counts(shard, alone), alone)
         (tmp_path / name).mkdir()
@@ -135,13 +156,34 @@ def test_the_factor_multiplies_the_weight_decay_of_each_member(example: Example,
     shard = read_shard(example.spec, 0, 1)
     prepare = partial(_trainer, shard, _training_counts(shard, alone), alone)
 
-    def decays(spec: dict[str, Any]) -> list[float]:
-        groups = prepare(spec).state()["optimizer"]["param_groups"]
+    def decays(factor: float) -> list[float]:
+        groups = prepare(example.spec, factor).state()["optimizer"]["param_groups"]
         return [group["weight_decay"] for group in groups]
 
-    own = decays(example.spec)
+    own = decays(1.0)
     assert own == [1.0, 0.02]
-    assert decays({**example.spec, "weightDecayFactor": 3.0}) == [3 * decay for decay in own]
+    assert decays(3.0) == [3 * decay for decay in own]
+
+
+def test_the_training_uses_the_parameters_of_the_best_trial(
+    example: Example, alone: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shelfcast.train.__main__.init_distributed", lambda: nullcontext(alone))
+    plain = replace(example.spec, max_epochs=1, learning_rate=0.004, batch_size=512)
+    searched = replace(example.spec, max_epochs=1, search=SearchOptions(trials=1))
+
+    def model_hash(spec: TrainSpec, best: TrialParameters | None = None) -> str:
+        directory = Path(mkdtemp(dir=tmp_path))
+        if best is not None:
+            trial = Trial(number=1, parameters=best, validation_loss=100.0)
+            write_json(directory / "search.json", {"configHash": config_hash(spec), "trials": [trial]})
+        result = run(spec, directory)
+        assert result is not None
+        return result.model_hash
+
+    best = TrialParameters(learning_rate=0.004, batch_size=512, weight_decay_factor=1.0)
+    assert model_hash(searched, best) == model_hash(plain)
+    assert model_hash(searched, replace(best, weight_decay_factor=3.0)) != model_hash(plain)
 
 
 def finish(directory: Path) -> dict[str, Any]:
@@ -151,7 +193,7 @@ def finish(directory: Path) -> dict[str, Any]:
     return json.loads((directory / "result.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
-def test_a_killed_job_searches_on_and_trains_with_the_best(example: Example, tmp_path: Path) -> None:
+def test_a_killed_job_searches_on(example: Example, tmp_path: Path) -> None:
     directory = example.job(tmp_path / "searched", **OPTIONS)
     state = directory / "search.json"
     launcher = torchrun(directory)
@@ -171,6 +213,3 @@ def test_a_killed_job_searches_on_and_trains_with_the_best(example: Example, tmp
     progress = [json.loads(line) for line in (directory / "progress.jsonl").open(encoding="utf-8")]
     assert len({line["message"] for line in progress}) == len(progress)
     assert [line["fraction"] for line in progress] == sorted(line["fraction"] for line in progress)
-    plain = finish(example.job(tmp_path / "plain", maxEpochs=2, **found["best"]["parameters"]))
-    assert plain["modelHash"] == searched["modelHash"]
-    assert "search" not in plain

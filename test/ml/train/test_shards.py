@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from train_example import Example, write_example
 
+from shelfcast.contracts.specs import TrainSpec
 from shelfcast.features.samples import read_origin_table
 from shelfcast.job import UserError
 from shelfcast.train.data import EpochSampler, Samples, Shard, read_shard, split_weeks
@@ -26,7 +29,7 @@ def keys(shard: Shard, samples: Samples) -> list[Key]:
     ]
 
 
-def steps(spec: dict[str, Any], world_size: int, epoch: int) -> list[list[Key]]:
+def steps(spec: TrainSpec, world_size: int, epoch: int) -> list[list[Key]]:
     """Returns the samples of each step, those of all processes together."""
     shards = [read_shard(spec, rank, world_size) for rank in range(world_size)]
     counts = {
@@ -34,7 +37,7 @@ def steps(spec: dict[str, Any], world_size: int, epoch: int) -> list[list[Key]]:
         for shard in shards
         for file, samples in zip(shard.files, shard.training, strict=True)
     }
-    sampler = EpochSampler([counts[file] for file in sorted(counts)], spec["batchSize"], spec["seed"])
+    sampler = EpochSampler([counts[file] for file in sorted(counts)], spec.batch_size, spec.seed)
     parts = [[keys(shard, samples) for samples in sampler.batches(shard, epoch)] for shard in shards]
     assert {len(part) for part in parts} == {sampler.steps}
     return [sorted(chain.from_iterable(step)) for step in zip(*parts, strict=True)]
@@ -54,7 +57,7 @@ def test_an_epoch_has_each_sample_once_and_batches_of_the_wanted_size(example: E
     assert len(set(seen)) == len(seen) == sum(map(len, shard.training))
     # Shares of files are rounded, so a batch is off by less than one sample a file.
     assert all(abs(len(step) - len(seen) / len(epoch)) < 16 for step in epoch)
-    assert np.mean([len(step) for step in epoch]) <= example.spec["batchSize"]
+    assert np.mean([len(step) for step in epoch]) <= example.spec.batch_size
     assert steps(example.spec, 1, epoch=1) != epoch
 
 
@@ -72,7 +75,7 @@ def test_processes_read_all_files_and_none_twice(example: Example) -> None:
 
 def test_target_weeks_decide_what_a_sample_is_for(example: Example) -> None:
     shard = read_shard(example.spec, 0, 1)
-    last = np.datetime64(example.spec["snapshot"]["lastWeek"])
+    last = np.datetime64(example.spec.snapshot.last_week)
     training = np.concatenate([shard.table.target_week(s.rows, s.horizons) for s in shard.training])
     validation = shard.table.target_week(shard.validation.rows, shard.validation.horizons)
     assert training.max() == last - 7 * 12
@@ -83,15 +86,15 @@ def test_target_weeks_decide_what_a_sample_is_for(example: Example) -> None:
 def content(example: Example, last_training_week: np.datetime64) -> list[NDArray[Any]]:
     """Returns all numbers that a training to this week would see."""
     table = read_origin_table(example.folder)
-    first = np.datetime64(example.spec["snapshot"]["firstWeek"])
+    first = np.datetime64(example.spec.snapshot.first_week)
     rows, horizons = table.samples(first, last_training_week)
     return [table.matrix(rows, horizons), table.targets[rows, horizons - 1]]
 
 
 def test_training_sees_nothing_of_later_weeks(example: Example, tmp_path: Path) -> None:
     changed = write_example(tmp_path / "changed", add_usd_from_week=90 - 12, add_usd=1e6)
-    snapshot = example.spec["snapshot"]
-    weeks = split_weeks(snapshot["firstWeek"], snapshot["lastWeek"], 6, 6)
+    snapshot = example.spec.snapshot
+    weeks = split_weeks(snapshot.first_week, snapshot.last_week, 6, 6)
     last = weeks.training[1]
 
     def same(last_training_week: np.datetime64) -> bool:
@@ -104,9 +107,9 @@ def test_training_sees_nothing_of_later_weeks(example: Example, tmp_path: Path) 
 
 
 def test_too_few_weeks_are_refused() -> None:
-    split_weeks("2024-01-05", "2024-03-01", 4, 3)
+    split_weeks(date(2024, 1, 5), date(2024, 3, 1), 4, 3)
     with pytest.raises(UserError, match="too few for testWeeks 4 and validationWeeks 4"):
-        split_weeks("2024-01-05", "2024-03-01", 4, 4)
+        split_weeks(date(2024, 1, 5), date(2024, 3, 1), 4, 4)
 
 
 def test_more_processes_than_files_are_refused(example: Example) -> None:
@@ -116,4 +119,4 @@ def test_more_processes_than_files_are_refused(example: Example) -> None:
 
 def test_training_data_of_other_features_are_refused(example: Example) -> None:
     with pytest.raises(UserError, match="have featureSetVersion"):
-        read_shard({**example.spec, "featureSetVersion": "0" * 12}, 0, 1)
+        read_shard(replace(example.spec, feature_set_version="0" * 12), 0, 1)

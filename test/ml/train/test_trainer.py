@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,12 +27,12 @@ def new_trainer(
     **changed: Any,
 ) -> tuple[Trainer, Network, int]:
     """Returns a trainer, its model and the steps of an epoch."""
-    spec = {**example.spec, "batchSize": 64, **changed}
+    spec = replace(example.spec, **{"batch_size": 64, **changed})
     shard = read_shard(spec, 0, 1)
-    sampler = EpochSampler(list(map(len, shard.training)), spec["batchSize"], spec["seed"])
-    torch.manual_seed(spec["seed"])
+    sampler = EpochSampler(list(map(len, shard.training)), spec.batch_size, spec.seed)
+    torch.manual_seed(spec.seed)
     ids = known_ids(shard, alone)
-    model = build_network(spec["preset"], shard.table.features, *ids, spec["horizonWeeks"])
+    model = build_network(spec.preset, shard.table.features, *ids, spec.horizon_weeks)
     fit_normalization(model, shard, sampler, alone)
     return Trainer(model, shard, sampler, seen_by(alone), spec), model, sampler.steps
 
@@ -55,20 +56,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def test_a_budget_ends_it_in_the_middle_of_an_epoch_with_the_best_so_far(
     example: Example, alone: Processes, clock: SimpleNamespace
 ) -> None:
-    trainer, model, steps = new_trainer(example, alone, maxEpochs=9, maxWallTimeMinutes=2)
+    trainer, model, steps = new_trainer(example, alone, max_epochs=9, max_wall_time_minutes=2)
     assert 60 < steps < 104
     # A second a step.
     clock.read = lambda: float(trainer.steps_done)
     states = []
     trainer.run(lambda _: states.append(trainer.state()))
     assert trainer.stopped_by == "wallTime"
-    assert [epoch["epoch"] for epoch in trainer.epochs] == [1, 2]
+    assert [epoch.epoch for epoch in trainer.epochs] == [1, 2]
     assert 120 <= trainer.steps_done < 120 + 16
     best = states[trainer.best_epoch - 1]["best"]
     assert all(torch.equal(value, best[name]) for name, value in model.state_dict().items())
 
     # One that was killed while it exported has used up its budget all the same.
-    again, other, _ = new_trainer(example, alone, maxEpochs=9, maxWallTimeMinutes=2)
+    again, other, _ = new_trainer(example, alone, max_epochs=9, max_wall_time_minutes=2)
     clock.read = lambda: 0.0
     again.restore(states[-1])
     again.run(lambda _: pytest.fail("an epoch too many"))
@@ -83,29 +84,31 @@ def test_the_clock_of_the_first_process_counts(example: Example, alone: Processe
             return ["wallTime", value]
 
     trainer, _, _ = new_trainer(
-        example, alone, lambda p: Second(p.rank, p.world_size, p.device), maxWallTimeMinutes=2
+        example, alone, lambda p: Second(p.rank, p.world_size, p.device), max_wall_time_minutes=2
     )
     trainer.run(lambda _: None)
     assert trainer.stopped_by == "wallTime"
     assert trainer.steps_done == 16
 
 
-def test_gpu_seconds_are_those_of_all_gpus_and_of_all_starts(clock: SimpleNamespace) -> None:
-    budget = Budget({"gpuSeconds": 100, "maxWallTimeMinutes": None}, gpus=4)
+def test_gpu_seconds_are_those_of_all_gpus_and_of_all_starts(
+    example: Example, clock: SimpleNamespace
+) -> None:
+    budget = Budget(replace(example.spec, gpu_seconds=100), gpus=4)
     clock.read = lambda: 24.9
     assert budget.used_up() is None
     clock.read = lambda: 25.0
     assert budget.used_up() == "gpuSeconds"
     spent = budget.spent()
     assert spent == {"wallTime": 25.0, "gpuSeconds": 100.0}
-    resumed = Budget({"gpuSeconds": 110}, gpus=2)
+    resumed = Budget(replace(example.spec, gpu_seconds=110), gpus=2)
     resumed.restore(spent)
     clock.read = lambda: 29.9
     assert resumed.used_up() is None
     clock.read = lambda: 30.0
     assert resumed.used_up() == "gpuSeconds"
     # Where there is no GPU, none of its seconds pass.
-    assert Budget({"gpuSeconds": 1}, gpus=0).used_up() is None
+    assert Budget(replace(example.spec, gpu_seconds=1), gpus=0).used_up() is None
 
 
 def test_patience_ends_it_with_the_best_weights(
@@ -116,7 +119,7 @@ def test_patience_ends_it_with_the_best_weights(
     monkeypatch.setattr(
         Trainer, "_validate", lambda _: torch.tensor([next(losses), 1.0], dtype=torch.float64)
     )
-    trainer, model, _ = new_trainer(example, alone, maxEpochs=9, batchSize=2_048)
+    trainer, model, _ = new_trainer(example, alone, max_epochs=9, batch_size=2_048)
     averages = []
     trainer.run(lambda _: averages.append(trainer.state()["best"]))
     assert trainer.stopped_by == "patience"
@@ -127,14 +130,14 @@ def test_patience_ends_it_with_the_best_weights(
 
 
 def test_all_epochs_end_it(example: Example, alone: Processes) -> None:
-    trainer, _, steps = new_trainer(example, alone, maxEpochs=2, batchSize=2_048)
+    trainer, _, steps = new_trainer(example, alone, max_epochs=2, batch_size=2_048)
     trainer.run(lambda _: None)
     assert trainer.stopped_by == "epochs"
     assert trainer.steps_done == 2 * steps
 
 
 def test_gradients_are_clipped_for_each_member(example: Example, alone: Processes) -> None:
-    trainer, model, _ = new_trainer(example, alone, maxEpochs=1, batchSize=2_048)
+    trainer, model, _ = new_trainer(example, alone, max_epochs=1, batch_size=2_048)
     norms: list[float] = []
 
     def gradient_norm(member: torch.nn.Module) -> float:

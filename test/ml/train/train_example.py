@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shelfcast.contracts.specs import Snapshot, TrainSpec
+from shelfcast.contracts.wire import encode
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.ingest.generator import generate
@@ -24,12 +26,12 @@ class Example:
     """A training data folder and the spec of a training on it."""
 
     folder: Path
-    spec: dict[str, Any]
+    spec: TrainSpec
 
     def job(self, directory: Path, **changed: Any) -> Path:
-        """Makes a job's folder with the spec, some values changed."""
+        """Makes a job's folder with the spec, some values of its JSON changed."""
         directory.mkdir()
-        (directory / "spec.json").write_text(json.dumps({**self.spec, **changed}), encoding="utf-8")
+        (directory / "spec.json").write_text(json.dumps({**encode(self.spec), **changed}), encoding="utf-8")
         return directory
 
 
@@ -46,26 +48,30 @@ def write_example(folder: Path, add_usd_from_week: int = WEEKS, add_usd: float =
     version = training_data.write(
         folder, sales, tables["store_week"], tables["store"], FeatureSet(HORIZON_WEEKS)
     )
-    spec = {
-        "preset": "global",
-        "snapshot": {
-            "id": "example-1-000000000000",
-            "dataset": "example",
-            "firstWeek": str(first),
-            "lastWeek": str(weeks.max()),
-        },
-        "feastProject": "example",
-        "featureSetVersion": version,
-        "trainingDataUri": folder.as_uri(),
-        "horizonWeeks": HORIZON_WEEKS,
-        "testWeeks": 6,
-        "validationWeeks": 6,
-        "processes": 2,
-        "maxEpochs": 2,
-        "batchSize": 256,
-        "learningRate": 0.002,
-        "seed": 7,
-    }
+    snapshot = Snapshot(
+        id="example-1-000000000000",
+        dataset="example",
+        batch_id=1,
+        content_hash="",
+        row_count=len(sales),
+        series_count=STORES * DEPARTMENTS,
+        first_week=first.item(),
+        last_week=weeks.max().item(),
+    )
+    spec = TrainSpec(
+        snapshot=snapshot,
+        feast_project="example",
+        feature_set_version=version,
+        training_data_uri=folder.as_uri(),
+        horizon_weeks=HORIZON_WEEKS,
+        test_weeks=6,
+        validation_weeks=6,
+        processes=2,
+        max_epochs=2,
+        batch_size=256,
+        learning_rate=0.002,
+        seed=7,
+    )
     return Example(folder, spec)
 
 
