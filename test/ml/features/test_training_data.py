@@ -169,7 +169,7 @@ def test_features_json_says_what_a_model_may_use(folder: Path) -> None:
     views = FEATURES.view_columns
     for feature in description["features"]:
         for h in range(1, HORIZON + 1):
-            assert feature.column.replace("{horizon}", str(h)) in views[feature.view]
+            assert feature["column"].replace("{horizon}", str(h)) in views[feature["view"]]
 
 
 def test_fewer_series_than_files_leave_files_without_rows(tmp_path: Path) -> None:

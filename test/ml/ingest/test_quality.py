@@ -10,6 +10,7 @@ import psycopg
 import pytest
 import source_folders
 
+from shelfcast.contracts.wire import encode
 from shelfcast.ingest.quality import Check, require_quality
 from shelfcast.ingest.quality_rules import RULES
 from shelfcast.job import UserError
@@ -28,8 +29,8 @@ def batches(connection: psycopg.Connection, dataset: str) -> int:
 
 
 def test_a_warning_is_reported_and_an_unchecked_rule_says_so(tmp_path: Path) -> None:
-    quality = require_quality(
-        [Check("new-store", 1, ["store 7"]), Check("future-week", 0)], [], tmp_path, "mine"
+    quality = encode(
+        require_quality([Check("new-store", 1, ["store 7"]), Check("future-week", 0)], [], tmp_path, "mine")
     )
     assert quality["reportUri"] == (tmp_path / "quality").as_uri()
     assert [rule["name"] for rule in quality["rules"]] == [rule.name for rule in RULES]
@@ -64,7 +65,7 @@ def test_a_stop_names_rule_rows_five_examples_and_the_override(tmp_path: Path) -
     with pytest.raises(UserError, match=r"nothing was loaded\. sales-range") as raised:
         require_quality(checks, ["future-week"], tmp_path, "mine")
     assert "future-week" not in str(raised.value)
-    quality = require_quality(checks, ["future-week", "sales-range"], tmp_path, "mine")
+    quality = encode(require_quality(checks, ["future-week", "sales-range"], tmp_path, "mine"))
     assert rule_of(quality, "future-week")["outcome"] == "overridden"
 
 
