@@ -27,10 +27,11 @@ export function pythonModule({ description, definitions, imported }: PythonModul
     'from dataclasses import dataclass',
     ...(/\bdate\b/.test(body) ? ['from datetime import date'] : []),
     ...(typing.length > 0 ? [`from typing import ${typing.join(', ')}`] : []),
-    '',
+    ...(imported.length > 0 ? [''] : []),
     ...imported.map(({ module, names }) => `from ${module} import ${names.join(', ')}`),
     '',
-    '',
+    // Import sorting wants two empty lines before a class and one before anything else.
+    ...(body.startsWith('@') ? [''] : []),
     body,
   ].join('\n');
 }

@@ -24,6 +24,20 @@ test('an optional key may be absent, a nullable one may not', () => {
   expect(text).toContain('    oracle_uri: str | None\n');
 });
 
+test('keys of a record keep their type', () => {
+  const text = moduleOf({
+    Side: { type: 'string', enum: ['left', 'right'], description: 'A side.' },
+    Example: objectOf({
+      errors: {
+        type: 'object',
+        propertyNames: { $ref: '#/$defs/Side' },
+        additionalProperties: { type: 'number' },
+      },
+    }),
+  });
+  expect(text).toContain('    errors: dict[Side, float]\n');
+});
+
 test('a long description is wrapped and indented below its name', () => {
   const text = moduleOf({
     Example: objectOf({ share: { type: 'number', description: 'word '.repeat(40).trim() } }),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from shelfcast.contracts.results import Forecaster, Metrics
 from shelfcast.contracts.specs import IngestSpec, LongSource, StaticCovariate, TrainSpec, WeeklyCovariate
 from shelfcast.contracts.wire import ContractError, decode, encode
 
@@ -113,6 +114,14 @@ def test_what_is_written_is_read_as_the_same(type_: type[Any], value: dict[str, 
     written = json.loads(json.dumps(encode(spec)))
     assert value.items() <= {**written, "source": value.get("source")}.items()
     assert decode(type_, written, "spec.json") == spec
+
+
+def test_keys_of_a_record_are_checked() -> None:
+    score = {"wmae": 1.5, "wape": 0.1, "mase": None, "rmse": 2.0, "bias": 0.0, "rows": 3}
+    score |= {"pinball": None, "coverage80": None, "coverage95": None}
+    assert decode(dict[Forecaster, Metrics], {"naive": score}, "overall")["naive"].wmae == 1.5
+    with pytest.raises(ContractError, match=r'^overall\.last: expected "candidate" or .*, found \'last\'$'):
+        decode(dict[Forecaster, Metrics], {"last": score}, "overall")
 
 
 def test_specs_are_read_without_any_library() -> None:
