@@ -136,6 +136,32 @@ def test_departments_are_averaged_over_stores_and_stores_added_over_departments(
     assert rows[2, 2, 1]["store_trend_4_13"] == 1
 
 
+def test_forecasts_have_rows_beside_those_with_sales_in_the_order_of_the_series() -> None:
+    grid = grid_of({(1, 2, 0): 10.0, (2, 1, 0): 20.0, (2, 1, 1): 30.0})
+    asked = grid.with_forecast_rows((week(1),), ((1, 3), (1, 1)))
+    assert list(zip(asked.store, asked.dept, strict=True)) == [(1, 1), (1, 2), (1, 3), (2, 1)]
+    nothing = [np.nan, np.nan]
+    np.testing.assert_array_equal(asked.sales, [nothing, [10, np.nan], nothing, [20, 30]])
+    assert asked.has_row.tolist() == [[False, True], [True, True], [False, True], [True, True]]
+    assert asked.weeks.tolist() == grid.weeks.tolist()
+
+
+def test_without_new_series_only_the_rows_of_the_origin_are_added() -> None:
+    grid = grid_of({(1, 2, 0): 10.0, (2, 1, 0): 20.0, (2, 1, 1): 30.0})
+    asked = grid.with_forecast_rows((week(1),))
+    np.testing.assert_array_equal(asked.sales, grid.sales)
+    assert asked.has_row.all()
+    assert not grid.has_row.all()
+
+
+def test_targets_are_the_sales_of_each_week_ahead_and_no_further() -> None:
+    grid = grid_of({(1, 1, 0): 10.0, (1, 1, 1): 20.0, (1, 1, 2): 30.0})
+    found = formulas.targets(grid, 2)
+    assert list(found) == ["target_h1", "target_h2"]
+    np.testing.assert_array_equal(found["target_h1"], [20, 30, np.nan])
+    np.testing.assert_array_equal(found["target_h2"], [30, np.nan, np.nan])
+
+
 def test_the_horizon_ends_where_a_feature_would_need_the_future() -> None:
     sales = {(1, 1, number): float(number) for number in range(60)}
     row = rows_of(sales, horizon_weeks=50)[1, 1, 59]

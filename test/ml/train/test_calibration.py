@@ -20,7 +20,14 @@ from shelfcast.models.network import (
     Preparation,
 )
 from shelfcast.models.windows import Windows
-from shelfcast.train.calibration import calibrate, conformal_scale
+from shelfcast.train.calibration import (
+    MIN_SCORES,
+    _scale,
+    _share_candidates,
+    calibrate,
+    choose_shares,
+    conformal_scale,
+)
 from shelfcast.train.data import Shard, read_shard
 from shelfcast.train.distributed import Processes
 from shelfcast.train.minibatch import BatchReader
@@ -31,6 +38,17 @@ def test_the_scale_is_the_score_of_the_conformal_rank() -> None:
     assert conformal_scale(np.array([10.0, 9, 1, 8, 2, 7, 3, 6, 4, 5]), 0.8) == 9.0
     # The rank exceeds the number of scores, so the largest one counts.
     assert conformal_scale(np.array([2.0, 3.0]), 0.8) == 3.0
+
+
+@pytest.mark.parametrize(("coverage", "rank"), [(0.8, 801), (0.95, 951)])
+def test_the_scale_is_found_among_many_scores(coverage: float, rank: int) -> None:
+    scores = np.random.default_rng(2).permutation(np.arange(1.0, 1_001.0))
+    assert conformal_scale(scores, coverage) == rank
+
+
+def test_too_few_scores_take_the_scale_of_more() -> None:
+    assert _scale(np.ones(MIN_SCORES), 0.8, fallback=2.0) == 1.0
+    assert _scale(np.ones(MIN_SCORES - 1), 0.8, fallback=2.0) == 2.0
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.95])
@@ -89,3 +107,37 @@ def test_the_intervals_cover_80_and_95_percent_of_the_validation(
         assert coverage <= float(inside.double().mean()) <= coverage + (0.05 if fewest == 10 else 0.01)
     factors = model.widening[:, :, 0].flatten().tolist()
     assert len(set(factors)) == (4 * SIZE_GROUPS if fewest == 10 else 1)
+
+
+def test_each_size_has_as_many_validation_samples(example: Example, alone: Processes) -> None:
+    shard = read_shard(example.spec, 0, 1)
+    model = GlobalModel(shard.table.features, [1, 2], [1], 4)
+    calibrate(model, shard, alone)
+    features, _, _, horizon = BatchReader(shard.table, torch.device("cpu")).read(shard.validation).inputs
+    level = model.members[0].prepare(features, horizon).level.double().numpy()
+    edges = np.quantile(level, np.arange(1, SIZE_GROUPS) / SIZE_GROUPS)
+    np.testing.assert_allclose(model.size_edges_usd.numpy(), edges, rtol=1e-6)
+
+
+class TwoForecasts(GlobalModel):
+    """A network whose first forecast is 100 too high and whose second is 400 too low, of sales of 1,000."""
+
+    def forecasts(self, features: Tensor, store: Tensor, dept: Tensor, horizon: Tensor) -> Tensor:
+        return torch.tensor([[1_100.0], [600.0]]).expand(2, len(features) + 0 * len(store + dept + horizon))
+
+
+def test_shares_are_half_usual_and_half_the_best_of_the_validation(
+    example: Example, alone: Processes
+) -> None:
+    shard = read_shard(example.spec, 0, 1)
+    shard = replace(shard, table=replace(shard.table, targets=np.full_like(shard.table.targets, 1_000.0)))
+    model = TwoForecasts(shard.table.features, [1, 2], [1], 4)
+    choose_shares(model, shard, alone)
+    # 0.8 * 1100 + 0.2 * 600 = 1000; the usual shares are 0.6 and 0.4.
+    torch.testing.assert_close(model.shares, torch.tensor([0.7, 0.3]))
+
+
+def test_candidate_shares_are_tenths_that_sum_to_1_with_at_most_6_for_the_season() -> None:
+    tenths = {tuple(row) for row in (10 * _share_candidates(3)).round().int().tolist()}
+    assert tenths == {(10 - s - o, s, o) for s in range(7) for o in range(11 - s)}
+    torch.testing.assert_close(_share_candidates(3).sum(dim=1), torch.ones(len(tenths)))
