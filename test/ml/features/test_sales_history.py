@@ -146,6 +146,26 @@ def test_forecasts_have_rows_beside_those_with_sales_in_the_order_of_the_series(
     assert asked.weeks.tolist() == grid.weeks.tolist()
 
 
+def test_a_series_without_sales_has_no_age() -> None:
+    grid = grid_of({(1, 1, number): 10.0 for number in range(3)}).with_forecast_rows((week(2),), ((2, 1),))
+    columns = formulas.sales_history(grid, formulas.aggregate(grid), FeatureSet(HORIZON))
+    new = np.nonzero(grid.has_row)[0] == 1
+    assert new.sum() == 1
+    assert np.isnan(columns["weeks_since_first"][new]).all()
+    assert columns["weeks_since_first"][~new].tolist() == [0, 1, 2]
+
+
+def test_the_grid_has_every_week_from_the_first_to_the_last() -> None:
+    grid = grid_of({(1, 1, 1): 10.0, (1, 1, 4): 20.0})
+    assert grid.weeks.tolist() == [week(number) for number in (1, 2, 3, 4)]
+
+
+def test_there_are_no_columns_but_those_of_the_view() -> None:
+    grid = grid_of({(1, 1, 0): 10.0})
+    columns = formulas.sales_history(grid, formulas.aggregate(grid), FeatureSet(HORIZON))
+    assert set(columns) == set(FeatureSet(HORIZON).view_columns["sales_history"])
+
+
 def test_without_new_series_only_the_rows_of_the_origin_are_added() -> None:
     grid = grid_of({(1, 2, 0): 10.0, (2, 1, 0): 20.0, (2, 1, 1): 30.0})
     asked = grid.with_forecast_rows((week(1),))
