@@ -1,5 +1,5 @@
 // Counts of a test run, from the JSON reports of vitest and pytest.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ML, nodeBin, PROJECT, pythonBin, run } from './programs.mjs';
@@ -7,6 +7,8 @@ import { ML, nodeBin, PROJECT, pythonBin, run } from './programs.mjs';
 const NONE = { passed: 0, failed: 0, skipped: 0 };
 const BROKEN = { ...NONE, failed: 1 };
 const PYTEST_FOUND_NO_TEST = 5;
+/** Niceness of Python's tests beside others, which have limits of time. */
+const LOWER_PRIORITY = 10;
 
 /**
  * Runs tests, which are handed a folder for their reports, and prints their counts. The last line,
@@ -46,13 +48,24 @@ export function vitestCounts(report, exitCode) {
   });
 }
 
-/** The report is written by test/ml/conftest.py. */
-export async function pytest(patterns, report) {
+/**
+ * Beside other tests pytest writes to a file, which is printed at its end. Its counts are written by test/ml/conftest.py.
+ */
+export async function pytest(patterns, reports, { isAlone }) {
+  const [counts, log] = [join(reports, 'pytest.json'), join(reports, 'pytest.log')];
+  const output = isAlone ? 'inherit' : openSync(log, 'w');
   const paths = patterns.map((pattern) => join(PROJECT, pattern));
-  const code = await run(pythonBin('pytest'), [`--counts=${report}`, ...paths], { cwd: ML });
-  if (!existsSync(report)) return BROKEN;
-  const counts = JSON.parse(readFileSync(report, 'utf8'));
-  return withExitCode(code === PYTEST_FOUND_NO_TEST ? 0 : code, counts);
+  const command = [
+    '-n',
+    String(isAlone ? 0 : LOWER_PRIORITY),
+    pythonBin('pytest'),
+    `--counts=${counts}`,
+    ...paths,
+  ];
+  const code = await run('nice', command, { cwd: ML, stdio: ['ignore', output, output] });
+  if (!isAlone) process.stdout.write(readFileSync(log));
+  if (!existsSync(counts)) return BROKEN;
+  return withExitCode(code === PYTEST_FOUND_NO_TEST ? 0 : code, JSON.parse(readFileSync(counts, 'utf8')));
 }
 
 /** A run that failed without a failed test counts as one. */

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -36,22 +37,34 @@ EXTERNALS: dict[tuple[int, int], list[float | None]] = {
 }
 
 
-def run(url: str, dataset: str, folder: Path) -> tuple[FeaturesSpec, FeaturesResult]:
-    """Returns the job's specification and its result."""
-    folder.mkdir()
-    snapshot = add_batch(url, dataset, tables_of(SALES, EXTERNALS))
-    fields = {"snapshot": snapshot, "feastProject": f"shelfcast_{dataset}", "horizonWeeks": HORIZON}
+@dataclass(frozen=True)
+class Built:
+    """A features job that ended, and its folder."""
+
+    spec: FeaturesSpec
+    folder: Path
+    result: FeaturesResult
+
+
+@pytest.fixture(scope="module")
+def built(database_url: str, ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Features of a data set; tests that change its tables put them back."""
+    folder = tmp_path_factory.mktemp("skew")
+    snapshot = add_batch(database_url, "skew", tables_of(SALES, EXTERNALS))
+    fields = {"snapshot": snapshot, "feastProject": "shelfcast_skew", "horizonWeeks": HORIZON}
     spec = decode(FeaturesSpec, fields, "spec")
-    return spec, build_features(spec, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", database_url)
+        patch.setenv("RAY_ADDRESS", ray_address)
+        return Built(spec, folder, build_features(spec, folder))
 
 
-def test_the_sample_is_what_the_training_data_and_feast_say(url: str, tmp_path: Path) -> None:
-    spec, result = run(url, "skew", tmp_path / "run")
-    found = json.loads(path_of(result.skew_sample_uri).read_text(encoding="utf-8"))
+def test_the_sample_is_what_the_training_data_and_feast_say(built: Built) -> None:
+    found = json.loads(path_of(built.result.skew_sample_uri).read_text(encoding="utf-8"))
     names = [feature.name for feature in FEATURES.model_features]
     sample = found.pop("sample")
     assert found == {
-        "snapshotId": spec.snapshot.id,
+        "snapshotId": built.spec.snapshot.id,
         "featureSetVersion": feature_set_version(FEATURES),
         "origin": ORIGIN.isoformat(),
         "comparedValues": skew.SAMPLE_SIZE * len(names),
@@ -72,18 +85,17 @@ def test_the_sample_is_what_the_training_data_and_feast_say(url: str, tmp_path: 
         assert features["week_of_year"] == week(WEEKS - 1 + h).isocalendar().week
 
 
-def test_each_snapshot_has_a_sample_of_its_own(url: str, tmp_path: Path) -> None:
-    run(url, "skew_samples", tmp_path / "run")
-    keys = [skew.draw(tmp_path / "run", ORIGIN, seed).keys for seed in (1, 1, 2)]
+def test_each_snapshot_has_a_sample_of_its_own(built: Built) -> None:
+    keys = [skew.draw(built.folder, ORIGIN, seed).keys for seed in (1, 1, 2)]
     assert keys[0] == keys[1] != keys[2]
 
 
 @contextmanager
-def changed(url: str, table: str, change: str) -> Iterator[None]:
+def changed(url: str, table: str, statement: str) -> Iterator[None]:
     """Changes a table for the length of the block."""
     with connect(url) as connection:
         connection.execute(f"create table ops.kept as table {table}")
-        connection.execute(f"update {table} set {change}")
+        connection.execute(statement)
     yield
     with connect(url) as connection:
         connection.execute(f"delete from {table}")
@@ -91,8 +103,7 @@ def changed(url: str, table: str, change: str) -> Iterator[None]:
         connection.execute("drop table ops.kept")
 
 
-def test_a_value_that_differs_is_named(url: str, tmp_path: Path) -> None:
-    spec, _ = run(url, "skew_changed", tmp_path / "run")
+def test_a_value_that_differs_is_named(url: str, built: Built) -> None:
     for where, view, change, said in [
         ("offline", "sales_history", "lag_1 = lag_1 + 5e-10", "Feast's offline table has"),
         ("offline", "store_externals", "cpi = null", "Feast's offline table has unknown"),
@@ -102,20 +113,22 @@ def test_a_value_that_differs_is_named(url: str, tmp_path: Path) -> None:
         ("online", "store_externals", "markdown2 = 0", "Feast answers online 0.0"),
         ("online", "store_attributes", "size = size * 2", "Feast answers online"),
     ]:
+        table = f"feast_{where}.shelfcast_skew_{view}"
         column = change.split(" ")[0]
         with (
-            changed(url, f"feast_{where}.shelfcast_skew_changed_{view}", change),
+            changed(url, table, f"update {table} set {change}"),
             pytest.raises(RuntimeError, match=rf"^{view} of .*: {column} is .* in the training data, {said}"),
         ):
-            skew.check(url, spec, tmp_path / "run", FEATURES, ORIGIN)
-    skew.check(url, spec, tmp_path / "run", FEATURES, ORIGIN)
+            skew.check(url, built.spec, built.folder, FEATURES, ORIGIN)
+    skew.check(url, built.spec, built.folder, FEATURES, ORIGIN)
 
 
-def test_an_entity_that_is_not_online_is_a_difference(url: str, tmp_path: Path) -> None:
-    spec, _ = run(url, "skew_gone", tmp_path / "run")
-    with connect(url) as connection:
-        connection.execute("delete from feast_online.shelfcast_skew_gone_calendar")
-    with pytest.raises(
-        RuntimeError, match=r"^calendar of week 20\d\d-\d\d-\d\d: is_holiday is .* online unknown"
+def test_an_entity_that_is_not_online_is_a_difference(url: str, built: Built) -> None:
+    table = "feast_online.shelfcast_skew_calendar"
+    with (
+        changed(url, table, f"delete from {table}"),
+        pytest.raises(
+            RuntimeError, match=r"^calendar of week 20\d\d-\d\d-\d\d: is_holiday is .* online unknown"
+        ),
     ):
-        skew.check(url, spec, tmp_path / "run", FEATURES, ORIGIN)
+        skew.check(url, built.spec, built.folder, FEATURES, ORIGIN)

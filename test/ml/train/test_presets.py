@@ -53,7 +53,8 @@ def test_the_graph_answers_any_number_of_rows_as_torch_and_has_the_same_bytes_ag
         np.testing.assert_allclose(session.run(["quantiles"], fed)[0], expected, rtol=1e-4, atol=0.01)
 
 
-@pytest.mark.parametrize("preset", ["ensemble", "lstm", "mlp-11"])
+# Those of "global" are in test_train_job.py, those of "ensemble" in test_fit_trees.py.
+@pytest.mark.parametrize("preset", ["lstm", "mlp-11"])
 def test_two_trainings_give_the_same_bytes(example: Example, tmp_path: Path, preset: str) -> None:
     hashes = []
     for name in ("one", "other"):

@@ -188,7 +188,7 @@ def test_the_training_uses_the_parameters_of_the_best_trial(
 
 def finish(directory: Path) -> dict[str, Any]:
     launcher = torchrun(directory)
-    output, _ = launcher.communicate(timeout=200)
+    output, _ = launcher.communicate(timeout=600)
     assert launcher.returncode == 0, output
     return json.loads((directory / "result.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
@@ -201,7 +201,7 @@ def test_a_killed_job_searches_on(example: Example, tmp_path: Path) -> None:
         time.sleep(0.01)
     children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text(encoding="utf-8")
     os.kill(int(children.split()[0]), signal.SIGKILL)
-    launcher.communicate(timeout=120)
+    launcher.communicate(timeout=600)
     before = json.loads(state.read_text(encoding="utf-8"))["trials"]
     assert 1 <= len(before) < 4
 

@@ -88,7 +88,7 @@ def torchrun(directory: Path, processes: int = 2) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Waits for a training; returns its exit status and what it printed."""
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=600)
     return process.returncode, output
 
 
