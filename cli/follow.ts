@@ -16,8 +16,8 @@ const BAR_CELLS = 24;
  * Returns when the run has ended well; the run itself does not depend on being followed.
  * @throws PipelineError as `result` does
  */
-export async function follow<T>(run: RunHandle<T>, teller: Teller): Promise<T> {
-  const story = createStory(teller);
+export async function follow<T>(run: RunHandle<T>, teller: Teller, modelName: string): Promise<T> {
+  const story = createStory(teller, modelName);
   try {
     return await followTo(run, teller, story);
   } finally {
@@ -61,14 +61,14 @@ async function look(run: RunHandle<unknown>, story: Story): Promise<boolean> {
 }
 
 /** Sentence for a run that waits for a person, with the commands that answer it. */
-export function waitsForApproval(model = DEFAULT_MODEL_NAME): string {
-  const option = model === DEFAULT_MODEL_NAME ? '' : ` --model ${model}`;
+export function waitsForApproval(modelName: string): string {
+  const option = modelName === DEFAULT_MODEL_NAME ? '' : ` --model ${modelName}`;
   return `waiting for approval: \`npx shelfcast approve${option}\`, or \`npx shelfcast abort${option} --reason "..."\``;
 }
 
 type Story = ReturnType<typeof createStory>;
 
-function createStory({ tell, draw, canDraw }: Teller) {
+function createStory({ tell, draw, canDraw }: Teller, modelName: string) {
   const told = new Set<string>();
   const tellOnce = (line: string): void => {
     if (told.has(line)) return;
@@ -82,7 +82,7 @@ function createStory({ tell, draw, canDraw }: Teller) {
         if (status === 'waiting') continue;
         tellOnce(`${stage} ${status}${summary === null ? '' : `: ${summary}`}`);
       }
-      if (progress.waitingFor === 'approval') tellOnce(`  ${waitsForApproval()}`);
+      if (progress.waitingFor === 'approval') tellOnce(`  ${waitsForApproval(modelName)}`);
     },
     tellWork(work: PendingWork[]): void {
       for (const { activity, attempt, progress, lastFailure } of work) {

@@ -26,7 +26,7 @@ export async function runOnce(shelfcast: Shelfcast, input: PipelineInput, isAske
   if (running !== null) {
     tell(`following the run ${running.workflowId}, which is under way`);
     const isOurs = isSame((await running.describe()).input, input);
-    const exitCode = await followAndReport(running);
+    const exitCode = await followAndReport(running, model);
     if (isOurs || !isAsked) return exitCode;
     tell('that run had another input; starting a run with yours');
   }
@@ -40,7 +40,7 @@ export async function runOnce(shelfcast: Shelfcast, input: PipelineInput, isAske
     return EXIT_CODES.done;
   }
   if (!isAsked && (await isModelInUse(model))) return EXIT_CODES.done;
-  return followAndReport(await shelfcast.startPipeline(input));
+  return followAndReport(await shelfcast.startPipeline(input), model);
 }
 
 /** Reports a model that is in use instead of training another: Temporal forgets runs after some days. */
@@ -87,14 +87,14 @@ const isSame = (a: PipelineInput | UpdateInput | null, b: PipelineInput): boolea
   JSON.stringify(a) === JSON.stringify(b);
 
 /** Follows the run to its end, prints its report, and resolves to the exit code. */
-export async function followAndReport(run: AnyHandle): Promise<number> {
+export async function followAndReport(run: AnyHandle, modelName: string): Promise<number> {
   const stopFollowing = (): void => {
     process.stderr.write(`\nthe run ${run.workflowId} continues; \`npx shelfcast watch\` follows it\n`);
     process.exit(EXIT_CODES.interrupted);
   };
   process.once('SIGINT', stopFollowing);
   try {
-    const result = await follow(run, teller);
+    const result = await follow(run, teller, modelName);
     const endpoints = await refreshEndpoints(readLocalConfig());
     print(`\n${'verdict' in result ? report(result, endpoints) : updateReport(result, endpoints)}`);
     return !('verdict' in result) || result.verdict === 'promoted' ? EXIT_CODES.done : EXIT_CODES.notPromoted;

@@ -16,7 +16,7 @@ export function runPipeline(
   const input = inputOf(options);
   return withClient(connect, async (shelfcast) => {
     const run = await shelfcast.startPipeline(input);
-    if (!detach) return followAndReport(run);
+    if (!detach) return followAndReport(run, input.modelName ?? DEFAULT_MODEL_NAME);
     print(run.workflowId);
     return EXIT_CODES.done;
   });
@@ -29,15 +29,16 @@ export function ingest(
 ): Promise<number> {
   const update = updateInputOf(options);
   return withClient(connect, async (shelfcast) => {
-    if (!train) return followAndReport(await shelfcast.startUpdate(update));
-    const dataset = update.dataset ?? (await championDataset(update.modelName ?? DEFAULT_MODEL_NAME));
-    return followAndReport(await shelfcast.startPipeline(inputOf({ ...options, dataset })));
+    const model = update.modelName ?? DEFAULT_MODEL_NAME;
+    if (!train) return followAndReport(await shelfcast.startUpdate(update), model);
+    const dataset = update.dataset ?? (await championDataset(model));
+    return followAndReport(await shelfcast.startPipeline(inputOf({ ...options, dataset })), model);
   });
 }
 
 /** Resolves to the exit code. */
 export const watch = (connect: Connect, model: string): Promise<number> =>
-  withCurrentRun(connect, model, followAndReport);
+  withCurrentRun(connect, model, (run) => followAndReport(run, model));
 
 export const approve = (connect: Connect, model: string, by: string | undefined): Promise<void> =>
   withCurrentRun(connect, model, async (run) => {

@@ -62,8 +62,9 @@ export interface HttpServiceOptions {
 
 /** A service at a base URL. */
 export class HttpService {
+  /** Base URL without credentials and without a slash at its end. */
+  readonly url: string;
   readonly #name: string;
-  readonly #url: string;
   readonly #advice: string;
   readonly #headers: Readonly<Record<string, string>>;
 
@@ -72,8 +73,8 @@ export class HttpService {
     const { username, password } = parsed;
     parsed.username = '';
     parsed.password = '';
-    this.#url = parsed.href.replace(/\/+$/, '');
-    this.#name = `${name} at ${this.#url}`;
+    this.url = parsed.href.replace(/\/+$/, '');
+    this.#name = `${name} at ${this.url}`;
     this.#advice = advice === undefined ? '' : `; ${advice}`;
     this.#headers = authorization(username, password, token);
   }
@@ -87,7 +88,7 @@ export class HttpService {
     const { body, headers, signal, timeoutMs } = options;
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
-      const response = await request(`${this.#url}${path}`, {
+      const response = await request(`${this.url}${path}`, {
         method,
         headers: { ...this.#headers, ...contentType(body), ...headers },
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),

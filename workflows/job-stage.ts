@@ -41,7 +41,12 @@ export async function withJobCleanup<T>(stage: Stage, work: () => Promise<T>): P
   try {
     return await work();
   } catch (error) {
-    await CancellationScope.nonCancellable(() => stopJob(stage));
+    try {
+      await CancellationScope.nonCancellable(() => stopJob(stage));
+    } catch (cause) {
+      // The pipeline run should end with the failure of the stage, not with this one.
+      log.warn('the job of a failed stage may still run', { stage, cause });
+    }
     throw error;
   }
 }

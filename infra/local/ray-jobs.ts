@@ -30,12 +30,10 @@ const jobDetails = z.object({
 const jobLogs = z.object({ logs: z.string().nullish() });
 
 export class RayJobs implements JobPlatform {
-  readonly #address: string;
   readonly #options: RayJobsOptions;
   readonly #ray: HttpService;
 
   constructor(options: RayJobsOptions) {
-    this.#address = options.address.replace(/\/+$/, '');
     this.#options = options;
     this.#ray = new HttpService({ name: 'Ray', url: options.address, token: options.token });
   }
@@ -52,7 +50,7 @@ export class RayJobs implements JobPlatform {
 
   async observe(name: string, signal: AbortSignal): Promise<JobObservation> {
     const details = await this.#details(name, signal);
-    if (details === null) return { status: 'unknown', message: `Ray at ${this.#address} has no job ${name}` };
+    if (details === null) return { status: 'unknown', message: `Ray at ${this.#ray.url} has no job ${name}` };
     const status = details.status.toLowerCase() as JobStatus;
     // Ray's message about a job that has not ended holds no more than its status.
     const hasEnded = status !== 'pending' && status !== 'running';
@@ -89,7 +87,7 @@ export class RayJobs implements JobPlatform {
       if (status !== 'pending' && status !== 'running') return;
       if (Date.now() - begin > timeoutMs) {
         throw new Error(
-          `Ray at ${this.#address} was asked to stop job ${name}; after ${timeoutMs} ms it is still ${status}`,
+          `Ray at ${this.#ray.url} was asked to stop job ${name}; after ${timeoutMs} ms it is still ${status}`,
         );
       }
       await sleep(STOP_POLL_MS);
@@ -106,7 +104,7 @@ export class RayJobs implements JobPlatform {
 
   /** Value of JOB_VARIABLE; it has the address, because two heads on one machine may have jobs of the same name. */
   #marker(name: string): string {
-    return `${name}@${this.#address}`;
+    return `${name}@${this.#ray.url}`;
   }
 
   async #details(name: string, signal: AbortSignal): Promise<z.infer<typeof jobDetails> | null> {

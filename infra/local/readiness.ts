@@ -13,27 +13,27 @@ const POLL_MS = 150;
 export type Probe = () => Promise<void>;
 
 export const answersHttp =
-  (url: string, timeoutMs = 5_000): Probe =>
+  (url: string, path: string, timeoutMs = 5_000): Probe =>
   async () => {
-    await getText(url, timeoutMs);
+    await getText(new HttpService({ name: 'The service', url }), path, timeoutMs);
   };
 
-async function getText(url: string, timeoutMs: number, token?: string): Promise<string> {
-  const { origin, pathname, search } = new URL(url);
-  const service = new HttpService({ name: 'The service', url: origin, token });
-  const answer = await service.send('GET', `${pathname}${search}`, { timeoutMs });
-  if (!answer.ok) throw service.unexpected(`GET ${pathname}`, answer);
+async function getText(service: HttpService, path: string, timeoutMs: number): Promise<string> {
+  const answer = await service.send('GET', path, { timeoutMs });
+  if (!answer.ok) throw service.unexpected(`GET ${path}`, answer);
   return answer.text;
 }
+
+const LIVING_NODES_PATH = '/api/v0/nodes?filter_keys=state&filter_predicates=%3D&filter_values=ALIVE';
 
 /** Ray's dashboard answers before there is a node that could run a job. */
 export const hasRayNode =
   (address: string, token: string | undefined): Probe =>
   async () => {
-    const url = `${address}/api/v0/nodes?filter_keys=state&filter_predicates=%3D&filter_values=ALIVE`;
-    const text = await getText(url, 5_000, token);
+    const ray = new HttpService({ name: 'Ray', url: address, token });
+    const text = await getText(ray, LIVING_NODES_PATH, 5_000);
     const nodes = rayNodes.parse(JSON.parse(text)).data.result.total;
-    if (nodes === 0) throw new Error(`Ray at ${address} has no node yet`);
+    if (nodes === 0) throw new Error(`Ray at ${ray.url} has no node yet`);
   };
 const rayNodes = z.object({ data: z.object({ result: z.object({ total: z.int() }) }) });
 

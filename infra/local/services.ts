@@ -209,7 +209,7 @@ async function startMlflow(
   const { mlflow } = config.addresses;
   // This request reaches the database too; the first answer comes after MLflow has created its tables.
   const probe = (address: string) =>
-    answersHttp(`${address}/api/2.0/mlflow/experiments/search?max_results=1`, MLFLOW_ANSWER_TIMEOUT_MS);
+    answersHttp(address, '/api/2.0/mlflow/experiments/search?max_results=1', MLFLOW_ANSWER_TIMEOUT_MS);
   if (mlflow !== undefined) await checkReachable('MLflow', mlflow, probe(mlflow));
   else await runner.start(program, probe(`http://127.0.0.1:${ports.mlflow}`));
 }
@@ -230,7 +230,7 @@ async function startTemporal(
     return;
   }
   // Goes through the UI's server to the frontend: both answer, and the namespace exists.
-  const probe = answersHttp(`http://127.0.0.1:${ports.temporalUi}/api/v1/namespaces/default`);
+  const probe = answersHttp(`http://127.0.0.1:${ports.temporalUi}`, '/api/v1/namespaces/default');
   await runner.start(temporalProgram(state, ports, await binary), probe);
 }
 

@@ -54,6 +54,7 @@ const errorResponse = (code: string): Buffer => {
 describe('down is a service that', () => {
   const cases: [string, () => Promise<unknown>][] = [
     ['refuses connections of fetch', async () => failureOf(fetch(await closedUrl()))],
+    ['has a name that nobody knows', async () => failureOf(fetch('http://mlflow.invalid'))],
     ['refuses connections of pg', async () => queryFailure(await freePort())],
     [
       'refuses connections at all its addresses',

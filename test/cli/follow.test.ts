@@ -66,7 +66,7 @@ const LOOKS = [
 describe('while a run goes on', () => {
   test('a terminal has a bar below the lines, which is gone at the end', async () => {
     const seen = screen(true);
-    expect(await follow(runOf(LOOKS), createTeller(seen.stream))).toBe('promoted');
+    expect(await follow(runOf(LOOKS), createTeller(seen.stream), 'milk')).toBe('promoted');
     await sleep(0);
     expect(seen.drawn).toContain('train');
     expect(seen.drawn).toContain('train  [######------------------]  25 %  epoch 3 of at most 12');
@@ -76,7 +76,7 @@ describe('while a run goes on', () => {
 
   test('a bar is cut to the width of the terminal, since a line that wraps cannot be taken away', async () => {
     const seen = screen(true, 20);
-    await follow(runOf(LOOKS), createTeller(seen.stream));
+    await follow(runOf(LOOKS), createTeller(seen.stream), 'milk');
     await sleep(0);
     expect(seen.drawn).toContain('train  [######-----');
     expect(Math.max(...seen.drawn.filter((line) => line.includes('[')).map((line) => line.length))).toBe(19);
@@ -84,14 +84,14 @@ describe('while a run goes on', () => {
 
   test('a terminal that does not say how wide it is has 80 columns', async () => {
     const seen = screen(true, 0);
-    await follow(runOf([[training(0.5, 'x'.repeat(200))], []]), createTeller(seen.stream));
+    await follow(runOf([[training(0.5, 'x'.repeat(200))], []]), createTeller(seen.stream), 'milk');
     await sleep(0);
     expect(Math.max(...seen.drawn.map((line) => line.length))).toBe(79);
   });
 
   test('without a terminal each news is a line, told once', async () => {
     const seen = screen(false);
-    await follow(runOf([...LOOKS.slice(0, 2), ...LOOKS.slice(1)]), createTeller(seen.stream));
+    await follow(runOf([...LOOKS.slice(0, 2), ...LOOKS.slice(1)]), createTeller(seen.stream), 'milk');
     await sleep(0);
     expect(seen.lines()).toEqual([
       'train running',
@@ -104,11 +104,11 @@ describe('while a run goes on', () => {
 
   test('a run that waits for approval says once how a person approves or ends it', async () => {
     const seen = screen(false);
-    await follow(runOf([[], []], 'approval'), createTeller(seen.stream));
+    await follow(runOf([[], []], 'approval'), createTeller(seen.stream), 'milk');
     await sleep(0);
     expect(seen.lines()).toEqual([
       'train running',
-      '  waiting for approval: `npx shelfcast approve`, or `npx shelfcast abort --reason "..."`',
+      '  waiting for approval: `npx shelfcast approve --model milk`, or `npx shelfcast abort --model milk --reason "..."`',
       '',
     ]);
   });

@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { HttpError, HttpService } from '../../infra/http.ts';
 import { freePort } from '../../infra/local/ports.ts';
+import { answersHttp } from '../../infra/local/readiness.ts';
 
 interface Seen {
   method: string | undefined;
@@ -65,6 +66,13 @@ test('credentials of the URL are sent and are in no error', async () => {
   expect(service.unexpected('asking', answer).message).toBe(
     `MLflow at ${url}: asking was answered 200: ${'x'.repeat(500)}`,
   );
+});
+
+test('a readiness probe sends the credentials of its URL, whose slash at the end does not matter', async () => {
+  await answersHttp(`http://me:secret@${new URL(url).host}/`, '/health')();
+  expect(last()).toMatchObject({ path: '/health' });
+  expect(last()?.headers.authorization).toBe(`Basic ${Buffer.from('me:secret').toString('base64')}`);
+  await expect(answersHttp(url, '/status/503')()).rejects.toThrow('GET /status/503 was answered 503');
 });
 
 test('an answer has its status, and a header unless it comes twice', async () => {
