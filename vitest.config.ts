@@ -14,7 +14,7 @@ const SERVICES = [
   'test/infra/manifests/**',
   'test/predictor/**',
   'test/replay/**',
-  'test/scripts/{build,lint}.test.ts',
+  'test/scripts/{build,cli,lint}.test.ts',
   'test/workflows/**',
 ];
 /** Files that need a Kubernetes: `npm run test:cluster`. */

@@ -22,6 +22,9 @@ export const FAULTS = {
   alreadyAdded: 90,
 } as const;
 
+/** Longer than any program has to stop: supervisord answers when it has. */
+const CALL_TIMEOUT_MS = 150_000;
+
 /** supervisord answered a call with a fault. */
 export class SupervisorFault extends Error {
   readonly code: number;
@@ -43,31 +46,37 @@ export class SupervisorUnreachable extends Error {
 
 /**
  * Calls a method of the namespace `supervisor`. Parameters are strings, as in every call that the project makes.
- * @throws SupervisorFault, SupervisorUnreachable
+ * @throws SupervisorFault; SupervisorUnreachable when nothing answers at the socket; Error when supervisord answers late or wrongly
  */
 export async function callSupervisor(
   socketPath: string,
   method: string,
-  ...params: readonly string[]
+  params: readonly string[] = [],
+  timeoutMs = CALL_TIMEOUT_MS,
 ): Promise<unknown> {
   const call = `${method}(${params.join(', ')})`;
   const client = new Client('http://supervisord', { socketPath });
-  let text: string;
+  const timeout = AbortSignal.timeout(timeoutMs);
+  let answer: { statusCode: number; text: string };
   try {
     const { statusCode, body } = await client.request({
       method: 'POST',
       path: '/RPC2',
       headers: { 'content-type': 'text/xml' },
       body: encodeCall(`supervisor.${method}`, params),
+      signal: timeout,
     });
-    text = await body.text();
-    if (statusCode !== 200) throw new Error(`HTTP status ${statusCode}`);
+    answer = { statusCode, text: await body.text() };
   } catch (cause) {
+    if (timeout.aborted)
+      throw new Error(`supervisord did not answer ${call} within ${timeoutMs} ms`, { cause });
     throw new SupervisorUnreachable(call, socketPath, cause);
   } finally {
-    await client.close();
+    await client.destroy();
   }
-  const { methodResponse } = responseSchema.parse(parser.parse(text));
+  if (answer.statusCode !== 200)
+    throw new Error(`supervisord answered ${call} with HTTP status ${answer.statusCode}`);
+  const { methodResponse } = responseSchema.parse(parser.parse(answer.text));
   if ('params' in methodResponse) return decodeValue(methodResponse.params.param.value);
   const { faultCode, faultString } = faultSchema.parse(decodeValue(methodResponse.fault.value));
   throw new SupervisorFault(call, faultCode, faultString);

@@ -171,7 +171,7 @@ export function logTail(state: LocalState, name: string, lines = 15): string {
 }
 
 const call = (state: LocalState, method: string, ...params: string[]): Promise<unknown> =>
-  callSupervisor(state.socketPath, method, ...params);
+  callSupervisor(state.socketPath, method, params);
 
 /** Waits for the call and ignores these faults. */
 async function unless(expected: readonly number[], answer: Promise<unknown>): Promise<void> {

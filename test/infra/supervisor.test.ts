@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,7 +12,7 @@ import type { LocalState } from '../../infra/local/state.ts';
 import { localState, prepareState } from '../../infra/local/state.ts';
 import type { Program } from '../../infra/local/supervisor-config.ts';
 import { renderProgram } from '../../infra/local/supervisor-config.ts';
-import { callSupervisor } from '../../infra/local/supervisor-rpc.ts';
+import { callSupervisor, SupervisorUnreachable } from '../../infra/local/supervisor-rpc.ts';
 import {
   ensureProgram,
   ensureSupervisor,
@@ -142,13 +144,29 @@ describe('supervisor', { timeout: 60_000 }, () => {
   });
 
   it('says what supervisord refused, and how it could not be reached', async () => {
-    await expect(callSupervisor(state.socketPath, 'startProcess', 'no <such> & "program"')).rejects.toThrow(
+    await expect(callSupervisor(state.socketPath, 'startProcess', ['no <such> & "program"'])).rejects.toThrow(
       'supervisord refused startProcess(no <such> & "program"): BAD_NAME: no <such> & "program" (fault 10)',
     );
     const socketPath = join(dir, 'no.sock');
     await expect(callSupervisor(socketPath, 'getState')).rejects.toThrow(
       `supervisord did not answer getState() at ${socketPath}: connect ENOENT`,
     );
+  });
+
+  it.each([
+    ['late', undefined, /^supervisord did not answer getState\(\) within 100 ms$/],
+    ['wrongly', 500, /^supervisord answered getState\(\) with HTTP status 500$/],
+  ])('is not taken for one that has ended when it answers %s', async (_name, status, message) => {
+    const socketPath = join(dir, `${status}.sock`);
+    const server = createServer((_request, response) => {
+      if (status !== undefined) response.writeHead(status).end();
+    });
+    await once(server.listen(socketPath), 'listening');
+    const error: unknown = await callSupervisor(socketPath, 'getState', [], 100).catch((e: unknown) => e);
+    server.closeAllConnections();
+    server.close();
+    expect(error).not.toBeInstanceOf(SupervisorUnreachable);
+    expect((error as Error).message).toMatch(message);
   });
 
   it('comes back after its own death without a second copy of anything', async () => {
