@@ -1,6 +1,7 @@
 /** Recognition of errors that mean a service is temporarily unavailable. */
 import { ApplicationFailure } from '@temporalio/common';
 import { ERROR_TYPES } from '../contracts/errors.ts';
+import { describeError } from '../infra/error-text.ts';
 import { HttpError } from '../infra/http.ts';
 
 const CONNECTION_CODES = new Set([
@@ -51,18 +52,11 @@ export function namingServiceErrors<T extends object>(activities: T): T {
         if (error instanceof ApplicationFailure || !isServiceDown(error)) throw error;
         throw ApplicationFailure.create({
           type: ERROR_TYPES.serviceUnavailable,
-          message: `${name}: a service does not answer: ${describe(error)}; trying again`,
+          message: `${name}: a service does not answer: ${describeError(error)}; trying again`,
           ...(error instanceof Error ? { cause: error } : {}),
         });
       }
     },
   ]);
   return Object.fromEntries(wrapped) as T;
-}
-
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const inner = error instanceof AggregateError ? (error.errors[0] as unknown) : error.cause;
-  const own = error.message || error.name;
-  return inner instanceof Error ? `${own} (${describe(inner)})` : own;
 }

@@ -3,6 +3,7 @@
  * headers, and Ray refuses requests that have them.
  */
 import { request } from 'undici';
+import { describeError } from './error-text.ts';
 
 /** Characters of an answer that an error shows. */
 const EXCERPT_LENGTH = 500;
@@ -103,9 +104,12 @@ export class HttpService {
       return { status, ok: status >= 200 && status < 300, text: await response.body.text(), header };
     } catch (cause) {
       signal?.throwIfAborted();
-      throw new Error(`${this.#name} did not answer ${method} ${path}: ${reasonOf(cause)}${this.#advice}`, {
-        cause,
-      });
+      throw new Error(
+        `${this.#name} did not answer ${method} ${path}: ${describeError(cause)}${this.#advice}`,
+        {
+          cause,
+        },
+      );
     }
   }
 
@@ -132,10 +136,4 @@ function authorization(
   if (username === '') return {};
   const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
   return { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` };
-}
-
-/** An error of several addresses has no message of its own. */
-function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError && error.message === '') return reasonOf(error.errors[0]);
-  return error instanceof Error ? error.message : String(error);
 }

@@ -37,31 +37,30 @@ export const JOB: ActivityOptions = {
  * Runs a stage and stops its job when the stage fails or is cancelled. The activity does that itself, unless its worker
  * died meanwhile: the server does not retry a cancelled activity.
  */
-export async function withJobCleanup<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    try {
-      await CancellationScope.nonCancellable(() => stopJob(stage));
-    } catch (cause) {
-      // The pipeline run should end with the failure of the stage, not with this one.
-      log.warn('the job of a failed stage may still run', { stage, cause });
-    }
-    throw error;
-  }
-}
+export const withJobCleanup = <T>(stage: Stage, work: () => Promise<T>): Promise<T> =>
+  withCleanup(work, () => stopJob(stage), { message: 'the job of a failed stage may still run', stage });
 
 /** Runs a stage that writes to MLflow and ends its MLflow run when the stage fails or is cancelled. */
-export async function withMlflowRunCleanup<T>(modelName: string, work: () => Promise<T>): Promise<T> {
+export const withMlflowRunCleanup = <T>(modelName: string, work: () => Promise<T>): Promise<T> =>
+  withCleanup(
+    work,
+    (error) => endTracking({ modelName, status: isCancellation(error) ? 'KILLED' : 'FAILED' }),
+    { message: 'the MLflow run of a failed pipeline run stays open', modelName },
+  );
+
+/** Runs the work and cleans up when it fails or is cancelled. A clean-up that fails is a `warning`: the failure of the work counts. */
+async function withCleanup<T>(
+  work: () => Promise<T>,
+  cleanUp: (error: unknown) => Promise<void>,
+  { message, ...about }: { message: string } & Record<string, unknown>,
+): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const status = isCancellation(error) ? 'KILLED' : 'FAILED';
     try {
-      await CancellationScope.nonCancellable(() => endTracking({ modelName, status }));
+      await CancellationScope.nonCancellable(() => cleanUp(error));
     } catch (cause) {
-      // The pipeline run should end with the failure of the stage, not with this one.
-      log.warn('the MLflow run of a failed pipeline run stays open', { modelName, cause });
+      log.warn(message, { ...about, cause });
     }
     throw error;
   }

@@ -1,7 +1,7 @@
 /** The JobPlatform port over Ray's Jobs REST API. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { HttpService } from '../http.ts';
+import { HttpError, HttpService } from '../http.ts';
 import type { HttpAnswer } from '../http.ts';
 import type { JobObservation, JobPlatform, JobSpec, JobStatus } from '../platform.ts';
 import { endProcesses, processesWithVariable } from './processes.ts';
@@ -22,6 +22,8 @@ export interface RayJobsOptions {
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const STOP_POLL_MS = 250;
+/** Characters at the end of an unexpected answer that an error shows. */
+const ANSWER_END = 1_000;
 
 const jobDetails = z.object({
   status: z.enum(['PENDING', 'RUNNING', 'STOPPED', 'SUCCEEDED', 'FAILED']),
@@ -45,7 +47,7 @@ export class RayJobs implements JobPlatform {
     if (answer.ok) return;
     // Another attempt submitted it first: Ray refuses a second job of the same name with 500.
     if (answer.status === 500 && (await this.#details(job.name, signal)) !== null) return;
-    throw this.#ray.unexpected(`submitting job ${job.name}`, answer);
+    throw this.#unexpected(`submitting job ${job.name}`, answer);
   }
 
   async observe(name: string, signal: AbortSignal): Promise<JobObservation> {
@@ -59,7 +61,7 @@ export class RayJobs implements JobPlatform {
 
   async stop(name: string): Promise<void> {
     const answer = await this.#send('POST', `${encodeURIComponent(name)}/stop`);
-    if (!answer.ok && answer.status !== 404) throw this.#ray.unexpected(`stopping job ${name}`, answer);
+    if (!answer.ok && answer.status !== 404) throw this.#unexpected(`stopping job ${name}`, answer);
     await this.#waitUntilEnded(name);
     const marker = this.#marker(name);
     // The children of torchrun may outlive a job that Ray calls stopped.
@@ -69,7 +71,7 @@ export class RayJobs implements JobPlatform {
   async logs(name: string): Promise<string> {
     const answer = await this.#send('GET', `${encodeURIComponent(name)}/logs`);
     if (answer.status === 404) return '';
-    if (!answer.ok) throw this.#ray.unexpected(`reading the log of job ${name}`, answer);
+    if (!answer.ok) throw this.#unexpected(`reading the log of job ${name}`, answer);
     const text = jobLogs.parse(JSON.parse(answer.text)).logs ?? '';
     return text.trimEnd().split('\n').slice(-LOG_LINES).join('\n');
   }
@@ -110,7 +112,7 @@ export class RayJobs implements JobPlatform {
   async #details(name: string, signal: AbortSignal): Promise<z.infer<typeof jobDetails> | null> {
     const answer = await this.#send('GET', encodeURIComponent(name), { signal });
     if (answer.status === 404) return null;
-    if (!answer.ok) throw this.#ray.unexpected(`asking for job ${name}`, answer);
+    if (!answer.ok) throw this.#unexpected(`asking for job ${name}`, answer);
     return jobDetails.parse(JSON.parse(answer.text));
   }
 
@@ -120,5 +122,13 @@ export class RayJobs implements JobPlatform {
     { signal, body }: { signal?: AbortSignal; body?: object } = {},
   ): Promise<HttpAnswer> {
     return this.#ray.send(method, `/api/jobs/${path}`, { signal, body, timeoutMs: REQUEST_TIMEOUT_MS });
+  }
+
+  #unexpected(operation: string, { status, text }: HttpAnswer): HttpError {
+    // Ray answers with a traceback, whose end says what is wrong.
+    return new HttpError(
+      `Ray at ${this.#ray.url}: ${operation} was answered ${status}: ${text.slice(-ANSWER_END)}`,
+      status,
+    );
   }
 }

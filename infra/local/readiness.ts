@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { acceptsConnections } from './ports.ts';
 import { withClient } from '../database.ts';
+import { describeError } from '../error-text.ts';
 import { HttpService } from '../http.ts';
 import type { LocalState } from './state.ts';
 import { logTail, programStates } from './supervisor.ts';
@@ -96,9 +97,6 @@ async function failureOf(probe: Probe): Promise<string | null> {
     await probe();
     return null;
   } catch (error) {
-    const { message, cause } = error as Error;
-    return cause instanceof Error && !message.includes(cause.message)
-      ? `${message}: ${cause.message}`
-      : message;
+    return describeError(error);
   }
 }

@@ -5,6 +5,7 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { execa } from 'execa';
+import { describeError } from '../error-text.ts';
 import { withLock } from './lock.ts';
 import type { OnProgress } from './sign-of-life.ts';
 import { withSignOfLife } from './sign-of-life.ts';
@@ -158,8 +159,7 @@ async function downloadTemporal(dir: string, onProgress: OnProgress): Promise<st
     await execa(join(dir, 'temporal'), ['--version']);
     return null;
   } catch (error) {
-    const { message, cause } = error as Error;
-    return `GET ${url}: ${message}${cause instanceof Error ? ` (${cause.message})` : ''}`;
+    return `GET ${url}: ${describeError(error)}`;
   } finally {
     clearTimeout(timer);
   }

@@ -109,7 +109,7 @@ export class MlflowClient implements Mlflow {
   }
 
   async logBatch(runId: string, { params = {}, metrics = [], tags = {} }: MlflowBatch): Promise<void> {
-    const send = (part: MlflowBatchPart) =>
+    const send = (part: object) =>
       this.#rest.call(`logging to the run ${runId}`, 'POST', 'runs/log-batch', { run_id: runId, ...part });
     for (const part of chunks(keyValues(params), MAX_PARAMS)) await send({ params: part });
     for (const part of chunks(keyValues(tags), MAX_TAGS)) await send({ tags: part });
@@ -203,12 +203,6 @@ export class MlflowClient implements Mlflow {
       this.#rest.call(operation, 'DELETE', aliasPath(name, alias), { name, alias }),
     );
   }
-}
-
-interface MlflowBatchPart {
-  params?: unknown[];
-  metrics?: unknown[];
-  tags?: unknown[];
 }
 
 /** Codes for a missing model, and for a missing alias of an existing model. */

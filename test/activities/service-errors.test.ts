@@ -158,6 +158,18 @@ describe('up is a service that', () => {
   });
 });
 
+test('an unexpected answer of Ray is shown by its end, where a traceback says what is wrong', async () => {
+  const url = await httpServer((_request, response) => {
+    response.writeHead(500).end(`Traceback${' of a call'.repeat(200)}\nValueError: no space left`);
+  });
+  const jobs = new RayJobs({ address: url, python: 'python' });
+  const error = (await failureOf(jobs.observe('job', new AbortController().signal))) as Error;
+  expect(error.message).toMatch(
+    /^Ray at .*: asking for job job was answered 500: [^]*ValueError: no space left$/,
+  );
+  expect(error.message).not.toContain('Traceback');
+});
+
 describe('activities', () => {
   const failing = (error: unknown) =>
     namingServiceErrors({ ingest: () => Promise.reject(error as Error) }).ingest();
@@ -187,6 +199,11 @@ describe('activities', () => {
     const both = new AggregateError([refused, refused], '');
     const failure = await failureOf(failing(new TypeError('fetch failed', { cause: both })));
     expect((failure as Error).message).toContain('connect ECONNREFUSED ::1:5000');
+  });
+
+  test('say the reason once, though the error and its cause both have it', async () => {
+    const failure = await failureOf(failing(await mlflowFailure(await closedUrl())));
+    expect((failure as Error).message.match(/ECONNREFUSED/g)).toHaveLength(1);
   });
 
   test('pass on everything else as it is', async () => {

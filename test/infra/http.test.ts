@@ -59,7 +59,7 @@ test('objects are sent as JSON, bytes as they are, with the token and the header
 });
 
 test('credentials of the URL are sent and are in no error', async () => {
-  const [host] = [new URL(url).host];
+  const { host } = new URL(url);
   const service = new HttpService({ name: 'MLflow', url: `http://me:p%40ss@${host}/` });
   const answer = await service.send('GET', '/', { timeoutMs });
   expect(last()?.headers.authorization).toBe(`Basic ${Buffer.from('me:p@ss').toString('base64')}`);

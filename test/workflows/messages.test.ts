@@ -98,6 +98,25 @@ describe('messages', { timeout: 90_000 }, () => {
     expect(fake.calls.slice(-2)).toEqual(['stopJob:train', 'endTracking']);
   });
 
+  test('the reason of an abort is that of the run, even when the job cannot be stopped', async () => {
+    const fake = fakeActivities({
+      train: () => untilCancelled(() => undefined),
+      stopJob: () => Promise.reject(ApplicationFailure.nonRetryable('Ray is away')),
+    });
+    await environment.withWorker(fake, async ({ start }) => {
+      const handle = await start();
+      await vi.waitFor(() => {
+        expect(fake.calls).toContain('train');
+      }, 20_000);
+      await handle.executeUpdate(abortUpdate, { args: [{ reason: 'wrong data' }] });
+      expect(await failureOf(handle.result())).toMatchObject({
+        type: ERROR_TYPES.aborted,
+        message: 'aborted: wrong data',
+      });
+    });
+    expect(fake.calls.slice(-2)).toEqual(['stopJob:train', 'endTracking']);
+  });
+
   test('cancel in a stage stops its job, releases the lock and ends as cancelled', async () => {
     const fake = fakeActivities({ ingest: () => untilCancelled() });
     await environment.withWorker(fake, async ({ start, modelName }) => {

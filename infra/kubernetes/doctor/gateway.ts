@@ -1,6 +1,7 @@
 /** Check of the Gateway: it works, and it accepts routes of this namespace. */
 import { z } from 'zod';
 import type { Finding, Patient } from './finding.ts';
+import { describeError } from '../../error-text.ts';
 import { HttpService } from '../../http.ts';
 import { look, ok, wrong } from './finding.ts';
 import type { ServingConfig } from '../serving/serving-config.ts';
@@ -110,8 +111,7 @@ async function findAnswer({ config }: Patient, addresses: string[]): Promise<Fin
       });
       return ok(`${what} answers`);
     } catch (error) {
-      const { message, cause } = error as Error;
-      const reason = cause instanceof Error ? cause.message : message;
+      const reason = describeError((error as Error).cause);
       const known = addresses.length === 0 ? '' : ` (the Gateway's addresses are ${addresses.join(', ')})`;
       return wrong(
         what,
