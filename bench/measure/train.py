@@ -39,7 +39,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from shelfcast.contracts.results import EpochMetrics
 from shelfcast.contracts.specs import Snapshot, TrainSpec
-from shelfcast.contracts.wire import decode, encode
+from shelfcast.contracts.wire import encode, read_json
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.ingest.generator import generate
@@ -153,8 +153,7 @@ def loops(scratch: Path, spec: TrainSpec, ranks: int) -> Measured:
     directory = job(scratch / f"loops-{ranks}-{spec.batch_size}", spec)
     if torchrun(ranks, __file__, "--loops", str(directory)).wait() != 0:
         raise RuntimeError(f"the loops of {ranks} ranks failed")
-    value = json.loads((directory / "measured.json").read_text(encoding="utf-8"))
-    return decode(Measured, value, "measured.json")
+    return read_json(Measured, directory / "measured.json")
 
 
 def take_turns(directory: Path) -> None:

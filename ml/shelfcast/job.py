@@ -17,7 +17,7 @@ from typing import TypeVar
 from urllib.parse import unquote, urlparse
 
 from shelfcast.contracts.results import EpochMetrics, JobError, JobProgress, StepMetrics
-from shelfcast.contracts.wire import ContractError, decode, encode
+from shelfcast.contracts.wire import ContractError, encode, read_json
 
 T = TypeVar("T")
 
@@ -93,9 +93,8 @@ def read_spec(directory: Path, spec_type: type[T]) -> T:
     Raises:
         UserError: The spec does not fit: the worker that wrote it has another version than this program.
     """
-    value = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
     try:
-        return decode(spec_type, value, "spec.json")
+        return read_json(spec_type, directory / "spec.json")
     except ContractError as error:
         raise UserError(
             "InvalidInput", f"{error}; do the worker and this job have the same version of shelfcast?"

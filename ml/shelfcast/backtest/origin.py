@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,7 @@ from shelfcast.baselines import gradient_boosting, seasonal
 from shelfcast.calendar import WEEK, is_holiday
 from shelfcast.contracts.results import JobError, TrainResult
 from shelfcast.contracts.specs import Preset, Snapshot, TrainSpec
-from shelfcast.contracts.wire import decode, default, encode
+from shelfcast.contracts.wire import default, encode, read_json
 from shelfcast.evaluate.model import load_model
 from shelfcast.evaluate.naive_errors import naive_errors
 from shelfcast.features import training_data
@@ -33,8 +32,6 @@ from shelfcast.features.version import feature_set_version
 from shelfcast.job import UserError, path_of, write_json
 from shelfcast.models.presets import NETWORKS
 from shelfcast.snapshot import EXTRAS, SALES, STORE_WEEKS, STORES
-
-T = TypeVar("T")
 
 #: Keys of the baselines. The naive ones are always computed; the others are slow and optional.
 BASELINES = ("naive", "seasonal_naive", "seasonal_average", "lightgbm")
@@ -149,15 +146,11 @@ def train(origin: Origin, settings: Settings) -> Path:
             [sys.executable, *launcher, *processes, *job], stdout=file, stderr=file, check=False
         ).returncode
     if (directory / "error.json").exists():
-        error = _read(directory / "error.json", JobError)
+        error = read_json(JobError, directory / "error.json")
         raise UserError(error.type, f"origin {origin.week}: {error.message}")
     if code != 0:
         raise RuntimeError(f"the training of origin {origin.week} failed (exit code {code}): see {log}")
-    return path_of(_read(directory / "result.json", TrainResult).model_uri)
-
-
-def _read(path: Path, type_: type[T]) -> T:
-    return decode(type_, json.loads(path.read_text(encoding="utf-8")), path.name)
+    return path_of(read_json(TrainResult, directory / "result.json").model_uri)
 
 
 def _train_spec(origin: Origin, settings: Settings) -> TrainSpec:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -31,6 +33,17 @@ def decode(type_: type[T], value: object, path: str) -> T:
     """
     decoded: T = _decode(type_, value, path)
     return decoded
+
+
+def read_json(type_: type[T], path: Path) -> T:
+    """Returns the content of a JSON file as an instance of a generated dataclass.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        json.JSONDecodeError: The file holds no JSON.
+        ContractError: As ``decode`` does; the message begins with the file's name.
+    """
+    return decode(type_, json.loads(path.read_text(encoding="utf-8")), path.name)
 
 
 def default(type_: type[Any], field: str) -> Any:

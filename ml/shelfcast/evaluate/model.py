@@ -15,7 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from shelfcast.contracts.model import ModelFeature, ModelManifest
-from shelfcast.contracts.wire import ContractError, decode
+from shelfcast.contracts.wire import ContractError, read_json
 from shelfcast.features.samples import Floats, Integers
 from shelfcast.job import UserError, path_of
 
@@ -90,8 +90,7 @@ def load_model(uri: str, role: Role, dataset: str, features: Sequence[ModelFeatu
     """
     folder = path_of(uri)
     try:
-        value = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        manifest = decode(ModelManifest, value, "model.json")
+        manifest = read_json(ModelManifest, folder / "model.json")
         graph = (folder / "model.onnx").read_bytes()
     except (FileNotFoundError, json.JSONDecodeError, ContractError) as error:
         raise _refusal(role, folder, f"cannot be read: {error}") from error

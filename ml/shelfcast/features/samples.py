@@ -5,7 +5,6 @@ Training and evaluation both use it, so the order of the matrix's columns is dec
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from shelfcast.contracts.model import ModelFeature
-from shelfcast.contracts.wire import decode
+from shelfcast.contracts.wire import read_json
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -139,8 +138,7 @@ def read_description(folder: Path) -> TrainingDataDescription:
     Raises:
         ContractError: Another version of shelfcast wrote it.
     """
-    value = json.loads((folder / "features.json").read_text(encoding="utf-8"))
-    return decode(TrainingDataDescription, value, "features.json")
+    return read_json(TrainingDataDescription, folder / "features.json")
 
 
 def read_origin_table(
