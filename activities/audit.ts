@@ -1,4 +1,4 @@
-import type { StepAnalysis } from '../contracts/pipeline.ts';
+import type { StepAnalysis } from '../contracts/rollout.ts';
 import type { Dependencies } from './dependencies.ts';
 import { currentRunKey } from './run-key.ts';
 

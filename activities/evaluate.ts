@@ -1,7 +1,9 @@
 import type { EvaluateSpec } from '../contracts/job-specs.ts';
 import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from '../contracts/jobs.ts';
 import { evaluateResultSchema } from '../contracts/jobs.ts';
-import type { GateDecision, RegisteredVersion, ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import type { GateDecision } from '../contracts/gate.ts';
+import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import type { RegisteredVersion } from '../contracts/rollout.ts';
 import type { Dependencies } from './dependencies.ts';
 import { decideGate } from './gate.ts';
 import { activityJobContext, runJob } from './run-job.ts';

@@ -1,7 +1,8 @@
 /** Promotion gate: decides on the backtest's numbers whether the candidate may get traffic. */
 import type { Comparison, EvaluateResult } from '../contracts/jobs.ts';
 import { percent, signedPercent, usd } from '../contracts/number-format.ts';
-import type { GateCheck, GateComparison, GateDecision, GateOptions } from '../contracts/pipeline.ts';
+import type { GateCheck, GateComparison, GateDecision } from '../contracts/gate.ts';
+import type { GateOptions } from '../contracts/pipeline.ts';
 
 const BASELINES = [
   ['naive', 'the naive forecast (last week)'],

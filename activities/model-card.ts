@@ -1,6 +1,6 @@
 /** Section of the model card with the gate's decision; the evaluate job wrote the rest. */
 import { signedPercent } from '../contracts/number-format.ts';
-import type { GateComparison, GateDecision } from '../contracts/pipeline.ts';
+import type { GateComparison, GateDecision } from '../contracts/gate.ts';
 
 const VERDICTS: Record<GateDecision['verdict'], string> = {
   pass: 'passes',

@@ -1,7 +1,8 @@
 import { Context } from '@temporalio/activity';
 import type { Pool } from 'pg';
 import type { Snapshot } from '../contracts/jobs.ts';
-import type { MonitorResult, RegisteredVersion, SampleForecast } from '../contracts/pipeline.ts';
+import type { MonitorResult, SampleForecast } from '../contracts/pipeline.ts';
+import type { RegisteredVersion } from '../contracts/rollout.ts';
 import type { Prediction } from '../contracts/predict.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';

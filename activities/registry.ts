@@ -2,7 +2,8 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import type { TrainResult } from '../contracts/jobs.ts';
-import type { RegisteredVersion, ResolvedPipelineInput, RolloutParties } from '../contracts/pipeline.ts';
+import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import type { RegisteredVersion, RolloutParties } from '../contracts/rollout.ts';
 import type { Verdict } from '../contracts/stages.ts';
 import type { Dependencies } from './dependencies.ts';
 import { currentRunKey } from './run-key.ts';

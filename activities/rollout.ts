@@ -1,12 +1,7 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import type {
-  RegisteredVersion,
-  RolloutOptions,
-  RolloutParties,
-  StepAnalysis,
-  StepDecision,
-} from '../contracts/pipeline.ts';
+import type { RolloutOptions } from '../contracts/pipeline.ts';
+import type { RegisteredVersion, RolloutParties, StepAnalysis, StepDecision } from '../contracts/rollout.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
 import { canAnswer, collectAnalysis, parityDifference, readAnalysisRows, readManifest } from './analysis.ts';

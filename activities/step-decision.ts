@@ -1,5 +1,6 @@
 /** Decision on a canary step: the numbers of its analysis in, an outcome with its reason out. */
-import type { RolloutOptions, StepAnalysis, StepDecision } from '../contracts/pipeline.ts';
+import type { RolloutOptions } from '../contracts/pipeline.ts';
+import type { StepAnalysis, StepDecision } from '../contracts/rollout.ts';
 
 /**
  * How far the deployed candidate's forecasts may be from those that were evaluated, relative to the latter: float

@@ -11,7 +11,8 @@ import type {
   TrainResult,
   Trial,
 } from '../contracts/jobs.ts';
-import type { GateDecision, ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import type { GateDecision } from '../contracts/gate.ts';
+import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { Mlflow, MlflowMetric, MlflowRun } from '../infra/mlflow/mlflow.ts';
 import type { Dependencies } from './dependencies.ts';
 import { withGate } from './model-card.ts';

@@ -9,7 +9,7 @@ import type { SkewSample } from '../contracts/jobs.ts';
 import { skewSampleSchema } from '../contracts/jobs.ts';
 import { featuresLock } from '../contracts/names.ts';
 import type { ModelManifest } from '../contracts/model.ts';
-import type { RegisteredVersion } from '../contracts/pipeline.ts';
+import type { RegisteredVersion } from '../contracts/rollout.ts';
 import type { Prediction } from '../contracts/predict.ts';
 import type { Serving } from '../infra/platform.ts';
 import type { Dependencies } from './dependencies.ts';

@@ -2,7 +2,8 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PipelineInput } from '../contracts/pipeline.ts';
-import { resolvePipelineInput, SALES_FILE } from '../contracts/pipeline.ts';
+import { resolvePipelineInput } from '../contracts/pipeline.ts';
+import { SALES_FILE } from '../contracts/source.ts';
 import type { UpdateInput } from '../contracts/update.ts';
 import { resolveUpdateInput } from '../contracts/update.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';

@@ -6,7 +6,8 @@
  */
 import { z } from 'zod';
 import { snapshotSchema } from './jobs.ts';
-import { pipelineInputSchema, sourceSchema, trainOptions } from './pipeline.ts';
+import { pipelineInputSchema, trainOptions } from './pipeline.ts';
+import { sourceSchema } from './source.ts';
 
 const input = pipelineInputSchema.shape;
 const feastProject = z.string().describe('Feast project of the data set.');

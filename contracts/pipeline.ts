@@ -1,108 +1,11 @@
 /** Input and result of a pipeline run. Workflows import the types only: zod stays outside their sandbox. */
 import { z } from 'zod';
-import type { Comparison, EvaluateResult, FeaturesResult, IngestResult, TrainResult } from './jobs.ts';
+import type { GateDecision } from './gate.ts';
+import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from './jobs.ts';
 import { DEFAULT_MODEL_NAME } from './names.ts';
+import type { RegisteredVersion, RolloutResult } from './rollout.ts';
+import { generatedSource, nameDataset, sourceSchema } from './source.ts';
 import type { Stage, Verdict } from './stages.ts';
-
-const generatedSource = z
-  .strictObject({
-    kind: z.literal('generated').describe('Kind of the source.'),
-    stores: z.int().min(1).max(10_000).default(45).describe('Number of stores.'),
-    departments: z.int().min(1).max(98).default(14).describe('Number of departments.'),
-    weeks: z.int().min(60).max(1_040).default(104).describe('Number of weeks of sales.'),
-    seed: z.int().min(0).default(7).describe('Seed of the generator.'),
-  })
-  .meta({ id: 'GeneratedSource', description: 'Sales made by the generator.' });
-
-const walmartSource = z
-  .strictObject({
-    kind: z.literal('walmart-csv').describe('Kind of the source.'),
-    path: z
-      .string()
-      .startsWith('/', 'must be an absolute path')
-      .describe('Absolute path of a folder with train.csv, features.csv and stores.csv.'),
-  })
-  .meta({ id: 'WalmartSource', description: 'A folder in the layout of the Walmart competition.' });
-
-const columnName = z
-  .string()
-  .regex(/^[a-z][a-z0-9_]{0,39}$/, 'must be at most 40 lower-case letters, digits and underscores');
-
-const description = z.string().min(1).describe('Meaning of the column, for people.');
-
-/** Covariates that the user adds (docs/data.md); the ingest job refuses names that mean something else. */
-const covariates = z.array(
-  z
-    .discriminatedUnion('of', [
-      z
-        .strictObject({
-          name: columnName.describe('Name of the column.'),
-          of: z
-            .enum(['series_week', 'store_week'])
-            .describe('Key of its values: series and week, or store and week.'),
-          knownAfterWeeks: z
-            .int()
-            .min(-52)
-            .max(52)
-            .describe(
-              'The value of week w is known at the end of week w + knownAfterWeeks; ' +
-                'a negative number means known in advance.',
-            ),
-          description,
-        })
-        .meta({ id: 'WeeklyCovariate', description: 'A column with a value for each week.' }),
-      z
-        .strictObject({
-          name: columnName.describe('Name of the column.'),
-          of: z.literal('store').describe('Key of its values: the store.'),
-          description,
-        })
-        .meta({ id: 'StaticCovariate', description: 'A column with one value for each store.' }),
-    ])
-    .meta({ id: 'Covariate', description: 'A column that the user adds to the sales.' }),
-);
-
-const longSource = z
-  .strictObject({
-    kind: z.literal('long').describe('Kind of the source.'),
-    path: z
-      .string()
-      .regex(/^(\/|https?:\/\/.|s3:\/\/.)/, 'must be an absolute path or an http, https or s3 URL')
-      .describe(
-        'Absolute path or URL of a folder with sales.csv or sales.parquet, or of a single file of sales.',
-      ),
-    encoding: z
-      .enum(['utf-8', 'latin-1'])
-      .default('utf-8')
-      .describe('Encoding of CSV files; Parquet files need none.'),
-    columns: covariates.optional().describe("Covariates; they replace the folder's columns.json."),
-  })
-  .meta({ id: 'LongSource', description: 'Files in the long layout (docs/data.md).' });
-
-const postgresSource = z
-  .strictObject({
-    kind: z.literal('postgres').describe('Kind of the source.'),
-    addressVariable: z
-      .string()
-      .regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of an environment variable')
-      .describe(
-        "Environment variable of the job that holds the database's address; " +
-          "the address itself would stay in the run's history.",
-      ),
-    sales: z.string().min(1).describe('Query for the rows of sales.'),
-    seriesWeeks: z.string().min(1).optional().describe('Query for the covariates of series and week.'),
-    storeWeeks: z.string().min(1).optional().describe('Query for the covariates of store and week.'),
-    stores: z.string().min(1).optional().describe('Query for the stores and their static covariates.'),
-    columns: covariates.optional().describe('Covariates among the columns of the queries.'),
-  })
-  .meta({
-    id: 'PostgresSource',
-    description: 'Queries on a PostgreSQL; each returns the columns of a file in the long layout.',
-  });
-
-export const sourceSchema = z
-  .discriminatedUnion('kind', [generatedSource, walmartSource, longSource, postgresSource])
-  .meta({ id: 'Source', description: 'Origin of the sales data.' });
 
 export const trainOptions = z
   .strictObject({
@@ -288,52 +191,15 @@ export function resolvePipelineInput(raw: unknown): { input: ResolvedPipelineInp
   if (!parsed.success) {
     return { issues: sentencesOf(parsed.error) };
   }
-  const dataset = parsed.data.dataset ?? defaultDataset(parsed.data.source);
-  if (dataset === '') {
-    return { issues: [`dataset: ${whyUnnamed(parsed.data.source)}; name it`] };
-  }
-  if (dataset === GENERATED_DATASET && parsed.data.source.kind !== 'generated') {
-    return { issues: [`dataset: "${GENERATED_DATASET}" is the generator's; name another for your own data`] };
-  }
-  return { input: { ...parsed.data, dataset } };
+  const named = nameDataset(parsed.data.source, parsed.data.dataset);
+  return 'issue' in named
+    ? { issues: [`dataset: ${named.issue}`] }
+    : { input: { ...parsed.data, dataset: named.dataset } };
 }
 
 /** Returns one sentence for each wrong value, with its path. */
 export const sentencesOf = (error: z.ZodError): string[] =>
   error.issues.map((issue) => `${issue.path.join('.') || 'the input'}: ${issue.message}`);
-
-const GENERATED_DATASET = 'generated';
-
-type Source = z.output<typeof pipelineInputSchema>['source'];
-
-/** Path or URL of kind `long` that names a single file of sales, not a folder. */
-export const SALES_FILE = /\.(csv|parquet)$/i;
-
-function whyUnnamed(source: Source): string {
-  if (source.kind === 'postgres') return 'queries have no name';
-  return isSalesFile(source)
-    ? 'a file of new weeks does not name its data set'
-    : 'cannot be made from the name of the folder in source.path';
-}
-
-function isSalesFile(source: Source): boolean {
-  return source.kind === 'long' && SALES_FILE.test(source.path.replace(/\?.*/, ''));
-}
-
-function defaultDataset(source: Source): string {
-  if (source.kind === 'generated') return GENERATED_DATASET;
-  if (source.kind === 'postgres' || isSalesFile(source)) return '';
-  const folder =
-    source.path
-      .replace(/\?.*/, '')
-      .split('/')
-      .findLast((part) => part !== '') ?? '';
-  return folder
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '_')
-    .replace(/^[^a-z]+|_+$/g, '')
-    .slice(0, 32);
-}
 
 /** Input as a person or program writes it; everything has a default. */
 export type PipelineInput = z.input<typeof pipelineInputSchema>;
@@ -341,79 +207,6 @@ export type PipelineInput = z.input<typeof pipelineInputSchema>;
 export type ResolvedPipelineInput = z.output<typeof pipelineInputSchema> & { dataset: string };
 export type RolloutOptions = ResolvedPipelineInput['rollout'];
 export type GateOptions = ResolvedPipelineInput['gate'];
-
-export interface GateCheck {
-  name: string;
-  passed: boolean;
-  /** One sentence with the numbers that decided. */
-  reason: string;
-}
-
-/** Comparison with its margin and outcome (docs/evaluation.md). */
-export interface GateComparison extends Comparison {
-  /** Largest allowed difference. */
-  margin: number;
-  outcome: 'better' | 'notWorse' | 'inconclusive' | 'worse';
-}
-
-export interface GateDecision {
-  /** `needsApproval`: no check failed, but the backtest is too small to be sure. */
-  verdict: 'pass' | 'fail' | 'needsApproval';
-  checks: GateCheck[];
-  /** Overall and by slice. */
-  comparisons: GateComparison[];
-}
-
-export interface RegisteredVersion {
-  modelName: string;
-  version: number;
-  /** Id of the MLflow run that the version came from. */
-  runId: string;
-  /** Folder with model.onnx and model.json. */
-  modelUri: string;
-  modelHash: string;
-  dataset: string;
-}
-
-export interface RolloutParties {
-  candidate: RegisteredVersion;
-  /** The version that serves all traffic when the rollout starts, whatever its data set; null for the first model. */
-  champion: RegisteredVersion | null;
-}
-
-/** Numbers that one canary step collected; its decision rests on these alone. */
-export interface StepAnalysis {
-  weightPercent: number;
-  /** Requests sent in this step, by model version. */
-  requests: Record<string, number>;
-  /** Requests that a version answered with an error. */
-  failedRequests: Record<string, number>;
-  /** Requests that the router could not hand to a version and gave to another one. */
-  unreachable: Record<string, number>;
-  /** Number of distinct known weeks that were compared with actuals, by model version; all versions have the same weeks. */
-  compared: Record<string, number>;
-  /** Weighted absolute percentage error on the compared forecasts, by model version. */
-  wape: Record<string, number>;
-  /** Largest relative difference between the deployed candidate's p50 and the evaluated one. */
-  maxParityDifference: number;
-}
-
-/** Decision on a step's analysis. An inconclusive step is repeated; it never promotes. */
-export interface StepDecision {
-  outcome: 'successful' | 'failed' | 'inconclusive';
-  /** One sentence with the numbers that decided. */
-  reason: string;
-}
-
-export interface RolloutResult {
-  verdict: Verdict;
-  /** `first-model`: there was no champion on this data set, so the candidate took the short path. */
-  path: 'first-model' | 'canary';
-  reason: string;
-  version: number;
-  previousVersion: number | null;
-  steps: StepAnalysis[];
-}
 
 export interface MonitorResult {
   modelVersion: number;

@@ -1,7 +1,8 @@
 /** Input and result of an update of forecasts. Workflows import the types only: zod stays outside their sandbox. */
 import type { z } from 'zod';
 import type { FeaturesResult, IngestResult } from './jobs.ts';
-import type { MonitorResult, RegisteredVersion, ResolvedPipelineInput } from './pipeline.ts';
+import type { MonitorResult, ResolvedPipelineInput } from './pipeline.ts';
+import type { RegisteredVersion } from './rollout.ts';
 import { pipelineInputSchema, sentencesOf } from './pipeline.ts';
 import type { Stage } from './stages.ts';
 

@@ -3,7 +3,7 @@ import { ApplicationFailure, proxyActivities, sleep } from '@temporalio/workflow
 import type { AuditActivities } from '../activities/audit.ts';
 import type { RolloutActivities, StepRequest } from '../activities/rollout.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import type { StepAnalysis } from '../contracts/pipeline.ts';
+import type { StepAnalysis } from '../contracts/rollout.ts';
 import type { SetSummary } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
 

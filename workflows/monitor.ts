@@ -2,7 +2,8 @@ import { proxyActivities } from '@temporalio/workflow';
 import type { MonitorActivities } from '../activities/monitor.ts';
 import type { IngestResult } from '../contracts/jobs.ts';
 import { percent } from '../contracts/number-format.ts';
-import type { MonitorResult, RegisteredVersion, ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import type { MonitorResult, ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import type { RegisteredVersion } from '../contracts/rollout.ts';
 import type { SetSummary } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
 

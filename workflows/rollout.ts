@@ -4,12 +4,8 @@ import type { AuditActivities } from '../activities/audit.ts';
 import type { RegistryActivities } from '../activities/registry.ts';
 import type { RolloutActivities } from '../activities/rollout.ts';
 import type { FeaturesResult } from '../contracts/jobs.ts';
-import type {
-  ResolvedPipelineInput,
-  RolloutParties,
-  RolloutResult,
-  StepAnalysis,
-} from '../contracts/pipeline.ts';
+import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import type { RolloutParties, RolloutResult, StepAnalysis } from '../contracts/rollout.ts';
 import { runCanary } from './canary.ts';
 import type { Evaluation } from './evaluate.ts';
 import { failureReason, isCandidatesFault } from './rollout-failure.ts';

@@ -6,7 +6,7 @@ import type { AnalysisPlan } from '../../activities/analysis.ts';
 import { collectAnalysis } from '../../activities/analysis.ts';
 import { isServiceDown } from '../../activities/service-errors.ts';
 import { decideStep } from '../../activities/step-decision.ts';
-import type { StepAnalysis } from '../../contracts/pipeline.ts';
+import type { StepAnalysis } from '../../contracts/rollout.ts';
 import { CANDIDATE_FACTOR, analysisRows, forecastsBy, manifest } from './analysis-rows.ts';
 import type { SmallEndpoint, SmallVersion } from './small-endpoint.ts';
 import { startEndpoint } from './small-endpoint.ts';

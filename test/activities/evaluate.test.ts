@@ -9,12 +9,9 @@ import type { Dependencies } from '../../activities/dependencies.ts';
 import { createEvaluateActivities } from '../../activities/evaluate.ts';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 import type { Comparison } from '../../contracts/jobs.ts';
-import type {
-  GateDecision,
-  PipelineInput,
-  RegisteredVersion,
-  ResolvedPipelineInput,
-} from '../../contracts/pipeline.ts';
+import type { GateDecision } from '../../contracts/gate.ts';
+import type { PipelineInput, ResolvedPipelineInput } from '../../contracts/pipeline.ts';
+import type { RegisteredVersion } from '../../contracts/rollout.ts';
 import { resolvePipelineInput } from '../../contracts/pipeline.ts';
 import { backtest, featured, load, model, version } from '../workflows/fake-activities.ts';
 import { activityEnvironment } from './activity-environment.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { withGate } from '../../activities/model-card.ts';
-import type { GateComparison, GateDecision } from '../../contracts/pipeline.ts';
+import type { GateComparison, GateDecision } from '../../contracts/gate.ts';
 
 const comparison = (outcome: GateComparison['outcome'], slice: string): GateComparison => ({
   slice,

@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { createAuditActivities } from '../../activities/audit.ts';
 import { createMonitorActivities } from '../../activities/monitor.ts';
 import type { Snapshot } from '../../contracts/jobs.ts';
-import type { RegisteredVersion, StepAnalysis } from '../../contracts/pipeline.ts';
+import type { RegisteredVersion, StepAnalysis } from '../../contracts/rollout.ts';
 import type { FeatureDatabase } from '../predictor/processes.ts';
 import { removeFolder, scratchFolder, startFeatureDatabase } from '../predictor/processes.ts';
 import { activityEnvironment } from './activity-environment.ts';

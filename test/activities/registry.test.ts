@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { createRegistryActivities, register } from '../../activities/registry.ts';
 import type { TrainResult } from '../../contracts/jobs.ts';
 import { resolvePipelineInput } from '../../contracts/pipeline.ts';
-import type { RegisteredVersion } from '../../contracts/pipeline.ts';
+import type { RegisteredVersion } from '../../contracts/rollout.ts';
 import { activityEnvironment } from './activity-environment.ts';
 import { MemoryMlflow } from './memory-mlflow.ts';
 

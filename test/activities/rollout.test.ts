@@ -9,7 +9,7 @@ import { createRolloutActivities } from '../../activities/rollout.ts';
 import type { AnalysisRow } from '../../contracts/jobs.ts';
 import type { ModelManifest } from '../../contracts/model.ts';
 import { pipelineInputSchema } from '../../contracts/pipeline.ts';
-import type { RegisteredVersion } from '../../contracts/pipeline.ts';
+import type { RegisteredVersion } from '../../contracts/rollout.ts';
 import type { PredictInstance } from '../../contracts/predict.ts';
 import { activityEnvironment } from './activity-environment.ts';
 import { analysisRows, CANDIDATE_FACTOR, forecastsBy, manifest } from './analysis-rows.ts';

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { decideStep, hasTooManyFailures, PARITY_TOLERANCE } from '../../activities/step-decision.ts';
-import type { RolloutOptions, StepAnalysis, StepDecision } from '../../contracts/pipeline.ts';
+import type { RolloutOptions } from '../../contracts/pipeline.ts';
+import type { StepAnalysis, StepDecision } from '../../contracts/rollout.ts';
 
 const CANDIDATE = 2;
 const CHAMPION = 1;

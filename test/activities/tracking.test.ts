@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { logSteps, uploadReport } from '../../activities/tracking.ts';
-import type { GateDecision } from '../../contracts/pipeline.ts';
+import type { GateDecision } from '../../contracts/gate.ts';
 
 let artifacts: string;
 beforeEach(() => {

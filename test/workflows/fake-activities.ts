@@ -6,7 +6,7 @@ import { createUpdateActivities } from '../../activities/update.ts';
 import type { Dependencies } from '../../activities/dependencies.ts';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from '../../contracts/jobs.ts';
-import type { RegisteredVersion, StepDecision, StepAnalysis } from '../../contracts/pipeline.ts';
+import type { RegisteredVersion, StepDecision, StepAnalysis } from '../../contracts/rollout.ts';
 
 export const load: IngestResult = {
   snapshot: {

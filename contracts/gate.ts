@@ -1,0 +1,24 @@
+/** Decision of the quality gate. */
+import type { Comparison } from './jobs.ts';
+
+export interface GateCheck {
+  name: string;
+  passed: boolean;
+  /** One sentence with the numbers that decided. */
+  reason: string;
+}
+
+/** Comparison with its margin and outcome (docs/evaluation.md). */
+export interface GateComparison extends Comparison {
+  /** Largest allowed difference. */
+  margin: number;
+  outcome: 'better' | 'notWorse' | 'inconclusive' | 'worse';
+}
+
+export interface GateDecision {
+  /** `needsApproval`: no check failed, but the backtest is too small to be sure. */
+  verdict: 'pass' | 'fail' | 'needsApproval';
+  checks: GateCheck[];
+  /** Overall and by slice. */
+  comparisons: GateComparison[];
+}

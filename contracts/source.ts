@@ -1,0 +1,144 @@
+/** Sources of sales, and the name of a data set that none was given. */
+import { z } from 'zod';
+
+export const generatedSource = z
+  .strictObject({
+    kind: z.literal('generated').describe('Kind of the source.'),
+    stores: z.int().min(1).max(10_000).default(45).describe('Number of stores.'),
+    departments: z.int().min(1).max(98).default(14).describe('Number of departments.'),
+    weeks: z.int().min(60).max(1_040).default(104).describe('Number of weeks of sales.'),
+    seed: z.int().min(0).default(7).describe('Seed of the generator.'),
+  })
+  .meta({ id: 'GeneratedSource', description: 'Sales made by the generator.' });
+
+const walmartSource = z
+  .strictObject({
+    kind: z.literal('walmart-csv').describe('Kind of the source.'),
+    path: z
+      .string()
+      .startsWith('/', 'must be an absolute path')
+      .describe('Absolute path of a folder with train.csv, features.csv and stores.csv.'),
+  })
+  .meta({ id: 'WalmartSource', description: 'A folder in the layout of the Walmart competition.' });
+
+const columnName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]{0,39}$/, 'must be at most 40 lower-case letters, digits and underscores');
+
+const description = z.string().min(1).describe('Meaning of the column, for people.');
+
+/** Covariates that the user adds (docs/data.md); the ingest job refuses names that mean something else. */
+const covariates = z.array(
+  z
+    .discriminatedUnion('of', [
+      z
+        .strictObject({
+          name: columnName.describe('Name of the column.'),
+          of: z
+            .enum(['series_week', 'store_week'])
+            .describe('Key of its values: series and week, or store and week.'),
+          knownAfterWeeks: z
+            .int()
+            .min(-52)
+            .max(52)
+            .describe(
+              'The value of week w is known at the end of week w + knownAfterWeeks; ' +
+                'a negative number means known in advance.',
+            ),
+          description,
+        })
+        .meta({ id: 'WeeklyCovariate', description: 'A column with a value for each week.' }),
+      z
+        .strictObject({
+          name: columnName.describe('Name of the column.'),
+          of: z.literal('store').describe('Key of its values: the store.'),
+          description,
+        })
+        .meta({ id: 'StaticCovariate', description: 'A column with one value for each store.' }),
+    ])
+    .meta({ id: 'Covariate', description: 'A column that the user adds to the sales.' }),
+);
+
+const longSource = z
+  .strictObject({
+    kind: z.literal('long').describe('Kind of the source.'),
+    path: z
+      .string()
+      .regex(/^(\/|https?:\/\/.|s3:\/\/.)/, 'must be an absolute path or an http, https or s3 URL')
+      .describe(
+        'Absolute path or URL of a folder with sales.csv or sales.parquet, or of a single file of sales.',
+      ),
+    encoding: z
+      .enum(['utf-8', 'latin-1'])
+      .default('utf-8')
+      .describe('Encoding of CSV files; Parquet files need none.'),
+    columns: covariates.optional().describe("Covariates; they replace the folder's columns.json."),
+  })
+  .meta({ id: 'LongSource', description: 'Files in the long layout (docs/data.md).' });
+
+const postgresSource = z
+  .strictObject({
+    kind: z.literal('postgres').describe('Kind of the source.'),
+    addressVariable: z
+      .string()
+      .regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of an environment variable')
+      .describe(
+        "Environment variable of the job that holds the database's address; " +
+          "the address itself would stay in the run's history.",
+      ),
+    sales: z.string().min(1).describe('Query for the rows of sales.'),
+    seriesWeeks: z.string().min(1).optional().describe('Query for the covariates of series and week.'),
+    storeWeeks: z.string().min(1).optional().describe('Query for the covariates of store and week.'),
+    stores: z.string().min(1).optional().describe('Query for the stores and their static covariates.'),
+    columns: covariates.optional().describe('Covariates among the columns of the queries.'),
+  })
+  .meta({
+    id: 'PostgresSource',
+    description: 'Queries on a PostgreSQL; each returns the columns of a file in the long layout.',
+  });
+
+export const sourceSchema = z
+  .discriminatedUnion('kind', [generatedSource, walmartSource, longSource, postgresSource])
+  .meta({ id: 'Source', description: 'Origin of the sales data.' });
+
+type Source = z.output<typeof sourceSchema>;
+
+const GENERATED_DATASET = 'generated';
+
+/** Path or URL of kind `long` that names a single file of sales, not a folder. */
+export const SALES_FILE = /\.(csv|parquet)$/i;
+
+/** Name of the source's data set, the given one or that of its folder, or why it has none. */
+export function nameDataset(source: Source, given?: string): { dataset: string } | { issue: string } {
+  const dataset = given ?? defaultDataset(source);
+  if (dataset === '') return { issue: `${whyUnnamed(source)}; name it` };
+  if (dataset === GENERATED_DATASET && source.kind !== 'generated')
+    return { issue: `"${GENERATED_DATASET}" is the generator's; name another for your own data` };
+  return { dataset };
+}
+
+function whyUnnamed(source: Source): string {
+  if (source.kind === 'postgres') return 'queries have no name';
+  return isSalesFile(source)
+    ? 'a file of new weeks does not name its data set'
+    : 'cannot be made from the name of the folder in source.path';
+}
+
+function isSalesFile(source: Source): boolean {
+  return source.kind === 'long' && SALES_FILE.test(source.path.replace(/\?.*/, ''));
+}
+
+function defaultDataset(source: Source): string {
+  if (source.kind === 'generated') return GENERATED_DATASET;
+  if (source.kind === 'postgres' || isSalesFile(source)) return '';
+  const folder =
+    source.path
+      .replace(/\?.*/, '')
+      .split('/')
+      .findLast((part) => part !== '') ?? '';
+  return folder
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '_')
+    .replace(/^[^a-z]+|_+$/g, '')
+    .slice(0, 32);
+}
