@@ -73,8 +73,10 @@ export async function ensureSupervisor(state: LocalState): Promise<void> {
 export async function stopSupervisor(state: LocalState): Promise<void> {
   if (await isSupervisorRunning(state)) {
     const pid = supervisorPid(state);
-    // Another process may have asked for the shutdown already.
-    await unless([FAULTS.shutdownState], call(state, 'shutdown'));
+    // Another process may have asked for the shutdown already, and supervisord may have ended since the question above.
+    await unless([FAULTS.shutdownState], call(state, 'shutdown')).catch((error: unknown) => {
+      if (!(error instanceof SupervisorUnreachable)) throw error;
+    });
     while (pid !== null && processStartTicks(pid) !== null) await sleep(100);
   }
   await endLeftovers(state);

@@ -12,7 +12,7 @@ import type { LocalState } from '../../infra/local/state.ts';
 import { localState, prepareState } from '../../infra/local/state.ts';
 import type { Program } from '../../infra/local/supervisor-config.ts';
 import { renderProgram } from '../../infra/local/supervisor-config.ts';
-import { callSupervisor, SupervisorUnreachable } from '../../infra/local/supervisor-rpc.ts';
+import { callSupervisor, FAULTS, SupervisorUnreachable } from '../../infra/local/supervisor-rpc.ts';
 import {
   ensureProgram,
   ensureSupervisor,
@@ -192,5 +192,24 @@ describe('supervisor', { timeout: 60_000 }, () => {
     expect(ownProcesses(state)).toEqual([]);
     expect(processStartTicks(pid)).toBeNull();
     await stopSupervisor(state);
+  });
+
+  it('is stopped by two at once, both of which wait for its end', async () => {
+    prepareState(state);
+    await ensureSupervisor(state);
+    // It ends two seconds after it was told to.
+    const script = join(dir, 'slow-to-stop');
+    writeFileSync(script, `trap 'sleep 2; exit 0' INT TERM; while :; do sleep 0.1; done`);
+    const command = ['/bin/sh', script];
+    await ensureProgram(state, { name: 'slow', command, directory: dir, environment: {} });
+    await pidOf('slow');
+    const pid = supervisorPid(state) ?? 0;
+    const first = stopSupervisor(state);
+    await expect
+      .poll(() => callSupervisor(state.socketPath, 'getPID').catch((e: unknown) => e), { timeout: 5_000 })
+      .toMatchObject({ code: FAULTS.shutdownState });
+    await stopSupervisor(state);
+    expect(processStartTicks(pid)).toBeNull();
+    await first;
   });
 });
