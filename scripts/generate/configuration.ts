@@ -31,7 +31,7 @@ This page is generated from the schemas in \`contracts/\` and \`config/\` by \`n
 
 A run takes one JSON object, from \`--input\`, a schedule, the Temporal UI or a program.
 Every value has a default, so \`{}\` and no input at all are valid.
-A wrong value or an unknown key is refused at once, with a sentence that names its path.
+An invalid value or an unknown key is refused at once, with an error message that names its path.
 [contracts/schemas/pipeline-input.json](../contracts/schemas/pipeline-input.json) is the JSON Schema, for editors and other programs.
 
 ${objects.map(([name, object]) => `### ${name}\n\n${object.description ?? ''}\n\n${table(object, types)}`).join('\n\n')}
@@ -39,7 +39,7 @@ ${objects.map(([name, object]) => `### ${name}\n\n${object.description ?? ''}\n\
 ## Input of an update
 
 An update of forecasts takes ${updateKeys.map((key) => `\`${key}\``).join(', ')} of [PipelineInput](#pipelineinput).
-\`source\` has no default there, and \`dataset\` is that of the champion.
+For an update, \`source\` is required and \`dataset\` defaults to the champion's.
 
 ## Environment variables
 
