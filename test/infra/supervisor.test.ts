@@ -200,7 +200,7 @@ describe('supervisor', { timeout: 60_000 }, () => {
     // It ends two seconds after it was told to.
     const script = join(dir, 'slow-to-stop');
     writeFileSync(script, `trap 'sleep 2; exit 0' INT TERM; while :; do sleep 0.1; done`);
-    const command = ['/bin/sh', script];
+    const command: [string, string] = ['/bin/sh', script];
     await ensureProgram(state, { name: 'slow', command, directory: dir, environment: {} });
     await pidOf('slow');
     const pid = supervisorPid(state) ?? 0;
