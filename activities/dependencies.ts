@@ -5,7 +5,7 @@ import type { Stage } from '../contracts/stages.ts';
 import type { JobPlatform, Serving } from '../infra/platform.ts';
 
 export interface Dependencies {
-  jobs: StageJobs;
+  platforms: StagePlatforms;
   serving: Serving;
   mlflow: Mlflow;
   database: Pool;
@@ -14,15 +14,15 @@ export interface Dependencies {
 }
 
 /** Job platform of each stage. */
-export interface StageJobs {
+export interface StagePlatforms {
   /** Ray. */
   features: JobPlatform;
   /** Training in several processes. */
   train: JobPlatform;
-  /** Plain programs, for all other stages: starting a cluster would take longer than their work. */
+  /** Plain programs, for all other stages, because a cluster starts more slowly than they run. */
   programs: JobPlatform;
 }
 
-export function jobsOf(jobs: StageJobs, stage: Stage): JobPlatform {
-  return stage === 'features' || stage === 'train' ? jobs[stage] : jobs.programs;
+export function platformOf(platforms: StagePlatforms, stage: Stage): JobPlatform {
+  return stage === 'features' || stage === 'train' ? platforms[stage] : platforms.programs;
 }

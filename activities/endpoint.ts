@@ -1,4 +1,4 @@
-/** Client of the deployed endpoint: asks for forecasts as any other client does. */
+/** Client of the deployed endpoint, which asks for forecasts as any other client does. */
 import { ApplicationFailure } from '@temporalio/common';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import { FAILED_VERSION_HEADER, VERSION_HEADER, predictResponseSchema } from '../contracts/predict.ts';
@@ -9,13 +9,13 @@ import type { PredictInstance, Prediction } from '../contracts/predict.ts';
 const TIMEOUT_MS = 90_000;
 
 export interface Answer {
-  /** Null when the answer is a refusal or does not hold the forecasts asked for; `message` then holds its text. */
+  /** Null when the answer is a refusal or lacks the requested forecasts; `message` then holds its text. */
   predictions: Prediction[] | null;
   message: string;
   status: number;
-  /** The version that answered; null when the router answered itself. */
+  /** Version that answered; null when the router answered itself. */
   version: number | null;
-  /** The version that the router could not reach for this request. */
+  /** Version that the router could not reach for this request. */
   unreachableVersion: number | null;
 }
 
@@ -54,15 +54,25 @@ export async function askForecasts(
   };
 }
 
-/** Returns an answer's predictions. @throws ApplicationFailure `ServiceUnavailable` when no version answered, else `CandidateFailed` */
-export function forecastsOf({ predictions, status, version, message }: Answer, asked: string): Prediction[] {
+/**
+ * Returns an answer's predictions.
+ *
+ * @param asked version that the request was pinned to
+ * @param expected forecasts that the request asked for, in words
+ * @throws ApplicationFailure `ServiceUnavailable` when no version answered, else `CandidateFailed`
+ */
+export function forecastsOf(
+  { predictions, status, version, message }: Answer,
+  asked: number,
+  expected: string,
+): Prediction[] {
   if (predictions !== null) return predictions;
   // A gateway that reaches no version answers 500 itself, without a version.
-  const isAway = isAwayStatus(status) || (status === 500 && version === null);
+  const isUnavailable = isAwayStatus(status) || (status === 500 && version === null);
   throw ApplicationFailure.create({
-    message: `${asked}: ${status} ${message}`,
-    type: isAway ? ERROR_TYPES.serviceUnavailable : ERROR_TYPES.candidateFailed,
-    nonRetryable: !isAway,
+    message: `version ${asked} did not return ${expected}: the answer was ${status} ${message}`,
+    type: isUnavailable ? ERROR_TYPES.serviceUnavailable : ERROR_TYPES.candidateFailed,
+    nonRetryable: !isUnavailable,
   });
 }
 

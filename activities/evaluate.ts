@@ -4,6 +4,7 @@ import { evaluateResultSchema } from '../contracts/jobs.ts';
 import type { GateDecision } from '../contracts/gate.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { RegisteredVersion } from '../contracts/rollout.ts';
+import { championOnDataset } from '../contracts/rollout.ts';
 import type { Dependencies } from './dependencies.ts';
 import { decideGate } from './gate.ts';
 import { activityJobContext, runJob } from './run-job.ts';
@@ -15,7 +16,7 @@ interface EvaluateRequest {
   load: IngestResult;
   features: FeaturesResult;
   model: TrainResult;
-  /** The champion, whatever its data set; the backtest compares it only if it has the candidate's data set. */
+  /** Champion of any data set; the backtest compares it only if it was trained on the candidate's. */
   champion: RegisteredVersion | null;
 }
 
@@ -36,7 +37,7 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
         horizonWeeks: input.horizonWeeks,
         testWeeks: input.testWeeks,
         candidateUri: model.modelUri,
-        championUri: champion?.dataset === input.dataset ? champion.modelUri : null,
+        championUri: championOnDataset(champion, input.dataset)?.modelUri ?? null,
       };
       return runJob(
         deps,

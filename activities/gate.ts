@@ -9,20 +9,20 @@ const BASELINES = [
   ['seasonal_naive', 'the seasonal naive forecast (last year)'],
 ] as const;
 
-/** Minimum number of target weeks; a single week says nothing about others, however many series it has. */
+/** Minimum number of target weeks: a single week says nothing about others, even with many series. */
 const MIN_WEEKS = 2;
-/** Number of slices that a sentence names; the table has all. */
+/** Number of slices that a reason names; the table has all. */
 const NAMED_SLICES = 3;
 
 /**
  * Passes when the candidate's WMAE over all horizons is below each baseline's and not above the champion's (both
- * within the options' margins), its 80 % interval holds about 80 % of the test weeks' sales, and it is in no slice
- * clearly worse than one of them. docs/evaluation.md explains the rules.
+ * within the options' margins), when its 80 % interval holds about 80 % of the test weeks' sales, and when it is not
+ * clearly worse than any of them in any slice. docs/evaluation.md explains the rules.
  */
 export function decideGate(backtest: EvaluateResult, options: GateOptions): GateDecision {
   const comparisons = backtest.comparisons.map((comparison) => assess(comparison, options));
   const checks = [
-    ...BASELINES.map(([baseline, words]) => checkBaseline(backtest, options, baseline, words)),
+    ...BASELINES.map(([baseline, label]) => checkBaseline(backtest, options, baseline, label)),
     ...checkChampion(backtest, options),
     checkCoverage(backtest, options),
     checkSlices(comparisons, backtest),
@@ -54,7 +54,7 @@ function outcomeOf({ lower, upper, weeks }: Comparison, margin: number): GateCom
 }
 
 function checkSlices(comparisons: GateComparison[], { slicesNotScored }: EvaluateResult): GateCheck {
-  const named = (outcome: GateComparison['outcome']) => nameSlices(comparisons, outcome);
+  const named = (outcome: GateComparison['outcome']) => describeSlices(comparisons, outcome);
   const worse = named('worse');
   const inconclusive = named('inconclusive');
   const fine = comparisons.filter(({ outcome }) => outcome === 'better' || outcome === 'notWorse').length;
@@ -72,43 +72,39 @@ function checkSlices(comparisons: GateComparison[], { slicesNotScored }: Evaluat
 }
 
 /** Returns for example `1: holiday=true against naive (-2.0 % to +14.0 %, margin +10.0 %)`. */
-function nameSlices(comparisons: GateComparison[], wanted: GateComparison['outcome']): string {
+function describeSlices(comparisons: GateComparison[], wanted: GateComparison['outcome']): string {
   const found = comparisons.filter(({ outcome }) => outcome === wanted);
   if (found.length === 0) return '';
-  // The worst first.
-  const names = found
+  const worstFirst = found
     .toSorted((a, b) => b.difference - b.margin - (a.difference - a.margin))
     .slice(0, NAMED_SLICES)
-    .map(
-      ({ slice, against, lower, upper, margin, weeks }) =>
-        `${slice} against ${against} (` +
-        (weeks < MIN_WEEKS
-          ? 'of a single week)'
-          : `${signedPercent(lower)} to ${signedPercent(upper)}, margin ${signedPercent(margin)})`),
-    );
-  const more = found.length > names.length ? ` and ${found.length - names.length} more` : '';
-  return `${found.length}: ${names.join(', ')}${more}`;
+    .map(({ slice, against, lower, upper, margin, weeks }) => {
+      const interval = `${signedPercent(lower)} to ${signedPercent(upper)}, margin ${signedPercent(margin)}`;
+      return `${slice} against ${against} (${weeks < MIN_WEEKS ? 'a single week' : interval})`;
+    });
+  const more = found.length - worstFirst.length;
+  return `${found.length}: ${worstFirst.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 function checkBaseline(
   { overall }: EvaluateResult,
   options: GateOptions,
   baseline: (typeof BASELINES)[number][0],
-  words: string,
+  label: string,
 ): GateCheck {
   const candidate = overall.candidate?.wmae;
   const other = overall[baseline]?.wmae;
-  if (candidate === undefined || other === undefined) return missing(baseline, candidate, words);
+  if (candidate === undefined || other === undefined) return missing(baseline, candidate, label);
   const limit = other * (1 - options.minImprovementOverBaselines);
   const passed = candidate <= limit;
-  const margin =
+  const requirement =
     options.minImprovementOverBaselines > 0
       ? ` (required: at least ${percent(options.minImprovementOverBaselines)} below)`
       : '';
   return {
     name: baseline,
     passed,
-    reason: `WMAE ${usd(candidate)} is ${comparison(candidate, other)} that of ${words}, ${usd(other)}${margin}`,
+    reason: `WMAE ${usd(candidate)} is ${aboveOrBelow(candidate, other)} ${label} with ${usd(other)}${requirement}`,
   };
 }
 
@@ -123,7 +119,7 @@ function checkChampion({ overall }: EvaluateResult, options: GateOptions): GateC
       name: 'champion',
       passed: candidate <= champion * (1 + options.maxRegressionAgainstChampion),
       reason:
-        `WMAE ${usd(candidate)} is ${comparison(candidate, champion)} the champion's ${usd(champion)} ` +
+        `WMAE ${usd(candidate)} is ${aboveOrBelow(candidate, champion)} the champion's ${usd(champion)} ` +
         `(allowed: at most ${percent(options.maxRegressionAgainstChampion)} above)`,
     },
   ];
@@ -141,13 +137,13 @@ function checkCoverage({ overall }: EvaluateResult, { coverage80: [low, high] }:
   };
 }
 
-const missing = (name: string, candidate: number | undefined, words: string): GateCheck => ({
+const missing = (name: string, candidate: number | undefined, label: string): GateCheck => ({
   name,
   passed: false,
-  reason: `the backtest has no WMAE of ${candidate === undefined ? 'the candidate' : words}`,
+  reason: `the backtest has no WMAE of ${candidate === undefined ? 'the candidate' : label}`,
 });
 
-function comparison(a: number, b: number): string {
+function aboveOrBelow(a: number, b: number): string {
   if (a === b) return 'equal to';
   return `${percent(Math.abs(a / b - 1))} ${a < b ? 'below' : 'above'}`;
 }

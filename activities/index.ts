@@ -18,7 +18,7 @@ import type { RegistryActivities } from './registry.ts';
 import { createRegistryActivities } from './registry.ts';
 import type { RolloutActivities } from './rollout.ts';
 import { createRolloutActivities } from './rollout.ts';
-import { namingServiceErrors } from './service-errors.ts';
+import { withServiceErrors } from './service-errors.ts';
 import type { TrainActivities } from './train.ts';
 import { createTrainActivities } from './train.ts';
 import type { UpdateActivities } from './update.ts';
@@ -37,7 +37,7 @@ export type Activities = IngestActivities &
   CleanUpActivities;
 
 export function createActivities(deps: Dependencies): Activities {
-  return namingServiceErrors({
+  return withServiceErrors({
     ...createIngestActivities(deps),
     ...createFeaturesActivities(deps),
     ...createTrainActivities(deps),

@@ -10,9 +10,9 @@ import { activityJobContext, runJob } from './run-job.ts';
 import { currentRunKey } from './run-key.ts';
 
 export interface IngestActivities {
-  /** Sets every value of the input; the run fails with a sentence for each wrong one. */
+  /** Fills in the defaults. @throws ApplicationFailure `InvalidInput` with one sentence for each invalid value */
   resolveInput: (raw: unknown) => Promise<ResolvedPipelineInput>;
-  /** Validates the source and loads it as a batch; the snapshot names the rows from then on. */
+  /** Validates the source and loads it as a batch. The snapshot in the result names the loaded rows. */
   ingest: (input: ResolvedPipelineInput) => Promise<IngestResult>;
 }
 
@@ -22,7 +22,7 @@ export function createIngestActivities(deps: Dependencies): IngestActivities {
       const resolved = resolvePipelineInput(raw);
       if ('input' in resolved) return Promise.resolve(resolved.input);
       throw ApplicationFailure.nonRetryable(
-        `wrong pipeline input: ${resolved.issues.join('; ')}`,
+        `invalid pipeline input: ${resolved.issues.join('; ')}`,
         ERROR_TYPES.invalidInput,
       );
     },

@@ -1,4 +1,4 @@
-/** Folder of a stage's job (decision 3): input spec, then progress, result or error. */
+/** Folder of a stage's job (decision 3): the spec, then progress, logs, and result or error. */
 import { mkdir, open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -43,7 +43,7 @@ export async function readOutcome<T>(folder: JobFolder, resultSchema: z.ZodType<
     const parsed = resultSchema.safeParse(result);
     if (parsed.success) return parsed.data;
     throw ApplicationFailure.nonRetryable(
-      `${folder.path}/result.json is not what this version of shelfcast reads: ${parsed.error.message}`,
+      `cannot read ${folder.path}/result.json: ${parsed.error.message}; run workers and jobs with the same version of shelfcast`,
       ERROR_TYPES.jobFailed,
     );
   }
@@ -53,24 +53,25 @@ export async function readOutcome<T>(folder: JobFolder, resultSchema: z.ZodType<
   throw ApplicationFailure.nonRetryable(message, type);
 }
 
-const logName = (n: number): string => `log-${n}.txt`;
+/** Path of the n-th job's log. */
+export const logPath = (folder: JobFolder, n: number): string => join(folder.path, `log-${n}.txt`);
 
 /** Writes the n-th job's log into the folder, because the platform may delete its own copy. */
 export function keepLog(folder: JobFolder, n: number, log: string): void {
-  writeFileAtomically(join(folder.path, logName(n)), log);
+  writeFileAtomically(logPath(folder, n), log);
 }
 
 /** Returns the kept log of the n-th job; empty when there is none. */
 export async function readKeptLog(folder: JobFolder, n: number): Promise<string> {
   try {
-    return await readFile(join(folder.path, logName(n)), 'utf8');
+    return await readFile(logPath(folder, n), 'utf8');
   } catch (error) {
     if (isMissing(error)) return '';
     throw error;
   }
 }
 
-/** Returns the largest n whose log was kept, which means that the job has ended; 0 when there is none. */
+/** Returns the largest n of a kept log, which means that the n-th job has ended; 0 when there is no log. */
 export async function lastKeptLog(folder: JobFolder): Promise<number> {
   const numbers = (await readdir(folder.path)).map((name) => Number(/^log-(\d+)\.txt$/.exec(name)?.[1] ?? 0));
   return Math.max(0, ...numbers);

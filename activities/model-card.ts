@@ -1,12 +1,8 @@
-/** Section of the model card with the gate's decision; the evaluate job wrote the rest. */
+/** Section of the model card with the gate's decision. The evaluate job writes the rest of the card. */
 import { signedPercent } from '../contracts/number-format.ts';
 import type { GateComparison, GateDecision } from '../contracts/gate.ts';
+import { GATE_VERBS } from '../contracts/gate.ts';
 
-const VERDICTS: Record<GateDecision['verdict'], string> = {
-  pass: 'passes',
-  fail: 'is rejected',
-  needsApproval: 'needs the approval of a person',
-};
 const OUTCOMES: Record<GateComparison['outcome'], string> = {
   better: 'better',
   notWorse: 'not worse',
@@ -24,7 +20,7 @@ function gateSection({ verdict, checks, comparisons }: GateDecision): string {
   );
   return [
     '## Gate',
-    `The candidate ${VERDICTS[verdict]}.`,
+    `The gate ${GATE_VERBS[verdict]} the candidate.`,
     reasons.join('\n'),
     ...(comparisons.length === 0 ? [] : [comparisonTable(comparisons)]),
   ].join('\n\n');
@@ -41,7 +37,7 @@ function comparisonTable(comparisons: GateComparison[]): string {
     OUTCOMES[outcome],
   ]);
   return [
-    'WMAE of the candidate above (+) or below (-) that of others:',
+    "The candidate's WMAE above (+) or below (-) the WMAE of others:",
     '',
     row('slice', 'against', 'difference', '95 % interval', 'margin', 'weeks', ''),
     row('---', '---', '---:', '---:', '---:', '---:', '---'),

@@ -6,9 +6,10 @@ import type { RegisteredVersion } from '../contracts/rollout.ts';
 import type { Prediction } from '../contracts/predict.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
-import { readManifest } from './analysis.ts';
+import { readManifest } from './job-outputs.ts';
 
-const INSTANCES_PER_REQUEST = 5_000;
+/** Forecasts of a request; half of what the predictor accepts (MAX_INSTANCES). */
+const FORECAST_BATCH = 5_000;
 const SAMPLES = 5;
 
 interface MonitorRequest {
@@ -22,7 +23,7 @@ type MonitorDependencies = Pick<Dependencies, 'database' | 'serving'>;
 export interface MonitorActivities {
   /** Asks the deployed champion for the weeks after the snapshot and records its forecasts. */
   recordForecasts: (request: MonitorRequest) => Promise<Omit<MonitorResult, 'actualsCompared' | 'wape'>>;
-  /** Compares earlier forecasts with the sales that the snapshot brought. */
+  /** Compares earlier forecasts with the sales of the snapshot. */
   compareWithActuals: (request: MonitorRequest) => Promise<Pick<MonitorResult, 'actualsCompared' | 'wape'>>;
 }
 
@@ -43,17 +44,16 @@ async function recordForecasts(
   { champion, snapshot, horizonWeeks }: MonitorRequest,
 ): Promise<Omit<MonitorResult, 'actualsCompared' | 'wape'>> {
   const context = Context.current();
-  const series = await openSeries(database, snapshot);
+  const series = await activeSeries(database, snapshot);
   const manifest = await readManifest(champion.modelUri);
   const horizons = Array.from({ length: Math.min(horizonWeeks, manifest.horizonWeeks) }, (_, i) => i + 1);
   const instances = series.flatMap((key) => horizons.map((horizon) => ({ ...key, horizon })));
   const endpoint = { url: serving.url, modelName: champion.modelName };
   const nextWeek: Prediction[] = [];
-  for (let from = 0; from < instances.length; from += INSTANCES_PER_REQUEST) {
-    const part = instances.slice(from, from + INSTANCES_PER_REQUEST);
+  for (let from = 0; from < instances.length; from += FORECAST_BATCH) {
+    const part = instances.slice(from, from + FORECAST_BATCH);
     const answer = await askForecasts(endpoint, part, context.cancellationSignal, champion.version);
-    const asked = `asked version ${champion.version} for ${part.length} forecasts`;
-    const predictions = forecastsOf(answer, asked);
+    const predictions = forecastsOf(answer, champion.version, `${part.length} forecasts`);
     await insertForecasts(database, champion, predictions);
     nextWeek.push(...predictions.filter(({ horizon }) => horizon === 1));
     context.heartbeat(`${from + part.length} of ${instances.length} forecasts`);
@@ -68,7 +68,7 @@ async function recordForecasts(
 }
 
 /** Series that have sales in the snapshot's last week. */
-async function openSeries(database: Pool, snapshot: Snapshot): Promise<Series[]> {
+async function activeSeries(database: Pool, snapshot: Snapshot): Promise<Series[]> {
   const { rows } = await database.query<Series>(
     `select distinct store, dept from raw.sales
      where dataset = $1 and week = $2 and batch_id <= $3 order by store, dept`,
@@ -99,7 +99,7 @@ async function insertForecasts(
   );
 }
 
-/** Step of the golden ratio, which spreads the samples over stores and departments alike, whatever their numbers. */
+/** Fraction of the golden ratio. Its multiples spread evenly over the sorted series, so samples cover all stores and departments. */
 const SAMPLE_STEP = (Math.sqrt(5) - 1) / 2;
 
 function sample(nextWeek: Prediction[]): SampleForecast[] {

@@ -3,11 +3,11 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import type { TrainResult } from '../contracts/jobs.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
-import type { RegisteredVersion, RolloutParties } from '../contracts/rollout.ts';
+import type { RegisteredVersion, RolloutVersions } from '../contracts/rollout.ts';
 import type { Verdict } from '../contracts/stages.ts';
 import type { Dependencies } from './dependencies.ts';
 import { currentRunKey } from './run-key.ts';
-import { MODEL_CARD, openMlflowRun, VERSION_TAGS } from './tracking.ts';
+import { MODEL_CARD, openMlflowRun, MLFLOW_TAGS } from './tracking.ts';
 
 interface RegisterRequest {
   input: ResolvedPipelineInput;
@@ -18,13 +18,13 @@ interface RegisterRequest {
 export interface RegistryActivities {
   /** Returns the version that holds the alias `champion`, or null. */
   findChampion: (modelName: string) => Promise<RegisteredVersion | null>;
-  /** Makes the run's model a registered version, once per run; it holds the alias `candidate` from then on. */
+  /** Registers the run's model as a version, once per run, and gives it the alias `candidate`. */
   register: (request: RegisterRequest) => Promise<RegisteredVersion>;
   /** Moves `champion` to the candidate and `previous` to the old champion. */
-  moveAliases: (parties: RolloutParties) => Promise<void>;
-  /** Gives `champion` back to the old champion, unless somebody else gave it to a third version meanwhile. */
-  restoreAliases: (parties: RolloutParties) => Promise<void>;
-  /** Tags the version with the verdict of its run. */
+  moveAliases: (versions: RolloutVersions) => Promise<void>;
+  /** Gives `champion` back to the old champion, unless a third version holds it now. */
+  restoreAliases: (versions: RolloutVersions) => Promise<void>;
+  /** Tags the version with the verdict of its run. A rejected version loses the alias `candidate`. */
   tagVerdict: (request: { candidate: RegisteredVersion; verdict: Verdict; reason: string }) => Promise<void>;
 }
 
@@ -54,8 +54,8 @@ export function createRegistryActivities(deps: Pick<Dependencies, 'mlflow'>): Re
 
     async tagVerdict({ candidate, verdict, reason }) {
       await mlflow.tagVersion(candidate.modelName, candidate.version, {
-        [VERSION_TAGS.verdict]: verdict,
-        [VERSION_TAGS.reason]: reason.slice(0, 1_000),
+        [MLFLOW_TAGS.verdict]: verdict,
+        [MLFLOW_TAGS.reason]: reason.slice(0, 1_000),
       });
       if (verdict === 'rejected') await mlflow.deleteAlias(candidate.modelName, 'candidate');
     },
@@ -81,9 +81,9 @@ export async function findChampion(
     modelName,
     version: found.version,
     runId: found.runId,
-    modelUri: tag(VERSION_TAGS.modelUri),
-    modelHash: tag(VERSION_TAGS.modelHash),
-    dataset: tag(VERSION_TAGS.dataset),
+    modelUri: tag(MLFLOW_TAGS.modelUri),
+    modelHash: tag(MLFLOW_TAGS.modelHash),
+    dataset: tag(MLFLOW_TAGS.dataset),
   };
 }
 
@@ -98,11 +98,11 @@ export async function register(
     runId: run.runId,
     source: `${run.artifactUri}/model`,
     tags: {
-      [VERSION_TAGS.modelUri]: modelUri,
-      [VERSION_TAGS.modelHash]: modelHash,
-      [VERSION_TAGS.dataset]: dataset,
-      [VERSION_TAGS.snapshot]: snapshotId,
-      [VERSION_TAGS.modelCard]: `${run.artifactUri}/${MODEL_CARD}`,
+      [MLFLOW_TAGS.modelUri]: modelUri,
+      [MLFLOW_TAGS.modelHash]: modelHash,
+      [MLFLOW_TAGS.dataset]: dataset,
+      [MLFLOW_TAGS.snapshot]: snapshotId,
+      [MLFLOW_TAGS.modelCard]: `${run.artifactUri}/${MODEL_CARD}`,
     },
   });
   await mlflow.setAlias(modelName, 'candidate', version);

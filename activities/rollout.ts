@@ -1,21 +1,24 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import type { RolloutOptions } from '../contracts/pipeline.ts';
-import type { RegisteredVersion, RolloutParties, StepAnalysis, StepDecision } from '../contracts/rollout.ts';
+import type { RegisteredVersion, RolloutVersions, StepAnalysis, StepDecision } from '../contracts/rollout.ts';
+import { championOnDataset } from '../contracts/rollout.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
-import { canAnswer, collectAnalysis, parityDifference, readAnalysisRows, readManifest } from './analysis.ts';
-import { decideStep, PARITY_TOLERANCE } from './step-decision.ts';
+import { asInstance, canAnswer, collectAnalysis } from './analysis.ts';
+import { readAnalysisRows, readManifest } from './job-outputs.ts';
+import { PARITY_TOLERANCE, parityDifference } from './parity.ts';
+import { decideStep } from './step-decision.ts';
 
 const READY_POLL_MS = 500;
 const PARITY_ROWS = 200;
 
-interface DeployRequest extends RolloutParties {
+interface DeployRequest extends RolloutVersions {
   /** Time limit for both versions to become ready. */
   readyWithinSeconds: number;
 }
 
-export interface StepRequest extends RolloutParties {
+export interface StepRequest extends RolloutVersions {
   analysisRowsUri: string;
   weightPercent: number;
   options: RolloutOptions;
@@ -24,16 +27,19 @@ export interface StepRequest extends RolloutParties {
 export interface RolloutActivities {
   /** Deploys both versions and waits until they are ready. Moves no traffic. */
   deploy: (request: DeployRequest) => Promise<void>;
-  /** Asks the candidate, pinned, for evaluated weeks; fails as `CandidateFailed` when its forecasts differ. */
+  /**
+   * Asks the candidate, pinned, for evaluated forecasts, and returns a sentence with the numbers.
+   * @throws ApplicationFailure `CandidateFailed` when its forecasts differ
+   */
   checkForecastParity: (request: {
     candidate: RegisteredVersion;
     analysisRowsUri: string;
   }) => Promise<string>;
-  /** Gives the candidate this percent and the champion the rest. */
-  setTraffic: (request: RolloutParties & { candidatePercent: number }) => Promise<Record<string, number>>;
+  /** Gives the candidate its percentage and the champion the rest; returns the percentages by version. */
+  setTraffic: (request: RolloutVersions & { candidatePercent: number }) => Promise<Record<string, number>>;
   /** Collects the analysis of one attempt of a step and decides on it. */
   analyzeStep: (request: StepRequest) => Promise<{ analysis: StepAnalysis; decision: StepDecision }>;
-  /** Ends the predictors of all versions without traffic but these. */
+  /** Removes the predictors of all versions that have no traffic, except for `keep`. */
   removeAllBut: (request: { modelName: string; keep: number[] }) => Promise<void>;
   removeVersion: (request: { modelName: string; version: number }) => Promise<void>;
 }
@@ -63,11 +69,11 @@ async function setTraffic(
     candidate: { modelName, version },
     champion,
     candidatePercent,
-  }: RolloutParties & { candidatePercent: number },
+  }: RolloutVersions & { candidatePercent: number },
 ): Promise<Record<string, number>> {
   const states = await serving.observe(modelName);
   const candidateNow = states.find((state) => state.version === version)?.weightPercent ?? 0;
-  // A rollout that failed before the candidate had traffic has nothing to take back; the versions may not even be served.
+  // Before the candidate has traffic there is nothing to take back, and the versions may not be deployed.
   if (candidatePercent === 0 && candidateNow === 0) {
     return Object.fromEntries(states.map((state) => [state.version, state.weightPercent]));
   }
@@ -76,7 +82,7 @@ async function setTraffic(
   return Object.fromEntries(weights);
 }
 
-/** Without a champion no version can take the rest, so the candidate has all of the traffic or none. */
+/** Traffic in percent by version. Without a champion no version can take the rest, so the candidate has all of it or none. */
 function trafficWeights(
   candidate: number,
   champion: number | null,
@@ -106,18 +112,18 @@ async function deploy(
       return state?.ready === true ? [] : { version, message: state?.message };
     });
     if (missing.length === 0) return;
-    const versions = missing.map(({ version }) => version).join(' and ');
+    const names = missing.map(({ version }) => `version ${version}`).join(' and ');
     const reasons = missing.flatMap(({ version, message }) =>
       message ? `version ${version}: ${message}` : [],
     );
     if (Date.now() > deadline) {
       throw ApplicationFailure.nonRetryable(
-        `version ${versions} of ${candidate.modelName} was not ready to serve within ` +
-          `${readyWithinSeconds} seconds; ${reasons.join('; ') || "its predictor's log says why"}`,
+        `not ready to serve ${candidate.modelName} within ${readyWithinSeconds} seconds: ${names}; ` +
+          (reasons.join('; ') || "read the predictor's log"),
         ERROR_TYPES.candidateFailed,
       );
     }
-    context.heartbeat([`waiting for version ${versions}`, ...reasons].join('; '));
+    context.heartbeat([`waiting for ${names}`, ...reasons].join('; '));
     await context.sleep(READY_POLL_MS);
   }
 }
@@ -132,15 +138,14 @@ async function checkForecastParity(
   // Every n-th row of the file, so that all stores, departments and horizons are covered.
   const stride = Math.max(1, Math.floor(all.length / PARITY_ROWS));
   const rows = all.filter((_, i) => i % stride === 0).slice(0, PARITY_ROWS);
-  const instances = rows.map(({ store, dept, horizon, features }) => ({ store, dept, horizon, features }));
   const endpoint = { url: serving.url, modelName: candidate.modelName };
-  const answer = await askForecasts(endpoint, instances, cancellationSignal, candidate.version);
-  const asked = `asked version ${candidate.version} for ${rows.length} evaluated weeks`;
-  const difference = parityDifference(manifest, rows, forecastsOf(answer, asked));
-  const numbers = `${rows.length} deployed forecasts differ from the evaluated ones by at most ${difference.toExponential(1)}`;
+  const answer = await askForecasts(endpoint, rows.map(asInstance), cancellationSignal, candidate.version);
+  const predictions = forecastsOf(answer, candidate.version, `${rows.length} evaluated forecasts`);
+  const difference = parityDifference(manifest, rows, predictions);
+  const numbers = `${rows.length} deployed forecasts have a relative difference of up to ${difference.toExponential(1)} to the evaluated forecasts`;
   if (difference > PARITY_TOLERANCE) {
     throw ApplicationFailure.nonRetryable(
-      `${numbers} relative, ${PARITY_TOLERANCE} is allowed: what is served is not what was evaluated`,
+      `${numbers} (allowed: ${PARITY_TOLERANCE}): the served model is not the evaluated one`,
       ERROR_TYPES.candidateFailed,
     );
   }
@@ -153,15 +158,13 @@ async function analyzeStep(
 ): Promise<{ analysis: StepAnalysis; decision: StepDecision }> {
   const context = Context.current();
   const rows = await readAnalysisRows(analysisRowsUri);
-  const isComparable =
-    champion !== null &&
-    champion.dataset === candidate.dataset &&
-    canAnswer(await readManifest(champion.modelUri), rows);
-  const parties = { candidate: candidate.version, champion: isComparable ? champion.version : null };
+  const comparable = championOnDataset(champion, candidate.dataset);
+  const canCompare = comparable !== null && canAnswer(await readManifest(comparable.modelUri), rows);
+  const versions = { candidate: candidate.version, champion: canCompare ? comparable.version : null };
   const analysis = await collectAnalysis(
     {
       endpoint: { url: serving.url, modelName: candidate.modelName },
-      parties,
+      versions,
       weightPercent,
       rows,
       manifest: await readManifest(candidate.modelUri),
@@ -172,5 +175,5 @@ async function analyzeStep(
       context.heartbeat();
     },
   );
-  return { analysis, decision: decideStep(analysis, options, parties) };
+  return { analysis, decision: decideStep(analysis, options, versions) };
 }

@@ -8,12 +8,13 @@ import type { JobHeartbeat } from '../contracts/progress.ts';
 import type { Stage } from '../contracts/stages.ts';
 import type { JobObservation, JobPlatform, JobSpec } from '../infra/platform.ts';
 import type { Dependencies } from './dependencies.ts';
-import { jobsOf } from './dependencies.ts';
+import { platformOf } from './dependencies.ts';
 import type { JobFolder } from './job-folder.ts';
 import {
   createProgressReader,
   keepLog,
   lastKeptLog,
+  logPath,
   openJobFolder,
   readKeptLog,
   readOutcome,
@@ -22,18 +23,20 @@ import { currentRunKey } from './run-key.ts';
 
 /** A stage starts at most this many jobs; the failure of the last one ends the run. */
 const MAX_JOBS = 3;
-/** Interval of reading the job's folder; many jobs end in seconds, and the whole run waits for the next reading. */
+/** Interval between two readings of the job's folder; short, because many jobs end in seconds and the run waits for it. */
 const POLL_MS = 200;
 const OBSERVE_EVERY_MS = 1_000;
 const STOP_HEARTBEAT_MS = 5_000;
+/** Lines of a failed job's log that its error quotes. */
+const QUOTED_LINES = 20;
 
 export interface JobRequest<T> {
   stage: Stage;
   spec: object;
   resultSchema: z.ZodType<T>;
-  /** Processes of a distributed training; absent for a plain program. */
+  /** Processes of a distributed training; undefined for a plain program. */
   trainingProcesses?: number;
-  /** Callback for the lines reported since the last call; after a retry it gets all lines again. */
+  /** Callback for the lines since the last call; after a retry it gets all lines again. */
   onProgress?: (lines: JobProgress[]) => void;
 }
 
@@ -43,7 +46,7 @@ export interface JobContext {
   signal: AbortSignal;
   heartbeat: (details: JobHeartbeat) => void;
   sleep: (ms: number) => Promise<void>;
-  /** Asked after `signal` fired: true when the job must end too, false when only this worker shuts down. */
+  /** True when the job must end as well. Called only after `signal` fired; false when just this worker shuts down. */
   mustStopJob: () => boolean;
 }
 
@@ -63,104 +66,116 @@ export function activityJobContext(): JobContext {
   };
 }
 
+/** Stage of a run, on the platform that runs its jobs. */
+interface RunStage {
+  platform: JobPlatform;
+  stage: Stage;
+  runKey: string;
+  signal: AbortSignal;
+}
+
+/** The n-th job of a stage. */
+interface StageJob {
+  platform: JobPlatform;
+  stage: Stage;
+  folder: JobFolder;
+  name: string;
+  n: number;
+}
+
 /**
  * Returns the result of the stage's job.
  * @throws ApplicationFailure with the type that the job wrote to error.json (non-retryable), or `JobFailed` for any other
  *   failure (retryable until the stage has used up its jobs).
  */
 export async function runJob<T>(
-  deps: Pick<Dependencies, 'jobs' | 'artifactsUrl'>,
+  deps: Pick<Dependencies, 'platforms' | 'artifactsUrl'>,
   request: JobRequest<T>,
   context: JobContext,
 ): Promise<T> {
-  const folder = await openJobFolder(deps.artifactsUrl, context.runKey, request.stage, request.spec);
-  const jobs = jobsOf(deps.jobs, request.stage);
+  const { runKey, signal } = context;
+  const { stage } = request;
+  const folder = await openJobFolder(deps.artifactsUrl, runKey, stage, request.spec);
+  const platform = platformOf(deps.platforms, stage);
+  const runStage: RunStage = { platform, stage, runKey, signal };
   const finished = await readOutcome(folder, request.resultSchema);
   if (finished !== null) {
-    // The attempt that saw the result first may have died before it released the jobs.
-    await releaseJobs(jobs, context.runKey, request.stage);
+    // The attempt that read the result first may have died before it released the jobs.
+    await releaseJobs(runStage);
     return finished;
   }
 
-  const n = await nextJobNumber(jobs, context, request.stage, folder);
-  const job: JobSpec = {
-    name: jobName(context.runKey, request.stage, n),
-    module: `shelfcast.${request.stage}`,
+  const n = await nextJobNumber(runStage, folder);
+  const job: StageJob = { platform, stage, folder, name: jobName(runKey, stage, n), n };
+  const spec: JobSpec = {
+    name: job.name,
+    module: `shelfcast.${stage}`,
     args: ['--dir', folder.url],
     ...(request.trainingProcesses === undefined ? {} : { trainingProcesses: request.trainingProcesses }),
   };
   let outcome: T;
   try {
     context.heartbeat({ job: job.name, progress: null, fraction: null });
-    await jobs.ensure(job, context.signal);
-    outcome = await watch(jobs, request, context, folder, job, n);
+    await platform.ensure(spec, signal);
+    outcome = await watch(job, spec, request, context);
   } catch (error) {
-    if (context.signal.aborted && context.mustStopJob()) await stopJob(jobs, context, job.name);
+    if (signal.aborted && context.mustStopJob()) await stopWithHeartbeats(job, context);
     throw error;
   }
-  keepLog(folder, n, await jobs.logs(job.name));
-  await releaseJobs(jobs, context.runKey, request.stage);
+  keepLog(folder, n, await platform.logs(job.name));
+  await releaseJobs(runStage);
   return outcome;
 }
 
-/**
- * Stops and releases all jobs of a stage. The workflow calls it when the stage's own activity can no longer do so.
- */
-export async function stopStageJob(
-  jobs: JobPlatform,
-  context: Pick<JobContext, 'runKey' | 'signal'>,
-  stage: Stage,
-): Promise<void> {
-  for (const { name, status } of await stageJobs(jobs, context, stage)) {
-    if (status === 'pending' || status === 'running') await jobs.stop(name);
+/** Stops and releases all jobs of a stage. The workflow calls it when the stage's own activity can no longer do so. */
+export async function stopStageJobs(runStage: RunStage): Promise<void> {
+  for (const { name, status } of await knownJobs(runStage)) {
+    if (status === 'pending' || status === 'running') await runStage.platform.stop(name);
   }
-  await releaseJobs(jobs, context.runKey, stage);
+  await releaseJobs(runStage);
 }
 
 const JOB_NUMBERS = Array.from({ length: MAX_JOBS }, (_, i) => i + 1);
 
-async function releaseJobs(jobs: JobPlatform, key: string, stage: Stage): Promise<void> {
-  await Promise.all(JOB_NUMBERS.map((n) => jobs.release(jobName(key, stage, n))));
+async function releaseJobs({ platform, runKey, stage }: RunStage): Promise<void> {
+  await Promise.all(JOB_NUMBERS.map((n) => platform.release(jobName(runKey, stage, n))));
 }
 
 /** Returns the stage's jobs that the platform knows; after a restart it may know the second and not the first. */
-async function stageJobs(jobs: JobPlatform, context: Pick<JobContext, 'runKey' | 'signal'>, stage: Stage) {
+async function knownJobs({ platform, runKey, stage, signal }: RunStage) {
   const observed = await Promise.all(
     JOB_NUMBERS.map(async (n) => {
-      const name = jobName(context.runKey, stage, n);
-      return { n, name, status: (await jobs.observe(name, context.signal)).status };
+      const name = jobName(runKey, stage, n);
+      return { n, name, status: (await platform.observe(name, signal)).status };
     }),
   );
   return observed.filter(({ status }) => status !== 'unknown');
 }
 
 /** Returns the number of the job to adopt or start; after a job that ended without an outcome it is the next number. */
-async function nextJobNumber(
-  jobs: JobPlatform,
-  context: JobContext,
-  stage: Stage,
-  folder: JobFolder,
-): Promise<number> {
-  const known = (await stageJobs(jobs, context, stage)).at(-1);
+async function nextJobNumber(runStage: RunStage, folder: JobFolder): Promise<number> {
+  const { platform, runKey, stage } = runStage;
+  const known = (await knownJobs(runStage)).at(-1);
   // A kept log means that the job has ended, even when an operator has deleted it or is recreating its pods.
   const ended = await lastKeptLog(folder);
   if (known !== undefined && known.n > ended) {
-    if (known.status === 'pending' || known.status === 'running') return known.n;
-    if (known.n < MAX_JOBS) return known.n + 1;
-    throw await jobFailure(jobs, stage, folder, known.name, known.n, known.status);
+    const { n, name, status } = known;
+    if (status === 'pending' || status === 'running') return n;
+    if (n < MAX_JOBS) return n + 1;
+    throw await jobFailure({ platform, stage, folder, name, n }, status);
   }
   if (ended < MAX_JOBS) return ended + 1;
-  throw await jobFailure(jobs, stage, folder, jobName(context.runKey, stage, ended), ended, 'failed');
+  const name = jobName(runKey, stage, ended);
+  throw await jobFailure({ platform, stage, folder, name, n: ended }, 'failed');
 }
 
 async function watch<T>(
-  jobs: JobPlatform,
+  job: StageJob,
+  spec: JobSpec,
   request: JobRequest<T>,
   context: JobContext,
-  folder: JobFolder,
-  job: JobSpec,
-  n: number,
 ): Promise<T> {
+  const { platform, folder, name } = job;
   const readProgress = createProgressReader(folder);
   let progress: string | null = null;
   let fraction: number | null = null;
@@ -170,21 +185,21 @@ async function watch<T>(
     if (lines.length > 0) request.onProgress?.(lines);
     progress = lines.at(-1)?.message ?? progress;
     fraction = lines.at(-1)?.fraction ?? fraction;
-    context.heartbeat({ job: job.name, progress, fraction });
+    context.heartbeat({ job: name, progress, fraction });
 
     const outcome = await readOutcome(folder, request.resultSchema);
     if (outcome !== null) return outcome;
     if (Date.now() - observedAt >= OBSERVE_EVERY_MS) {
-      const { status, message } = await jobs.observe(job.name, context.signal);
+      const { status, message } = await platform.observe(name, context.signal);
       observedAt = Date.now();
       if (status === 'pending' && message !== '') progress = message;
       // The platform restarted and lost the job; the job's folder is still there.
-      if (status === 'unknown') await jobs.ensure(job, context.signal);
+      if (status === 'unknown') await platform.ensure(spec, context.signal);
       else if (status !== 'pending' && status !== 'running') {
         // The job may have written its outcome after the folder was read.
         const late = await readOutcome(folder, request.resultSchema);
         if (late !== null) return late;
-        throw await jobFailure(jobs, request.stage, folder, job.name, n, status);
+        throw await jobFailure(job, status);
       }
     }
     await context.sleep(POLL_MS);
@@ -192,31 +207,29 @@ async function watch<T>(
 }
 
 async function jobFailure(
-  jobs: JobPlatform,
-  stage: Stage,
-  folder: JobFolder,
-  name: string,
-  n: number,
+  { platform, stage, folder, name, n }: StageJob,
   status: JobObservation['status'],
 ): Promise<ApplicationFailure> {
   const ended = status === 'succeeded' ? 'ended without writing result.json' : `ended as ${status}`;
-  const log = (await jobs.logs(name)) || (await readKeptLog(folder, n));
+  const log = (await platform.logs(name)) || (await readKeptLog(folder, n));
   keepLog(folder, n, log);
-  const lines = log.trimEnd().split('\n').slice(-20).join('\n');
+  const lines = log.trimEnd().split('\n').slice(-QUOTED_LINES).join('\n');
   return ApplicationFailure.create({
     type: ERROR_TYPES.jobFailed,
-    message: `the ${stage} job ${name} (${n} of at most ${MAX_JOBS}) ${ended}. It last printed:\n${lines}`,
+    message:
+      `the ${stage} job ${name} (number ${n} of at most ${MAX_JOBS}) ${ended}; its log is ${logPath(folder, n)}. ` +
+      `Its last lines:\n${lines || '(none)'}`,
     nonRetryable: n >= MAX_JOBS,
   });
 }
 
-async function stopJob(jobs: JobPlatform, context: JobContext, name: string): Promise<void> {
-  // Ending a training takes a while; without heartbeats the server would time this attempt out.
+async function stopWithHeartbeats({ platform, name }: StageJob, context: JobContext): Promise<void> {
+  // A training ends slowly. Without heartbeats the server would time this attempt out.
   const timer = setInterval(() => {
     context.heartbeat({ job: name, progress: 'stopping', fraction: null });
   }, STOP_HEARTBEAT_MS);
   try {
-    await jobs.stop(name);
+    await platform.stop(name);
   } finally {
     clearInterval(timer);
   }

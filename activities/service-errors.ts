@@ -16,7 +16,7 @@ const CONNECTION_CODES = new Set([
   'UND_ERR_SOCKET',
   'UND_ERR_CONNECT_TIMEOUT',
   'UND_ERR_HEADERS_TIMEOUT',
-  // PostgreSQL: shut down by an administrator, crashed, starting up, connection failures.
+  // PostgreSQL: shut down by an administrator, crashed, starting up, connection failed.
   '57P01',
   '57P02',
   '57P03',
@@ -26,7 +26,7 @@ const CONNECTION_CODES = new Set([
 ]);
 
 /** True when the error, or one that caused it, says that a service could not be reached or is starting up. */
-export function isServiceDown(error: unknown): boolean {
+export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = (error as NodeJS.ErrnoException).code;
   if (code !== undefined && CONNECTION_CODES.has(code)) return true;
@@ -34,25 +34,25 @@ export function isServiceDown(error: unknown): boolean {
   // pg gives no code to a closed connection or a connection timeout.
   if (/^(Connection terminated|timeout exceeded when trying to connect)/.test(error.message)) return true;
   if (error instanceof HttpError && error.isServiceDown) return true;
-  if (error instanceof AggregateError && error.errors.some(isServiceDown)) return true;
-  return isServiceDown(error.cause);
+  if (error instanceof AggregateError && error.errors.some(isUnavailable)) return true;
+  return isUnavailable(error.cause);
 }
 
 /**
  * Turns connection errors of every activity into a retryable `ServiceUnavailable`, so that the Temporal UI and the CLI
  * show which service a run waits for. Other errors pass unchanged.
  */
-export function namingServiceErrors<T extends object>(activities: T): T {
+export function withServiceErrors<T extends object>(activities: T): T {
   const wrapped = Object.entries(activities).map(([name, activity]) => [
     name,
     async (...args: unknown[]): Promise<unknown> => {
       try {
         return await (activity as (...args: unknown[]) => Promise<unknown>)(...args);
       } catch (error) {
-        if (error instanceof ApplicationFailure || !isServiceDown(error)) throw error;
+        if (error instanceof ApplicationFailure || !isUnavailable(error)) throw error;
         throw ApplicationFailure.create({
           type: ERROR_TYPES.serviceUnavailable,
-          message: `${name}: a service does not answer: ${describeError(error)}; trying again`,
+          message: `${name}: ${describeError(error)}; the activity is retried until the service answers`,
           ...(error instanceof Error ? { cause: error } : {}),
         });
       }

@@ -1,16 +1,12 @@
-/** Decision on a canary step: the numbers of its analysis in, an outcome with its reason out. */
+/** Decision on a canary step, made from the numbers of its analysis. */
 import type { RolloutOptions } from '../contracts/pipeline.ts';
 import type { StepAnalysis, StepDecision } from '../contracts/rollout.ts';
+import { PARITY_TOLERANCE } from './parity.ts';
 
-/**
- * How far the deployed candidate's forecasts may be from those that were evaluated, relative to the latter: float
- * kernels of another build round differently, a wrong feature or graph is off by far more.
- */
-export const PARITY_TOLERANCE = 1e-4;
-
-export interface StepParties {
+/** Versions that an analysis compares. */
+export interface ComparedVersions {
   candidate: number;
-  /** Null when no champion could answer the same weeks. */
+  /** Null when no champion can answer the same requests. */
   champion: number | null;
 }
 
@@ -24,7 +20,7 @@ export function decideStep(
     RolloutOptions,
     'minRequestsPerStep' | 'minComparedPerStep' | 'maxErrorRate' | 'maxRegression'
   >,
-  { candidate, champion }: StepParties,
+  { candidate, champion }: ComparedVersions,
 ): StepDecision {
   const requests = analysis.requests[candidate] ?? 0;
   const failures = analysis.failedRequests[candidate] ?? 0;
@@ -57,7 +53,7 @@ export function decideStep(
   return compareErrors(analysis, options.maxRegression, { candidate, champion });
 }
 
-/** More failures than the whole step may have, even if all its other requests succeed. */
+/** True when the candidate failed so many requests that the step cannot succeed any more. */
 export function hasTooManyFailures(
   analysis: StepAnalysis,
   options: Pick<RolloutOptions, 'minRequestsPerStep' | 'maxErrorRate'>,
@@ -68,21 +64,25 @@ export function hasTooManyFailures(
   return (analysis.failedRequests[candidate] ?? 0) / requests > options.maxErrorRate;
 }
 
-function compareErrors(analysis: StepAnalysis, maxRegression: number, parties: StepParties): StepDecision {
-  const { candidate, champion } = parties;
+function compareErrors(
+  analysis: StepAnalysis,
+  maxRegression: number,
+  versions: ComparedVersions,
+): StepDecision {
+  const { candidate, champion } = versions;
   const own = analysis.wape[candidate];
-  const weeks = `${analysis.compared[candidate] ?? 0} known weeks`;
+  const forecasts = `${analysis.compared[candidate] ?? 0} forecasts`;
   if (own === undefined)
-    return inconclusive(`the sales of the ${weeks} add up to zero: no relative error exists`);
+    return inconclusive(`the sales of the ${forecasts} add up to zero, so there is no relative error`);
   if (champion === null)
-    return successful(`WAPE ${share(own)} on ${weeks}; no champion can answer the same weeks`);
+    return successful(`WAPE ${share(own)} on ${forecasts}; no champion can answer the same requests`);
   const other = analysis.wape[champion];
   if (other === undefined)
-    return inconclusive(`version ${champion}, the champion, answered none of the ${weeks}`);
-  const numbers = `WAPE ${share(own)} against the champion's ${share(other)} on the same ${weeks}`;
+    return inconclusive(`version ${champion}, the champion, answered none of the ${forecasts}`);
+  const numbers = `WAPE ${share(own)} against the champion's ${share(other)} on the same ${forecasts}`;
   return own <= other * (1 + maxRegression)
     ? successful(numbers)
-    : failed(`${numbers} (allowed: at most ${share(maxRegression)} more)`);
+    : failed(`${numbers} (allowed: at most ${share(maxRegression)} above)`);
 }
 
 const successful = (reason: string): StepDecision => ({ outcome: 'successful', reason });

@@ -18,8 +18,8 @@ import type { Dependencies } from './dependencies.ts';
 import { withGate } from './model-card.ts';
 import { currentRunKey } from './run-key.ts';
 
-/** Tags of a model version, which later runs and serving read. */
-export const VERSION_TAGS = {
+/** Tags of MLflow runs and model versions. `findChampion` reads modelUri, modelHash and dataset. */
+export const MLFLOW_TAGS = {
   modelUri: 'shelfcast.model_uri',
   modelHash: 'shelfcast.model_hash',
   dataset: 'shelfcast.dataset',
@@ -27,12 +27,16 @@ export const VERSION_TAGS = {
   verdict: 'shelfcast.verdict',
   reason: 'shelfcast.reason',
   modelCard: 'shelfcast.model_card',
+  workflowId: 'shelfcast.workflow_id',
+  snapshotHash: 'shelfcast.snapshot_hash',
+  featureSetVersion: 'shelfcast.feature_set_version',
+  gate: 'shelfcast.gate',
 } as const;
 
 export const openMlflowRun = (mlflow: Mlflow, modelName: string, runKey: string): Promise<MlflowRun> =>
   mlflow.ensureRun(modelName, runKey, runKey);
 
-/** Logs epochs with timestamps that depend on the run alone, so that logging them again stores nothing new. */
+/** Logs epochs. Timestamps depend on the run alone, so logging an epoch again stores nothing new. */
 export async function logEpochs(mlflow: Mlflow, run: MlflowRun, epochs: EpochMetrics[]): Promise<void> {
   const metrics = epochs.flatMap((epoch): MlflowMetric[] => {
     const at = { timestamp: run.startTime + epoch.epoch, step: epoch.epoch };
@@ -75,12 +79,12 @@ export async function recordTraining(
   await mlflow.logBatch(run.runId, {
     params: trainingParams(input, model),
     tags: {
-      'shelfcast.workflow_id': activityInfo().workflowExecution?.workflowId ?? '',
-      [VERSION_TAGS.snapshot]: snapshot.id,
-      'shelfcast.snapshot_hash': snapshot.contentHash,
-      'shelfcast.feature_set_version': features.featureSetVersion,
-      [VERSION_TAGS.modelHash]: model.modelHash,
-      [VERSION_TAGS.dataset]: input.dataset,
+      [MLFLOW_TAGS.workflowId]: activityInfo().workflowExecution?.workflowId ?? '',
+      [MLFLOW_TAGS.snapshot]: snapshot.id,
+      [MLFLOW_TAGS.snapshotHash]: snapshot.contentHash,
+      [MLFLOW_TAGS.featureSetVersion]: features.featureSetVersion,
+      [MLFLOW_TAGS.modelHash]: model.modelHash,
+      [MLFLOW_TAGS.dataset]: input.dataset,
     },
   });
   await logEpochs(mlflow, run, model.epochs);
@@ -142,8 +146,8 @@ export async function recordEvaluation(
   await mlflow.logBatch(run.runId, {
     metrics: backtestMetrics(run, backtest),
     tags: {
-      'shelfcast.gate': gate.verdict,
-      ...Object.fromEntries(gate.checks.map((check) => [`shelfcast.gate.${check.name}`, check.reason])),
+      [MLFLOW_TAGS.gate]: gate.verdict,
+      ...Object.fromEntries(gate.checks.map((check) => [`${MLFLOW_TAGS.gate}.${check.name}`, check.reason])),
     },
   });
   await uploadReport(mlflow, run, backtest, gate);

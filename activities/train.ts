@@ -46,7 +46,7 @@ export function createTrainActivities(deps: Dependencies): TrainActivities {
   };
 }
 
-/** `recordTraining` logs all epochs again, so a training never waits for MLflow. */
+/** Logs epochs and steps while the training runs. Errors are ignored, because `recordTraining` logs all epochs again. */
 async function logLive(
   deps: Dependencies,
   modelName: string,

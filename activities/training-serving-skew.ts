@@ -1,12 +1,9 @@
-/** Training-serving skew check: the features that the deployed candidate reads online against those it was trained on. */
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+/** Training-serving skew check: compares the features that the deployed candidate reads online with its training data. */
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Pool } from 'pg';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import type { SkewSample } from '../contracts/jobs.ts';
-import { skewSampleSchema } from '../contracts/jobs.ts';
 import { featuresLock } from '../contracts/names.ts';
 import type { ModelManifest } from '../contracts/model.ts';
 import type { RegisteredVersion } from '../contracts/rollout.ts';
@@ -14,7 +11,7 @@ import type { Prediction } from '../contracts/predict.ts';
 import type { Serving } from '../infra/platform.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
-import { parseOrFail, readManifest } from './analysis.ts';
+import { readManifest, readSkewSample } from './job-outputs.ts';
 
 export interface TrainingServingSkewActivities {
   /**
@@ -42,16 +39,12 @@ export async function checkTrainingServingSkew(
   { candidate, skewSampleUri }: SkewCheckRequest,
   signal: AbortSignal,
 ): Promise<string> {
-  const skewSample = parseOrFail(
-    skewSampleUri,
-    skewSampleSchema,
-    await readFile(fileURLToPath(skewSampleUri), 'utf8'),
-  );
+  const skewSample = await readSkewSample(skewSampleUri);
   const manifest = await readManifest(candidate.modelUri);
-  return await whileFeaturesStay(database, manifest.feastProject, (onlineSnapshot) => {
-    if (onlineSnapshot === null) return notCompared('another run is renewing the features');
+  return await withFeaturesLock(database, manifest.feastProject, (onlineSnapshot) => {
+    if (onlineSnapshot === null) return notCompared('another run is building features');
     if (onlineSnapshot !== skewSample.snapshotId) {
-      return notCompared(`they are of snapshot ${onlineSnapshot}, not of ${skewSample.snapshotId}`);
+      return notCompared(`they belong to snapshot ${onlineSnapshot}, not to ${skewSample.snapshotId}`);
     }
     return compareSample(serving.url, candidate, manifest, skewSample.sample, signal);
   });
@@ -67,16 +60,16 @@ async function compareSample(
   const instances = sample.map(({ store, dept, horizon }) => ({ store, dept, horizon }));
   const answer = await askForecasts({ url, modelName }, instances, signal, version, '?explain=features');
   const names = features.map(({ name }) => name);
-  const predictions = forecastsOf(answer, `asked version ${version} for ${sample.length} sampled forecasts`);
+  const predictions = forecastsOf(answer, version, `${sample.length} sampled forecasts`);
   const differences = featureDifferences(names, sample, predictions);
   const count = names.length * sample.length;
   const [first] = differences;
   if (first === undefined) {
-    return `${count} features of ${sample.length} forecasts, read online, are those of the training data`;
+    return `${count} features of ${sample.length} forecasts, read online, equal the training data`;
   }
   throw ApplicationFailure.nonRetryable(
     `version ${version} reads other features online than it was trained with: ${differences.length} of ${count} ` +
-      `differ, such as ${first}; run the pipeline again, and if that does not help, look for another program that ` +
+      `differ, such as ${first}; run the pipeline again. If that does not help, look for another program that ` +
       `writes to the tables feast_online.${feastProject}_*`,
     ERROR_TYPES.candidateFailed,
   );
@@ -98,7 +91,10 @@ export function featureDifferences(
     const used = prediction?.features;
     const where = `store ${row.store}, dept ${row.dept}, week ${row.targetWeek}`;
     if (prediction?.targetWeek !== row.targetWeek) {
-      return [`${where}: it answered for week ${prediction?.targetWeek ?? 'none'}`];
+      const week = prediction?.targetWeek ?? null;
+      return [
+        `${where}: ${week === null ? 'the answer has no target week' : `the answer is for week ${week}`}`,
+      ];
     }
     return names.flatMap((name) => {
       const [online, trained] = [valueOf(used, name), valueOf(row.features, name)];
@@ -118,10 +114,10 @@ const shown = (value: number | null | undefined): string => {
 };
 
 /**
- * Calls `work` with the id of the online snapshot and keeps features jobs of the project from starting meanwhile; calls it
- * with null when such a job is already running.
+ * Calls `work` with the id of the online snapshot while no features job of the project can start, or with null when such
+ * a job is already running.
  */
-async function whileFeaturesStay<T>(
+async function withFeaturesLock<T>(
   database: Pool,
   feastProject: string,
   work: (onlineSnapshot: string | null) => T | Promise<T>,

@@ -1,4 +1,4 @@
-/** Decision of the quality gate. */
+/** Decision of the promotion gate. Free of zod, because workflows import it. */
 import type { Comparison } from './jobs.ts';
 
 export interface GateCheck {
@@ -14,6 +14,13 @@ export interface GateComparison extends Comparison {
   margin: number;
   outcome: 'better' | 'notWorse' | 'inconclusive' | 'worse';
 }
+
+/** Verbs of a sentence about the gate's decision: "the gate passes version 3". */
+export const GATE_VERBS: Record<GateDecision['verdict'], string> = {
+  pass: 'passes',
+  fail: 'rejects',
+  needsApproval: 'requires a person to approve',
+};
 
 export interface GateDecision {
   /** `needsApproval`: no check failed, but the backtest is too small to be sure. */

@@ -1,4 +1,4 @@
-/** Registered versions and the result of a rollout. */
+/** Registered versions and the result of a rollout. Free of zod, because workflows import it. */
 import type { Verdict } from './stages.ts';
 
 export interface RegisteredVersion {
@@ -12,26 +12,33 @@ export interface RegisteredVersion {
   dataset: string;
 }
 
-export interface RolloutParties {
+/** Returns the champion if it was trained on the data set, else null: only models of one data set are comparable. */
+export const championOnDataset = (
+  champion: RegisteredVersion | null,
+  dataset: string,
+): RegisteredVersion | null => (champion?.dataset === dataset ? champion : null);
+
+/** Versions that take part in a rollout. */
+export interface RolloutVersions {
   candidate: RegisteredVersion;
-  /** The version that serves all traffic when the rollout starts, whatever its data set; null for the first model. */
+  /** Version that serves all traffic when the rollout starts, of any data set; null for the first model. */
   champion: RegisteredVersion | null;
 }
 
-/** Numbers that one canary step collected; its decision rests on these alone. */
+/** Numbers of one canary step, from which alone its decision is made. */
 export interface StepAnalysis {
   weightPercent: number;
-  /** Requests sent in this step, by model version. */
+  /** Unpinned requests that a version answered, by model version. */
   requests: Record<string, number>;
-  /** Requests that a version answered with an error. */
+  /** Unpinned requests that a version did not answer with forecasts, by model version. */
   failedRequests: Record<string, number>;
-  /** Requests that the router could not hand to a version and gave to another one. */
+  /** Requests that the router could not hand to a version, by that version. */
   unreachable: Record<string, number>;
-  /** Number of distinct known weeks that were compared with actuals, by model version; all versions have the same weeks. */
+  /** Number of forecasts that were compared with actuals, by model version; it is the same for all versions. */
   compared: Record<string, number>;
-  /** Weighted absolute percentage error on the compared forecasts, by model version. */
+  /** WAPE of the compared forecasts, by model version. */
   wape: Record<string, number>;
-  /** Largest relative difference between the deployed candidate's p50 and the evaluated one. */
+  /** Largest relative difference between the candidate's deployed and evaluated p10, p50 or p90. */
   maxParityDifference: number;
 }
 

@@ -57,7 +57,7 @@ function localPlatform(config: LocalPlatformConfig, databaseUrl: string): Platfo
     },
   });
   return {
-    jobs: { features: ray, train: ray, programs },
+    platforms: { features: ray, train: ray, programs },
     serving: createLocalServing({
       state,
       routerUrl: config.routerUrl,

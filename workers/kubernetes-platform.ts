@@ -10,13 +10,13 @@ import {
 } from '../infra/kubernetes/jobs/job-platforms.ts';
 import { KubernetesServing } from '../infra/kubernetes/serving/serving.ts';
 
-export type Platform = Pick<Dependencies, 'jobs' | 'serving'>;
+export type Platform = Pick<Dependencies, 'platforms' | 'serving'>;
 
 export function createKubernetesPlatform(configFile: string): Platform {
   const config = readKubernetesConfig(configFile);
   const api = new KubernetesApi(loadKubeConfig(), config.namespace);
   return {
-    jobs: {
+    platforms: {
       features: createRayJobs(api, config),
       train: createTrainingJobs(api, config),
       programs: createProgramJobs(api, config),

@@ -1,4 +1,4 @@
-/** The canary: a growing share of traffic; each next step depends on the analysis of the one before. */
+/** Canary: a growing share of traffic for the candidate. The analysis of each step decides on the next step. */
 import { ApplicationFailure, proxyActivities, sleep } from '@temporalio/workflow';
 import type { AuditActivities } from '../activities/audit.ts';
 import type { RolloutActivities, StepRequest } from '../activities/rollout.ts';
@@ -8,15 +8,15 @@ import type { SetSummary } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
 
 const ATTEMPTS_PER_STEP = 5;
-/** Pause before the second attempt; it doubles with each further one. A predictor that restarts is back within seconds. */
+/** Pause before the second attempt of a step; it doubles each time. A predictor restarts within seconds. */
 const FIRST_PAUSE_MS = 2_000;
 
 const calls = proxyActivities<RolloutActivities & AuditActivities>(SERVICE_CALL);
 const { analyzeStep } = proxyActivities<RolloutActivities>({
   ...SERVICE_CALL,
-  // Hundreds of requests, at most 90 seconds each before the endpoint gives up ...
+  // A step sends some hundred requests, normally in seconds.
   startToCloseTimeout: '15 minutes',
-  // ... with a heartbeat after each.
+  // A heartbeat follows every request, which may take 90 seconds (TIMEOUT_MS in activities/endpoint.ts).
   heartbeatTimeout: '2 minutes',
   summary: 'Sends known weeks through the endpoint and decides on the answers',
 });

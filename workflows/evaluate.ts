@@ -4,6 +4,7 @@ import type { RegistryActivities } from '../activities/registry.ts';
 import type { TrainActivities } from '../activities/train.ts';
 import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from '../contracts/jobs.ts';
 import type { GateDecision } from '../contracts/gate.ts';
+import { GATE_VERBS } from '../contracts/gate.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { RegisteredVersion } from '../contracts/rollout.ts';
 import { withJobCleanup, withMlflowRunCleanup, JOB } from './job-stage.ts';
@@ -17,12 +18,10 @@ const jobs = proxyActivities<Pick<EvaluateActivities, 'backtest'>>({
 const calls = proxyActivities<Pick<EvaluateActivities, 'decide'> & RegistryActivities>(SERVICE_CALL);
 const uploads = proxyActivities<Pick<TrainActivities, 'recordTraining'>>({
   ...SERVICE_CALL,
-  // A model may have hundreds of megabytes, and the connection may be slow.
+  // A model may have hundreds of megabytes, and a connection may be slow.
   startToCloseTimeout: '20 minutes',
   summary: 'Logs the training and the model to MLflow',
 });
-
-const DECISIONS = { pass: 'passes', fail: 'rejects', needsApproval: 'asks a person about' } as const;
 
 export interface Evaluation {
   backtest: EvaluateResult;
@@ -55,15 +54,15 @@ export async function evaluate(
 
   const isRejected = gate.verdict === 'fail';
   const deciding = gate.checks.filter((check) => check.passed !== isRejected);
-  const reason = `the gate ${DECISIONS[gate.verdict]} version ${candidate.version}: ${deciding.map((check) => check.reason).join('; ')}`;
+  const reason = `the gate ${GATE_VERBS[gate.verdict]} version ${candidate.version}: ${deciding.map((check) => check.reason).join('; ')}`;
   if (isRejected) await calls.tagVerdict({ candidate, verdict: 'rejected', reason });
   setSummary(reason);
   return { backtest, gate, isRejected, reason, candidate, champion };
 }
 
 /**
- * Uploads the training to MLflow while the backtest computes. When one of the two fails, the other is cancelled and waited
- * for, so that nothing is left running behind a failed stage.
+ * Uploads the training to MLflow while the backtest computes. When one of the two fails, the stage cancels the other and
+ * waits for its end, so that nothing runs on after a failed stage.
  */
 async function backtestAndUpload(
   backtest: () => Promise<EvaluateResult>,

@@ -11,10 +11,10 @@ const jobs = proxyActivities<FeaturesActivities>({
 });
 
 /**
- * Builds the features of the snapshot, for training and online; none uses a value from after its origin.
+ * Builds the snapshot's features for training and for serving. No feature reads a value that was not known at its origin.
  *
- * @param featureSetVersion Version of the definitions that a deployed model was trained with. The job fails before it
- *   changes anything when the code has another version.
+ * @param featureSetVersion Version of the feature definitions that a deployed model was trained with. When the code has
+ *   another version, the job fails before it changes anything.
  */
 export async function buildFeatures(
   setSummary: SetSummary,

@@ -4,12 +4,9 @@ import type { IngestResult } from '../contracts/jobs.ts';
 import type { PipelineInput, ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import { withJobCleanup, JOB } from './job-stage.ts';
 import type { SetSummary } from './run.ts';
+import { INPUT_CHECK } from './service-call.ts';
 
-// The activity uses nothing outside the worker, so an attempt that takes seconds was lost with its worker.
-const checks = proxyActivities<Pick<IngestActivities, 'resolveInput'>>({
-  startToCloseTimeout: '10 seconds',
-  summary: 'Checks the input',
-});
+const checks = proxyActivities<Pick<IngestActivities, 'resolveInput'>>(INPUT_CHECK);
 const jobs = proxyActivities<Pick<IngestActivities, 'ingest'>>({ ...JOB, summary: 'Loads the sales' });
 
 export const resolveInput = (raw: PipelineInput | undefined): Promise<ResolvedPipelineInput> =>

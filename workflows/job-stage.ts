@@ -20,22 +20,22 @@ const { endTracking } = proxyActivities<CleanUpActivities>({
 
 /**
  * Options of activities that follow a job. The number of attempts is not limited: an attempt adopts the job of the one
- * before it, the activity itself counts failed jobs, and a service that is away is waited for.
+ * before it, the activity itself counts failed jobs, and an unavailable service must not end the run.
  */
 export const JOB: ActivityOptions = {
-  // A heartbeat comes with every poll, at most a second apart; a worker that missed this many is gone.
+  // The activity sends a heartbeat with every poll, and every 5 seconds while it stops a job.
   heartbeatTimeout: '30 seconds',
-  // On real data a job may take hours; a stuck one is ended by a person, or by this limit.
+  // A job on real data may take hours. A person, or this limit, ends a job that is stuck.
   startToCloseTimeout: '24 hours',
-  // The activity stops its job first; a run that ended earlier would leave the job behind.
+  // The activity stops its job first. A run that ends earlier leaves the job behind.
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-  // A new attempt only looks at the job; the interval spares a service that is starting.
+  // An attempt only looks at the job. The interval protects a service that is starting.
   retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '10 seconds' },
 };
 
 /**
  * Runs a stage and stops its job when the stage fails or is cancelled. The activity does that itself, unless its worker
- * died meanwhile: the server does not retry a cancelled activity.
+ * dies: the server does not retry a cancelled activity.
  */
 export const withJobCleanup = <T>(stage: Stage, work: () => Promise<T>): Promise<T> =>
   withCleanup(work, () => stopJob(stage), { message: 'the job of a failed stage may still run', stage });
@@ -48,7 +48,7 @@ export const withMlflowRunCleanup = <T>(modelName: string, work: () => Promise<T
     { message: 'the MLflow run of a failed pipeline run stays open', modelName },
   );
 
-/** Runs the work and cleans up when it fails or is cancelled. A clean-up that fails is a `warning`: the failure of the work counts. */
+/** Runs the work and cleans up when it fails or is cancelled. A failed clean-up is only logged: the failure of the work counts. */
 async function withCleanup<T>(
   work: () => Promise<T>,
   cleanUp: (error: unknown) => Promise<void>,

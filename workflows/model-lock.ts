@@ -26,7 +26,7 @@ export async function modelLock(): Promise<void> {
  * @throws ApplicationFailure `ModelBusy` at once when another run holds it.
  */
 export async function withModelLock<T>(modelName: string, work: () => Promise<T>): Promise<T> {
-  // Outside the run's own scope: a cancelled run cleans up under the lock.
+  // Not cancellable: a cancelled run cleans up while it holds the lock.
   const lock = await CancellationScope.nonCancellable(() => startLock(modelName));
   try {
     return await work();
@@ -34,7 +34,7 @@ export async function withModelLock<T>(modelName: string, work: () => Promise<T>
     await CancellationScope.nonCancellable(async () => {
       try {
         await lock.signal(releaseSignal);
-        // Without this wait a run that starts right after this one could still find the lock.
+        // Without this wait the next run could still find the lock.
         await lock.result();
       } catch {
         // Somebody terminated or cancelled the lock, so there is nothing to release.
@@ -48,12 +48,12 @@ async function startLock(modelName: string) {
   try {
     return await startChild(modelLock, {
       workflowId,
-      // The server ends the lock when this run is terminated or times out, so that no lock is left behind.
+      // No lock is left behind when this run is terminated or times out.
       parentClosePolicy: ParentClosePolicy.TERMINATE,
-      staticSummary: `Held by the pipeline run of ${modelName}; ends with it`,
+      staticSummary: `Held by a run of ${modelName} until that run ends`,
     });
   } catch (error) {
-    // The SDK's class of this name is not exported to workflows.
+    // @temporalio/workflow does not export WorkflowExecutionAlreadyStartedError, so its name is compared.
     if (!(error instanceof TemporalFailure && error.name === 'WorkflowExecutionAlreadyStartedError'))
       throw error;
     throw ApplicationFailure.nonRetryable(

@@ -9,9 +9,9 @@ import { SERVICE_CALL } from './service-call.ts';
 
 const { recordForecasts, compareWithActuals } = proxyActivities<MonitorActivities>({
   ...SERVICE_CALL,
-  // Tens of thousands of series are many requests of seconds each ...
+  // Tens of thousands of series need many requests, each of which takes seconds.
   startToCloseTimeout: '20 minutes',
-  // ... with a heartbeat after each, which itself may take the endpoint's full 90 seconds.
+  // A heartbeat follows every request, which may take 90 seconds (TIMEOUT_MS in activities/endpoint.ts).
   heartbeatTimeout: '2 minutes',
 });
 

@@ -1,6 +1,5 @@
-/** Shared shell of the workflows: message handlers, progress, search attributes, and the failure that a run ends with. */
+/** State of a run, which both workflows use: message handlers, progress, search attributes and the final failure. */
 import {
-  ActivityFailure,
   ApplicationFailure,
   CancellationScope,
   condition,
@@ -13,6 +12,7 @@ import { ERROR_TYPES } from '../contracts/errors.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/names.ts';
 import type { PipelineProgress } from '../contracts/progress.ts';
 import type { Stage, Verdict } from '../contracts/stages.ts';
+import { asRunFailure } from './activity-failure.ts';
 import type { Abort, Approval } from './messages.ts';
 import { abortUpdate, approveUpdate, progressQuery } from './messages.ts';
 import { asMarkdown, newProgress, stageSeconds } from './progress.ts';
@@ -20,9 +20,9 @@ import { asMarkdown, newProgress, stageSeconds } from './progress.ts';
 /** Replaces the one-line summary of the running stage. */
 export type SetSummary = (summary: string) => void;
 
-export class PipelineRun {
+export class Run {
   readonly #progress: PipelineProgress = newProgress();
-  /** Everything that `abort` cancels. */
+  /** Scope of the work, which `abort` cancels. */
   readonly #scope = new CancellationScope();
   #abortReason: string | null = null;
   #approvedBy: string | null = null;
@@ -46,15 +46,18 @@ export class PipelineRun {
     this.#show();
   }
 
-  /** Runs the whole workflow. `abort` cancels the work; the run fails with the sentence of the failed activity. */
+  /**
+   * Runs the body of the workflow.
+   * @throws ApplicationFailure `Aborted` after `abort`, else with the type and message of the failed activity
+   */
   async execute<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await this.#scope.run(work);
     } catch (error) {
       if (this.#abortReason !== null && isCancellation(error)) {
-        throw ApplicationFailure.nonRetryable(`aborted: ${this.#abortReason}`, ERROR_TYPES.aborted);
+        throw ApplicationFailure.nonRetryable(this.stopReason(), ERROR_TYPES.aborted);
       }
-      throw plainFailure(error);
+      throw asRunFailure(error);
     }
   }
 
@@ -63,7 +66,7 @@ export class PipelineRun {
     const entry = this.#progress.stages[name];
     this.#progress.stage = name;
     Object.assign(entry, { status: 'running', startedAt: new Date().toISOString() });
-    this.describe({ stage: name });
+    this.setSearchAttributes({ stage: name });
     try {
       const result = await work((summary) => {
         entry.summary = summary;
@@ -86,11 +89,15 @@ export class PipelineRun {
     return null;
   }
 
-  /** Sets search attributes, by which a run is found in the Temporal UI. */
-  describe(facts: { model?: string; snapshot?: string; stage?: Stage; verdict?: Verdict }): void {
-    if (facts.verdict !== undefined) this.#progress.verdict = facts.verdict;
+  setVerdict(verdict: Verdict): void {
+    this.#progress.verdict = verdict;
+    this.setSearchAttributes({ verdict });
+  }
+
+  /** Sets search attributes, which find a run in the Temporal UI. */
+  setSearchAttributes(values: { model?: string; snapshot?: string; stage?: Stage; verdict?: Verdict }): void {
     upsertSearchAttributes(
-      Object.entries(facts).map(([name, value]) => ({
+      Object.entries(values).map(([name, value]) => ({
         key: { name: SEARCH_ATTRIBUTES[name as keyof typeof SEARCH_ATTRIBUTES], type: 'KEYWORD' as const },
         value,
       })),
@@ -121,7 +128,11 @@ export class PipelineRun {
   }
 
   #checkApproval(): void {
-    if (this.#progress.waitingFor !== 'approval') throw new Error('this run is not waiting for an approval');
+    if (this.#progress.waitingFor === 'approval') return;
+    const where = this.#progress.stage === null ? 'it is starting' : `it is in stage ${this.#progress.stage}`;
+    throw new Error(
+      `this run does not wait for an approval (${where}): \`npx shelfcast status\` shows its state`,
+    );
   }
 
   #approve(approval: Approval | undefined): string {
@@ -148,15 +159,4 @@ export class PipelineRun {
   #show(): void {
     setCurrentDetails(asMarkdown(this.#progress));
   }
-}
-
-/** Lifts the message of a failed activity, which Temporal hides one level down, to the failure of the run. */
-function plainFailure(error: unknown): unknown {
-  if (!(error instanceof ActivityFailure) || !(error.cause instanceof ApplicationFailure)) return error;
-  return ApplicationFailure.create({
-    message: error.cause.message,
-    ...(error.cause.type == null ? {} : { type: error.cause.type }),
-    nonRetryable: true,
-    cause: error,
-  });
 }

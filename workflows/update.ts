@@ -5,14 +5,10 @@ import { buildFeatures } from './features.ts';
 import { ingest } from './ingest.ts';
 import { withModelLock } from './model-lock.ts';
 import { monitor } from './monitor.ts';
-import { PipelineRun } from './run.ts';
-import { SERVICE_CALL } from './service-call.ts';
+import { Run } from './run.ts';
+import { INPUT_CHECK, SERVICE_CALL } from './service-call.ts';
 
-// The activity uses nothing outside the worker, so an attempt that takes seconds was lost with its worker.
-const { resolveUpdateInput } = proxyActivities<Pick<UpdateActivities, 'resolveUpdateInput'>>({
-  startToCloseTimeout: '10 seconds',
-  summary: 'Checks the input',
-});
+const { resolveUpdateInput } = proxyActivities<Pick<UpdateActivities, 'resolveUpdateInput'>>(INPUT_CHECK);
 const { planUpdate } = proxyActivities<Pick<UpdateActivities, 'planUpdate'>>({
   ...SERVICE_CALL,
   summary: 'Looks up the model in use',
@@ -20,20 +16,20 @@ const { planUpdate } = proxyActivities<Pick<UpdateActivities, 'planUpdate'>>({
 
 /** Loads new weeks of the champion's data set and records its next forecasts; nothing is trained. */
 export async function updateForecasts(rawInput: UpdateInput): Promise<UpdateResult> {
-  const run = new PipelineRun();
+  const run = new Run();
   return await run.execute(async () => {
     const update = await resolveUpdateInput(rawInput);
-    run.describe({ model: update.modelName });
+    run.setSearchAttributes({ model: update.modelName });
     for (const stage of ['train', 'evaluate', 'rollout'] as const)
       run.skip(stage, 'an update trains nothing');
 
     return await withModelLock(update.modelName, async () => {
       const { input, champion, featureSetVersion } = await planUpdate(update);
       const load = await run.stage('ingest', (setSummary) => {
-        setSummary(`data set ${input.dataset}, that of version ${champion.version}`);
+        setSummary(`data set ${input.dataset} of version ${champion.version}`);
         return ingest(setSummary, input);
       });
-      run.describe({ snapshot: load.snapshot.id });
+      run.setSearchAttributes({ snapshot: load.snapshot.id });
       const features = await run.stage('features', (setSummary) =>
         buildFeatures(setSummary, input, load, featureSetVersion),
       );

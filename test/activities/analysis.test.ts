@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { canAnswer, parityDifference, readAnalysisRows, readManifest } from '../../activities/analysis.ts';
+import { canAnswer } from '../../activities/analysis.ts';
+import { readAnalysisRows, readManifest } from '../../activities/job-outputs.ts';
+import { parityDifference } from '../../activities/parity.ts';
 import type { ModelManifest } from '../../contracts/model.ts';
 import { CANDIDATE_FACTOR, analysisRows, forecastsBy, manifest } from './analysis-rows.ts';
 
@@ -54,7 +56,7 @@ describe('files', () => {
     await expect(readAnalysisRows(uri)).rejects.toThrow();
   });
 
-  test('the manifest lies beside the model; one of another format is an error', async () => {
+  test('the manifest is in the folder of the model; another format is an error', async () => {
     const uri = pathToFileURL(folder).href;
     await writeFile(join(folder, 'model.json'), JSON.stringify(model));
     expect(await readManifest(uri)).toEqual(model);
@@ -110,7 +112,7 @@ describe('parity', () => {
     expect(at(-50, -55)).toBeCloseTo(0.1);
   });
 
-  test('what is missing is no small difference', () => {
+  test('a missing value is an infinite difference', () => {
     expect(difference(changed(2, { p90: NaN }))).toBe(Infinity);
     expect(difference(predictions.slice(0, 2))).toBe(Infinity);
     expect(parityDifference({ quantiles: [0.1, 0.5] }, rows, predictions)).toBe(Infinity);

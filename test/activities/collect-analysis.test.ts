@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'vitest';
 import { askForecasts } from '../../activities/endpoint.ts';
 import type { AnalysisPlan } from '../../activities/analysis.ts';
 import { collectAnalysis } from '../../activities/analysis.ts';
-import { isServiceDown } from '../../activities/service-errors.ts';
+import { isUnavailable } from '../../activities/service-errors.ts';
 import { decideStep } from '../../activities/step-decision.ts';
 import type { StepAnalysis } from '../../contracts/rollout.ts';
 import { CANDIDATE_FACTOR, analysisRows, forecastsBy, manifest } from './analysis-rows.ts';
@@ -13,7 +13,7 @@ import { startEndpoint } from './small-endpoint.ts';
 
 const CHAMPION = 1;
 const CANDIDATE = 2;
-const parties = { candidate: CANDIDATE, champion: CHAMPION };
+const versions = { candidate: CANDIDATE, champion: CHAMPION };
 const options = { minRequestsPerStep: 8, minComparedPerStep: 60, maxErrorRate: 0.25, maxRegression: 0.1 };
 /** 1.5 times the requests that half of the traffic needs, and 20. */
 const LIMIT_AT_HALF = 8 * 2 * 1.5 + 20;
@@ -56,7 +56,7 @@ const collect = (
   onRequest: () => void = () => undefined,
 ): Promise<StepAnalysis> =>
   collectAnalysis(
-    { endpoint, parties, weightPercent: 50, rows: analysisRows(300), manifest, options, ...changed },
+    { endpoint, versions, weightPercent: 50, rows: analysisRows(300), manifest, options, ...changed },
     signal,
     onRequest,
   );
@@ -163,7 +163,7 @@ test('without weeks nothing is asked', async () => {
 
 test('without a comparable champion nobody is asked beside the candidate', async () => {
   await start(good);
-  const analysis = await collect({ parties: { candidate: CANDIDATE, champion: null } });
+  const analysis = await collect({ versions: { candidate: CANDIDATE, champion: null } });
   expect(pinnedTo(CHAMPION)).toEqual([]);
   expect(Object.keys(analysis.wape)).toEqual([String(CANDIDATE)]);
   expect(Object.keys(analysis.compared)).toEqual([String(CANDIDATE)]);
@@ -299,7 +299,7 @@ test('a router that is away is a service that is down, not a result', async () =
   await endpoint.stop();
   await start(good);
   const error: unknown = await collect({ endpoint: { url, modelName } }).catch((reason: unknown) => reason);
-  expect(isServiceDown(error)).toBe(true);
+  expect(isUnavailable(error)).toBe(true);
 });
 
 test('an answer tells its version, or the sentence of a refusal', async () => {

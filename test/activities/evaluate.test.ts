@@ -48,7 +48,7 @@ function record<T>(method: string, answer: T, known?: string) {
 function activities() {
   const run = { runId: 'r', experimentId: 'e', artifactUri: 'mlflow-artifacts:/r', startTime: 1_000 };
   return createEvaluateActivities({
-    jobs: { features: otherJobs, train: otherJobs, programs: jobs },
+    platforms: { features: otherJobs, train: otherJobs, programs: jobs },
     artifactsUrl: pathToFileURL(home).href,
     mlflow: {
       ensureRun: record('ensureRun', run),
@@ -110,7 +110,7 @@ describe('backtest', () => {
     expect(comparisons).toEqual([]);
     await expect(run('result.json', rest)).rejects.toMatchObject({
       type: ERROR_TYPES.jobFailed,
-      message: expect.stringMatching(/evaluate\/result\.json is not what.*comparisons/s) as string,
+      message: expect.stringMatching(/cannot read .*evaluate\/result\.json.*comparisons/s) as string,
     });
   });
 });
@@ -146,7 +146,9 @@ describe('decide', () => {
     expect(argsOf('ensureRun')).toEqual([['m', RUN, RUN]]);
     expect(argsOf('uploadFolder')).toEqual([['evaluate', home]]);
     expect(JSON.parse(uploaded('evaluate/gate.json'))).toEqual(gate);
-    expect(uploaded('evaluate/model-card.md')).toMatch(/^# Model card\n\n## Gate\n\nThe candidate passes\./);
+    expect(uploaded('evaluate/model-card.md')).toMatch(
+      /^# Model card\n\n## Gate\n\nThe gate passes the candidate\./,
+    );
     expect(argsOf('endRun')).toEqual([['FINISHED']]);
   });
 
@@ -168,7 +170,7 @@ describe('decide', () => {
     expect(gate.verdict).toBe('fail');
     expect(gate.checks.filter(({ passed }) => !passed).map(({ name }) => name)).toEqual(['seasonal_naive']);
     expect(tags()['shelfcast.gate']).toBe('fail');
-    expect(uploaded('evaluate/model-card.md')).toContain('The candidate is rejected.');
+    expect(uploaded('evaluate/model-card.md')).toContain('The gate rejects the candidate.');
     expect(argsOf('endRun')).toEqual([['FINISHED']]);
   });
 

@@ -58,7 +58,7 @@ const failed = (result: EvaluateResult, changed: Partial<GateOptions> = {}): str
 const reasonOf = (name: string, result: EvaluateResult, changed: Partial<GateOptions> = {}) =>
   decideGate(result, { ...options, ...changed }).checks.find((check) => check.name === name)?.reason;
 
-test('a candidate that is good in all passes; the champion is a check only when there is one', () => {
+test('a good candidate passes; the champion is a check only when there is one', () => {
   const first = decideGate(evaluated(), options);
   expect(first.verdict).toBe('pass');
   expect(first.checks.map(({ name }) => name)).toEqual(['naive', 'seasonal_naive', 'coverage', 'slices']);
@@ -145,7 +145,7 @@ test('a backtest without the candidate fails every check', () => {
   expect(failed(result)).toEqual(['naive', 'seasonal_naive', 'champion', 'coverage']);
 });
 
-test('the sentences carry the numbers that decided', () => {
+test('the reasons name the numbers that decided', () => {
   const result = evaluated({
     candidate: metrics(1_000, 0.6),
     naive: metrics(1_250),
@@ -153,10 +153,10 @@ test('the sentences carry the numbers that decided', () => {
     champion: metrics(1_000),
   });
   expect(reasonOf('naive', result)).toBe(
-    'WMAE $1000 is 20.0 % below that of the naive forecast (last week), $1250',
+    'WMAE $1000 is 20.0 % below the naive forecast (last week) with $1250',
   );
   expect(reasonOf('seasonal_naive', result, { minImprovementOverBaselines: 0.05 })).toBe(
-    'WMAE $1000 is 25.0 % above that of the seasonal naive forecast (last year), $800 (required: at least 5.0 % below)',
+    'WMAE $1000 is 25.0 % above the seasonal naive forecast (last year) with $800 (required: at least 5.0 % below)',
   );
   expect(reasonOf('champion', result)).toBe(
     "WMAE $1000 is equal to the champion's $1000 (allowed: at most 2.0 % above)",
@@ -222,7 +222,7 @@ describe('slice by slice', () => {
     expect(decide([one], changed).comparisons.map((found) => found.outcome)).toEqual([outcome]);
   });
 
-  test('clearly worse in one slice fails, whatever is done about unclear ones', () => {
+  test('a candidate that is clearly worse in one slice fails, whatever gate.onInconclusive is', () => {
     const comparisons = [comparison(-0.2, -0.1), comparison(0.2, 0.3, { slice: 'volume=low' })];
     for (const onInconclusive of ['pass', 'approval'] as const) {
       expect(decide(comparisons, { onInconclusive }).verdict).toBe('fail');
@@ -236,7 +236,7 @@ describe('slice by slice', () => {
     });
   });
 
-  test('an unclear slice passes and is named, or waits for a person where that is asked for', () => {
+  test('an inconclusive slice passes and is named, or requires approval where gate.onInconclusive asks for it', () => {
     const comparisons = [comparison(-0.2, -0.1), comparison(-0.2, 0.3)];
     const passed = decide(comparisons);
     expect(passed.verdict).toBe('pass');
@@ -254,7 +254,7 @@ describe('slice by slice', () => {
     expect(decideGate(result, { ...options, onInconclusive: 'approval' }).verdict).toBe('fail');
   });
 
-  test('of many, the worst three are named', () => {
+  test('the reason names the three worst slices of many', () => {
     const comparisons = [0.2, 0.5, 0.3, 0.4, 0.6].map((upper, n) =>
       comparison(-0.2, upper, { slice: `horizon=${n + 1}`, ...(n === 0 ? { weeks: 1 } : {}) }),
     );
@@ -265,7 +265,7 @@ describe('slice by slice', () => {
         'horizon=4 against naive (-20.0 % to +40.0 %, margin +10.0 %) and 2 more',
     );
     expect(decide(comparisons.slice(0, 1)).checks.at(-1)?.reason).toContain(
-      'horizon=1 against naive (of a single week)',
+      'horizon=1 against naive (a single week)',
     );
   });
 
@@ -277,7 +277,7 @@ describe('slice by slice', () => {
     );
   });
 
-  test('slices without numbers are named, and do not fail', () => {
+  test('slices that were not scored are named and do not fail', () => {
     const slicesNotScored = [{ slice: 'new_series=true', reason: 'no row' }];
     const decided = decideGate({ ...evaluated(), comparisons: [], slicesNotScored }, options);
     expect(decided.verdict).toBe('pass');

@@ -30,12 +30,12 @@ text
 
 ## Gate
 
-The candidate is rejected.
+The gate rejects the candidate.
 
 - naive, passed: WMAE $1 is 50.0 % below
 - slices, failed: clearly worse in 1
 
-WMAE of the candidate above (+) or below (-) that of others:
+The candidate's WMAE above (+) or below (-) the WMAE of others:
 
 | slice | against | difference | 95 % interval | margin | weeks |  |
 | --- | --- | ---: | ---: | ---: | ---: | --- |
@@ -46,6 +46,6 @@ WMAE of the candidate above (+) or below (-) that of others:
 
 test('a decision without comparisons has no table', () => {
   const card = withGate('# Card', { verdict: 'needsApproval', checks: [], comparisons: [] });
-  expect(card).toContain('The candidate needs the approval of a person.');
+  expect(card).toContain('The gate requires a person to approve the candidate.');
   expect(card).not.toContain('|');
 });

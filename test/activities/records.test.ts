@@ -249,7 +249,9 @@ describe('recordForecasts', () => {
     await expect(record(1, () => ({ status, body: { error: 'no' } }))).rejects.toMatchObject({
       type,
       nonRetryable,
-      message: expect.stringMatching(`^asked version 3 for 1 forecasts: ${status} `) as string,
+      message: expect.stringMatching(
+        `^version 3 did not return 1 forecasts: the answer was ${status} `,
+      ) as string,
     });
     expect(await rowsOf('select * from ops.forecast')).toEqual([]);
   });

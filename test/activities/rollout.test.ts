@@ -50,7 +50,7 @@ function run<K extends keyof RolloutActivities>(
 }
 
 describe('setTraffic', () => {
-  test('gives the champion the rest, and tells the weights', async () => {
+  test('gives the champion the rest and returns the weights', async () => {
     const serving = new MemoryServing([served(1, 100), served(2, 0)]);
     const weights = await run(serving, 'setTraffic', { candidate, champion, candidatePercent: 10 });
     expect(weights).toEqual({ 1: 90, 2: 10 });
@@ -102,7 +102,7 @@ describe('deploy', () => {
 
   test.each([
     ['names the version and its reason', { message: 'no node has 4 GiB' }, 'version 2: no node has 4 GiB'],
-    ['points to the log where no reason is known', {}, "its predictor's log says why"],
+    ['points to the log where no reason is known', {}, "read the predictor's log"],
   ])('fails after its time and %s', async (_name, state, words) => {
     const serving = new MemoryServing([served(1, 100), { ...served(2, 0, false), ...state }]);
     await expect(
@@ -110,7 +110,7 @@ describe('deploy', () => {
     ).rejects.toMatchObject({
       type: 'CandidateFailed',
       nonRetryable: true,
-      message: `version 2 of m was not ready to serve within -1 seconds; ${words}`,
+      message: `not ready to serve m within -1 seconds: version 2; ${words}`,
     });
   });
 });
@@ -169,7 +169,9 @@ describe('before the router', () => {
     const analysisRowsUri = write(analysisRows(650));
     const serving = await start(forecasting(CANDIDATE_FACTOR));
     const sentence = await run(serving, 'checkForecastParity', { candidate, analysisRowsUri });
-    expect(sentence).toBe('200 deployed forecasts differ from the evaluated ones by at most 0.0e+0');
+    expect(sentence).toBe(
+      '200 deployed forecasts have a relative difference of up to 0.0e+0 to the evaluated forecasts',
+    );
     expect(endpoint.asked.map(({ version: number, pinned }) => ({ number, pinned }))).toEqual([
       { number: 2, pinned: true },
     ]);
@@ -181,7 +183,7 @@ describe('before the router', () => {
 
   test.each([
     ['within the tolerance', 1 + 0.9e-4, null],
-    ['beyond the tolerance', 1 + 1.1e-4, /differ .* at most 1\.1e-4 relative, 0\.0001 is allowed/],
+    ['beyond the tolerance', 1 + 1.1e-4, /difference of up to 1\.1e-4 .*allowed: 0\.0001/],
   ])('checkForecastParity of answers %s', async (_name, factor, words) => {
     const analysisRowsUri = write(analysisRows(20));
     const serving = await start(forecasting(CANDIDATE_FACTOR * factor));
@@ -241,7 +243,7 @@ describe('before the router', () => {
     expect(Object.keys(analysis.wape)).toEqual(['2']);
     expect(decision).toMatchObject({
       outcome: 'successful',
-      reason: expect.stringContaining('no champion can answer the same weeks') as string,
+      reason: expect.stringContaining('no champion can answer the same requests') as string,
     });
   });
 

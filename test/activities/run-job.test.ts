@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { openJobFolder } from '../../activities/job-folder.ts';
 import type { JobContext, JobRequest } from '../../activities/run-job.ts';
-import { runJob, stopStageJob } from '../../activities/run-job.ts';
+import { runJob, stopStageJobs } from '../../activities/run-job.ts';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 import type { JobProgress } from '../../contracts/jobs.ts';
 import { jobName } from '../../contracts/names.ts';
@@ -65,7 +65,7 @@ function run(changed: Partial<JobRequest<typeof result>> = {}): Promise<typeof r
   };
   return runJob(
     {
-      jobs: { features: new MemoryJobs(), train: jobs, programs: new MemoryJobs() },
+      platforms: { features: new MemoryJobs(), train: jobs, programs: new MemoryJobs() },
       artifactsUrl: pathToFileURL(home).href,
     },
     { ...request, ...changed },
@@ -95,7 +95,7 @@ describe('starting', () => {
     ]);
   });
 
-  test('a distributed training tells its number of processes', async () => {
+  test('a distributed training has its number of processes', async () => {
     await run({ trainingProcesses: 2 });
     expect(jobs.started).toMatchObject([{ trainingProcesses: 2 }]);
   });
@@ -117,7 +117,7 @@ describe('starting', () => {
     },
   );
 
-  test('a job whose forerunners the cluster forgot is adopted', async () => {
+  test('a second job is adopted when the cluster forgot the first', async () => {
     jobs.set(name(2), 'running');
     expect(await run()).toEqual(result);
     expect(jobs.started).toEqual([]);
@@ -128,7 +128,9 @@ describe('starting', () => {
     await expect(run()).rejects.toMatchObject({
       type: ERROR_TYPES.jobFailed,
       nonRetryable: true,
-      message: `the train job ${name(3)} (3 of at most 3) ended as failed. It last printed:\nthe end of 3`,
+      message:
+        `the train job ${name(3)} (number 3 of at most 3) ended as failed; ` +
+        `its log is ${join(folder, 'log-3.txt')}. Its last lines:\nthe end of 3`,
     });
     expect(jobs.started).toEqual([]);
   });
@@ -139,7 +141,7 @@ describe('an outcome in the folder', () => {
     jobs.onObserve = () => Promise.reject(new Error('the cluster is away'));
   });
 
-  test('is the result without any job, even when the cluster is away', async () => {
+  test('is the result without any job, also when the cluster is unavailable', async () => {
     await finish();
     expect(await run()).toEqual(result);
     expect(jobs.started).toEqual([]);
@@ -188,7 +190,7 @@ describe('watching', () => {
     expect(startedNames()).toEqual([name(2), name(2)]);
   });
 
-  test.each([1, 2])('job %i that fails is worth another', async (n) => {
+  test.each([1, 2])('another job follows failed job %i', async (n) => {
     for (let before = 1; before < n; before++) jobs.set(name(before), 'failed');
     meanwhile = () => {
       jobs.set(name(n), 'failed', 'Traceback\nMemoryError\n');
@@ -196,11 +198,13 @@ describe('watching', () => {
     await expect(run()).rejects.toMatchObject({
       type: ERROR_TYPES.jobFailed,
       nonRetryable: false,
-      message: `the train job ${name(n)} (${n} of at most 3) ended as failed. It last printed:\nTraceback\nMemoryError`,
+      message:
+        `the train job ${name(n)} (number ${n} of at most 3) ended as failed; ` +
+        `its log is ${join(folder, `log-${n}.txt`)}. Its last lines:\nTraceback\nMemoryError`,
     });
   });
 
-  test('the third that fails ends the stage', async () => {
+  test('a third failed job ends the stage', async () => {
     for (const n of [1, 2]) jobs.set(name(n), 'failed');
     meanwhile = () => {
       jobs.set(name(3), 'failed');
@@ -209,7 +213,7 @@ describe('watching', () => {
     expect(startedNames()).toEqual([name(3)]);
   });
 
-  test('a job that succeeds without a result failed; the last 20 lines that it printed say more', async () => {
+  test('a job that succeeds without a result has failed; the error quotes its last 20 lines', async () => {
     const printed = Array.from({ length: 30 }, (_, i) => `line ${i + 1}`);
     meanwhile = () => {
       jobs.set(name(1), 'succeeded', printed.join('\n'));
@@ -218,12 +222,13 @@ describe('watching', () => {
     expect(error).toMatchObject({ type: ERROR_TYPES.jobFailed, nonRetryable: false });
     const [head, ...lines] = error.message.split('\n');
     expect(head).toBe(
-      `the train job ${name(1)} (1 of at most 3) ended without writing result.json. It last printed:`,
+      `the train job ${name(1)} (number 1 of at most 3) ended without writing result.json; ` +
+        `its log is ${join(folder, 'log-1.txt')}. Its last lines:`,
     );
     expect(lines).toEqual(printed.slice(10));
   });
 
-  test('an outcome that comes between the two looks counts', async () => {
+  test('an outcome that comes between the two readings counts', async () => {
     meanwhile = () => {
       jobs.set(name(1), 'succeeded');
     };
@@ -242,7 +247,7 @@ describe('watching', () => {
     await expect(run()).rejects.toMatchObject({ type: ERROR_TYPES.badData, message: 'bad rows' });
   });
 
-  test('a cluster that is away fails this attempt and leaves the job alone', async () => {
+  test('an unavailable cluster fails this attempt and leaves the job alone', async () => {
     mustStopJob = true;
     jobs.onObserve = () =>
       jobs.started.length === 0 ? Promise.resolve() : Promise.reject(new Error('the cluster is away'));
@@ -259,7 +264,7 @@ describe('ending early', () => {
     };
   });
 
-  test('a cancelled activity stops its job, and lives on meanwhile', async () => {
+  test('a cancelled activity stops its job and sends heartbeats meanwhile', async () => {
     mustStopJob = true;
     jobs.onStop = () => {
       vi.advanceTimersByTime(21_000);
@@ -280,7 +285,7 @@ describe('ending early', () => {
     expect(startedNames()).toEqual([name(1)]);
   });
 
-  test('a job that was perhaps started when the cancellation came is stopped too', async () => {
+  test('a job that may have started before the cancellation is stopped too', async () => {
     mustStopJob = true;
     activity.abort(cancelled);
     await expect(run()).rejects.toBe(cancelled);
@@ -297,10 +302,10 @@ describe('ending early', () => {
   });
 });
 
-describe('what is left behind', () => {
+describe('after the end of a job', () => {
   const all = [name(1), name(2), name(3)];
 
-  test('of a job that came to its end is its log, in the folder', async () => {
+  test('its log is in the folder and the platform may forget it', async () => {
     meanwhile = async () => {
       jobs.set(name(1), 'running', 'epoch 3');
       await finish();
@@ -310,13 +315,13 @@ describe('what is left behind', () => {
     expect(jobs.released.sort()).toEqual(all);
   });
 
-  test('is given back by the next attempt when the first died before it could', async () => {
+  test('the next attempt releases it when the first attempt died before that', async () => {
     await finish();
     await run();
     expect(jobs.released.sort()).toEqual(all);
   });
 
-  test('of a job that failed is its log; a cluster that forgets the job, or makes it anew, changes nothing', async () => {
+  test('the log of a failed job remains, also when the cluster forgets the job or makes it anew', async () => {
     meanwhile = () => {
       jobs.set(name(1), 'failed', 'out of memory');
     };
@@ -340,17 +345,19 @@ describe('what is left behind', () => {
     }
   });
 
-  test('three that failed and were forgotten are enough', async () => {
+  test('no fourth job follows three failed jobs, also when the cluster forgot them', async () => {
     await writeFile(join(folder, 'log-3.txt'), 'the end of 3');
     await expect(run()).rejects.toMatchObject({
       nonRetryable: true,
-      message: `the train job ${name(3)} (3 of at most 3) ended as failed. It last printed:\nthe end of 3`,
+      message:
+        `the train job ${name(3)} (number 3 of at most 3) ended as failed; ` +
+        `its log is ${join(folder, 'log-3.txt')}. Its last lines:\nthe end of 3`,
     });
     expect(jobs.started).toEqual([]);
   });
 });
 
-test('why a job waits for its place in the cluster is in the heartbeat', async () => {
+test('the heartbeat has the reason of a pending job', async () => {
   meanwhile = async (seconds) => {
     jobs.set(name(1), 'pending', '', 'no node has a free GPU');
     if (seconds > 3) await finish();
@@ -360,9 +367,9 @@ test('why a job waits for its place in the cluster is in the heartbeat', async (
 });
 
 describe('stopping the job of a stage', () => {
-  const stop = () => stopStageJob(jobs, { runKey: RUN, signal: activity.signal }, 'train');
+  const stop = () => stopStageJobs({ platform: jobs, stage: 'train', runKey: RUN, signal: activity.signal });
 
-  test.each<JobStatus>(['pending', 'running'])('ends the one that is %s, and no other', async (status) => {
+  test.each<JobStatus>(['pending', 'running'])('ends the %s job and no other', async (status) => {
     jobs.set(name(1), 'failed');
     jobs.set(name(2), status);
     jobs.set(jobName(RUN, 'evaluate', 1), 'running');
@@ -372,13 +379,13 @@ describe('stopping the job of a stage', () => {
     expect(jobs.released.sort()).toEqual([name(1), name(2), name(3)]);
   });
 
-  test('finds one whose forerunners the cluster forgot', async () => {
+  test('ends a third job when the cluster forgot the first two', async () => {
     jobs.set(name(3), 'running');
     await stop();
     expect(jobs.stopped).toEqual([name(3)]);
   });
 
-  test('does nothing when there is none', async () => {
+  test('does nothing when no job runs', async () => {
     jobs.set(name(1), 'succeeded');
     await stop();
     expect(jobs.stopped).toEqual([]);

@@ -6,7 +6,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import pg from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
-import { isServiceDown, namingServiceErrors } from '../../activities/service-errors.ts';
+import { isUnavailable, withServiceErrors } from '../../activities/service-errors.ts';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 import { freePort } from '../../infra/local/ports.ts';
 import { RayJobs } from '../../infra/local/ray-jobs.ts';
@@ -51,7 +51,7 @@ const errorResponse = (code: string): Buffer => {
   return Buffer.concat([head, fields]);
 };
 
-describe('down is a service that', () => {
+describe('a service is unavailable when it', () => {
   const cases: [string, () => Promise<unknown>][] = [
     ['refuses connections of fetch', async () => failureOf(fetch(await closedUrl()))],
     ['has a name that nobody knows', async () => failureOf(fetch('http://mlflow.invalid'))],
@@ -100,7 +100,7 @@ describe('down is a service that', () => {
         pool.on('error', () => undefined);
         // The first waits for the server, the second for the first.
         const [first, second] = await Promise.all([failureOf(pool.query('a')), failureOf(pool.query('b'))]);
-        expect(isServiceDown(first)).toBe(true);
+        expect(isUnavailable(first)).toBe(true);
         return second;
       },
     ],
@@ -123,9 +123,9 @@ describe('down is a service that', () => {
   ];
   test.each(cases)('%s', async (_name, fail) => {
     const error = await fail();
-    expect(isServiceDown(error)).toBe(true);
+    expect(isUnavailable(error)).toBe(true);
     const wrapped = new Error('outer', { cause: new Error('inner', { cause: error }) });
-    expect(isServiceDown(wrapped)).toBe(true);
+    expect(isUnavailable(wrapped)).toBe(true);
   });
 });
 
@@ -135,30 +135,30 @@ const answering = (status: number) =>
   });
 const mlflowFailure = (url: string) => failureOf(new MlflowClient(url).versionByAlias('m', 'champion'));
 
-describe('up is a service that', () => {
+describe('a service is available when it', () => {
   test.each([400, 404, 500])('is MLflow and answers %i', async (status) => {
     const error = await mlflowFailure(await answering(status));
     expect(error).toBeInstanceOf(MlflowError);
-    expect(isServiceDown(error)).toBe(false);
+    expect(isUnavailable(error)).toBe(false);
   });
 
   test.each(['28P01', '3D000', '42P01'])('is PostgreSQL and says %s', async (code) => {
     const error = await queryFailure(await tcpServer((socket) => socket.end(errorResponse(code))));
     expect(error).toMatchObject({ code });
-    expect(isServiceDown(error)).toBe(false);
+    expect(isUnavailable(error)).toBe(false);
   });
 
-  test('is not to blame: a file that is missing, a bug, a cancellation, what is no error', async () => {
+  test('is not the cause: a missing file, a bug, a cancellation, a value that is no error', async () => {
     const missing = Object.assign(new Error('no such file'), { code: 'ENOENT' });
     const cancelled = await failureOf(fetch(await closedUrl(), { signal: AbortSignal.abort() }));
     const others = new AggregateError([missing, new TypeError('bug')]);
     for (const error of [missing, new TypeError('bug'), cancelled, others, 'ECONNREFUSED', undefined]) {
-      expect(isServiceDown(error)).toBe(false);
+      expect(isUnavailable(error)).toBe(false);
     }
   });
 });
 
-test('an unexpected answer of Ray is shown by its end, where a traceback says what is wrong', async () => {
+test('an error shows the end of an unexpected answer of Ray, which holds the last line of a traceback', async () => {
   const url = await httpServer((_request, response) => {
     response.writeHead(500).end(`Traceback${' of a call'.repeat(200)}\nValueError: no space left`);
   });
@@ -172,14 +172,14 @@ test('an unexpected answer of Ray is shown by its end, where a traceback says wh
 
 describe('activities', () => {
   const failing = (error: unknown) =>
-    namingServiceErrors({ ingest: () => Promise.reject(error as Error) }).ingest();
+    withServiceErrors({ ingest: () => Promise.reject(error as Error) }).ingest();
 
-  test('take and return what they did before', async () => {
-    const { add } = namingServiceErrors({ add: (a: number, b: number) => Promise.resolve(a + b) });
+  test('keep their arguments and results', async () => {
+    const { add } = withServiceErrors({ add: (a: number, b: number) => Promise.resolve(a + b) });
     expect(await add(2, 3)).toBe(5);
   });
 
-  test('name a service that is down, may be tried again, and keep the cause', async () => {
+  test('name the unavailable service, are retryable, and keep the cause', async () => {
     const url = await closedUrl();
     const error = await failureOf(fetch(url));
     const failure = await failureOf(failing(error));
@@ -189,8 +189,8 @@ describe('activities', () => {
       nonRetryable: false,
       cause: error,
       message:
-        'ingest: a service does not answer: fetch failed ' +
-        `(connect ECONNREFUSED ${new URL(url).host}); trying again`,
+        'ingest: fetch failed ' +
+        `(connect ECONNREFUSED ${new URL(url).host}); the activity is retried until the service answers`,
     });
   });
 
@@ -201,12 +201,12 @@ describe('activities', () => {
     expect((failure as Error).message).toContain('connect ECONNREFUSED ::1:5000');
   });
 
-  test('say the reason once, though the error and its cause both have it', async () => {
+  test('give the reason once when the error and its cause both have it', async () => {
     const failure = await failureOf(failing(await mlflowFailure(await closedUrl())));
     expect((failure as Error).message.match(/ECONNREFUSED/g)).toHaveLength(1);
   });
 
-  test('pass on everything else as it is', async () => {
+  test('do not change other errors', async () => {
     const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
     const own = ApplicationFailure.create({ type: ERROR_TYPES.jobFailed, cause: refused });
     for (const error of [own, new TypeError('bug'), new CancelledFailure('cancelled'), 'a string']) {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { decideStep, hasTooManyFailures, PARITY_TOLERANCE } from '../../activities/step-decision.ts';
+import { PARITY_TOLERANCE } from '../../activities/parity.ts';
+import { decideStep, hasTooManyFailures } from '../../activities/step-decision.ts';
 import type { RolloutOptions } from '../../contracts/pipeline.ts';
 import type { StepAnalysis, StepDecision } from '../../contracts/rollout.ts';
 
@@ -84,26 +85,26 @@ test.each<[string, Partial<StepAnalysis>, RegExp]>([
     { compared: { [CANDIDATE]: 30 }, wape: { [CHAMPION]: 0.01, [CANDIDATE]: 9 } },
     /^30 of 200 needed forecasts of version 2 were compared$/,
   ],
-  ['zero sales', { wape: {} }, /sales of the 200 known weeks add up to zero/],
+  ['zero sales', { wape: {} }, /sales of the 200 forecasts add up to zero/],
   [
     'silent champion',
     { wape: { [CANDIDATE]: 0.1 } },
-    /^version 1, the champion, answered none of the 200 known weeks$/,
+    /^version 1, the champion, answered none of the 200 forecasts$/,
   ],
-  ['successful', {}, /^WAPE 10 % against the champion's 8 % on the same 200 known weeks$/],
+  ['successful', {}, /^WAPE 10 % against the champion's 8 % on the same 200 forecasts$/],
   [
     'worse',
     { wape: { [CHAMPION]: 0.08, [CANDIDATE]: 0.1234 } },
-    /^WAPE 12\.3 % against the champion's 8 % on the same 200 known weeks \(allowed: at most 25 % more\)$/,
+    /^WAPE 12\.3 % against the champion's 8 % on the same 200 forecasts \(allowed: at most 25 % above\)$/,
   ],
 ])('%s comes first and says so with its numbers', (_name, changed, sentence) => {
   expect(decide(changed).reason).toMatch(sentence);
 });
 
-test('without a champion there is nothing to be worse than, but requests and comparisons are needed all the same', () => {
+test('without a champion a step still needs its requests and comparisons', () => {
   expect(decide({ wape: { [CANDIDATE]: 5 } }, null)).toEqual({
     outcome: 'successful',
-    reason: 'WAPE 500 % on 200 known weeks; no champion can answer the same weeks',
+    reason: 'WAPE 500 % on 200 forecasts; no champion can answer the same requests',
   });
   expect(decide({ wape: {} }, null).outcome).toBe('inconclusive');
   expect(decide({ maxParityDifference: 1 }, null).outcome).toBe('failed');

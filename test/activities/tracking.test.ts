@@ -77,7 +77,7 @@ test("the backtest's report is uploaded with the gate's decision, which the mode
     expect(found.get('evaluate')).toBe(artifacts);
     expect(JSON.parse(found.get('evaluate/gate.json') ?? '')).toEqual(gate);
     expect(found.get('evaluate/model-card.md')).toBe(
-      '# Model card: global\n\n## Gate\n\nThe candidate passes.\n\n' +
+      '# Model card: global\n\n## Gate\n\nThe gate passes the candidate.\n\n' +
         '- slices, passed: clearly within its margin in 1 of 1 comparisons\n',
     );
   }

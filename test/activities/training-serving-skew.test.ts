@@ -58,8 +58,8 @@ describe('features differ', () => {
   test('another week, and no answer', () => {
     const sample = [row({ lag_1: 1 }), row({ lag_1: 1 })];
     expect(featureDifferences(['lag_1'], sample, [answer({ lag_1: 1 }, '2012-02-10')])).toEqual([
-      `${where}: it answered for week 2012-02-10`,
-      `${where}: it answered for week none`,
+      `${where}: the answer is for week 2012-02-10`,
+      `${where}: the answer has no target week`,
     ]);
   });
 });

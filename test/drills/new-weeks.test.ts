@@ -86,7 +86,7 @@ describe('new weeks', { timeout: 300_000 }, () => {
     const source = { kind: 'long', path: path('history') } as const;
     trained = await (await lab.start('history', { source, dataset: DATASET })).result();
     expect(trained.verdict).toBe('promoted');
-    expect(trained.reason).toContain(`of ${SERIES} forecasts, read online, are those of the training data`);
+    expect(trained.reason).toContain(`of ${SERIES} forecasts, read online, equal the training data`);
     expect(await ask()).toMatchObject({ origin: lastWeek });
   });
 
@@ -139,7 +139,7 @@ describe('new weeks', { timeout: 300_000 }, () => {
     const late = ofWeek(corrected).map((row, i) => (i === 0 ? { ...row, sales: row.sales + 1 } : row));
     const file = write('week-2.csv', [...late, ...ofWeek(newest)]);
     const ingest = await shelfcast('ingest', file, '--dataset', DATASET);
-    expect(ingest.stderr).toContain(`data set ${DATASET}, that of version ${trained.registered.version}`);
+    expect(ingest.stderr).toContain(`data set ${DATASET} of version ${trained.registered.version}`);
     expect(ingest.exitCode).toBe(0);
     expect(ingest.stdout).toContain(
       `${SERIES + 1} rows of sales are new or changed, ${SERIES - 1} were known already`,

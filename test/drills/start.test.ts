@@ -127,7 +127,7 @@ describe('the command line', { timeout: 300_000 }, () => {
     const busy = await shelfcast('run', '--input', INPUT);
     expect(busy.exitCode).toBe(1);
     expect(busy.stderr).toContain('running already');
-    expect((await shelfcast('approve')).stderr).toContain('not waiting for an approval');
+    expect((await shelfcast('approve')).stderr).toContain('does not wait for an approval');
     const watch = shelfcast('watch');
     expect((await shelfcast('abort', '--reason', 'only a drill')).exitCode).toBe(0);
     const watched = await watch;

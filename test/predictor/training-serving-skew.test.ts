@@ -86,7 +86,7 @@ it('reads every feature of every series, all weeks ahead, as it is in the traini
   expect(values.filter((value) => value === null).length).toBeGreaterThan(100);
   expect(values.filter((value) => value !== null && !Number.isInteger(value)).length).toBeGreaterThan(1_000);
   expect(await check(uri('all.json'))).toBe(
-    `${values.length} features of ${asked.length} forecasts, read online, are those of the training data`,
+    `${values.length} features of ${asked.length} forecasts, read online, equal the training data`,
   );
 });
 
@@ -116,11 +116,13 @@ it.each([
 it('tells rows of another week, and rows that are gone', async () => {
   await whileOnline("event_ts = event_ts - interval '1 week'", async () => {
     await expect(check(uri('all.json'))).rejects.toThrow(
-      /store \d+, dept \d+, week .*: it answered for week/,
+      /store \d+, dept \d+, week .*: the answer is for week/,
     );
   });
   await whileOnline('store = store + 1000', async () => {
-    await expect(check(uri('all.json'))).rejects.toThrow(/sampled forecasts: 404 .*UNKNOWN_SERIES/);
+    await expect(check(uri('all.json'))).rejects.toThrow(
+      /sampled forecasts: the answer was 404 .*UNKNOWN_SERIES/,
+    );
   });
 });
 
@@ -129,22 +131,20 @@ it('compares nothing where there is nothing to compare with, and says why', asyn
   const { snapshotId, ...rest } = await read('all.json');
   await writeFile(join(folder, 'made', 'older.json'), JSON.stringify({ ...rest, snapshotId: 'small-0-0' }));
   expect(await check(uri('older.json'))).toBe(
-    `${nothing}they are of snapshot ${snapshotId}, not of small-0-0`,
+    `${nothing}they belong to snapshot ${snapshotId}, not to small-0-0`,
   );
 
   // As a features job does, for as long as it runs.
   const job = await pool.connect();
   await job.query('begin');
   await job.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [featuresLock('shelfcast_small')]);
-  expect(await check(uri('all.json'))).toBe(`${nothing}another run is renewing the features`);
+  expect(await check(uri('all.json'))).toBe(`${nothing}another run is building features`);
   await job.query('commit');
   job.release();
-  expect(await check(uri('all.json'))).toContain('are those of the training data');
+  expect(await check(uri('all.json'))).toContain('equal the training data');
 });
 
 it('fails on a sample that it cannot read', async () => {
   await writeFile(join(folder, 'made', 'torn.json'), '{"sample": [');
-  await expect(check(uri('torn.json'))).rejects.toThrow(
-    /torn\.json is not what this version of shelfcast reads/,
-  );
+  await expect(check(uri('torn.json'))).rejects.toThrow(/cannot read .*torn\.json/);
 });

@@ -137,8 +137,7 @@ export function fakeActivities(
     register: ({ input }) => Promise.resolve(version(input.modelName, 2, input.dataset)),
     deploy: nothing,
     checkForecastParity: () => Promise.resolve('200 deployed forecasts differ by at most 0'),
-    checkTrainingServingSkew: () =>
-      Promise.resolve('700 features of 100 series are those of the training data'),
+    checkTrainingServingSkew: () => Promise.resolve('700 features of 100 series equal the training data'),
     setTraffic: ({ candidatePercent }) => Promise.resolve({ 1: 100 - candidatePercent, 2: candidatePercent }),
     analyzeStep: ({ weightPercent }) => Promise.resolve(stepOutcome(weightPercent, 'successful')),
     moveAliases: nothing,

@@ -137,7 +137,9 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
         await eventually('a run that waits for an approval', async () => {
           const { waitingFor, stages } = await handle.query(progressQuery);
           if (waitingFor !== 'approval') return undefined;
-          expect(stages.evaluate.summary).toBe('the gate asks a person about version 2: inconclusive');
+          expect(stages.evaluate.summary).toBe(
+            'the gate requires a person to approve version 2: inconclusive',
+          );
           return true;
         });
         expect(fake.calls.some((call) => call.startsWith('setTraffic'))).toBe(false);

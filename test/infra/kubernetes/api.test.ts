@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo, Server } from 'node:net';
 import { KubeConfig } from '@kubernetes/client-node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { isServiceDown } from '../../../activities/service-errors.ts';
+import { isUnavailable } from '../../../activities/service-errors.ts';
 import { KubernetesApi } from '../../../infra/kubernetes/api.ts';
 import { KubernetesConflict, KubernetesError, MissingOperator } from '../../../infra/kubernetes/errors.ts';
 import { freePort } from '../../../infra/local/ports.ts';
@@ -120,7 +120,7 @@ describe('errors', () => {
       'Kubernetes: reading Job "a" in namespace "shelfcast" was answered 403 Forbidden: ' +
         'jobs "a" is forbidden: User "somebody" cannot do that',
     );
-    expect(isServiceDown(error)).toBe(false);
+    expect(isUnavailable(error)).toBe(false);
   });
 
   it('name the operator that is missing, also when it goes away later', async () => {
@@ -140,7 +140,7 @@ describe('errors', () => {
 
   it.each([429, 500, 502, 503, 504])('%i is a service that is down', async (status) => {
     cluster.answers.set(`GET ${JOBS}/a`, () => refused(status, 'Unavailable', 'the store does not answer'));
-    expect(isServiceDown(await errorOf(api.read(JOB)))).toBe(true);
+    expect(isUnavailable(await errorOf(api.read(JOB)))).toBe(true);
   });
 
   it('tell of a server that refuses connections', async () => {
@@ -151,7 +151,7 @@ describe('errors', () => {
     expect(error.message).toMatch(
       new RegExp(`^Kubernetes at ${server} did not answer: asking for the kinds of batch/v1: .*ECONNREFUSED`),
     );
-    expect(isServiceDown(error)).toBe(true);
+    expect(isUnavailable(error)).toBe(true);
   });
 
   it('give up on a server that hangs', async () => {
@@ -162,7 +162,7 @@ describe('errors', () => {
     kubeConfig.loadFromClusterAndUser(hanging, { name: 'somebody' });
     const error = await errorOf(new KubernetesApi(kubeConfig, 'shelfcast', { timeoutMs: 200 }).read(JOB));
     expect(error.message).toContain('did not answer');
-    expect(isServiceDown(error)).toBe(true);
+    expect(isUnavailable(error)).toBe(true);
     silent.close();
   });
 

@@ -1,0 +1,28 @@
+/** Difference between the forecasts of the deployed candidate and those of its backtest. */
+import type { AnalysisRow } from '../contracts/jobs.ts';
+import type { ModelManifest } from '../contracts/model.ts';
+import type { Prediction } from '../contracts/predict.ts';
+
+/**
+ * Largest allowed relative difference between deployed and evaluated forecasts. The float kernels of another build differ
+ * by less; a wrong feature or graph differs by far more.
+ */
+export const PARITY_TOLERANCE = 1e-4;
+
+/** Largest relative difference between deployed and evaluated p10, p50, p90 (relative to at least one dollar). */
+export function parityDifference(
+  manifest: Pick<ModelManifest, 'quantiles'>,
+  rows: readonly AnalysisRow[],
+  predictions: readonly Prediction[],
+): number {
+  const columns = [0.1, 0.5, 0.9].map((quantile) => manifest.quantiles.indexOf(quantile));
+  const differences = rows.flatMap((row, i) => {
+    const { p10, p50, p90 } = predictions[i] ?? { p10: NaN, p50: NaN, p90: NaN };
+    return [p10, p50, p90].map((deployed, q) => {
+      const evaluated = row.expected[columns[q] ?? -1] ?? NaN;
+      return Math.abs(deployed - evaluated) / Math.max(1, Math.abs(evaluated));
+    });
+  });
+  // A missing value counts as an infinite difference.
+  return differences.some(Number.isNaN) ? Infinity : Math.max(0, ...differences);
+}
