@@ -78,23 +78,33 @@ _SALES_HISTORY: tuple[Feature, ...] = (
         for stat in ("mean", "std", "median")
         for n in ROLLING_WEEKS
     ),
-    _sales("rolling_min_13", "least of the weeks t-12..t"),
-    _sales("rolling_max_13", "most of the weeks t-12..t"),
+    _sales("rolling_min_13", "minimum of the weeks t-12..t"),
+    _sales("rolling_max_13", "maximum of the weeks t-12..t"),
     _sales("observed_weeks_13", "weeks with a row among t-12..t"),
     _sales("weeks_since_first", "weeks since the first row; 0 at the first"),
     _sales("weeks_since_last_sale", "weeks since the newest week up to t with sales above 0"),
     _sales("trend_4_13", "rolling_mean_4 / rolling_mean_13"),
     _sales("last_year_mean_4", "mean of the weeks t-55..t-52", -YEAR),
     _sales("last_year_mean_13", "mean of the weeks t-64..t-52", -YEAR),
-    _sales("year_on_year_4", "sum of 4 weeks to t over that of a year before, of weeks known in both"),
-    _sales("year_on_year_13", "sum of 13 weeks to t over that of a year before, of weeks known in both"),
-    _sales("share_of_store", "rolling_mean_13 over the sum of it over the store's departments"),
-    _sales("dept_mean_0", "department: mean sales a store in t"),
-    *(_sales(f"dept_lag_{n}", f"department: mean sales a store in t - {n} weeks", -n) for n in DEPT_LAGS),
-    _sales("dept_mean_4", "department: mean sales a store of the weeks t-3..t"),
-    _sales("dept_trend_4_13", "department over all stores: mean of 4 weeks to t / mean of 13"),
+    _sales(
+        "year_on_year_4",
+        "sum of the weeks t-3..t / sum of the weeks t-55..t-52; only weeks known in both years",
+    ),
+    _sales(
+        "year_on_year_13",
+        "sum of the weeks t-12..t / sum of the weeks t-64..t-52; only weeks known in both years",
+    ),
+    _sales("share_of_store", "rolling_mean_13 / its sum over the store's departments"),
+    _sales("dept_mean_0", "department: mean sales per store in t"),
+    *(_sales(f"dept_lag_{n}", f"department: mean sales per store in t - {n} weeks", -n) for n in DEPT_LAGS),
+    _sales("dept_mean_4", "department: mean sales per store in the weeks t-3..t"),
+    _sales(
+        "dept_trend_4_13", "department over all stores: mean of the weeks t-3..t / mean of the weeks t-12..t"
+    ),
     _sales("dept_year_on_year_13", "department over all stores: year_on_year_13"),
-    _sales("store_trend_4_13", "store over all departments: mean of 4 weeks to t / mean of 13"),
+    _sales(
+        "store_trend_4_13", "store over all departments: mean of the weeks t-3..t / mean of the weeks t-12..t"
+    ),
     _sales("store_year_on_year_13", "store over all departments: year_on_year_13"),
     *(
         _sales_ahead(
@@ -106,7 +116,7 @@ _SALES_HISTORY: tuple[Feature, ...] = (
     ),
     _sales_ahead(
         "dept_season",
-        "department over all stores: sales in w - 52 weeks / mean of the 13 weeks to t - 52",
+        "department over all stores: sales in w - 52 weeks / mean of the weeks t-64..t-52",
         Use(SALES, -YEAR, of_target=True),
         Use(SALES, -YEAR),
     ),
@@ -143,8 +153,8 @@ _CALENDAR: dict[str, str] = {
     "quarter": "quarter of w",
     **{f"weeks_to_{name}": _DISTANCE.format(title) for name, title in _NAMED_HOLIDAYS.items()},
     "december_days_before_christmas": "days of w that lie in 1..24 December",
-    "christmas_shift": "days of w in 18..24 December, minus those of the week 52 weeks before",
-    "easter_shift": "weeks_to_easter of w minus that of the week 52 weeks before",
+    "christmas_shift": "days of w in 18..24 December, minus the same days of the week 52 weeks before",
+    "easter_shift": "weeks_to_easter of w minus weeks_to_easter of the week 52 weeks before",
     "is_holiday_last_year": "is_holiday of the week 52 weeks before w",
 }
 CALENDAR: tuple[str, ...] = tuple(_CALENDAR)
