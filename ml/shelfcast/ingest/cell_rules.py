@@ -22,13 +22,13 @@ class CellRule:
 
     Attributes:
         name: Name of the rule in ``quality_rules.ROW_RULES``.
-        rule: The rule in words, after the column's name.
+        requirement: Requirement in words, after the column's name.
         parse: Function from strings to typed values of the same length, null where a cell breaks the rule.
         may_be_missing: Whether ``MISSING`` cells are allowed; they become nulls.
     """
 
     name: str
-    rule: str
+    requirement: str
     parse: Callable[[pa.Array], pa.Array]
     may_be_missing: bool = False
 

@@ -29,6 +29,7 @@ _RESERVED = frozenset(
     }
 )
 _MAX_WEEKS = 52
+#: Limit for both sources of declarations; ``contracts/source.ts`` asks only for a text that is not empty.
 _MAX_DESCRIPTION = 200
 
 
@@ -60,7 +61,7 @@ def covariates_from_file(data: bytes | None, known: pa.Table) -> Covariates:
         known: Rows of ``COVARIATES`` of the data set's newest snapshot.
 
     Raises:
-        UserError: ``BadData`` with a sentence for each wrong declaration.
+        UserError: ``BadData`` that names each invalid declaration.
     """
     if data is None:
         return _covariates(COLUMNS_FILE, "BadData", [], known)
@@ -77,7 +78,7 @@ def covariates_from_input(entries: Sequence[Any], known: pa.Table) -> Covariates
     """Returns the covariates that ``source.columns`` declares.
 
     Raises:
-        UserError: ``InvalidInput`` with a sentence for each wrong declaration.
+        UserError: ``InvalidInput`` that names each invalid declaration.
     """
     return _covariates(_INPUT, "InvalidInput", entries, known)
 

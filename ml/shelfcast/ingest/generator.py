@@ -3,7 +3,7 @@
 ``sales = expected * (1 + sigma * eps)``, rounded to cents, with eps standard normal and sigma a share that
 belongs to the department. The expected sales of a series (store, dept) in a week are a product:
 
-- level: of the department, times the store's size and type, times how well the department does in that store;
+- level: of the department, times the store's size and type, times the department's strength in that store;
 - trend: yearly growth of the store and of the department, and a slow local up and down;
 - season: two harmonics of the year, by department;
 - holidays of ``shelfcast.calendar``: lifts by department, the days before Christmas, the week after it;
@@ -15,8 +15,8 @@ departments a rare week brings more returns than sales, so both are below zero. 
 of that.
 
 The eps of a week depends on nothing before it, so no forecast can beat ``expected_sales`` on average: its
-error is the best reachable one. It is a bound, not a promise, for it knows the target week's markdowns,
-weather, closures, returns and local ups and downs, which nobody knows at the origin. As eps is symmetric,
+error is a lower bound. No forecast reaches it, because it knows the target week's markdowns, weather,
+closures, returns and local ups and downs, which nobody knows at the origin. As eps is symmetric,
 expected sales are mean and median at once.
 
 All randomness comes from streams that belong to one store, department or series, and is drawn week by week:

@@ -21,8 +21,8 @@ class Check:
 
     Attributes:
         rule: Name of the rule.
-        rows: Number of rows (or weeks or stores, as its text says) that break it.
-        examples: Up to ``EXAMPLES`` of them in words.
+        rows: Number of rows, weeks or stores that break the rule.
+        examples: Up to ``EXAMPLES`` of these in words.
         summary: Figures behind the decision, if the count does not say them.
     """
 
@@ -65,7 +65,9 @@ def check_allowed(allow: Collection[str]) -> None:
         )
 
 
-def require_quality(checks: Iterable[Check], allow: Collection[str], directory: Path, title: str) -> Quality:
+def require_quality(
+    checks: Iterable[Check], allow: Collection[str], directory: Path, dataset: str
+) -> Quality:
     """Writes quality.json and quality.html to ``directory``/quality; returns ``quality`` of the result.
 
     Raises:
@@ -76,8 +78,8 @@ def require_quality(checks: Iterable[Check], allow: Collection[str], directory: 
     folder = directory / "quality"
     folder.mkdir(exist_ok=True)
     rules = [outcome.described() for outcome in outcomes]
-    write_json(folder / "quality.json", {"dataset": title, "rules": rules})
-    (folder / "quality.html").write_text(quality_page(title, rules), encoding="utf-8")
+    write_json(folder / "quality.json", {"dataset": dataset, "rules": rules})
+    (folder / "quality.html").write_text(quality_page(dataset, rules), encoding="utf-8")
     stopping = [outcome for outcome in outcomes if outcome.outcome == "stopped"]
     if stopping:
         raise UserError("BadData", _refusal(stopping, folder / "quality.html"))

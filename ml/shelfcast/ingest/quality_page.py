@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shelfcast.contracts.results import Outcome, QualityRule
 from shelfcast.templates import render
 
-#: Outcome of a rule -> words on the page, the worst first, since readers look for the reason of a stop.
+#: Outcome of a rule -> words on the page, the worst first.
 _WORDS: dict[Outcome, str] = {
     "stopped": "stopped the load",
     "overridden": "overridden on purpose",
@@ -18,7 +18,7 @@ _WORDS: dict[Outcome, str] = {
 
 
 def quality_page(dataset: str, rules: Sequence[QualityRule]) -> str:
-    """Returns the HTML page."""
+    """Returns the HTML page; the rules that stopped the load come first."""
     counts = {outcome: sum(rule.outcome == outcome for rule in rules) for outcome in _WORDS}
     order = list(_WORDS)
     return render(

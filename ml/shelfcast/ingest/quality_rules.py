@@ -55,23 +55,25 @@ LOAD_RULES = (
     Rule(
         "row-count-change",
         "error",
-        "a week has within 50 % as many rows of sales as it had, a new week as those around it",
+        "the number of rows of a week differs by at most 50 % from its earlier number or, for a new week, "
+        "from the median of the 8 nearest weeks",
     ),
     Rule(
         "mean-sales-change",
         "error",
-        "a week has from a third to three times the mean sales that it had, a new week as those around it",
+        "the mean sales of a week are a third to three times its earlier mean or, for a new week, the median "
+        "of the 8 nearest weeks",
     ),
     Rule(
         "unread-column",
         "warning",
-        "every column of the source is read, by its name or because columns.json declares it",
+        "every column of the source is a known one or declared in columns.json",
     ),
     Rule("covariate-empty", "warning", "a covariate has a value"),
     Rule(
         "covariate-late",
         "warning",
-        "a covariate has a value for the newest week whose value is known by its knownAfterWeeks",
+        "a covariate has a value for the newest week that its knownAfterWeeks says is known",
     ),
     Rule("new-store", "warning", "the data set has had sales of the store before"),
     Rule("missing-week", "warning", "a series has every week from its first to its last"),

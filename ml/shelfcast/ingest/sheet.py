@@ -49,7 +49,7 @@ class Sheet:
             if column not in file.columns:
                 continue
             values[name], broken = cell.check(file.columns[column])
-            self._report(broken, (column,), f"{column} {cell.rule}", cell.name)
+            self._report(broken, (column,), f"{column} {cell.requirement}", cell.name)
             bad |= broken
         self.values = pa.table(values)
         self._remove(bad)
