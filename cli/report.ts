@@ -13,7 +13,7 @@ const NAMES: Record<Forecaster, string> = {
   champion: 'champion before',
   naive: 'naive (last week)',
   seasonal_naive: 'seasonal naive (last year)',
-  oracle: 'best reachable',
+  oracle: 'oracle (best reachable)',
 };
 
 export function report(result: PipelineResult, endpoints: Endpoints | null): string {

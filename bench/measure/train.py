@@ -171,7 +171,7 @@ def take_turns(directory: Path) -> None:
             BareLoop(new_model(spec, shard, sampler, processes), shard, sampler, processes, spec, bfloat16)
             for bfloat16 in ((False, True) if gpu else (False,))
         ]
-        checkpoints = Checkpoints(directory, config_hash(spec), processes.described)
+        checkpoints = Checkpoints(directory, config_hash(spec), processes.description)
         checkpoint_seconds: list[float] = []
         bare_epochs: list[tuple[float, float]] = []
         bfloat16_seconds: list[float] = []
@@ -183,7 +183,7 @@ def take_turns(directory: Path) -> None:
                 profiler.stop()
             begin = time.perf_counter()
             state = trainer.state()
-            if processes.first:
+            if processes.is_rank_0:
                 checkpoints.save(epoch.epoch, state, trainer.best_epoch)
             checkpoint_seconds.append(time.perf_counter() - begin)
             dist.barrier()
@@ -194,10 +194,10 @@ def take_turns(directory: Path) -> None:
                 profiler.start()
 
         reporter = ProgressReporter(directory, spec.max_epochs, trainer.steps)
-        trainer.run(after_epoch, reporter.step if processes.first else None)
+        trainer.run(after_epoch, reporter.step if processes.is_rank_0 else None)
         losses = [epoch.validation_loss for epoch in trainer.epochs]
         np.testing.assert_allclose(losses, [loss for loss, _ in bare_epochs], rtol=SAME)
-        if processes.first:
+        if processes.is_rank_0:
             checkpoint = statistics.median(checkpoint_seconds[1:-1])
             epoch_seconds = statistics.median(epoch.seconds for epoch in trainer.epochs[1:-1])
             measured = Measured(

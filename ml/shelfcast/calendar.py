@@ -73,7 +73,7 @@ def week_of(day: date, weekday: int) -> date:
 
 @cache
 def weeks_to(rule: Callable[[int], date], week: date) -> int:
-    """Returns the signed weeks from the week to the holiday's nearest; positive while it is still ahead."""
+    """Returns the weeks until the nearest week of the holiday: above 0 before it, below 0 after it."""
     distances = [
         (week_of(rule(year), week.weekday()) - week).days // 7 for year in range(week.year - 1, week.year + 2)
     ]
@@ -81,7 +81,7 @@ def weeks_to(rule: Callable[[int], date], week: date) -> int:
 
 
 def is_holiday(week: date) -> bool:
-    """Returns whether one of ``HOLIDAYS`` lies in the week."""
+    """Whether one of ``HOLIDAYS`` lies in the week."""
     return any(weeks_to(rule, week) == 0 for rule in HOLIDAYS.values())
 
 

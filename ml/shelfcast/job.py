@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class UserError(Exception):
-    """The user's input or data is at fault; trying again cannot help.
+    """Failure that a retry cannot repair; its type and message go into error.json.
 
     Attributes:
         type: One of the error types of ``contracts/errors.ts``, for example ``BadData``.
@@ -91,13 +91,13 @@ def read_spec(directory: Path, spec_type: type[T]) -> T:
     """Returns ``spec.json`` of a job's folder.
 
     Raises:
-        UserError: The spec does not fit: the worker that wrote it has another version than this program.
+        UserError: The spec does not fit: a worker with another version of shelfcast wrote it.
     """
     try:
         return read_json(spec_type, directory / "spec.json")
     except ContractError as error:
         raise UserError(
-            "InvalidInput", f"{error}; do the worker and this job have the same version of shelfcast?"
+            "InvalidInput", f"{error}; run the worker and the jobs with the same version of shelfcast"
         ) from error
 
 
@@ -109,9 +109,9 @@ def job_directory() -> Path:
 
 
 def main(run: Callable[[T, Path], object], spec_type: type[T]) -> None:
-    """Runs a job: reads its spec, calls ``run(spec, directory)``, writes what it returns as the result.
+    """Runs a job: reads its spec, calls ``run(spec, directory)`` and writes the returned result.
 
-    A job whose result exists already does nothing, so that starting it again is harmless.
+    If the result exists already, the job does nothing, so that starting it again is harmless.
     """
     directory = job_directory()
     if (directory / "result.json").exists():

@@ -57,13 +57,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--horizon", type=int, default=default(TrainSpec, "horizon_weeks"), help="weeks ahead"
     )
-    parser.add_argument("--preset", default=default(TrainSpec, "preset"))
-    parser.add_argument("--refit", choices=("true", "false"), default="true")
+    parser.add_argument("--preset", default=default(TrainSpec, "preset"), help="network and its training")
+    parser.add_argument(
+        "--refit",
+        choices=("true", "false"),
+        default="true",
+        help="train a model at each origin, or only at the first",
+    )
     parser.add_argument("--baselines", default="all", help=f"all, or some of {', '.join(BASELINES)}")
-    parser.add_argument("--processes", type=int, default=DEFAULT_PROCESSES)
-    parser.add_argument("--max-epochs", type=int, default=default(TrainSpec, "max_epochs"))
-    parser.add_argument("--validation-weeks", type=int, default=default(TrainSpec, "validation_weeks"))
-    parser.add_argument("--seed", type=int, default=default(TrainSpec, "seed"))
+    parser.add_argument("--processes", type=int, default=DEFAULT_PROCESSES, help="training processes")
+    parser.add_argument(
+        "--max-epochs", type=int, default=default(TrainSpec, "max_epochs"), help="largest number of epochs"
+    )
+    parser.add_argument(
+        "--validation-weeks",
+        type=int,
+        default=default(TrainSpec, "validation_weeks"),
+        help="target weeks before the origin for early stopping and calibration",
+    )
+    parser.add_argument("--seed", type=int, default=default(TrainSpec, "seed"), help="seed of the training")
     return parser
 
 

@@ -136,7 +136,7 @@ def check_origins(folder: Folder, origins: Sequence[date]) -> None:
             near = first + timedelta(days=7 * round(days / 7))
             raise UserError(
                 "InvalidInput",
-                f"--origins: {origin} is no week of the folder, whose weeks end on {first:%A}s; did you mean "
+                f"--origins: {origin} is no week of the folder; its weeks end on {first:%A}s; did you mean "
                 f"{near}?",
             )
         if not first + MIN_WEEKS * WEEK <= origin <= last:

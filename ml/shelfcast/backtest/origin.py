@@ -39,7 +39,7 @@ ALWAYS = BASELINES[:2]
 #: Upper bound of LightGBM's training samples, drawn evenly; more take minutes and change little.
 _LIGHTGBM_SAMPLES = 400_000
 _SEED = 7
-#: Default of the training processes, that of a pipeline; a machine with one processor has one process.
+#: Default number of training processes, as in a pipeline; one on a machine with one processor.
 DEFAULT_PROCESSES: int = min(default(TrainSpec, "processes"), os.cpu_count() or 1)
 
 
@@ -154,7 +154,7 @@ def train(origin: Origin, settings: Settings) -> Path:
 
 
 def _train_spec(origin: Origin, settings: Settings) -> TrainSpec:
-    # The tables are those of a folder: no load batch holds them.
+    # The tables come from a folder: no load batch holds them.
     snapshot = Snapshot(
         id=f"backtest-{origin.week}",
         dataset="backtest",

@@ -36,7 +36,7 @@ def report_html(
     history: pd.DataFrame,
     forecasters: Sequence[str],
 ) -> str:
-    """Returns the page.
+    """Returns the HTML page.
 
     Args:
         about: Settings of the backtest, by name.

@@ -18,7 +18,7 @@ QUANTILES = {"p2_5": 0.025, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p97_5": 0.975}
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Errors of one forecaster; the last three are those of the model's quantiles.
+    """Errors of one forecaster; the last three are of the model's quantiles.
 
     Attributes:
         wmae: Weighted mean absolute error, US dollars.

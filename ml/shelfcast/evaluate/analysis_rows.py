@@ -23,7 +23,7 @@ _POOL_ROWS = 50_000
 def spread(groups: Sequence[NDArray[np.generic]], count: int) -> Integers:
     """Returns up to ``count`` indices into the groups' arrays [N], spread evenly over each group's values.
 
-    Each pick is the row whose values were picked least so far, so any prefix of the result is spread, too.
+    Each pick is the row with the least picked values so far, so any prefix of the result is spread, too.
     The cost of a pick is the number of values of the group, so that all groups have the same weight.
     """
     pool = np.random.default_rng(_SEED).permutation(len(groups[0]))[:_POOL_ROWS]

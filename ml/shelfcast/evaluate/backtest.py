@@ -1,4 +1,4 @@
-"""Backtest over every series, origin and number of weeks ahead whose target week is a test week.
+"""Backtest: forecasts of all test weeks, for every series and number of weeks ahead.
 
 The origin rolls: a test week is forecast from each of the H weeks before it, with the values known then. All
 forecasters are scored on the same rows, those that each of them can forecast.
@@ -25,12 +25,12 @@ LABELS: dict[Forecaster, str] = {
     "champion": "champion",
     "naive": "naive (last week)",
     "seasonal_naive": "seasonal naive (last year)",
-    "oracle": "best reachable",
+    "oracle": "oracle (best reachable)",
 }
-#: Rows whose features are in memory at a time.
+#: Rows with features in memory at a time.
 BATCH_ROWS = 16_384
 
-#: Forecaster -> feature whose value is its point forecast.
+#: Forecaster -> feature that is its point forecast.
 _BASELINES: dict[Forecaster, str] = {"naive": "sales_0", "seasonal_naive": "last_year"}
 _HOLIDAY, _STORE_TYPE = "is_holiday", "type_code"
 _MEAN_SALES, _AGE_WEEKS = "rolling_mean_52", "weeks_since_first"

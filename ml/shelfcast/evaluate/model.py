@@ -66,7 +66,7 @@ class Model:
             horizon: Weeks ahead, [N].
 
         Raises:
-            UserError: The output's type or shape is not that of the contract.
+            UserError: The output's type or shape does not follow the contract.
         """
         features = np.ascontiguousarray(matrix[:, self.columns])
         inputs = {"features": features, "store": store, "dept": dept, "horizon": horizon}
@@ -82,7 +82,7 @@ class Model:
 
 
 def load_model(uri: str, role: Role, dataset: str, features: Sequence[ModelFeature]) -> Model:
-    """Loads a model whose inputs come from training data with these features.
+    """Loads a model for training data with these features.
 
     Raises:
         UserError: A file is missing or damaged, the graph does not follow the contract, or the model belongs

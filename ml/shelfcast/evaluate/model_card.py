@@ -34,7 +34,7 @@ _METRICS: tuple[tuple[Callable[[Metrics], float | None], str, Callable[[float], 
 def model_card(
     spec: EvaluateSpec, manifest: ModelManifest, backtest: Backtest, result: EvaluateResult
 ) -> str:
-    """Returns the card.
+    """Returns the card in Markdown.
 
     Args:
         spec: Spec of the job.
@@ -63,8 +63,8 @@ def model_card(
         "## Limits",
         _list(_limits(manifest, backtest, result)),
         "## Licence",
-        "The code that made and runs it is under Apache-2.0. What the model may be used for is also for the "
-        "owner of the sales to say: it was trained on them.",
+        "The code that trains and runs the model is under Apache-2.0. Its use also needs the consent of the "
+        "owner of the sales data.",
     ]
     return "\n\n".join(part for part in parts if part != "") + "\n"
 
@@ -129,7 +129,8 @@ def _limits(manifest: ModelManifest, backtest: Backtest, result: EvaluateResult)
         "say little of new series.",
         f"80 % intervals held {percent(covered)} of actual sales. They are calibrated on the validation "
         "weeks, over many series and weeks: a single series may have more or less.",
-        "Quantiles of series must not be added up to those of a store: the quantile of a sum is another.",
+        "Quantiles of series must not be added up to a store's: the quantile of a sum is not the sum of the "
+        "quantiles.",
         "It knows no promotion, weather or closure of the target week unless a covariate known in advance "
         "holds it.",
     ]

@@ -2,8 +2,8 @@
 
 Errors of one series are correlated, and so are errors of one week: a storm hits many series. So single rows
 are never resampled. A draw takes the slice's series with replacement and, independently, its target weeks; a
-row counts as often as its series was drawn times as often as its week was drawn. Candidate and rival are
-compared on the same rows of each draw.
+row counts as often as its series was drawn times as often as its week was drawn. Candidate and
+reference are compared on the same rows of each draw.
 
 Source: Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1 (2007), and Owen and Eckles,
 "Bootstrapping data arrays of arbitrary order", Annals of Applied Statistics 6 (2012): with two crossed
@@ -22,8 +22,8 @@ from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.slices import Booleans
 from shelfcast.features.samples import Floats, Integers
 
-#: Forecasters that the candidate must not be worse than; the oracle is a bound, not a rival.
-RIVALS: tuple[Forecaster, ...] = ("champion", "naive", "seasonal_naive")
+#: Forecasters that the candidate must not be worse than; the oracle is only a bound.
+REFERENCES: tuple[Forecaster, ...] = ("champion", "naive", "seasonal_naive")
 #: Slice name of comparisons over all rows.
 OVERALL = "overall"
 #: Number of bootstrap draws.
@@ -36,10 +36,10 @@ _SEED = 20_260
 def compare(
     backtest: Backtest, masks: Mapping[str, Booleans]
 ) -> tuple[list[Comparison], list[SliceNotScored]]:
-    """Compares the candidate with every rival in every slice that has rows.
+    """Compares the candidate with every reference in every slice that has rows.
 
     Returns:
-        The comparisons, and the slices in which a rival has no error, so that no ratio to it is defined.
+        The comparisons, and the slices in which a reference has no error, so that the ratio is not defined.
     """
     # One number for each series: np.unique is faster on numbers than on pairs.
     series = backtest.store * (backtest.dept.max() + 1) + backtest.dept
@@ -49,20 +49,20 @@ def compare(
             continue
         draws = _Draws(backtest, rows, series)
         candidate = draws.errors("candidate")
-        for rival in RIVALS:
-            if rival not in backtest.forecasts:
+        for reference in REFERENCES:
+            if reference not in backtest.forecasts:
                 continue
-            other = draws.errors(rival)
+            other = draws.errors(reference)
             if other.sum() == 0:
                 not_compared.append(
-                    SliceNotScored(slice=name, reason=f"not compared: {rival} has no error there")
+                    SliceNotScored(slice=name, reason=f"not compared: {reference} has no error there")
                 )
                 continue
             lower, upper = draws.interval(candidate, other)
             comparisons.append(
                 Comparison(
                     slice=name,
-                    against=rival,
+                    against=reference,
                     difference=float(candidate.sum() / other.sum() - 1),
                     lower=lower,
                     upper=upper,
@@ -75,7 +75,7 @@ def compare(
 
 
 class _Draws:
-    """Bootstrap draws of one slice, shared by all rivals."""
+    """Bootstrap draws of one slice, shared by all references."""
 
     def __init__(self, backtest: Backtest, rows: Booleans, series: Integers) -> None:
         self._backtest, self._rows = backtest, rows

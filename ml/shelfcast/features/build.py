@@ -52,17 +52,17 @@ def build_features(spec: FeaturesSpec, directory: Path) -> FeaturesResult:
         files = cluster.start_series(inputs, directory, features)
         training_data.write_shared(directory, inputs, features)
         tables = offline_rows(inputs, features, directory, files)
-        served = serve(url, spec, directory, Window(*inputs.weeks), features, tables)
-        skew_sample_uri = skew.check(url, spec, directory, features, served.window.end).as_uri()
-    series = served.entities["sales_history"]
-    job.report_progress(directory, f"{series} series are online as of {served.window.end}", fraction=1)
+        published = publish_features(url, spec, directory, Window(*inputs.weeks), features, tables)
+        skew_sample_uri = skew.check(url, spec, directory, features, published.window.end).as_uri()
+    series = published.entities["sales_history"]
+    job.report_progress(directory, f"{series} series are online as of {published.window.end}", fraction=1)
     return FeaturesResult(
         feature_set_version=feature_set_version(features),
         training_data_uri=directory.as_uri(),
-        offline_rows=served.offline_rows["sales_history"],
+        offline_rows=published.offline_rows["sales_history"],
         online_entities=series,
-        window_start=served.window.start,
-        window_end=served.window.end,
+        window_start=published.window.start,
+        window_end=published.window.end,
         skew_sample_uri=skew_sample_uri,
     )
 
@@ -81,15 +81,15 @@ def check_version(features: FeatureSet, expected: str | None) -> None:
     if expected not in (None, version):
         raise job.UserError(
             "InvalidInput",
-            f"the model in use was trained with version {expected} of the features, whose definitions are "
-            f"now of version {version}: run the pipeline, which trains a model with them (`npx "
+            f"the model in use was trained with version {expected} of the features, and the code "
+            f"has version {version}: run the pipeline to train a new model (`npx "
             "shelfcast ingest FILE --train`); the sales are loaded, the features are unchanged",
         )
 
 
 @dataclass(frozen=True)
-class Served:
-    """State of Feast's stores after the job.
+class Published:
+    """Content of Feast's stores after the job.
 
     Attributes:
         offline_rows: Rows of the offline table by view.
@@ -102,14 +102,14 @@ class Served:
     window: Window
 
 
-def serve(
+def publish_features(
     url: str,
     spec: FeaturesSpec,
     directory: Path,
     weeks: Window,
     features: FeatureSet,
     tables: dict[View, Iterable[pa.Table]],
-) -> Served:
+) -> Published:
     """Registers the features with Feast, writes the offline tables and materializes changed rows online."""
     # Feast takes seconds to import, which Ray's computation hides here.
     from shelfcast.features import feast_repository
@@ -123,7 +123,7 @@ def serve(
     with connect(url) as connection:
         follows = offline_tables.update(connection, project, features, newest, tables, created)
         if not follows:
-            materialization.go_back(connection, store, weeks, newest.id)
+            materialization.rewind_online(connection, store, weeks, newest.id)
         window = materialization.choose_window(
             connection,
             project,
@@ -140,7 +140,7 @@ def serve(
         materialization.move_watermark(connection, project, weeks.end, newest.id)
         offline = offline_tables.count_rows(connection, project)
     feast_repository.register_services(store, features)
-    return Served(offline, entities, window)
+    return Published(offline, entities, window)
 
 
 def read_inputs(connection: psycopg.Connection, dataset: str, batch_id: int) -> Inputs:

@@ -1,4 +1,4 @@
-"""First origin whose features may differ between two snapshots of a data set."""
+"""First origin with features that may differ between two snapshots of a data set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shelfcast.snapshot import ALL_WEEKS, EXTERNALS
 def first_changed_origin(
     connection: psycopg.Connection, before: str, dataset: str, batch_id: int, features: FeatureSet
 ) -> date | None:
-    """Returns the first origin whose weekly features may differ from those of an earlier snapshot.
+    """Returns the first origin with weekly features that may differ from an earlier snapshot's.
 
     A feature row depends only on values known at its origin. So a value that changed since, in a new week or
     by a late correction, changes no row of an earlier origin. Static covariates do not count: their only rows

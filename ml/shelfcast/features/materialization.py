@@ -37,7 +37,7 @@ def choose_window(
     features: FeatureSet,
     everything: bool,
 ) -> Window:
-    """Returns the window whose newest rows may differ from the online rows.
+    """Returns the window in which the newest rows may differ from the online rows.
 
     Rows before the first origin that may differ from the watermark's snapshot are online already.
 
@@ -74,8 +74,10 @@ def materialize(store: FeatureStore, window: Window) -> None:
     store.materialize(*_times(window))
 
 
-def go_back(connection: psycopg.Connection, store: FeatureStore, window: Window, snapshot_id: str) -> None:
-    """Replaces the online rows by those of a snapshot that does not follow the previous one.
+def rewind_online(
+    connection: psycopg.Connection, store: FeatureStore, window: Window, snapshot_id: str
+) -> None:
+    """Replaces the online rows by the rows of a snapshot that does not follow the previous one.
 
     Materialization cannot do this: it never writes an older event time. The rows are replaced in the
     connection's transaction, together with the offline tables, so that readers always see rows of one
@@ -115,7 +117,7 @@ def check_online(
     success.
 
     Returns:
-        Number of entities of each view whose newest row lies in the window.
+        Number of entities of each view with the newest row in the window.
 
     Raises:
         RuntimeError: An online row is missing, differs or has no offline row; another try may help.

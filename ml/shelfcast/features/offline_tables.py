@@ -194,7 +194,7 @@ def _column_types(view: View, columns: list[str]) -> dict[str, str]:
 
 
 def _have_columns(connection: psycopg.Connection, project: str, features: FeatureSet) -> bool:
-    """Returns whether all tables have the columns that ``_create`` would create."""
+    """Whether all tables have the columns that ``_create`` would create."""
     return all(
         column_types(connection, identifier(project, view)) == _column_types(view, columns)
         for view, columns in features.view_columns.items()

@@ -50,7 +50,7 @@ _FLOATS = (ValueType.DOUBLE, ValueType.FLOAT)
 
 
 class WidePostgreSQLOnlineStoreConfig(PostgreSQLConfig):  # type: ignore[misc]
-    """Connection settings, the same as those of Feast's ``postgres``."""
+    """Connection settings, the same as of Feast's ``postgres``."""
 
     type: Literal["shelfcast.features.online_store.WidePostgreSQLOnlineStore"] = (
         "shelfcast.features.online_store.WidePostgreSQLOnlineStore"
@@ -73,7 +73,7 @@ class WidePostgreSQLOnlineStore(OnlineStore):  # type: ignore[misc]
         *_: Any,
         **__: Any,
     ) -> None:
-        """Creates the tables of views, or alters their columns to those of the views.
+        """Creates the tables of views, or adapts their columns to the views.
 
         Raises:
             NotImplementedError: A feature or join key has a type without a column type.

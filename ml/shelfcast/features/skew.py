@@ -135,7 +135,7 @@ def read_online(store: FeatureStore, features: FeatureSet, sample: Sample) -> di
 
 
 def require_same(sample: Sample, values: Floats, reader: str) -> None:
-    """Checks that the values are those of the training data, bit by bit; all missing values are equal.
+    """Checks that the values equal the training data, bit by bit; all missing values are equal.
 
     Raises:
         RuntimeError: A value differs; another try may help.

@@ -1,7 +1,7 @@
 """The preset ``ensemble``: three networks of the preset ``global`` and boosted trees, averaged in one graph.
 
 The networks start from different random weights, so their random errors average out. The errors of trees
-differ from those of networks and can be much larger, so the validation weeks choose their weight.
+differ from the networks' and can be much larger, so the validation weeks choose their weight.
 docs/decisions/0027 has the figures.
 """
 
@@ -27,7 +27,7 @@ class Ensemble(GlobalModel):
 
     custom_opsets = CUSTOM_OPSETS
     networks = 3
-    usual_shares = (0.7, 0.3, 0.0)
+    prior_shares = (0.7, 0.3, 0.0)
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Ensemble(GlobalModel):
     ) -> None:
         super().__init__(features, stores, depts, horizon_weeks)
         self.trees = Trees(features)
-        self.shares.copy_(torch.tensor((*GlobalModel.usual_shares, 0.0)))
+        self.shares.copy_(torch.tensor((*GlobalModel.prior_shares, 0.0)))
 
     def _components(
         self, inputs: Inputs, prepared: ModelInputs, member_forecasts: Sequence[MemberForecast]

@@ -22,7 +22,7 @@ class FeatureValues:
     """The features of N samples."""
 
     def __init__(self, columns: dict[str, int], features: Tensor) -> None:
-        """Reads features.
+        """Splits features into values, as bounded float32, and a mask of the known ones.
 
         Args:
             columns: Column of each feature by name.

@@ -40,13 +40,13 @@ class GlobalModel(Network):
 
     Attributes:
         networks: Number of mixtures of each kind.
-        usual_shares: Prior ensemble weights, one a component; the final weights are the mean of these and of
+        prior_shares: Prior ensemble weights, one a component; the final weights are the mean of these and of
             the weights that fit the validation weeks best.
         shares: Ensemble weights of the median's components; they sum to 1 [P].
     """
 
     networks = 1
-    usual_shares: tuple[float, ...] = (0.6, 0.4)
+    prior_shares: tuple[float, ...] = (0.6, 0.4)
     shares: Tensor
 
     def __init__(
@@ -73,7 +73,7 @@ class GlobalModel(Network):
                 ),
             ]
         super().__init__(count, horizon_weeks, members)
-        self.register_buffer("shares", torch.tensor(self.usual_shares))
+        self.register_buffer("shares", torch.tensor(self.prior_shares))
         # Last year's sales do not reflect the covariates of the target week.
         self._corrects_seasonal = has_covariates
 
@@ -89,7 +89,7 @@ class GlobalModel(Network):
         )
 
     def forecasts(self, features: Tensor, store: Tensor, dept: Tensor, horizon: Tensor) -> Tensor:
-        """Returns the components of the median, US dollars [P, N]; the arguments are those of ``forward``."""
+        """Returns the components of the median, US dollars [P, N]; same arguments as ``forward``."""
         inputs = features, store, dept, horizon
         prepared, member_forecasts = self._member_forecasts(inputs)
         return torch.stack(self._components(inputs, prepared[0], member_forecasts))

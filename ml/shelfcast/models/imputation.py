@@ -6,21 +6,21 @@ does not import torch.
 
 from __future__ import annotations
 
-_NAN = "A missing value reaches the graph as NaN, never as 0: what stands in for it is part of model.onnx."
+_NAN = "A missing value reaches the graph as NaN, never as 0; model.onnx replaces it."
 
 _GLOBAL = (
     _NAN,
-    "For lags, windows, means and ratios, and for columns of the user's own, the network is also told "
-    "whether the value is known.",
-    "Sales of the last 13 weeks: the mean of those known in the last 8; without any, the mean of 13,"
+    "For lags, windows, means and ratios, and for covariates that the data set declares, the network is also "
+    "told whether the value is known.",
+    "Sales of the last 13 weeks: the mean of the known ones among the last 8; without any, the mean of 13,"
     " then of 52 weeks. A mean of few weeks: the next longer one.",
-    "Sales a year before the target: the mean of 13 weeks times the department's season; of the weeks "
-    "around it: that of the week itself.",
+    "Last year's week of the target: the mean of 13 weeks times the department's season. The weeks around "
+    "it: the value of that week.",
     "Growth over a year: the department's, then the store's, then none. Season of the department: none.",
     "A series without any sales so far: the recent mean of its department in all stores.",
     "A store or department that was not trained on: the mean of all learned ones.",
-    "Other features in dollars: the series' level, of the department's weeks its recent mean. Others,"
-    " and columns of the user's own: 0.",
+    "Other features of the series in dollars: its level. Weeks of the department: the department's recent "
+    "mean. All others, and covariates that the data set declares: 0.",
 )
 
 #: Sentences by preset.

@@ -50,7 +50,7 @@ class _WeekByWeek(nn.Module):
 
 
 class Lstm(Network):
-    """One mixture whose body is an LSTM."""
+    """One mixture with an LSTM as its body."""
 
     def __init__(
         self,

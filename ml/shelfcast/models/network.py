@@ -32,8 +32,8 @@ QUANTILES = (0.025, 0.1, 0.5, 0.9, 0.975)
 MEDIAN = 2
 #: Nominal coverage of the inner and outer prediction interval.
 COVERAGES = (0.8, 0.95)
-#: Number of calibration bins by level of the series; each bin has its own interval scales.
-SIZE_GROUPS = 5
+#: Number of calibration bins; series of similar level share one, with its own conformal scales.
+CALIBRATION_BINS = 5
 #: Outputs of a quantile head: median correction, then inner and outer distance below and above the median.
 QUANTILE_OUTPUTS = 5
 
@@ -80,10 +80,10 @@ class MemberForecast:
     distances: Tensor
     correction: Tensor
 
-    def quantiles(self, widening: Tensor) -> Tensor:
-        """Returns the quantiles [N, 5], never crossing; ``widening`` scales the distances [N, 2]."""
-        inner = self.distances[:, [0, 2]] * widening[:, :1]
-        outer = torch.maximum(self.distances[:, [1, 3]] * widening[:, 1:], inner)
+    def quantiles(self, scales: Tensor) -> Tensor:
+        """Returns the quantiles [N, 5], never crossing; ``scales`` are the conformal scales [N, 2]."""
+        inner = self.distances[:, [0, 2]] * scales[:, :1]
+        outer = torch.maximum(self.distances[:, [1, 3]] * scales[:, 1:], inner)
         lower, upper = self.median[:, None] - outer, self.median[:, None] + outer
         near = torch.stack([self.median - inner[:, 0], self.median, self.median + inner[:, 1]], dim=1)
         return torch.cat([lower[:, :1], near, upper[:, 1:]], dim=1)
@@ -137,12 +137,12 @@ class Network(nn.Module):
     """The network of a preset: members, their combination and interval scales.
 
     Attributes:
-        custom_opsets: Version of each ONNX operator set that the exported graph needs besides the default.
+        custom_opsets: Version of each ONNX operator set that the graph needs in addition to the default one.
         feature_count: Number of features.
         mean_level_usd: Mean level of the training samples; the unit of the loss.
-        size_edges_usd: Levels between the calibration bins, ascending, US dollars [SIZE_GROUPS - 1].
+        size_edges_usd: Levels between the calibration bins, ascending, US dollars [CALIBRATION_BINS - 1].
         widening: Conformal scales of the inner and outer interval, by horizon and calibration bin
-            [H, SIZE_GROUPS, 2].
+            [H, CALIBRATION_BINS, 2].
     """
 
     custom_opsets: ClassVar[dict[str, int]] = {}
@@ -156,8 +156,8 @@ class Network(nn.Module):
         self.feature_count = feature_count
         self.parts = nn.ModuleList(members)
         self.register_buffer("mean_level_usd", torch.tensor(1.0))
-        self.register_buffer("size_edges_usd", torch.full((SIZE_GROUPS - 1,), torch.inf))
-        self.register_buffer("widening", torch.ones(horizon_weeks, SIZE_GROUPS, len(COVERAGES)))
+        self.register_buffer("size_edges_usd", torch.full((CALIBRATION_BINS - 1,), torch.inf))
+        self.register_buffer("widening", torch.ones(horizon_weeks, CALIBRATION_BINS, len(COVERAGES)))
 
     @property
     def members(self) -> list[Member]:
@@ -175,15 +175,15 @@ class Network(nn.Module):
         """
         prepared, forecasts = self._member_forecasts((features, store, dept, horizon))
         ahead = (horizon - 1).clamp(0, len(self.widening) - 1)
-        widening = self.widening[ahead, self._group(prepared[0].level)]
-        return self.combine((features, store, dept, horizon), prepared, forecasts).quantiles(widening)
+        scales = self.widening[ahead, self._bin(prepared[0].level)]
+        return self.combine((features, store, dept, horizon), prepared, forecasts).quantiles(scales)
 
-    def size_group(self, features: Tensor, horizon: Tensor) -> Tensor:
+    def calibration_bin(self, features: Tensor, horizon: Tensor) -> Tensor:
         """Returns the calibration bin of each sample, int64 [N]; see ``forward``."""
         prepared: ModelInputs = self.members[0].prepare(features, horizon)
-        return self._group(prepared.level)
+        return self._bin(prepared.level)
 
-    def _group(self, level: Tensor) -> Tensor:
+    def _bin(self, level: Tensor) -> Tensor:
         return (level[:, None] > self.size_edges_usd).long().sum(dim=1)
 
     def combine(
@@ -305,7 +305,7 @@ class ForecastMixture(Member):
         embeddings: tuple[IdEmbedding, IdEmbedding],
         body: MixtureBody,
     ) -> None:
-        """Sets up.
+        """Creates the layers.
 
         Args:
             prepare: Preparation of the inputs.

@@ -94,12 +94,14 @@ def _one_thread() -> onnxruntime.SessionOptions:
 
 def _graph_of(attributes: Mapping[str, list[Any]]) -> bytes:
     domain, version = next(iter(CUSTOM_OPSETS.items()))
-    node = onnx.helper.make_node(_OPERATOR, ["inputs"], ["said"], domain=domain, n_targets=1, **attributes)
-    inputs, said = (
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["rows", None])
-        for name in ("inputs", "said")
+    node = onnx.helper.make_node(
+        _OPERATOR, ["inputs"], ["forecast"], domain=domain, n_targets=1, **attributes
     )
-    graph = onnx.helper.make_graph([node], "trees", [inputs], [said])
+    inputs, forecast = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["rows", None])
+        for name in ("inputs", "forecast")
+    )
+    graph = onnx.helper.make_graph([node], "trees", [inputs], [forecast])
     opset = onnx.helper.make_opsetid(domain, version)
     model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=_ONNX_IR_VERSION)
     result: bytes = model.SerializeToString()
@@ -116,7 +118,7 @@ class _Evaluate(torch.autograd.Function):
 
     @staticmethod
     def symbolic(graph: Any, inputs: Any, fitted: _Fitted) -> Any:
-        """Returns the operator."""
+        """Adds the operator to the graph and returns its output, float [rows, 1]."""
         # The exporter expects the type of each attribute as a suffix: _i, _f or _s.
         attributes = {
             f"{name}_{type(values[0]).__name__[0]}": values for name, values in fitted.attributes.items()

@@ -1,4 +1,4 @@
-"""Preparation from weekly windows: the weeks before the origin and those around the target a year ago.
+"""Preparation from weekly windows: weeks before the origin, and weeks around the target a year ago.
 
 It is part of the exported graph, so training and serving cannot differ.
 """
@@ -19,15 +19,15 @@ from shelfcast.features.feature_groups import (
 from shelfcast.models.feature_values import FeatureValues
 from shelfcast.models.network import ModelInputs, Preparation
 
-#: Number of weeks whose mean is the level.
+#: Number of weeks in the mean that is the level.
 _LEVEL_WEEKS = 8
 #: Minimum level of a series out of season, as a share of its mean over the year.
 _YEAR_SHARE = 0.25
 #: Distances to a holiday with an indicator input each, in weeks.
 _NEAR_WEEKS = (-2, -1, 0, 1, 2)
 _FAR_WEEKS = 8
-#: Penalty of all logits except that of last year with growth, which thus dominates an untrained network.
-_FIRST_PENALTY = 2.0
+#: Penalty on every logit except the seasonal forecast's, from which an untrained network thus starts.
+_INITIAL_PENALTY = 2.0
 _WEEKS_A_YEAR = 365.2425 / 7
 
 
@@ -51,7 +51,7 @@ class Windows(Preparation):
         around = torch.where(around_known, around, year_ago[:, None])
         aligned = values.last_year(year_ago)
         seasonal = aligned * growth[0]
-        others = [
+        averages = [
             seasonal,
             aligned * growth[1],
             quarter * season,
@@ -61,10 +61,10 @@ class Windows(Preparation):
             year,
             recent,
         ]
-        forecasts = torch.cat([own, around, torch.stack(others, dim=1)], dim=1) / level[:, None]
-        first = own.shape[1] + around.shape[1]
-        other = torch.arange(forecasts.shape[1], device=features.device) != first
-        penalty = _FIRST_PENALTY * values.one[:, None] * other.float()
+        forecasts = torch.cat([own, around, torch.stack(averages, dim=1)], dim=1) / level[:, None]
+        seasonal_column = own.shape[1] + around.shape[1]
+        others = torch.arange(forecasts.shape[1], device=features.device) != seasonal_column
+        penalty = _INITIAL_PENALTY * values.one[:, None] * others.float()
         windows = [
             (own / level[:, None]).clamp(-5, 5),
             own_known.float(),

@@ -16,7 +16,7 @@ from shelfcast.contracts.specs import TrainSpec
 from shelfcast.job import UserError, job_directory, main, read_spec, report_progress, write_json
 from shelfcast.models.presets import build_network
 from shelfcast.train.calibration import calibrate, choose_shares
-from shelfcast.train.checkpoint import Checkpoints, Found, config_hash
+from shelfcast.train.checkpoint import Checkpoints, NewestCheckpoint, config_hash
 from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.distributed import Processes, init_distributed
 from shelfcast.train.export import write_model
@@ -33,7 +33,7 @@ def run(spec: TrainSpec, directory: Path) -> TrainResult | None:
     restarts = Restarts(directory)
     with restarts.recording_failure():
         with init_distributed() as processes:
-            shard = processes.agree(lambda: read_shard(spec, processes.rank, processes.world_size))
+            shard = processes.raise_together(lambda: read_shard(spec, processes.rank, processes.world_size))
             counts = _training_counts(shard, processes)
             prepare = partial(_trainer, shard, counts, processes)
             searched = None if spec.search is None else search(spec, directory, processes, prepare)
@@ -41,13 +41,13 @@ def run(spec: TrainSpec, directory: Path) -> TrainResult | None:
             if parameters is not None:
                 spec = with_parameters(spec, parameters)
             trainer = prepare(spec, 1.0 if parameters is None else parameters.weight_decay_factor)
-            checkpoints = Checkpoints(directory, config_hash(spec, parameters), processes.described)
+            checkpoints = Checkpoints(directory, config_hash(spec, parameters), processes.description)
             _train(trainer, spec, directory, checkpoints, restarts, processes)
             tell = partial(report_progress, directory)
             fit_trees(trainer.model, shard, counts, spec.seed, processes, tell)
             choose_shares(trainer.model, shard, processes)
             calibrate(trainer.model, shard, processes)
-        return _outputs(spec, directory, shard, trainer, restarts, searched) if processes.first else None
+        return _outputs(spec, directory, shard, trainer, restarts, searched) if processes.is_rank_0 else None
 
 
 def _trainer(
@@ -97,19 +97,19 @@ def _train(
 ) -> None:
     """Trains from the newest checkpoint and writes one after each epoch."""
 
-    def begin() -> tuple[Found, int]:
+    def begin() -> tuple[NewestCheckpoint, int]:
         # Rank 0 decides for all: each process may see a different state of a shared folder.
-        if not processes.first:
-            return Found(), 0
+        if not processes.is_rank_0:
+            return NewestCheckpoint(), 0
         found = checkpoints.newest()
         restarts.record(found.epoch)
         return found, len(restarts.epochs())
 
-    found, start = processes.gather(processes.agree(begin))[0]
+    found, start = processes.gather(processes.raise_together(begin))[0]
     restarts.begin(start, lambda: trainer.steps_done)
     if found.epoch > 0:
         trainer.restore(checkpoints.load(found.epoch))
-    if processes.first:
+    if processes.is_rank_0:
         for message in _beginning(found, processes):
             report_progress(directory, message)
 
@@ -117,7 +117,7 @@ def _train(
 
     def after_epoch(epoch: EpochMetrics) -> None:
         state = trainer.state()
-        if not processes.first:
+        if not processes.is_rank_0:
             return
         number, most = epoch.epoch, spec.max_epochs
         checkpoints.save(number, state, trainer.best_epoch)
@@ -126,16 +126,16 @@ def _train(
         report_progress(directory, message, fraction=fraction, epoch=epoch)
 
     reporter = ProgressReporter(directory, spec.max_epochs, trainer.steps, before)
-    trainer.run(after_epoch, reporter.step if processes.first else None)
+    trainer.run(after_epoch, reporter.step if processes.is_rank_0 else None)
 
 
-def _beginning(found: Found, processes: Processes) -> Iterator[str]:
+def _beginning(found: NewestCheckpoint, processes: Processes) -> Iterator[str]:
     """Yields messages about skipped checkpoints and about a change of processes since the checkpoint."""
     yield from found.skipped
-    if found.epoch > 0 and found.trained_by != processes.described:
+    if found.epoch > 0 and found.trained_by != processes.description:
         yield (
             f"resumes after epoch {found.epoch} with other processes "
-            f"({processes.described}, was {found.trained_by}): the weights may differ in the last bits"
+            f"({processes.description}, was {found.trained_by}): the weights may differ in the last bits"
         )
 
 

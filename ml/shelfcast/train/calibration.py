@@ -11,9 +11,9 @@ from torch import Tensor
 
 from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.network import (
+    CALIBRATION_BINS,
     COVERAGES,
     MEDIAN,
-    SIZE_GROUPS,
     ModelInputs,
     Network,
 )
@@ -25,7 +25,7 @@ from shelfcast.train.minibatch import BatchReader, chunks
 _SEASONAL_SHARES = np.arange(7) / 10
 #: Grid of candidate weights of each further component.
 _OTHER_SHARES = np.arange(11) / 10
-#: Minimum number of scores for a scale of its own.
+#: Minimum number of scores for a separate scale.
 MIN_SCORES = 200
 
 
@@ -61,8 +61,8 @@ def choose_shares(model: Network, shard: Shard, processes: Processes) -> None:
         batch = reader.read(samples)
         errors_usd = (candidates @ model.forecasts(*batch.inputs) - batch.actual).abs()
         errors += (errors_usd * batch.weight).double().sum(dim=1).cpu()
-    best = candidates[int(processes.total(errors.numpy()).argmin())]
-    model.shares.copy_((best + torch.tensor(model.usual_shares, device=best.device)) / 2)
+    best = candidates[int(processes.all_reduce_sum(errors.numpy()).argmin())]
+    model.shares.copy_((best + torch.tensor(model.prior_shares, device=best.device)) / 2)
 
 
 def _share_candidates(parts: int) -> Tensor:
@@ -79,7 +79,7 @@ def calibrate(model: Network, shard: Shard, processes: Processes) -> None:
     """Sets the model's conformal scales from the validation samples of all processes.
 
     Each horizon and calibration bin has its own scale. With fewer than ``MIN_SCORES`` samples it falls back
-    to the scale of the bin, then to that of all samples.
+    to the scale of the bin, then to the scale of all samples.
     """
     model.eval()
     model.widening.fill_(1.0)
@@ -97,17 +97,17 @@ def calibrate(model: Network, shard: Shard, processes: Processes) -> None:
             / torch.where(above, quantiles[:, MEDIAN + step] - median, median - quantiles[:, MEDIAN - step])
             for step in range(1, len(COVERAGES) + 1)
         ]
-        columns = [model.size_group(batch.inputs[0], batch.inputs[3]), *scores]
+        columns = [model.calibration_bin(batch.inputs[0], batch.inputs[3]), *scores]
         parts.append(np.stack([samples.horizons, *(column.cpu().numpy() for column in columns)], axis=1))
-    horizons, groups, *by_coverage = np.concatenate(processes.gather(np.concatenate(parts))).T
+    horizons, bins, *by_coverage = np.concatenate(processes.gather(np.concatenate(parts))).T
     for column, (coverage, scores) in enumerate(zip(COVERAGES, by_coverage, strict=True)):
         overall_scale = conformal_scale(scores, coverage)
-        for group in range(SIZE_GROUPS):
-            in_group = groups == group
-            group_scale = _scale(scores[in_group], coverage, overall_scale)
+        for bin_ in range(CALIBRATION_BINS):
+            in_bin = bins == bin_
+            bin_scale = _scale(scores[in_bin], coverage, overall_scale)
             for horizon in range(1, len(model.widening) + 1):
-                cell = scores[in_group & (horizons == horizon)]
-                model.widening[horizon - 1, group, column] = _scale(cell, coverage, group_scale)
+                cell = scores[in_bin & (horizons == horizon)]
+                model.widening[horizon - 1, bin_, column] = _scale(cell, coverage, bin_scale)
 
 
 def _scale(scores: NDArray[np.float64], coverage: float, fallback: float) -> float:
@@ -115,12 +115,12 @@ def _scale(scores: NDArray[np.float64], coverage: float, fallback: float) -> flo
 
 
 def _set_size_edges(model: Network, shard: Shard, reader: BatchReader, processes: Processes) -> None:
-    """Sets the edges of the calibration bins, so that each has as many validation samples."""
+    """Sets the edges of the calibration bins; each bin gets the same number of validation samples."""
     levels = [np.empty(0)]
     for samples in chunks(shard.validation):
         features, _, _, horizon = reader.read(samples).inputs
         prepared: ModelInputs = model.members[0].prepare(features, horizon)
         levels.append(prepared.level.cpu().double().numpy())
     all_levels = np.concatenate(processes.gather(np.concatenate(levels)))
-    edges = np.quantile(all_levels, np.arange(1, SIZE_GROUPS) / SIZE_GROUPS)
+    edges = np.quantile(all_levels, np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS)
     model.size_edges_usd.copy_(torch.from_numpy(edges))

@@ -1,8 +1,8 @@
 """Checkpoints: the whole state of a training, so that a resumed one continues exactly.
 
 ``checkpoints/epoch-0003.pt`` is the state after three epochs. ``epoch-0003.json`` marks it as complete: it is
-written last and holds a hash of the state and of its own fields. Incomplete or damaged checkpoints, left by a
-killed process or a broken disk, are skipped with a message.
+written last and holds a hash of the state and of its other fields. Incomplete or damaged checkpoints, left
+by a killed process or a broken disk, are skipped with a message.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def config_hash(spec: TrainSpec, searched: TrialParameters | None = None) -> str
 
 
 @dataclass(frozen=True)
-class Found:
+class NewestCheckpoint:
     """The newest complete checkpoint.
 
     Attributes:
         epoch: Number of completed epochs; 0 without a checkpoint.
-        trained_by: ``Processes.described`` of the training that wrote it; empty without a checkpoint.
-        skipped: A sentence about each newer one that is incomplete or damaged.
+        trained_by: ``Processes.description`` of the training that wrote it; empty without a checkpoint.
+        skipped: A message about each newer one that is incomplete or damaged.
     """
 
     epoch: int = 0
@@ -61,13 +61,13 @@ class Checkpoints:
         Args:
             directory: The job's folder.
             config: ``config_hash`` of the training.
-            trained_by: ``Processes.described`` of this training.
+            trained_by: ``Processes.description`` of this training.
         """
         self._folder = directory / "checkpoints"
         self._config = config
         self._trained_by = trained_by
 
-    def newest(self) -> Found:
+    def newest(self) -> NewestCheckpoint:
         """Finds the newest complete checkpoint.
 
         Raises:
@@ -84,10 +84,10 @@ class Checkpoints:
                 raise UserError(
                     "InvalidInput",
                     f"the checkpoint {self._folder / name}.pt belongs to a training with another spec.json; "
-                    "start this one in a folder of its own, or delete the folder's checkpoints",
+                    "start this one in another folder, or delete the folder's checkpoints",
                 )
-            return Found(described["epoch"], described["trainedBy"], skipped)
-        return Found(skipped=skipped)
+            return NewestCheckpoint(described["epoch"], described["trainedBy"], skipped)
+        return NewestCheckpoint(skipped=skipped)
 
     def load(self, epoch: int) -> dict[str, Any]:
         """Returns the state of a complete checkpoint."""

@@ -158,7 +158,7 @@ class EpochSampler:
     def __init__(
         self, file_sizes: Sequence[int], batch_size: int, seed: int, epoch_samples: int | None = None
     ) -> None:
-        """Plans epochs.
+        """Computes the number of steps in an epoch and of samples from each file.
 
         Args:
             file_sizes: Training samples in each of all files.

@@ -44,16 +44,16 @@ class Processes:
     device: torch.device
 
     @property
-    def described(self) -> str:
+    def description(self) -> str:
         """Number of processes and type of device; the same ones compute the same bits."""
         return f"{self.world_size} on {self.device.type}"
 
     @property
-    def first(self) -> bool:
-        """Whether this is rank 0, which writes the files."""
+    def is_rank_0(self) -> bool:
+        """Whether this process writes the files."""
         return self.rank == 0
 
-    def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def all_reduce_sum(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns the sum over all processes, in float64."""
         tensor = torch.tensor(values, dtype=torch.float64)
         dist.all_reduce(tensor)
@@ -66,12 +66,12 @@ class Processes:
         dist.all_gather_object(values, value)
         return values  # type: ignore[return-value]
 
-    def share(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Broadcasts the tensors of rank 0, in place."""
+    def broadcast(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Copies the tensors of rank 0 to all processes, in place."""
         for tensor in tensors:
             dist.broadcast(tensor, src=0)
 
-    def agree(self, work: Callable[[], T]) -> T:
+    def raise_together(self, work: Callable[[], T]) -> T:
         """Runs work in each process; a UserError of one is raised in all of them.
 
         Raises:
@@ -124,6 +124,6 @@ def init_distributed() -> Iterator[Processes]:
 
 
 def _die_with_launcher() -> None:
-    """Makes the kernel end this process when torchrun is killed; it would train on beside the next start."""
+    """Makes the kernel end this process when torchrun is killed; else it would train on."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

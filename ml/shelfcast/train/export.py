@@ -36,7 +36,7 @@ _CHECKED_SAMPLES = 1_000
 def write_model(folder: Path, model: Network, table: OriginTable, samples: Samples, spec: TrainSpec) -> str:
     """Writes model.onnx, model.json and the files of MLflow's model format; returns the graph's SHA-256, hex.
 
-    The folder appears atomically and replaces that of an earlier attempt. The same model gives the same
+    The folder appears atomically and replaces the folder of an earlier attempt. The same model gives the same
     bytes.
 
     Args:
@@ -113,7 +113,7 @@ def _with_all_inputs(graph: bytes) -> bytes:
 
 
 def check_graph(graph: bytes, model: Network, table: OriginTable, samples: Samples) -> None:
-    """Compares the outputs of ONNX Runtime with those of the model.
+    """Compares the outputs of ONNX Runtime and the model.
 
     Raises:
         RuntimeError: They differ, or are not finite.

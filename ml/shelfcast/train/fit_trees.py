@@ -77,12 +77,13 @@ def fit_trees(
     def after_round(number: int) -> None:
         if number % _ROUNDS_BETWEEN == 0:
             report(f"tree {number} of {ROUNDS}")
-            # A collective keeps the waiting ranks from timing out.
+            # Keeps the waiting ranks from timing out.
             processes.gather(None)
 
     attributes = None
-    if processes.first:
+    if processes.is_rank_0:
         attributes = _fit([by_file[file] for file in sorted(by_file)], seed, after_round)
+    # The other ranks take part in the collectives of `after_round` until rank 0 sends the trees.
     while (fitted := processes.gather(attributes)[0]) is None:
         pass
     model.trees.set_trees(fitted)

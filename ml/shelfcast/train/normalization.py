@@ -46,7 +46,7 @@ def fit_normalization(model: Network, shard: Shard, sampler: EpochSampler, proce
     reader = BatchReader(shard.table, torch.device("cpu"))
     levels = [_prepared(model.members[0], reader, part).level for part in chunks(samples)]
     level_sum = sum(float(level.double().sum()) for level in levels)
-    count, total_level = processes.total(np.array([len(samples), level_sum]))
+    count, total_level = processes.all_reduce_sum(np.array([len(samples), level_sum]))
     model.mean_level_usd.fill_(max(total_level / count, _SMALLEST_LEVEL_USD))
     for member in model.members:
         member.prepare.floor_usd.copy_(_FLOOR_SHARE * model.mean_level_usd)
@@ -54,7 +54,7 @@ def fit_normalization(model: Network, shard: Shard, sampler: EpochSampler, proce
         for part in chunks(samples):
             inputs = _prepared(member, reader, part).inputs.double()
             sums += np.stack([inputs.sum(dim=0).numpy(), inputs.square().sum(dim=0).numpy()])
-        mean, squares = torch.from_numpy(processes.total(sums))
+        mean, squares = torch.from_numpy(processes.all_reduce_sum(sums))
         member.standardize.fit(float(count), mean, squares)
 
 

@@ -49,17 +49,17 @@ def search(
     config = config_hash(spec)
     path, count = directory / "search.json", spec.search.trials
     # Rank 0 decides for all: each process may see a different state of a shared folder.
-    read = processes.agree(lambda: _finished(path, config) if processes.first else [])
+    read = processes.raise_together(lambda: _finished(path, config) if processes.is_rank_0 else [])
     trials = processes.gather(read)[0]
     epochs = trial_epochs(spec)
     while len(trials) < count:
-        chosen = _choose(spec, trials) if processes.first else None
+        chosen = _choose(spec, trials) if processes.is_rank_0 else None
         parameters = processes.gather(chosen)[0]
         assert parameters is not None
         changed = replace(with_parameters(spec, parameters), max_epochs=epochs)
         loss = _loss(prepare(changed, parameters.weight_decay_factor))
         trials.append(Trial(number=len(trials) + 1, parameters=parameters, validation_loss=loss))
-        if processes.first:
+        if processes.is_rank_0:
             write_json(path, {"configHash": config, "trials": trials})
             _report(directory, spec, count, trials)
     finite = [trial for trial in trials if trial.validation_loss is not None]
@@ -90,7 +90,7 @@ def _finished(path: Path, config: str) -> list[Trial]:
     if described["configHash"] != config:
         raise UserError(
             "InvalidInput",
-            f"{path} belongs to a search with another spec.json; start this one in a folder of its own, or "
+            f"{path} belongs to a search with another spec.json; start this one in another folder, or "
             "delete the file",
         )
     return decode(list[Trial], described["trials"], path.name)

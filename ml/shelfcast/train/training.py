@@ -34,7 +34,7 @@ TIE_TOLERANCE = 1.03
 PATIENCE_EPOCHS = 4
 #: Maximum gradient norm of each member, for clipping.
 MAX_GRAD_NORM = 1.0
-#: Decay of the EMA of the weights; the EMA is what is validated and exported.
+#: Decay of the EMA of the weights; the EMA is validated and exported.
 EMA_DECAY = 0.99
 #: Fraction of steps with a rising learning rate; a cosine decay to 0 follows.
 WARMUP_FRACTION = 0.05
@@ -108,7 +108,7 @@ class Trainer:
         spec: TrainSpec,
         weight_decay_factor: float = 1.0,
     ) -> None:
-        """Sets up.
+        """Creates the optimizer and the schedule; wraps the model for several processes.
 
         Args:
             model: Model with fitted normalization, on the process's device.
@@ -263,7 +263,7 @@ class Trainer:
                 after_step(epoch + 1, step, mean_so_far)
             if step % _BUDGET_CHECK_STEPS == 0 and self._limit_reached() is not None:
                 break
-        self._processes.share(self.model.buffers())
+        self._processes.broadcast(self.model.buffers())
         for ema, buffer in zip(self._ema.buffers(), self.model.buffers(), strict=True):
             ema.copy_(buffer)
         train_loss = self._mean_loss(sums, "training", epoch)
@@ -299,7 +299,7 @@ class Trainer:
         return sums
 
     def _mean_loss(self, sums: Tensor, what: str, epoch: int) -> float:
-        loss, weight = self._processes.total(sums.cpu().numpy())
+        loss, weight = self._processes.all_reduce_sum(sums.cpu().numpy())
         if not np.isfinite(loss):
             raise LossNotFiniteError(
                 "InvalidInput",

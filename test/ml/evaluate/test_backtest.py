@@ -168,7 +168,9 @@ def test_quantiles_are_found_by_their_level(model: Callable[..., Model], run: Ru
     assert backtest.interval("naive", 0.1, 0.9) is None
 
 
-def test_a_champion_of_fewer_weeks_ahead_limits_all(model: Callable[..., Model], run: Run) -> None:
+def test_a_champion_with_a_shorter_horizon_limits_all_forecasters(
+    model: Callable[..., Model], run: Run
+) -> None:
     candidate, champion = model("candidate", CANDIDATE), model("champion", CHAMPION, horizon_weeks=2)
     alone, backtest = run(candidate), run(candidate, champion)
     assert set(backtest.horizon.tolist()) == {1, 2}
@@ -188,7 +190,7 @@ def test_a_champion_without_a_finite_forecast_leaves_the_row_out(
     assert backtest.left_out[0].forecaster == "champion"
 
 
-def test_a_champion_without_a_finite_interval_answers_nothing(model: Callable[..., Model], run: Run) -> None:
+def test_a_champion_without_a_finite_interval_has_no_forecasts(model: Callable[..., Model], run: Run) -> None:
     champion = model("champion", CHAMPION, spread=(-np.inf, 0.0, 100.0))
     with pytest.raises(UserError, match="champion for 72: it has no finite forecast"):
         run(model("candidate", CANDIDATE), champion)

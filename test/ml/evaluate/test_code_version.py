@@ -37,7 +37,7 @@ def test_is_the_commit_of_the_sources(package: Path) -> None:
     assert code_version(package) == git(package, "rev-parse", "HEAD")
 
 
-def test_tells_that_files_differ_from_the_commit(package: Path) -> None:
+def test_marks_files_that_differ_from_the_commit(package: Path) -> None:
     (package / "__init__.py").write_text("one = 2\n")
     assert code_version(package) == f"{git(package, 'rev-parse', 'HEAD')}-dirty"
 
@@ -47,13 +47,13 @@ def test_the_variable_comes_first(package: Path, monkeypatch: pytest.MonkeyPatch
     assert code_version(package) == "4101a47d0e2b"
 
 
-def test_of_a_package_installed_into_anothers_clone_it_is_the_version(package: Path) -> None:
+def test_is_the_package_version_when_installed_inside_another_repository(package: Path) -> None:
     installed = package / "site-packages" / "shelfcast"
     installed.mkdir(parents=True)
     (installed / "__init__.py").touch()
     assert code_version(installed) == f"version {version('shelfcast')}"
 
 
-def test_without_git_it_is_the_version(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_is_the_package_version_without_git(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(package))
     assert code_version(package) == f"version {version('shelfcast')}"

@@ -12,7 +12,7 @@ from shelfcast.evaluate.significance import OVERALL, Comparison, compare
 SERIES, WEEKS = 60, 12
 
 
-def backtest(candidate: np.ndarray, rival: np.ndarray, *, holiday_week: int | None = None) -> Backtest:
+def backtest(candidate: np.ndarray, reference: np.ndarray, *, holiday_week: int | None = None) -> Backtest:
     """Returns one row a series and week, of actual sales 1,000 and these absolute errors [SERIES, WEEKS]."""
     series, week = (places.ravel() for places in np.indices(candidate.shape))
     count = len(series)
@@ -29,7 +29,7 @@ def backtest(candidate: np.ndarray, rival: np.ndarray, *, holiday_week: int | No
         mean_sales=actual,
         age_weeks=np.full(count, 99.0),
         scale=np.ones(count),
-        forecasts={"candidate": actual + candidate.ravel(), "naive": actual - rival.ravel()},
+        forecasts={"candidate": actual + candidate.ravel(), "naive": actual - reference.ravel()},
         quantiles={},
         levels={},
         left_out=[],
@@ -53,9 +53,9 @@ def shared(random: np.random.Generator, *, by_series: float, by_week: float, by_
 
 
 def test_difference_is_a_share_of_the_others_wmae() -> None:
-    candidate, rival = np.full((2, 3), 80.0), np.full((2, 3), 100.0)
+    candidate, reference = np.full((2, 3), 80.0), np.full((2, 3), 100.0)
     candidate[:, 1] = 200.0
-    found = only(backtest(candidate, rival, holiday_week=1))
+    found = only(backtest(candidate, reference, holiday_week=1))
     # The holiday week weighs 5.
     assert found.difference == pytest.approx((5 * 200 + 2 * 80) / (7 * 100) - 1)
     assert (found.slice, found.against) == (OVERALL, "naive")
@@ -112,16 +112,16 @@ def test_draws_are_the_same_each_time() -> None:
 
 
 def test_each_slice_has_its_own_rows_and_an_empty_one_no_comparison() -> None:
-    candidate, rival = np.full((4, 2), 50.0), np.full((4, 2), 100.0)
+    candidate, reference = np.full((4, 2), 50.0), np.full((4, 2), 100.0)
     candidate[:2] = 150.0
-    of = backtest(candidate, rival)
+    of = backtest(candidate, reference)
     first = of.row < 4
     found, not_compared = compare(of, {"none": first & ~first, "bad": first, "good": ~first})
     assert {one.slice: round(one.difference, 9) for one in found} == {"bad": 0.5, "good": -0.5}
     assert not_compared == []
 
 
-def test_rows_missing_here_and_there_do_not_matter() -> None:
+def test_missing_rows_do_not_change_the_result() -> None:
     noise = np.random.default_rng(7).uniform(1, 100, (SERIES, WEEKS))
     of = backtest(0.9 * noise, noise)
     # One row a series: most pairs of a series and a week are empty.
@@ -143,7 +143,7 @@ def test_a_draw_of_empty_cells_says_nothing() -> None:
     assert [found[0].lower, found[0].upper] == pytest.approx([-0.1, -0.1])
 
 
-def test_a_rival_without_errors_is_named_and_the_others_are_compared() -> None:
+def test_a_reference_without_errors_is_named_and_the_others_are_compared() -> None:
     of = backtest(np.full((2, 2), 10.0), np.full((2, 2), 20.0))
     of = replace(of, forecasts={**of.forecasts, "champion": of.actual})
     found, not_compared = compare(of, {"all": of.row >= 0})
@@ -151,7 +151,7 @@ def test_a_rival_without_errors_is_named_and_the_others_are_compared() -> None:
     assert not_compared == [SliceNotScored(slice="all", reason="not compared: champion has no error there")]
 
 
-def test_every_rival_is_compared_but_not_the_oracle() -> None:
+def test_every_reference_is_compared_but_not_the_oracle() -> None:
     of = backtest(np.full((2, 2), 10.0), np.full((2, 2), 20.0))
     naive = of.forecasts["naive"]
     of = replace(of, forecasts={**of.forecasts, "champion": naive, "oracle": naive})

@@ -21,7 +21,7 @@ from shelfcast.contracts.specs import FeaturesSpec
 from shelfcast.contracts.wire import decode
 from shelfcast.database import connect, identifiers
 from shelfcast.features import feast_repository, materialization, offline_tables, training_data
-from shelfcast.features.build import offline_rows, read_inputs, serve
+from shelfcast.features.build import offline_rows, publish_features, read_inputs
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.materialization import Window
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
@@ -34,7 +34,7 @@ HORIZON, RUNS = 2, 8
 STEPS = (
     (feast_repository, "register_views"),
     (offline_tables, "copy_table"),
-    (materialization, "go_back"),
+    (materialization, "rewind_online"),
     (materialization, "materialize"),
     (PostgreSQLComputeEngine, "_materialize_one"),
     (materialization, "check_online"),
@@ -109,7 +109,7 @@ def test_an_older_snapshot_takes_back_what_a_killed_run_brought(
     assert newer
     assert newer.batch == 6
     with monkeypatch.context() as patch:
-        kill(patch, materialization, "go_back", 0, after=True)
+        kill(patch, materialization, "rewind_online", 0, after=True)
         with pytest.raises(KilledError):
             run(raw, 0, tmp_path)
     assert read_offline(raw) == newer
@@ -171,7 +171,9 @@ def run(raw: RandomBatches, batch: int, folder: Path) -> tuple[Inputs, FeatureSe
     made: list[Path] = []
     tables = offline_rows(inputs, features, folder, series_files(inputs, features, folder, made))
     spec = {"snapshot": taken, "feastProject": project_of(raw)}
-    serve(raw.url, decode(FeaturesSpec, spec, "spec"), folder, Window(*inputs.weeks), features, tables)
+    publish_features(
+        raw.url, decode(FeaturesSpec, spec, "spec"), folder, Window(*inputs.weeks), features, tables
+    )
     assert len(made) == training_data.SERIES_FILES, "training needs all, whatever is written offline"
     return inputs, features
 

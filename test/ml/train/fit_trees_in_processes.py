@@ -16,5 +16,5 @@ if __name__ == "__main__":
     spec = read_spec(Path(sys.argv[1]), TrainSpec)
     with init_distributed() as processes:
         bits = fitted_trees(spec, processes).bits()
-    if processes.first:
+    if processes.is_rank_0:
         print(hashlib.sha256(bits).hexdigest())

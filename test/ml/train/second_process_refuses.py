@@ -13,6 +13,6 @@ with init_distributed() as processes:
             raise UserError("BadData", "process 1 refuses")
 
     try:
-        processes.agree(work)
+        processes.raise_together(work)
     except UserError as error:
         print(f"{processes.rank}: {error.type}: {error}\n", end="", flush=True)

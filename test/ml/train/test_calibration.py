@@ -12,7 +12,7 @@ from train_example import Example
 
 from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.network import (
-    SIZE_GROUPS,
+    CALIBRATION_BINS,
     Member,
     MemberForecast,
     ModelInputs,
@@ -106,7 +106,7 @@ def test_the_intervals_cover_80_and_95_percent_of_the_validation(
         # With few scores, the conformal rank exceeds the plain quantile's rank by more.
         assert coverage <= float(inside.double().mean()) <= coverage + (0.05 if fewest == 10 else 0.01)
     factors = model.widening[:, :, 0].flatten().tolist()
-    assert len(set(factors)) == (4 * SIZE_GROUPS if fewest == 10 else 1)
+    assert len(set(factors)) == (4 * CALIBRATION_BINS if fewest == 10 else 1)
 
 
 def test_each_size_has_as_many_validation_samples(example: Example, alone: Processes) -> None:
@@ -115,7 +115,7 @@ def test_each_size_has_as_many_validation_samples(example: Example, alone: Proce
     calibrate(model, shard, alone)
     features, _, _, horizon = BatchReader(shard.table, torch.device("cpu")).read(shard.validation).inputs
     level = model.members[0].prepare(features, horizon).level.double().numpy()
-    edges = np.quantile(level, np.arange(1, SIZE_GROUPS) / SIZE_GROUPS)
+    edges = np.quantile(level, np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS)
     np.testing.assert_allclose(model.size_edges_usd.numpy(), edges, rtol=1e-6)
 
 

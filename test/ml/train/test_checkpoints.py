@@ -13,7 +13,7 @@ import torch
 from shelfcast.contracts.results import TrialParameters
 from shelfcast.contracts.specs import Snapshot, TrainSpec
 from shelfcast.job import UserError, write_json
-from shelfcast.train.checkpoint import Checkpoints, Found, _sha256, config_hash
+from shelfcast.train.checkpoint import Checkpoints, NewestCheckpoint, _sha256, config_hash
 
 SPEC = TrainSpec(
     snapshot=Snapshot(
@@ -42,9 +42,9 @@ def saved(directory: Path, epochs: int) -> Checkpoints:
 
 
 def test_the_newest_is_found_and_the_best_is_kept_beside_two(tmp_path: Path) -> None:
-    assert Checkpoints(tmp_path, CONFIG, "2 on cpu").newest() == Found()
+    assert Checkpoints(tmp_path, CONFIG, "2 on cpu").newest() == NewestCheckpoint()
     checkpoints = saved(tmp_path, 11)
-    assert checkpoints.newest() == Found(11, "2 on cpu")
+    assert checkpoints.newest() == NewestCheckpoint(11, "2 on cpu")
     assert checkpoints.load(11)["weights"][0] == 11
     names = {path.stem for path in (tmp_path / "checkpoints").iterdir()}
     assert names == {"epoch-0004", "epoch-0010", "epoch-0011"}
@@ -91,7 +91,7 @@ def test_a_damaged_one_is_passed_over_and_said_so(
     assert "epoch-0003.pt is skipped: it" in sentence or "epoch-0003.json" in sentence
     assert why in sentence
     checkpoints.save(3, {"weights": torch.zeros(1)}, 3)
-    assert checkpoints.newest() == Found(3, "2 on cpu")
+    assert checkpoints.newest() == NewestCheckpoint(3, "2 on cpu")
 
 
 def test_any_flipped_byte_of_a_marker_is_seen(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_any_flipped_byte_of_a_marker_is_seen(tmp_path: Path) -> None:
         flip(marker, place)
         assert checkpoints.newest().epoch == 1, marker.read_bytes()
         flip(marker, place)
-    assert checkpoints.newest() == Found(2, "2 on cpu")
+    assert checkpoints.newest() == NewestCheckpoint(2, "2 on cpu")
 
 
 def test_damaged_ones_of_later_epochs_do_not_push_out_complete_ones(tmp_path: Path) -> None:
@@ -159,4 +159,4 @@ def test_another_configuration_is_refused(tmp_path: Path, changed: str) -> None:
 def test_another_number_of_processes_goes_on(tmp_path: Path) -> None:
     saved(tmp_path, 1)
     same = Checkpoints(tmp_path, config_hash(replace(SPEC, processes=3, gpu_seconds=60)), "3 on cuda")
-    assert same.newest() == Found(1, "2 on cpu")
+    assert same.newest() == NewestCheckpoint(1, "2 on cpu")

@@ -115,7 +115,7 @@ def test_trees_that_forecast_better_get_a_share_and_bad_ones_get_none(
     example: Example, alone: Processes
 ) -> None:
     trained = fitted_trees(example.spec, alone)
-    usual = trained.model.usual_shares[2]
+    usual = trained.model.prior_shares[2]
     assert chosen_share(trained, alone) >= 0.25 + usual / 2
     wrong = [5 * value for value in reversed(trained.attributes["target_weights"])]
     trained.model.trees.set_trees({**trained.attributes, "target_weights": wrong})
@@ -138,5 +138,5 @@ def test_the_shares_are_half_of_the_usual_ones_and_half_of_the_best(
 
     monkeypatch.setattr(trained.model, "forecasts", forecasts)
     choose_shares(trained.model, trained.shard, alone)
-    usual = torch.tensor(trained.model.usual_shares)
+    usual = torch.tensor(trained.model.prior_shares)
     torch.testing.assert_close(2 * trained.model.shares - usual, torch.tensor([0.5, 0.0, 0.5]))
