@@ -1,4 +1,4 @@
-/** The only reader of the environment, except for the predictor's: defaults first, the environment over them. */
+/** Environment variables of the command line, the client and the worker. The predictor and the router read theirs in predictor/. */
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
@@ -43,7 +43,7 @@ const workerVariables = z.object({
     'File that describes the cluster; without it, jobs and predictors run on this machine.',
   ),
   SHELFCAST_WORKFLOW_BUNDLE: optional.describe(
-    'File that `bundle-main.ts` wrote; without it, the worker keeps a bundle of its own.',
+    'File that `bundle-main.ts` wrote; without it, the worker bundles the workflows itself.',
   ),
   SHELFCAST_HEALTH_PORT: z.coerce
     .number()
@@ -93,9 +93,9 @@ export interface WorkerConfig {
   mlflowUrl: string;
   artifactsUrl: string;
   platform: LocalPlatformConfig | { kind: 'kubernetes'; configFile: string };
-  /** File with the bundled workflows; undefined where the worker keeps a bundle of its own. */
+  /** File with the bundled workflows; undefined where the worker bundles them itself. */
   workflowBundle: string | undefined;
-  /** Port of the health server; undefined where the platform does not probe. */
+  /** Port of the health server; undefined where none is started. */
   healthPort: number | undefined;
 }
 
@@ -109,7 +109,7 @@ export interface LocalPlatformConfig {
   routerAdminToken: string;
   projectDir: string;
   stateDir: string;
-  /** Environment of the worker, which the programs that it starts inherit. */
+  /** Environment of the worker, inherited by the programs that it starts. */
   environment: Environment;
 }
 
@@ -124,19 +124,14 @@ function parse<T>(schema: z.ZodType<T>, env: Environment): T {
   const parsed = schema.safeParse(env);
   if (parsed.success) return parsed.data;
   const issues = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  throw new Error(`wrong environment: ${issues.join('; ')}`);
+  throw new Error(`invalid environment: ${issues.join('; ')}`);
 }
 
 export function readWorkerConfig(env: Environment = process.env): WorkerConfig {
   const values = parse(workerSchema, env);
   const { SHELFCAST_KUBERNETES: configFile } = values;
   return {
-    temporal: {
-      address: values.TEMPORAL_ADDRESS,
-      ...connectionSecurity(values),
-      namespace: values.TEMPORAL_NAMESPACE,
-      taskQueue: TASK_QUEUE,
-    },
+    temporal: temporalConfigOf(values, values.TEMPORAL_ADDRESS),
     databaseUrl: values.DATABASE_URL,
     mlflowUrl: values.MLFLOW_TRACKING_URI,
     artifactsUrl: values.SHELFCAST_ARTIFACTS ?? pathToFileURL(join(values.SHELFCAST_HOME, 'artifacts')).href,
@@ -179,7 +174,7 @@ export function readLocalConfig(env: Environment = process.env): LocalConfig {
   };
 }
 
-/** Returns the absolute path of a path that the user wrote; npm scripts run in another folder than the user's, INIT_CWD. */
+/** Resolves a path against the user's folder. npm starts scripts in the project's folder and gives the user's in INIT_CWD. */
 export const userPath = (path: string, env: Environment = process.env): string =>
   resolve(env['INIT_CWD'] ?? process.cwd(), path);
 
@@ -189,11 +184,11 @@ export function clusterFile(path: string | undefined, env: Environment = process
   const file = path === undefined ? fallback : userPath(path, env);
   if (file !== undefined) return file;
   throw new Error(
-    'no cluster was named: give its configuration file with --config, or in SHELFCAST_KUBERNETES',
+    'no cluster is configured: give its configuration file with --config or in SHELFCAST_KUBERNETES',
   );
 }
 
-/** Returns how a client reaches Temporal: TEMPORAL_ADDRESS, else the local services. */
+/** Returns the connection of a client: to TEMPORAL_ADDRESS, else to the local services. */
 export function readTemporalConfig(env: Environment = process.env): TemporalConfig {
   const values = parse(commonSchema, env);
   const address = values.TEMPORAL_ADDRESS ?? readEndpoints(values.SHELFCAST_HOME)?.temporal;
@@ -202,10 +197,12 @@ export function readTemporalConfig(env: Environment = process.env): TemporalConf
       `no services were started here (no endpoints.json in ${values.SHELFCAST_HOME}): run \`npm start\`, or set TEMPORAL_ADDRESS`,
     );
   }
-  return {
-    address,
-    ...connectionSecurity(values),
-    namespace: values.TEMPORAL_NAMESPACE,
-    taskQueue: TASK_QUEUE,
-  };
+  return temporalConfigOf(values, address);
 }
+
+const temporalConfigOf = (values: z.output<typeof temporalSchema>, address: string): TemporalConfig => ({
+  address,
+  ...connectionSecurity(values),
+  namespace: values.TEMPORAL_NAMESPACE,
+  taskQueue: TASK_QUEUE,
+});

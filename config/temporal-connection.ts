@@ -1,4 +1,4 @@
-/** How clients and workers reach Temporal: a plain port, TLS with your own certificates, or Temporal Cloud. */
+/** Connection to Temporal: plain, TLS with certificates, or Temporal Cloud. */
 import { readFileSync } from 'node:fs';
 import type { TLSConfig } from '@temporalio/client';
 import { z } from 'zod';
@@ -7,9 +7,9 @@ const path = z.string().min(1).optional();
 
 export const temporalSchema = z.object({
   TEMPORAL_NAMESPACE: z.string().default('default').describe('Namespace of the workflows.'),
-  TEMPORAL_TLS: z.enum(['true', 'false']).optional().describe('`true`: TLS, even without any of the files.'),
+  TEMPORAL_TLS: z.enum(['true', 'false']).optional().describe('`true`: TLS, even without the files below.'),
   TEMPORAL_TLS_CA: path.describe(
-    "PEM file of the authority that signed the server's certificate; by default those that the system trusts.",
+    "PEM file of the authority that signed the server's certificate; by default the system's authorities.",
   ),
   TEMPORAL_TLS_CERT: path.describe("PEM file of the client's certificate, for mutual TLS."),
   TEMPORAL_TLS_KEY: path.describe("PEM file of the client's key, for mutual TLS."),
@@ -21,16 +21,16 @@ export const temporalSchema = z.object({
 type TemporalEnvironment = z.infer<typeof temporalSchema>;
 
 export interface ConnectionSecurity {
-  /** Absent: a plain connection. */
+  /** TLS settings; undefined for a plain connection. */
   tls?: TLSConfig | boolean;
   apiKey?: string;
 }
 
-/** @throws Error that names the variable whose file cannot be read, or that lacks its counterpart. */
+/** @throws Error that names the variable of an unreadable file, or variables that contradict each other */
 export function connectionSecurity(env: TemporalEnvironment): ConnectionSecurity {
   const { TEMPORAL_API_KEY: apiKey, TEMPORAL_TLS_CERT: cert, TEMPORAL_TLS_KEY: key } = env;
   if ((cert === undefined) !== (key === undefined)) {
-    throw new Error('wrong environment: TEMPORAL_TLS_CERT and TEMPORAL_TLS_KEY must be set together');
+    throw new Error('invalid environment: TEMPORAL_TLS_CERT and TEMPORAL_TLS_KEY must be set together');
   }
   const custom: TLSConfig = {
     ...(env.TEMPORAL_TLS_SERVER_NAME === undefined
@@ -46,7 +46,7 @@ export function connectionSecurity(env: TemporalEnvironment): ConnectionSecurity
   const isCustom = Object.keys(custom).length > 0;
   if (env.TEMPORAL_TLS === 'false' && (isCustom || apiKey !== undefined)) {
     throw new Error(
-      'wrong environment: TEMPORAL_TLS is "false", but a certificate or TEMPORAL_API_KEY is set',
+      'invalid environment: TEMPORAL_TLS is "false", but a certificate or TEMPORAL_API_KEY is set; remove one of them',
     );
   }
   const isWanted = isCustom || env.TEMPORAL_TLS === 'true' || apiKey !== undefined;
@@ -60,7 +60,7 @@ function fileOf(variable: string, file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (cause) {
-    throw new Error(`wrong environment: ${variable}: cannot read ${file}: ${(cause as Error).message}`, {
+    throw new Error(`invalid environment: ${variable}: cannot read ${file}: ${(cause as Error).message}`, {
       cause,
     });
   }

@@ -1,4 +1,4 @@
-/** `.shelfcast/endpoints.json`: addresses of all services, printed by `npx shelfcast status --json`. */
+/** `.shelfcast/endpoints.json`: addresses of all services, which `npx shelfcast status --json` prints. */
 export interface Endpoints {
   /** host:port of the Temporal frontend. */
   temporal: string;

@@ -1,19 +1,20 @@
 /**
- * The `type` of every ApplicationFailure this project raises.
- * Only `ServiceUnavailable` and, until the stage has used up its jobs, `JobFailed` are retryable.
+ * Type of every ApplicationFailure that this project raises.
+ * Only `ServiceUnavailable` and `JobFailed` are retryable. `JobFailed` is not retryable when the stage has used up its jobs
+ * or when the job's result cannot be read.
  */
 export const ERROR_TYPES = {
-  /** The pipeline's input has a wrong or contradictory value. */
+  /** The input of a run has an invalid or contradictory value. */
   invalidInput: 'InvalidInput',
   /** The sales data break a rule (too many bad rows, no rows, unreadable file). */
   badData: 'BadData',
   /** Another run holds the model; there is at most one run of a model at a time. */
   modelBusy: 'ModelBusy',
-  /** A job failed; a retry starts a new job, which resumes a training. */
+  /** A job failed. A retry starts a new job, which resumes a training. */
   jobFailed: 'JobFailed',
-  /** A service (PostgreSQL, MLflow, Ray, router) did not answer. */
+  /** A service (PostgreSQL, MLflow, Ray, router, Temporal) did not answer. */
   serviceUnavailable: 'ServiceUnavailable',
-  /** The candidate did not become ready, failed requests, differs from its evaluation, or is worse than the champion. */
+  /** A model cannot be read; or the candidate is not ready, fails requests, differs from its evaluation or is worse than the champion. */
   candidateFailed: 'CandidateFailed',
   /** The analysis of a canary step stayed inconclusive in all its attempts. */
   analysisInconclusive: 'AnalysisInconclusive',

@@ -19,7 +19,7 @@ export const ingestSpecSchema = z
     requestId: z
       .string()
       .describe(
-        "Key of the run: a second job with the same id finds the first one's load batch instead of adding another.",
+        'Key of the run: a second job with the same id finds the load batch of the first job and adds no other.',
       ),
     source: sourceSchema,
     maxBadRowShare: input.maxBadRowShare,
@@ -37,7 +37,7 @@ export const featuresSpecSchema = z
       .string()
       .optional()
       .describe(
-        'Expected version of the feature definitions; the job stops before it writes when its own differ.',
+        'Expected version of the feature definitions; the job stops before it writes if its own version differs.',
       ),
   })
   .meta({ id: 'FeaturesSpec', description: 'Spec of the features job.' });

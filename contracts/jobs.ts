@@ -2,11 +2,12 @@
  * Results, errors and progress of the jobs: the files that a stage's Python program writes.
  *
  * A job is started as `python -m shelfcast.<stage> --dir DIR`. DIR holds `spec.json` (job-specs.ts, written before the start);
- * the job writes its outputs there and, last and atomically, `result.json`. If the user or the data is at
- * fault, it writes `error.json` ({ type, message }) and exits with code 2. Any other failure is worth a retry.
+ * the job writes its outputs there and, last and atomically, `result.json`. If the input or the data is
+ * invalid, it writes `error.json` ({ type, message }) and exits with code 2. Any other failure is retried.
  * A job may append lines to `progress.jsonl`. Keys are camelCase on both sides; weeks are ISO dates.
  */
 import { z } from 'zod';
+import { featureValuesSchema } from './predict.ts';
 
 const isoDate = z.iso.date();
 
@@ -38,8 +39,8 @@ const qualityRuleSchema = z
       description:
         'Outcome of a rule; `notChecked` if there is nothing to compare with, or it does not apply to the source.',
     }),
-    rows: z.int().describe('Number of rows, weeks or stores (as `text` says) that break the rule.'),
-    examples: z.array(z.string()).describe('Descriptions of up to five of them.'),
+    rows: z.int().describe('Number of rows, weeks or stores that break the rule; `text` names which.'),
+    examples: z.array(z.string()).describe('Up to five violations in words.'),
   })
   .meta({ id: 'QualityRule', description: 'A rule of the data-quality checks and its outcome.' });
 
@@ -96,7 +97,6 @@ const instance = {
   horizon: z.int().describe('Weeks ahead.'),
   targetWeek: isoDate.describe('Target week.'),
 };
-const featureValues = z.record(z.string(), z.number().nullable());
 
 /** The rollout compares this sample with the features that the deployed candidate reads. */
 export const skewSampleSchema = z
@@ -110,7 +110,7 @@ export const skewSampleSchema = z
         z
           .object({
             ...instance,
-            features: featureValues.describe(
+            features: featureValuesSchema.describe(
               'Every feature of the data set by its name in the model; null is unknown.',
             ),
           })
@@ -131,7 +131,9 @@ const epochSchema = z
     trainLoss: z
       .number()
       .describe('Weighted mean of the quantile loss over the members of the network, USD.'),
-    validationLoss: z.number().describe("The same of the members' combination on the validation weeks, USD."),
+    validationLoss: z
+      .number()
+      .describe('Quantile loss of the combined forecast on the validation weeks, USD.'),
     seconds: z.number().describe('Duration of the epoch.'),
   })
   .meta({ id: 'EpochMetrics', description: 'A finished epoch.' });
@@ -184,7 +186,7 @@ export const trainResultSchema = z
     epochs: z.array(epochSchema).describe('All epochs, in order.'),
     stoppedBy: z
       .enum(['epochs', 'patience', 'wallTime', 'gpuSeconds'])
-      .meta({ id: 'StoppedBy', description: 'Reason for which no further epoch was trained.' }),
+      .meta({ id: 'StoppedBy', description: 'Reason why no further epoch was trained.' }),
     startedFromEpochs: z
       .array(z.int())
       .describe('Epoch that each start of the training resumed from; [0] for a run without interruption.'),
@@ -223,7 +225,9 @@ const metricsSchema = z
     coverage95: z
       .number()
       .nullable()
-      .describe('The same inside [p2.5, p97.5]; null for models without these quantiles, too.'),
+      .describe(
+        'Share of actuals inside [p2.5, p97.5]; null for point forecasts and for models without these quantiles.',
+      ),
     rows: z.int().describe('Number of rows that were scored.'),
   })
   .meta({ id: 'Metrics', description: 'Errors of one forecaster.' });
@@ -278,7 +282,7 @@ export const evaluateResultSchema = z
       .describe('Slices without metrics or without some comparison, each with the reason.'),
     comparisons: z
       .array(comparisonSchema)
-      .describe('Comparisons of the candidate with each other forecaster but the oracle.'),
+      .describe('Comparisons of the candidate with all other forecasters except the oracle.'),
     testFirstWeek: isoDate.describe('First test week.'),
     testLastWeek: isoDate.describe('Last test week.'),
     analysisRowsUri: z
@@ -293,7 +297,7 @@ export type EvaluateResult = z.infer<typeof evaluateResultSchema>;
 export const analysisRowSchema = z
   .object({
     ...instance,
-    features: featureValues.describe("Candidate's features as of the origin; null is unknown."),
+    features: featureValuesSchema.describe("Candidate's features as of the origin; null is unknown."),
     actual: z.number().describe('Sales in the target week, USD.'),
     expected: z.array(z.number()).describe("The candidate's quantiles, in the order of its model.json."),
   })

@@ -40,7 +40,7 @@ export const trainOptions = z
       .number()
       .positive()
       .optional()
-      .describe('The same bound in seconds of all GPUs together; without a GPU it is never reached.'),
+      .describe('The same bound in seconds of all GPUs together; without a GPU it has no effect.'),
     search: z
       .strictObject({ trials: z.int().min(1).max(500).describe('Number of trials.') })
       .meta({ id: 'SearchOptions', description: 'Options of the parameter search.' })
@@ -123,7 +123,7 @@ const rolloutOptions = z
       .number()
       .min(0)
       .default(0.1)
-      .describe("Share by which the candidate's absolute error in a step may be above the champion's."),
+      .describe("Share by which the candidate's WAPE in a step may be above the champion's."),
     approval: z
       .enum(['automatic', 'required'])
       .default('automatic')
@@ -140,7 +140,7 @@ export const pipelineInputSchema = z
       .describe('Name of the registered model.'),
     dataset: z
       .string()
-      // It is part of table names, of which PostgreSQL keeps 63 letters.
+      // The name is part of table names, and PostgreSQL keeps only 63 letters of those.
       .regex(/^[a-z][a-z0-9_]{0,31}$/, 'must be at most 32 lower-case letters, digits and underscores')
       .optional()
       .describe(
@@ -159,10 +159,7 @@ export const pipelineInputSchema = z
     allow: z
       .array(z.string().regex(/^[a-z][a-z-]*$/, 'must be the name of a rule'))
       .optional()
-      .describe(
-        'Data-quality checks that this run may violate on purpose, ' +
-          "by the names in a stopped run's message.",
-      ),
+      .describe('Names of data-quality rules that this run may break (docs/data.md).'),
     horizonWeeks: z.int().min(1).max(39).default(8).describe('Weeks ahead to forecast.'),
     testWeeks: z
       .int()
@@ -183,8 +180,8 @@ export const pipelineInputSchema = z
   .meta({ id: 'PipelineInput', description: 'Input of a pipeline run; every value has a default.' });
 
 /**
- * Sets every default of an input; undefined and `{}` are valid. Otherwise returns one sentence for each wrong value, with
- * its path.
+ * Fills in the defaults; undefined and `{}` are valid inputs. Returns one sentence for each invalid value instead, when there
+ * is any.
  */
 export function resolvePipelineInput(raw: unknown): { input: ResolvedPipelineInput } | { issues: string[] } {
   const parsed = pipelineInputSchema.safeParse(raw ?? {});
@@ -197,11 +194,11 @@ export function resolvePipelineInput(raw: unknown): { input: ResolvedPipelineInp
     : { input: { ...parsed.data, dataset: named.dataset } };
 }
 
-/** Returns one sentence for each wrong value, with its path. */
+/** Returns one sentence for each invalid value, with its path. */
 export const sentencesOf = (error: z.ZodError): string[] =>
   error.issues.map((issue) => `${issue.path.join('.') || 'the input'}: ${issue.message}`);
 
-/** Input as a person or program writes it; everything has a default. */
+/** Input as a person or program writes it; every value has a default. */
 export type PipelineInput = z.input<typeof pipelineInputSchema>;
 /** Input of the stages, with every default set, `dataset` included. */
 export type ResolvedPipelineInput = z.output<typeof pipelineInputSchema> & { dataset: string };
@@ -215,11 +212,11 @@ export interface MonitorResult {
   seriesForecast: number;
   /** Series of the snapshot without sales in its last week: closed or late, so not forecast. */
   seriesLeftOut: number;
-  /** Earlier forecasts whose actuals came in with this snapshot. */
+  /** Number of earlier forecasts that the actuals of this snapshot were compared with. */
   actualsCompared: number;
-  /** WAPE of those, null when there were none. */
+  /** WAPE of the compared forecasts; null when none was compared. */
   wape: number | null;
-  /** Up to five series, next week. */
+  /** Forecasts of up to five series for the next week. */
   samples: SampleForecast[];
 }
 

@@ -1,15 +1,15 @@
-/** The wire format of forecasts: headers, requests, answers and refusals. docs/predictor.md describes it for clients. */
+/** Wire format of forecasts: headers, requests, answers and refusals. docs/predictor.md describes it for clients. */
 import { z } from 'zod';
 
-/** In a request: the version that must answer. In an answer: the version that gave it. */
+/** Version that must answer a request, or that gave an answer. */
 export const VERSION_HEADER = 'x-shelfcast-version';
-/** In an answer: the version that the router could not reach for this request. */
+/** Version that the router could not reach for a request; a header of the answer. */
 export const FAILED_VERSION_HEADER = 'x-shelfcast-failed-version';
 
 export const MAX_INSTANCES = 10_000;
 
 /** Features by name; null where a value is unknown. */
-const featureValuesSchema = z.record(z.string(), z.number().nullable());
+export const featureValuesSchema = z.record(z.string(), z.number().nullable());
 
 /** Request for one forecast. */
 export const predictInstanceSchema = z.strictObject({
@@ -17,11 +17,11 @@ export const predictInstanceSchema = z.strictObject({
   dept: z.int(),
   /** Weeks ahead, from 1. */
   horizon: z.int(),
-  /** All features of the model; absent: the predictor reads them from Feast's online tables. */
+  /** All features of the model. Without them the predictor reads Feast's online tables. */
   features: featureValuesSchema.optional(),
 });
 
-/** The predictor parses requests by hand (predictor/instances.ts), which is faster and names the instance at fault. */
+/** The predictor parses requests by hand (predictor/instances.ts), which is faster and names the invalid instance. */
 export const predictRequestSchema = z.strictObject({
   instances: z.array(predictInstanceSchema).min(1).max(MAX_INSTANCES),
 });
@@ -48,11 +48,11 @@ export const predictResponseSchema = z.object({
   predictions: z.array(predictionSchema),
   modelName: z.string(),
   modelVersion: z.string(),
-  /** Names of features in the request that the model does not know, sorted; they are ignored. */
+  /** Sorted names of ignored features: the request has them, the model does not. */
   ignoredFeatures: z.array(z.string()).optional(),
 });
 
-/** Codes of refusals, for programs; docs/predictor.md says when each occurs. */
+/** Codes of refusals, for programs; docs/predictor.md explains each. */
 const ERROR_CODES = [
   'INVALID_JSON',
   'INVALID_REQUEST',
@@ -85,7 +85,7 @@ const ERROR_CODES = [
 
 /** Body of every refusal of the predictor and the router. */
 export const errorBodySchema = z.object({
-  /** A sentence in `message`; the other keys hold its facts. */
+  /** `message` is a sentence; the other keys hold its facts. */
   error: z.looseObject({ code: z.enum(ERROR_CODES), message: z.string() }),
 });
 

@@ -1,4 +1,4 @@
-/** Sources of sales, and the name of a data set that none was given. */
+/** Sources of sales, and the default name of a data set. */
 import { z } from 'zod';
 
 export const generatedSource = z
@@ -27,7 +27,7 @@ const columnName = z
 
 const description = z.string().min(1).describe('Meaning of the column, for people.');
 
-/** Covariates that the user adds (docs/data.md); the ingest job refuses names that mean something else. */
+/** Covariates that the user adds (docs/data.md). The ingest job refuses names that are taken. */
 const covariates = z.array(
   z
     .discriminatedUnion('of', [
@@ -105,23 +105,23 @@ type Source = z.output<typeof sourceSchema>;
 
 const GENERATED_DATASET = 'generated';
 
-/** Path or URL of kind `long` that names a single file of sales, not a folder. */
+/** Path or URL of a single file of sales in the long layout. */
 export const SALES_FILE = /\.(csv|parquet)$/i;
 
-/** Name of the source's data set, the given one or that of its folder, or why it has none. */
+/** Returns the name of the data set, by default the name of the source's folder; otherwise the issue. */
 export function nameDataset(source: Source, given?: string): { dataset: string } | { issue: string } {
   const dataset = given ?? defaultDataset(source);
-  if (dataset === '') return { issue: `${whyUnnamed(source)}; name it` };
+  if (dataset === '') return { issue: `${whyUnnamed(source)}: set it in the input or with --dataset` };
   if (dataset === GENERATED_DATASET && source.kind !== 'generated')
-    return { issue: `"${GENERATED_DATASET}" is the generator's; name another for your own data` };
+    return { issue: `"${GENERATED_DATASET}" is reserved for generated sales; choose another name` };
   return { dataset };
 }
 
 function whyUnnamed(source: Source): string {
-  if (source.kind === 'postgres') return 'queries have no name';
+  if (source.kind === 'postgres') return 'queries do not name their data set';
   return isSalesFile(source)
     ? 'a file of new weeks does not name its data set'
-    : 'cannot be made from the name of the folder in source.path';
+    : 'the folder in source.path has no letter from a to z in its name';
 }
 
 function isSalesFile(source: Source): boolean {

@@ -6,12 +6,15 @@ import type { RegisteredVersion } from './rollout.ts';
 import { pipelineInputSchema, sentencesOf } from './pipeline.ts';
 import type { Stage } from './stages.ts';
 
-/** The common part of a pipeline's input and an update's; an update has no default source. */
+/** Input of an update: part of a pipeline's input, without a default source. */
 export const updateInputSchema = pipelineInputSchema
   .pick({ modelName: true, dataset: true, maxBadRowShare: true, allow: true })
   .extend({ source: pipelineInputSchema.shape.source.unwrap() });
 
-/** Sets every default except the data set, which is the champion's; otherwise returns one sentence for each wrong value. */
+/**
+ * Fills in the defaults; the data set stays open until the champion is known. Returns one sentence for each invalid value
+ * instead, when there is any.
+ */
 export function resolveUpdateInput(raw: unknown): { update: ResolvedUpdateInput } | { issues: string[] } {
   const parsed = updateInputSchema.safeParse(raw ?? {});
   return parsed.success ? { update: parsed.data } : { issues: sentencesOf(parsed.error) };

@@ -79,7 +79,7 @@ describe('a Temporal behind mutual TLS', () => {
   test('answers clients and workers that have the files', async () => {
     const config = readTemporalConfig(environment);
     const shelfcast = await connect(config);
-    expect(await shelfcast.runningPipeline()).toBeNull();
+    expect(await shelfcast.currentRun()).toBeNull();
     await shelfcast.close();
     const connection = await NativeConnection.connect({ address: config.address, tls: config.tls ?? null });
     await connection.close();

@@ -26,8 +26,8 @@ class QualityRule:
     Attributes:
         name: Name of the rule.
         text: Sentence that the data must satisfy.
-        rows: Number of rows, weeks or stores (as `text` says) that break the rule.
-        examples: Descriptions of up to five of them.
+        rows: Number of rows, weeks or stores that break the rule; `text` names which.
+        examples: Up to five violations in words.
     """
 
     name: str
@@ -104,7 +104,7 @@ class EpochMetrics:
     Attributes:
         epoch: Number of the epoch, from 1.
         train_loss: Weighted mean of the quantile loss over the members of the network, USD.
-        validation_loss: The same of the members' combination on the validation weeks, USD.
+        validation_loss: Quantile loss of the combined forecast on the validation weeks, USD.
         seconds: Duration of the epoch.
     """
 
@@ -114,7 +114,7 @@ class EpochMetrics:
     seconds: float
 
 
-#: Reason for which no further epoch was trained.
+#: Reason why no further epoch was trained.
 StoppedBy = Literal["epochs", "patience", "wallTime", "gpuSeconds"]
 
 
@@ -203,7 +203,8 @@ class Metrics:
         bias: Mean of forecast minus actual, USD.
         pinball: Pinball loss, USD, the mean over the model's quantiles; null for point forecasts.
         coverage80: Share of actuals inside [p10, p90]; null for point forecasts.
-        coverage95: The same inside [p2.5, p97.5]; null for models without these quantiles, too.
+        coverage95: Share of actuals inside [p2.5, p97.5]; null for point forecasts and for models without
+            these quantiles.
         rows: Number of rows that were scored.
     """
 
@@ -265,7 +266,7 @@ class EvaluateResult:
         slices: Slice name (for example `store_type=A`, `holiday=true`, `volume=low`) to forecaster to
             metrics.
         slices_not_scored: Slices without metrics or without some comparison, each with the reason.
-        comparisons: Comparisons of the candidate with each other forecaster but the oracle.
+        comparisons: Comparisons of the candidate with all other forecasters except the oracle.
         test_first_week: First test week.
         test_last_week: Last test week.
         analysis_rows_uri: JSON lines of `AnalysisRow`: known weeks that the rollout sends to the deployed

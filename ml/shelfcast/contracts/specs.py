@@ -130,11 +130,10 @@ class IngestSpec:
 
     Attributes:
         dataset: Name of the data set.
-        request_id: Key of the run: a second job with the same id finds the first one's load batch instead of
-            adding another.
+        request_id: Key of the run: a second job with the same id finds the load batch of the first job and
+            adds no other.
         max_bad_row_share: Share of source rows that may be bad; above it the run stops and nothing is loaded.
-        allow: Data-quality checks that this run may violate on purpose, by the names in a stopped run's
-            message.
+        allow: Names of data-quality rules that this run may break (docs/data.md).
     """
 
     dataset: str
@@ -176,8 +175,8 @@ class FeaturesSpec:
     Attributes:
         feast_project: Feast project of the data set.
         horizon_weeks: Weeks ahead to forecast.
-        feature_set_version: Expected version of the feature definitions; the job stops before it writes when
-            its own differ.
+        feature_set_version: Expected version of the feature definitions; the job stops before it writes if
+            its own version differs.
     """
 
     snapshot: Snapshot
@@ -222,7 +221,7 @@ class TrainSpec:
         max_wall_time_minutes: Wall time after which the training stops at the end of a step and keeps the
             best model so far. A restart continues to count from its checkpoint; starting processes, reading
             and exporting are not counted.
-        gpu_seconds: The same bound in seconds of all GPUs together; without a GPU it is never reached.
+        gpu_seconds: The same bound in seconds of all GPUs together; without a GPU it has no effect.
         search: Search for learningRate, batchSize and weight decay on the validation weeks before the
             training.
     """

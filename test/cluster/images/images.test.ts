@@ -96,7 +96,7 @@ describe('the image of the worker', () => {
   it('says what is wrong with an environment that is empty', async () => {
     const { exitCode, log } = await run(image);
     expect(exitCode).toBe(1);
-    expect(log).toContain('wrong environment: TEMPORAL_ADDRESS');
+    expect(log).toContain('invalid environment: TEMPORAL_ADDRESS');
   });
 
   it('contains the bundle of its workflows, because bundling needs a writable disk', async () => {
