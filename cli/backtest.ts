@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { ensurePython } from '../infra/local/toolchain.ts';
 import { readLocalConfig, userPath } from '../config/environment.ts';
-import { tell } from './output.ts';
+import { printProgress } from './output.ts';
 
 export interface BacktestOptions {
   data: string;
@@ -21,7 +21,7 @@ export interface BacktestOptions {
 /** Resolves to the exit code of the Python program. */
 export async function backtest({ data, out, ...options }: BacktestOptions): Promise<number> {
   const { projectDir, cacheDir } = readLocalConfig();
-  await ensurePython({ projectDir, cacheDir }, tell);
+  await ensurePython({ projectDir, cacheDir }, printProgress);
   const args = Object.entries({ data: userPath(data), out: userPath(out), ...options }).flatMap(
     ([name, value]) => [`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, value],
   );

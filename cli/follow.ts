@@ -1,11 +1,16 @@
-/** Following of a run to its end: lines for what happens, and on a terminal a progress bar. */
+/** Progress of a run until its end: a line for each event, and on a terminal a progress bar. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isGrpcServiceError } from '@temporalio/client';
+import {
+  isGrpcServiceError,
+  QueryNotRegisteredError,
+  QueryRejectedError,
+  ServiceError,
+} from '@temporalio/client';
 import { DEFAULT_MODEL_NAME } from '../contracts/names.ts';
 import type { PipelineProgress } from '../contracts/progress.ts';
 import { STAGES } from '../contracts/stages.ts';
 import type { PendingWork, RunHandle } from '../client/client.ts';
-import type { Teller } from './output.ts';
+import type { ProgressPrinter } from './output.ts';
 
 const POLL_MS = 500;
 /** Time until a server that does not answer is an error; one that restarts is back within seconds. */
@@ -13,88 +18,97 @@ const OUTAGE_MS = 5 * 60_000;
 const BAR_CELLS = 24;
 
 /**
- * Returns when the run has ended well; the run itself does not depend on being followed.
- * @throws PipelineError as `result` does
+ * Resolves to the run's result. The end of this process does not end the run.
+ * @throws ShelfcastError as `result` does
  */
-export async function follow<T>(run: RunHandle<T>, teller: Teller, modelName: string): Promise<T> {
-  const story = createStory(teller, modelName);
+export async function follow<T>(run: RunHandle<T>, printer: ProgressPrinter, modelName: string): Promise<T> {
+  const runLog = createRunLog(printer, modelName);
   try {
-    return await followTo(run, teller, story);
+    return await followUntilEnd(run, printer, runLog);
   } finally {
-    teller.draw('');
+    printer.draw('');
   }
 }
 
-async function followTo<T>(run: RunHandle<T>, teller: Teller, story: Story): Promise<T> {
+async function followUntilEnd<T>(run: RunHandle<T>, printer: ProgressPrinter, runLog: RunLog): Promise<T> {
   let answeredAt = Date.now();
   for (;;) {
     const result = run.result();
-    // The result is awaited below; until then its failure must not end the process.
+    // The result is awaited below. Until then its failure must not end the process.
     const ended = result.then(
       () => true,
       () => true,
     );
     while (!(await Promise.race([ended, sleep(POLL_MS, false)]))) {
-      if (await look(run, story)) answeredAt = Date.now();
+      if (await poll(run, runLog)) answeredAt = Date.now();
     }
     try {
       const value = await result;
-      await look(run, story);
+      await poll(run, runLog);
       return value;
     } catch (error) {
-      if (!isGrpcServiceError(error) || Date.now() - answeredAt > OUTAGE_MS) throw error;
-      teller.tell('Temporal does not answer; waiting for it');
+      if (!isUnanswered(error) || Date.now() - answeredAt > OUTAGE_MS) throw error;
+      printer.printLine('Temporal does not answer; waiting for it');
       await sleep(POLL_MS * 4);
     }
   }
 }
 
 /** Returns false when the server or the worker does not answer. */
-async function look(run: RunHandle<unknown>, story: Story): Promise<boolean> {
+async function poll(run: RunHandle<unknown>, runLog: RunLog): Promise<boolean> {
   try {
-    story.tellProgress(await run.progress());
-    story.tellWork(await run.pendingWork());
+    runLog.addProgress(await run.progress());
+    runLog.addWork(await run.pendingWork());
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    if (isUnanswered(error)) return false;
+    throw error;
   }
 }
 
-/** Sentence for a run that waits for a person, with the commands that answer it. */
+/** True for errors of the server, and of a query when no worker can answer it. */
+const isUnanswered = (error: unknown): boolean =>
+  error instanceof ServiceError ||
+  error instanceof QueryNotRegisteredError ||
+  error instanceof QueryRejectedError ||
+  isGrpcServiceError(error);
+
+/** Message for a run that waits for approval, with the commands that answer it. */
 export function waitsForApproval(modelName: string): string {
   const option = modelName === DEFAULT_MODEL_NAME ? '' : ` --model ${modelName}`;
   return `waiting for approval: \`npx shelfcast approve${option}\`, or \`npx shelfcast abort${option} --reason "..."\``;
 }
 
-type Story = ReturnType<typeof createStory>;
+type RunLog = ReturnType<typeof createRunLog>;
 
-function createStory({ tell, draw, canDraw }: Teller, modelName: string) {
-  const told = new Set<string>();
-  const tellOnce = (line: string): void => {
-    if (told.has(line)) return;
-    told.add(line);
-    tell(line);
+/** Prints each line once. */
+function createRunLog({ printLine, draw, canDraw }: ProgressPrinter, modelName: string) {
+  const printed = new Set<string>();
+  const printOnce = (line: string): void => {
+    if (printed.has(line)) return;
+    printed.add(line);
+    printLine(line);
   };
   return {
-    tellProgress(progress: PipelineProgress): void {
+    addProgress(progress: PipelineProgress): void {
       for (const stage of STAGES) {
         const { status, summary } = progress.stages[stage];
         if (status === 'waiting') continue;
-        tellOnce(`${stage} ${status}${summary === null ? '' : `: ${summary}`}`);
+        printOnce(`${stage} ${status}${summary === null ? '' : `: ${summary}`}`);
       }
-      if (progress.waitingFor === 'approval') tellOnce(`  ${waitsForApproval(modelName)}`);
+      if (progress.waitingFor === 'approval') printOnce(`  ${waitsForApproval(modelName)}`);
     },
-    tellWork(work: PendingWork[]): void {
+    addWork(work: PendingWork[]): void {
       for (const { activity, attempt, progress, lastFailure } of work) {
-        if (progress !== null && !canDraw) tellOnce(`  ${progress}`);
-        if (lastFailure !== null) tellOnce(`  ${activity}, attempt ${attempt}: ${lastFailure}`);
+        if (progress !== null && !canDraw) printOnce(`  ${progress}`);
+        if (lastFailure !== null) printOnce(`  ${activity}, attempt ${attempt}: ${lastFailure}`);
       }
       draw(work.map(barOf).join('   '));
     },
   };
 }
 
-/** `train [######------------------]  25 %  epoch 3 of at most 12`, as far as it is known. */
+/** Returns for example `train  [######------------------]  25 %  epoch 3 of at most 12`, without unknown parts. */
 function barOf({ activity, progress, fraction }: PendingWork): string {
   return [activity, fraction === null ? null : bar(fraction), progress]
     .filter((part) => part !== null)

@@ -4,21 +4,22 @@ import type { OnProgress } from '../infra/local/sign-of-life.ts';
 
 const USUAL_COLUMNS = 80;
 
-export interface Teller {
+/** Printer of progress lines. */
+export interface ProgressPrinter {
   /** Prints a line with the time since the start. */
-  tell: (line: string) => void;
-  /** Draws a line below all others in place of the line drawn before; an empty line only removes that. */
+  printLine: (line: string) => void;
+  /** Replaces the line that is drawn below all others; an empty line removes it. */
   draw: (line: string) => void;
   /** True on a terminal; elsewhere `draw` does nothing. */
   canDraw: boolean;
 }
 
-export function createTeller(stream: NodeJS.WriteStream): Teller {
+export function createProgressPrinter(stream: NodeJS.WriteStream): ProgressPrinter {
   const began = Date.now();
   const canDraw = stream.isTTY;
   let drawn = '';
   const draw = (line: string): void => {
-    // A line that wraps could not be removed again. Some terminals do not report their width.
+    // A wrapped line could not be removed again. Some terminals do not report their width.
     const fitting = line.slice(0, (stream.columns || USUAL_COLUMNS) - 1);
     if (!canDraw || fitting === drawn) return;
     if (drawn !== '') {
@@ -31,7 +32,7 @@ export function createTeller(stream: NodeJS.WriteStream): Teller {
   return {
     canDraw,
     draw,
-    tell: (line) => {
+    printLine: (line) => {
       const below = drawn;
       draw('');
       const seconds = ((Date.now() - began) / 1_000).toFixed(1).padStart(6);
@@ -41,14 +42,14 @@ export function createTeller(stream: NodeJS.WriteStream): Teller {
   };
 }
 
-export const teller = createTeller(process.stderr);
+export const progressPrinter = createProgressPrinter(process.stderr);
 
-/** Prints a line of progress; on a terminal it can also draw one below all others. */
-export const tell: OnProgress = Object.assign(
+/** Prints a line of progress; on a terminal it can also draw a line below all others. */
+export const printProgress: OnProgress = Object.assign(
   (line: string) => {
-    teller.tell(line);
+    progressPrinter.printLine(line);
   },
-  teller.canDraw ? { draw: teller.draw } : {},
+  progressPrinter.canDraw ? { draw: progressPrinter.draw } : {},
 );
 
 export function print(text: string): void {

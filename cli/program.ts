@@ -1,12 +1,13 @@
 /** Commands and options of the command line. Each action loads its own code, so that `--help` answers at once. */
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_CRON } from '../client/cron.ts';
-import { PipelineError } from '../client/pipeline-error.ts';
+import { ShelfcastError } from '../client/shelfcast-error.ts';
+import { ERROR_TYPES } from '../contracts/errors.ts';
 import { DEFAULT_MODEL_NAME } from '../contracts/names.ts';
 import type { BacktestOptions } from './backtest.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import type { InputOptions } from './run-input.ts';
-import type { Connect } from './with-client.ts';
+import type { Connect } from './with-shelfcast.ts';
 
 const connectToTemporal: Connect = async () => (await import('../client/client.ts')).connect();
 
@@ -44,17 +45,18 @@ interface Cli {
 }
 
 function exitCodeOf(error: unknown): number {
-  // Commander has printed the reason already; `--help` ends with code 0.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.done : EXIT_CODES.wrongInput;
+  // Commander has printed the reason; `--help` ends with code 0.
+  if (error instanceof CommanderError)
+    return error.exitCode === 0 ? EXIT_CODES.done : EXIT_CODES.invalidInput;
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  const isInput = error instanceof PipelineError && error.type === 'InvalidInput';
-  return isInput ? EXIT_CODES.wrongInput : EXIT_CODES.failed;
+  const isInput = error instanceof ShelfcastError && error.type === ERROR_TYPES.invalidInput;
+  return isInput ? EXIT_CODES.invalidInput : EXIT_CODES.failed;
 }
 
 const withAllow = (command: Command): Command =>
   command.option(
     '--allow <rule>',
-    'data-quality rule that this load may break on purpose, named as in docs/data.md; may be repeated',
+    'data-quality rule that this load may break (names: docs/data.md); repeatable',
     (rule: string, earlier: string[] | undefined) => [...(earlier ?? []), rule],
   );
 const withInput = (command: Command): Command =>
@@ -63,7 +65,7 @@ const withInput = (command: Command): Command =>
     .option('--dataset <name>', "name of the data set (default: the folder's name)")
     .option('--model <name>', `name of the model (default: ${DEFAULT_MODEL_NAME})`)
     .option('--approval', 'wait for `shelfcast approve` before the candidate gets traffic')
-    .option('--input <json|file>', 'any other part of the input, as JSON or the path of a JSON file');
+    .option('--input <json|file>', 'other input values, as JSON or a JSON file (docs/configuration.md)');
 const withModel = (command: Command): Command =>
   command.option('--model <name>', 'name of the model', DEFAULT_MODEL_NAME);
 
@@ -112,31 +114,31 @@ function addRunCommands({ add, connect, finish }: Cli): void {
 
 function addMessageCommands({ add, connect }: Cli): void {
   withModel(add('approve'))
-    .description('approve traffic for the candidate that waits for it')
+    .description('let the waiting candidate take traffic')
     .option('--by <name>', 'name of the person who approves, for the audit table')
     .action(async ({ model, by }: { model: string; by?: string }) =>
       (await import('./runs.ts')).approve(connect, model, by),
     );
   withModel(add('abort'))
-    .description('end the current run as failed, after cleaning up')
-    .requiredOption('--reason <sentence>', 'reason, which the result of the run shows')
+    .description('stop the current run, clean up, and mark it as failed')
+    .requiredOption('--reason <sentence>', 'reason, shown in the error of the run')
     .action(async ({ model, reason }: { model: string; reason: string }) =>
       (await import('./runs.ts')).abort(connect, model, reason),
     );
   withModel(add('cancel'))
-    .description('cancel the current run, after cleaning up')
+    .description('stop the current run, clean up, and mark it as cancelled')
     .action(async ({ model }: { model: string }) => (await import('./runs.ts')).cancel(connect, model));
 }
 
 function addBacktest({ add, finish }: Cli): void {
   add('backtest')
-    .description('forecast a folder of sales as of past weeks, from what was known then; needs no services')
+    .description('measure accuracy on past weeks: forecast each from what was known then (needs no services)')
     .requiredOption('--data <folder>', 'sales in the Walmart or the long layout, see docs/data.md')
     .requiredOption('--origins <weeks>', 'forecast origins (last known weeks), ISO dates separated by commas')
     .requiredOption('--out <folder>', 'folder for forecasts.csv, metrics.json and report.html')
     .option('--horizon <weeks>', 'number of weeks to forecast, 1 to 39', '8')
     .option('--preset <name>', 'preset of the network', 'global')
-    .option('--refit <true|false>', 'false trains one model, at the first origin, for all origins', 'true')
+    .option('--refit <true|false>', 'false: train one model, at the first origin, for all origins', 'true')
     .option(
       '--baselines <names>',
       'all, or some of seasonal_average,lightgbm; naive and seasonal naive are always computed',
@@ -152,7 +154,9 @@ function addBacktest({ add, finish }: Cli): void {
 
 function addDoctor({ add, finish }: Cli): void {
   add('doctor')
-    .description('check that a Kubernetes cluster has what workers need, and say how to fix what is missing')
+    .description(
+      'check that a Kubernetes cluster has everything that workers need; print a fix for each problem',
+    )
     .option(
       '--config <file>',
       "the worker's cluster configuration (default: the file in SHELFCAST_KUBERNETES)",
@@ -169,13 +173,13 @@ function addScheduleCommands({ add, connect }: Cli): void {
     .option('--cron <expression>', 'times of the runs, a cron expression in UTC', DEFAULT_CRON)
     .option(
       '--update',
-      'renew the forecasts with the new weeks of --data, as `ingest` does, without training',
+      'renew the forecasts with the new weeks of --data and train nothing, as `ingest` does',
     )
     .action(async (options: InputOptions & { cron: string; update?: boolean }) =>
       (await import('./schedule.ts')).createSchedule(connect, options),
     );
   for (const [name, description] of [
-    ['show', 'show what the schedule runs, its recent and its next runs'],
+    ['show', 'show the schedule with its recent and next runs'],
     ['trigger', "start the schedule's run now"],
     ['pause', 'start no more runs until `resume`'],
     ['resume', 'start runs again'],

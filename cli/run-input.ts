@@ -8,14 +8,14 @@ import type { UpdateInput } from '../contracts/update.ts';
 import { resolveUpdateInput } from '../contracts/update.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import { userPath } from '../config/environment.ts';
-import { PipelineError } from '../client/pipeline-error.ts';
+import { ShelfcastError } from '../client/shelfcast-error.ts';
 
 export interface InputOptions {
   data?: string;
   dataset?: string;
   model?: string;
   approval?: boolean;
-  /** Rules of the quality gate. */
+  /** Data-quality rules that this load may break. */
   allow?: string[];
   input?: string;
 }
@@ -23,31 +23,33 @@ export interface InputOptions {
 /**
  * Returns the input of a pipeline; an option overrides the same value of `--input`.
  *
- * @throws PipelineError `InvalidInput` with a sentence for each wrong value
+ * @throws ShelfcastError `InvalidInput` with one sentence for each invalid value
  */
 export function inputOf(options: InputOptions): PipelineInput {
   const merged = mergedInput(options);
   const resolved = resolvePipelineInput(merged);
   if ('input' in resolved) return merged;
-  throw wrongInput(resolved.issues);
+  throw invalidInput(resolved.issues);
 }
 
 /**
  * Returns the input of an update, which needs a source.
  *
- * @throws PipelineError `InvalidInput` with a sentence for each wrong value
+ * @throws ShelfcastError `InvalidInput` with one sentence for each invalid value
  */
 export function updateInputOf(options: InputOptions): UpdateInput {
   const merged = mergedInput(options);
   if (!('source' in merged))
-    throw wrongInput(['source: an update has no default; name the new weeks with --data']);
+    throw invalidInput(['source: an update has no default; give the new weeks with --data']);
   const resolved = resolveUpdateInput(merged);
   if ('update' in resolved) return merged as UpdateInput;
-  throw wrongInput(resolved.issues);
+  throw invalidInput(resolved.issues);
 }
 
-const wrongInput = (issues: string[]) =>
-  new PipelineError(ERROR_TYPES.invalidInput, `wrong input: ${issues.join('; ')}`);
+const invalidInput = (issues: string[]) => inputError(`invalid input: ${issues.join('; ')}`);
+
+const inputError = (message: string, options?: ErrorOptions) =>
+  new ShelfcastError(ERROR_TYPES.invalidInput, message, options);
 
 function mergedInput({
   data,
@@ -77,22 +79,14 @@ function readInput(input: string): Record<string, unknown> {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
   } catch (cause) {
-    throw new PipelineError(
-      ERROR_TYPES.invalidInput,
-      `--input is neither JSON nor the path of a JSON file: ${(cause as Error).message}`,
-      {
-        cause,
-      },
-    );
+    const reason = (cause as Error).message;
+    throw inputError(`--input is neither JSON nor the path of a JSON file: ${reason}`, { cause });
   }
-  throw new PipelineError(
-    ERROR_TYPES.invalidInput,
-    '--input must be a JSON object, for example {"horizonWeeks": 4}',
-  );
+  throw inputError('--input must be a JSON object, for example {"horizonWeeks": 4}');
 }
 
 /**
- * Finds the layout of a source by its files (docs/data.md); the job refuses a folder that has neither layout's.
+ * Finds the layout of a source by its files (docs/data.md). The job refuses a folder that has the files of neither layout.
  */
 function sourceOf(data: string): PipelineInput['source'] {
   if (/^(https?|s3):\/\//.test(data)) return { kind: 'long', path: data };
@@ -100,16 +94,12 @@ function sourceOf(data: string): PipelineInput['source'] {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found?.isFile() === true && SALES_FILE.test(path)) return { kind: 'long', path };
   if (found?.isDirectory() !== true) {
-    throw new PipelineError(
-      ERROR_TYPES.invalidInput,
-      `${path} is neither a folder nor a file of sales (.csv or .parquet)`,
-    );
+    throw inputError(`${path} is neither a folder nor a file of sales (.csv or .parquet)`);
   }
   const hasOneOf = (...names: string[]) => names.some((name) => existsSync(join(path, name)));
   const isLong = hasOneOf('sales.csv', 'sales.parquet');
   if (isLong && hasOneOf('train.csv')) {
-    throw new PipelineError(
-      ERROR_TYPES.invalidInput,
+    throw inputError(
       `${path} has train.csv of the Walmart layout and sales of the long layout; keep one of them`,
     );
   }

@@ -7,49 +7,65 @@ import type { UpdateInput } from '../contracts/update.ts';
 import { refreshEndpoints } from '../infra/local/services.ts';
 import { MlflowClient } from '../infra/mlflow/client.ts';
 import type { AnyHandle, Shelfcast } from '../client/client.ts';
-import { PipelineError } from '../client/pipeline-error.ts';
+import { ShelfcastError } from '../client/shelfcast-error.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import { readLocalConfig } from '../config/environment.ts';
 import { follow } from './follow.ts';
-import { print, tell, teller } from './output.ts';
+import { print, printProgress, progressPrinter } from './output.ts';
 import { report, updateReport } from './report.ts';
 
 /**
- * Follows the current run, shows the last one if it succeeded, or starts one.
+ * Follows the current run, reports the last one if it succeeded, or starts one.
  *
- * @param isAsked whether the user gave an input; without one, any earlier run is accepted
+ * @param hasInput whether the user gave an input; without one, any earlier run is accepted
  * @returns the exit code
  */
-export async function runOnce(shelfcast: Shelfcast, input: PipelineInput, isAsked: boolean): Promise<number> {
+export async function runOnce(
+  shelfcast: Shelfcast,
+  input: PipelineInput,
+  hasInput: boolean,
+): Promise<number> {
   const model = input.modelName ?? DEFAULT_MODEL_NAME;
-  const running = await shelfcast.runningPipeline(model);
-  if (running !== null) {
-    tell(`following the run ${running.workflowId}, which is under way`);
-    const isOurs = isSame((await running.describe()).input, input);
-    const exitCode = await followAndReport(running, model);
-    if (isOurs || !isAsked) return exitCode;
-    tell('that run had another input; starting a run with yours');
+  const current = await shelfcast.currentRun(model);
+  if (current !== null) {
+    printProgress(`following the run ${current.workflowId}, which is in progress`);
+    const isSameInput = isSame((await current.describe()).input, input);
+    const exitCode = await followAndReport(current, model);
+    if (isSameInput || !hasInput) return exitCode;
+    printProgress('that run had another input; starting a run with yours');
   }
-  const last = await lastRun(shelfcast, model);
-  // Files and databases may hold new weeks; generated data are the same each time.
-  const isGenerated = (input.source?.kind ?? 'generated') === 'generated';
-  const isDone = !isAsked || (isGenerated && isSame(last?.input ?? null, input));
-  if (last?.status === 'COMPLETED' && isDone) {
-    tell(`the last run ended at ${last.endedAt?.toISOString() ?? ''}; \`npx shelfcast run\` starts another`);
-    print(report(await last.run.result(), await refreshEndpoints(readLocalConfig())));
-    return EXIT_CODES.done;
-  }
-  if (!isAsked && (await isModelInUse(model))) return EXIT_CODES.done;
-  return followAndReport(await shelfcast.startPipeline(input), model);
+  const isDone =
+    (await reportLastRun(shelfcast, input, hasInput)) || (!hasInput && (await reportModelInUse(model)));
+  return isDone ? EXIT_CODES.done : followAndReport(await shelfcast.startPipeline(input), model);
 }
 
-/** Reports a model that is in use instead of training another: Temporal forgets runs after some days. */
-async function isModelInUse(model: string): Promise<boolean> {
+/** Prints the report of the last run if it succeeded and needs no repetition; returns whether it did. */
+async function reportLastRun(
+  shelfcast: Shelfcast,
+  input: PipelineInput,
+  hasInput: boolean,
+): Promise<boolean> {
+  const last = await lastRun(shelfcast, input.modelName ?? DEFAULT_MODEL_NAME);
+  if (last?.status !== 'COMPLETED') return false;
+  // Files and databases may hold new weeks; generated data are the same each time.
+  const isGenerated = (input.source?.kind ?? 'generated') === 'generated';
+  if (hasInput && !(isGenerated && isSame(last.input, input))) return false;
+  printProgress(
+    `the last run ended at ${last.endedAt?.toISOString() ?? ''}; \`npx shelfcast run\` starts another`,
+  );
+  print(report(await last.run.result(), await refreshEndpoints(readLocalConfig())));
+  return true;
+}
+
+/** Prints the model in use; returns whether there is one. Needed because Temporal deletes old runs. */
+async function reportModelInUse(model: string): Promise<boolean> {
   const endpoints = await refreshEndpoints(readLocalConfig());
   const champion =
     endpoints === null ? null : await new MlflowClient(endpoints.mlflow).versionByAlias(model, 'champion');
   if (champion === null) return false;
-  tell(`version ${champion.version} of ${model} is in use; \`npx shelfcast run\` trains another version`);
+  printProgress(
+    `version ${champion.version} of ${model} is in use; \`npx shelfcast run\` trains another version`,
+  );
   print(`predictor    ${endpoints?.predictor ?? ''}`);
   return true;
 }
@@ -57,28 +73,28 @@ async function isModelInUse(model: string): Promise<boolean> {
 /**
  * Returns the data set of the model in use.
  *
- * @throws PipelineError `InvalidInput` when there is none, or when MLflow's address is not known here
+ * @throws ShelfcastError `InvalidInput` when there is none, or when MLflow's address is not known here
  */
 export async function championDataset(model: string): Promise<string> {
   const endpoints = await refreshEndpoints(readLocalConfig());
   const champion =
     endpoints === null ? null : await findChampion({ mlflow: new MlflowClient(endpoints.mlflow) }, model);
   if (champion === null) {
-    throw new PipelineError(
+    throw new ShelfcastError(
       ERROR_TYPES.invalidInput,
-      `no version of ${model} is in use here, so its data set is unknown: name the data set with --dataset`,
+      `no version of ${model} is in use here, so its data set is unknown: give it with --dataset`,
     );
   }
-  tell(`data set ${champion.dataset}, that of version ${champion.version} of ${model}`);
+  printProgress(`data set ${champion.dataset} of version ${champion.version} of ${model}`);
   return champion.dataset;
 }
 
 async function lastRun(shelfcast: Shelfcast, model: string) {
-  const run = shelfcast.pipeline(pipelineWorkflowId(model));
+  const run = shelfcast.pipelineRun(pipelineWorkflowId(model));
   try {
     return { run, ...(await run.describe()) };
   } catch (error) {
-    if (error instanceof PipelineError && error.type === 'NotFound') return null;
+    if (error instanceof ShelfcastError && error.type === 'NotFound') return null;
     throw error;
   }
 }
@@ -94,7 +110,7 @@ export async function followAndReport(run: AnyHandle, modelName: string): Promis
   };
   process.once('SIGINT', stopFollowing);
   try {
-    const result = await follow(run, teller, modelName);
+    const result = await follow(run, progressPrinter, modelName);
     const endpoints = await refreshEndpoints(readLocalConfig());
     print(`\n${'verdict' in result ? report(result, endpoints) : updateReport(result, endpoints)}`);
     return !('verdict' in result) || result.verdict === 'promoted' ? EXIT_CODES.done : EXIT_CODES.notPromoted;

@@ -2,11 +2,11 @@
 import { DEFAULT_MODEL_NAME } from '../contracts/names.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import { print } from './output.ts';
-import type { Connect } from './with-client.ts';
+import type { Connect } from './with-shelfcast.ts';
 import type { InputOptions } from './run-input.ts';
 import { inputOf, updateInputOf } from './run-input.ts';
 import { championDataset, followAndReport } from './run-once.ts';
-import { withClient, withCurrentRun } from './with-client.ts';
+import { withShelfcast, withCurrentRun } from './with-shelfcast.ts';
 
 /** Resolves to the exit code. */
 export function runPipeline(
@@ -14,7 +14,7 @@ export function runPipeline(
   { detach = false, ...options }: InputOptions & { detach?: boolean },
 ): Promise<number> {
   const input = inputOf(options);
-  return withClient(connect, async (shelfcast) => {
+  return withShelfcast(connect, async (shelfcast) => {
     const run = await shelfcast.startPipeline(input);
     if (!detach) return followAndReport(run, input.modelName ?? DEFAULT_MODEL_NAME);
     print(run.workflowId);
@@ -28,7 +28,7 @@ export function ingest(
   { train = false, ...options }: InputOptions & { train?: boolean },
 ): Promise<number> {
   const update = updateInputOf(options);
-  return withClient(connect, async (shelfcast) => {
+  return withShelfcast(connect, async (shelfcast) => {
     const model = update.modelName ?? DEFAULT_MODEL_NAME;
     if (!train) return followAndReport(await shelfcast.startUpdate(update), model);
     const dataset = update.dataset ?? (await championDataset(model));

@@ -1,9 +1,9 @@
 /** The commands of the weekly schedule. */
 import { print } from './output.ts';
-import type { Connect } from './with-client.ts';
+import type { Connect } from './with-shelfcast.ts';
 import type { InputOptions } from './run-input.ts';
 import { inputOf, updateInputOf } from './run-input.ts';
-import { withClient } from './with-client.ts';
+import { withShelfcast } from './with-shelfcast.ts';
 
 export async function createSchedule(
   connect: Connect,
@@ -12,10 +12,10 @@ export async function createSchedule(
   // The input is checked before anything is connected.
   if (update) {
     const input = updateInputOf(options);
-    printJson(await withClient(connect, ({ schedules }) => schedules.createUpdate(input, cron)));
+    printJson(await withShelfcast(connect, ({ schedules }) => schedules.createUpdate(input, cron)));
   } else {
     const input = inputOf(options);
-    printJson(await withClient(connect, ({ schedules }) => schedules.create(input, cron)));
+    printJson(await withShelfcast(connect, ({ schedules }) => schedules.create(input, cron)));
   }
 }
 
@@ -24,7 +24,7 @@ export async function changeSchedule(
   action: 'show' | 'trigger' | 'pause' | 'resume' | 'delete',
   model: string,
 ): Promise<void> {
-  const state = await withClient(connect, async ({ schedules }) => schedules[action](model));
+  const state = await withShelfcast(connect, async ({ schedules }) => schedules[action](model));
   if (state === undefined) print(`schedule of ${model}: ${action} done`);
   else printJson(state);
 }

@@ -1,16 +1,16 @@
 /** The commands start, stop and status, for the services on this machine. */
 import type { Shelfcast } from '../client/client.ts';
-import { PipelineError } from '../client/pipeline-error.ts';
+import { ShelfcastError } from '../client/shelfcast-error.ts';
 import { readLocalConfig } from '../config/environment.ts';
 import { down, refreshEndpoints, up } from '../infra/local/services.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import { waitsForApproval } from './follow.ts';
-import { print, tell } from './output.ts';
-import type { Connect } from './with-client.ts';
+import { print, printProgress } from './output.ts';
+import type { Connect } from './with-shelfcast.ts';
 import type { InputOptions } from './run-input.ts';
 import { inputOf } from './run-input.ts';
 import { runOnce } from './run-once.ts';
-import { withClient } from './with-client.ts';
+import { withShelfcast } from './with-shelfcast.ts';
 
 /** Resolves to the exit code. */
 export async function start(
@@ -18,10 +18,10 @@ export async function start(
   { servicesOnly = false, ...options }: InputOptions & { servicesOnly?: boolean },
 ): Promise<number> {
   const input = inputOf(options);
-  await up(readLocalConfig(), tell);
+  await up(readLocalConfig(), printProgress);
   if (servicesOnly) return EXIT_CODES.done;
-  const isAsked = Object.keys(options).length > 0;
-  return withClient(connect, (shelfcast) => runOnce(shelfcast, input, isAsked));
+  const hasInput = Object.keys(options).length > 0;
+  return withShelfcast(connect, (shelfcast) => runOnce(shelfcast, input, hasInput));
 }
 
 export async function stop(): Promise<void> {
@@ -35,7 +35,7 @@ export async function printStatus(
 ): Promise<void> {
   const endpoints = await refreshEndpoints(readLocalConfig());
   if (endpoints === null) {
-    throw new PipelineError('NotFound', 'no services have been started here: run `npm start`');
+    throw new ShelfcastError('NotFound', 'no services have been started here: run `npm start`');
   }
   if (json) {
     print(JSON.stringify(endpoints, null, 2));
@@ -49,12 +49,12 @@ export async function printStatus(
     return;
   }
   print(`running: ${services.join(', ')}`);
-  await withClient(connect, (shelfcast) => printRun(shelfcast, model));
+  await withShelfcast(connect, (shelfcast) => printRun(shelfcast, model));
 }
 
-/** Prints the current run of the model, its stage, and what a person can do if it waits for one. */
+/** Prints the current run of the model, its stage, and the commands for a run that waits for approval. */
 export async function printRun(shelfcast: Shelfcast, model: string): Promise<void> {
-  const run = await shelfcast.runningPipeline(model);
+  const run = await shelfcast.currentRun(model);
   if (run === null) return;
   const { stage, waitingFor } = await run.progress();
   print(`the run ${run.workflowId} is ${stage === null ? 'starting' : `in stage ${stage}`}`);

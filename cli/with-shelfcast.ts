@@ -1,11 +1,11 @@
-/** Connects for the time of one command. */
+/** Connection to Temporal for one command. */
 import type { AnyHandle, Shelfcast } from '../client/client.ts';
-import { PipelineError } from '../client/pipeline-error.ts';
+import { ShelfcastError } from '../client/shelfcast-error.ts';
 
-/** Connects to Temporal; tests hand in a client of their own. */
+/** Connects to Temporal; tests pass their own client. */
 export type Connect = () => Promise<Shelfcast>;
 
-export async function withClient<T>(
+export async function withShelfcast<T>(
   connect: Connect,
   work: (shelfcast: Shelfcast) => Promise<T>,
 ): Promise<T> {
@@ -17,15 +17,19 @@ export async function withClient<T>(
   }
 }
 
-/** @throws PipelineError `NotFound` when no run of the model is in progress */
+/** @throws ShelfcastError `NotFound` when no run of the model is in progress */
 export function withCurrentRun<T>(
   connect: Connect,
   model: string,
   work: (run: AnyHandle) => Promise<T>,
 ): Promise<T> {
-  return withClient(connect, async (shelfcast) => {
-    const run = await shelfcast.runningPipeline(model);
-    if (run === null) throw new PipelineError('NotFound', `no run of ${model} is in progress`);
+  return withShelfcast(connect, async (shelfcast) => {
+    const run = await shelfcast.currentRun(model);
+    if (run === null)
+      throw new ShelfcastError(
+        'NotFound',
+        `no run of ${model} is in progress: start one with \`npx shelfcast run\``,
+      );
     return work(run);
   });
 }

@@ -1,5 +1,5 @@
 /**
- * The public API for programs: start a pipeline, follow it, and approve, abort or cancel it.
+ * Public API for programs: starts a pipeline, follows it, and approves, aborts or cancels it.
  *
  *     const shelfcast = await connect();
  *     const run = await shelfcast.startPipeline({ horizonWeeks: 4 });
@@ -20,46 +20,45 @@ import {
   modelLockWorkflowId,
   pipelineWorkflowId,
   updateWorkflowId,
+  WORKFLOWS,
 } from '../contracts/names.ts';
 import type { PipelineInput, PipelineResult } from '../contracts/pipeline.ts';
 import type { JobHeartbeat, PipelineProgress } from '../contracts/progress.ts';
 import type { UpdateInput, UpdateResult } from '../contracts/update.ts';
 import { abortUpdate, approveUpdate, progressQuery } from '../workflows/messages.ts';
-import type { forecastPipeline } from '../workflows/pipeline.ts';
-import type { updateForecasts } from '../workflows/update.ts';
 import type { TemporalConfig } from '../config/environment.ts';
 import { readTemporalConfig } from '../config/environment.ts';
-import { PipelineError } from './pipeline-error.ts';
-import { toPipelineError } from './to-pipeline-error.ts';
+import { ShelfcastError } from './shelfcast-error.ts';
+import { toShelfcastError } from './to-shelfcast-error.ts';
 import type { Schedules } from './schedules.ts';
 import { createSchedules } from './schedules.ts';
 
 export type { PipelineInput, PipelineProgress, PipelineResult, UpdateInput, UpdateResult };
-export { PipelineError };
+export { ShelfcastError };
 
 export type PipelineHandle = RunHandle<PipelineResult>;
 export type UpdateHandle = RunHandle<UpdateResult>;
-/** Handle of a run that somebody else may have started, so it may be of either kind. */
+/** Handle of a run of either kind. */
 export type AnyHandle = RunHandle<PipelineResult | UpdateResult>;
 
 export interface RunHandle<Result> {
   workflowId: string;
-  /** Returns the run's status and its input; the input is null unless this client started the run. */
+  /** Returns the run's status and its input; the input is null for a run that a schedule started. */
   describe: () => Promise<{
     status: string;
     endedAt: Date | null;
     input: PipelineInput | UpdateInput | null;
   }>;
-  /** Waits for the end. @throws PipelineError when the run failed, was aborted or cancelled. */
+  /** Waits for the end. @throws ShelfcastError when the run failed, was aborted or cancelled. */
   result: () => Promise<Result>;
   progress: () => Promise<PipelineProgress>;
-  /** Returns the activities under way: the newest line of each one's job, or why it is being retried. */
+  /** Returns the activities in progress, with the newest line of their jobs and the reasons of their retries. */
   pendingWork: () => Promise<PendingWork[]>;
-  /** Approves traffic for the candidate. @throws PipelineError when the run does not wait for approval. */
+  /** Approves traffic for the candidate. @throws ShelfcastError when the run does not wait for approval. */
   approve: (by?: string) => Promise<string>;
-  /** Ends the run as failed with this reason, after cleaning up. */
+  /** Stops the run, which cleans up and ends as failed with this reason. */
   abort: (reason: string) => Promise<string>;
-  /** Ends the run as cancelled, after cleaning up. Returns at once; `result()` waits. */
+  /** Stops the run, which cleans up and ends as cancelled. Returns at once; `result()` waits for the end. */
   cancel: () => Promise<void>;
 }
 
@@ -68,28 +67,28 @@ export interface PendingWork {
   attempt: number;
   /** Newest line of the job that the activity follows. */
   progress: string | null;
-  /** Completed share of the job, 0 to 1; null where the job does not report it. */
+  /** Completed share of the job, 0 to 1; null when the job does not report it. */
   fraction: number | null;
   lastFailure: string | null;
 }
 
 export interface Shelfcast {
   /**
-   * Starts a pipeline; everything in the input has a default.
-   * @throws PipelineError `ModelBusy` when a run with this id is running. (Where a run with another id holds the
-   * model, `result()` fails with `ModelBusy`.)
+   * Starts a pipeline; every value of the input has a default.
+   * @throws ShelfcastError `ModelBusy` when a run with this id is in progress. When a run with another id holds the
+   * model, `result()` fails with `ModelBusy`.
    */
   startPipeline: (input?: PipelineInput, options?: { workflowId?: string }) => Promise<PipelineHandle>;
   /**
    * Starts an update: adds the weeks of the source to the champion's data set and renews features and forecasts,
    * without training.
-   * @throws PipelineError as `startPipeline` does
+   * @throws ShelfcastError as `startPipeline` does
    */
   startUpdate: (input: UpdateInput, options?: { workflowId?: string }) => Promise<UpdateHandle>;
   /** Returns the newest pipeline run with this id. */
-  pipeline: (workflowId: string) => PipelineHandle;
-  /** Returns the pipeline or update that holds the model now, whoever started it. */
-  runningPipeline: (modelName?: string) => Promise<AnyHandle | null>;
+  pipelineRun: (workflowId: string) => PipelineHandle;
+  /** Returns the pipeline run or update that holds the model now. */
+  currentRun: (modelName?: string) => Promise<AnyHandle | null>;
   schedules: Schedules;
   close: () => Promise<void>;
 }
@@ -101,7 +100,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
  *
  * @param config default: TEMPORAL_ADDRESS, else the local services that `npm start` started
  * @param options.connectTimeoutMs time until a server that does not answer is an error
- * @throws PipelineError `ServiceUnavailable` when Temporal does not answer in time
+ * @throws ShelfcastError `ServiceUnavailable` when Temporal does not answer in time
  */
 export async function connect(
   config: TemporalConfig = readTemporalConfig(),
@@ -110,7 +109,7 @@ export async function connect(
   const { namespace, taskQueue, ...server } = config;
   const connection = await Connection.connect({ ...server, connectTimeout: connectTimeoutMs }).catch(
     (cause: unknown) => {
-      throw new PipelineError(
+      throw new ShelfcastError(
         ERROR_TYPES.serviceUnavailable,
         `Temporal does not answer at ${server.address}: start it with \`npm start\`, or correct TEMPORAL_ADDRESS`,
         { cause },
@@ -119,49 +118,51 @@ export async function connect(
   );
   const client = new Client({ connection, namespace });
   return {
-    startPipeline: (input = {}, options = {}) => startPipeline(client, taskQueue, input, options),
-    startUpdate: (input, options = {}) => startUpdate(client, taskQueue, input, options),
-    pipeline: (workflowId) => handleOf(client.workflow.getHandle<typeof forecastPipeline>(workflowId)),
-    runningPipeline: (modelName = DEFAULT_MODEL_NAME) => runningPipeline(client, modelName),
+    startPipeline: (input = {}, options = {}) =>
+      startRun<PipelineResult>(client, taskQueue, PIPELINE, input, options),
+    startUpdate: (input, options = {}) => startRun<UpdateResult>(client, taskQueue, UPDATE, input, options),
+    pipelineRun: (workflowId) => handleOf(client.workflow.getHandle<RunWorkflow<PipelineResult>>(workflowId)),
+    currentRun: (modelName = DEFAULT_MODEL_NAME) => currentRun(client, modelName),
     schedules: createSchedules(client, taskQueue),
     close: () => connection.close(),
   };
 }
 
-async function startPipeline(
-  client: Client,
-  taskQueue: string,
-  input: PipelineInput,
-  options: { workflowId?: string },
-): Promise<PipelineHandle> {
-  const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
-  const workflowId = options.workflowId ?? pipelineWorkflowId(modelName);
-  const handle = await unlessRunning(workflowId, () =>
-    client.workflow.start<typeof forecastPipeline>('forecastPipeline', {
-      args: [input],
-      workflowId,
-      taskQueue,
-      staticSummary: `Forecasts of ${modelName}`,
-      memo: { input },
-    }),
-  );
-  return handleOf(handle);
+type RunWorkflow<Result> = (input: PipelineInput | UpdateInput) => Promise<Result>;
+
+/** Kind of run: its workflow type, the id that this client assigns, and the summary in the Temporal UI. */
+interface RunKind {
+  workflowType: string;
+  workflowIdOf: (modelName: string) => string;
+  summaryOf: (modelName: string) => string;
 }
 
-async function startUpdate(
+const PIPELINE: RunKind = {
+  workflowType: WORKFLOWS.pipeline,
+  workflowIdOf: pipelineWorkflowId,
+  summaryOf: (modelName) => `Forecasts of ${modelName}`,
+};
+const UPDATE: RunKind = {
+  workflowType: WORKFLOWS.update,
+  workflowIdOf: updateWorkflowId,
+  summaryOf: (modelName) => `New weeks for ${modelName}`,
+};
+
+async function startRun<Result>(
   client: Client,
   taskQueue: string,
-  input: UpdateInput,
+  { workflowType, workflowIdOf, summaryOf }: RunKind,
+  input: PipelineInput | UpdateInput,
   options: { workflowId?: string },
-): Promise<UpdateHandle> {
+): Promise<RunHandle<Result>> {
   const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
-  const workflowId = options.workflowId ?? updateWorkflowId(modelName);
+  const workflowId = options.workflowId ?? workflowIdOf(modelName);
   const handle = await unlessRunning(workflowId, () =>
-    client.workflow.start<typeof updateForecasts>('updateForecasts', {
+    client.workflow.start<RunWorkflow<Result>>(workflowType, {
       args: [input],
       workflowId,
       taskQueue,
-      staticSummary: `New weeks for ${modelName}`,
+      staticSummary: summaryOf(modelName),
       memo: { input },
     }),
   );
@@ -173,7 +174,7 @@ async function unlessRunning<T>(workflowId: string, start: () => Promise<T>): Pr
     return await start();
   } catch (cause) {
     if (!(cause instanceof WorkflowExecutionAlreadyStartedError)) throw cause;
-    throw new PipelineError(
+    throw new ShelfcastError(
       ERROR_TYPES.modelBusy,
       `${workflowId} is running already: wait until it ends, or abort or cancel it, then start again`,
       { cause },
@@ -181,19 +182,17 @@ async function unlessRunning<T>(workflowId: string, start: () => Promise<T>): Pr
   }
 }
 
-/** Finds the run by the lock's parent, or, before the lock is taken, by the ids that this client assigns. */
-async function runningPipeline(client: Client, modelName: string): Promise<AnyHandle | null> {
+/** Finds the run by the parent of the lock; before the run takes the lock, by the ids that this client assigns. */
+async function currentRun(client: Client, modelName: string): Promise<AnyHandle | null> {
   const lock = await describeRunning(client, modelLockWorkflowId(modelName));
   const holder = lock?.parentExecution?.workflowId;
   const candidates = holder == null ? [pipelineWorkflowId(modelName), updateWorkflowId(modelName)] : [holder];
   for (const workflowId of candidates) {
     if ((await describeRunning(client, workflowId)) === null) continue;
-    return handleOf(client.workflow.getHandle<RunWorkflow>(workflowId));
+    return handleOf(client.workflow.getHandle<RunWorkflow<PipelineResult | UpdateResult>>(workflowId));
   }
   return null;
 }
-
-type RunWorkflow = () => Promise<PipelineResult | UpdateResult>;
 
 async function describeRunning(client: Client, workflowId: string) {
   try {
@@ -207,24 +206,26 @@ async function describeRunning(client: Client, workflowId: string) {
 
 function handleOf<W extends Workflow>(handle: WorkflowHandle<W>): RunHandle<WorkflowResultType<W>> {
   const { workflowId } = handle;
-  const asPipelineError = async <T>(work: Promise<T>): Promise<T> => {
+  const asShelfcastError = async <T>(work: Promise<T>): Promise<T> => {
     try {
       return await work;
     } catch (error) {
-      throw toPipelineError(error, workflowId);
+      throw toShelfcastError(error, workflowId);
     }
   };
   return {
     workflowId,
-    describe: () => asPipelineError(describe(handle)),
-    result: () => asPipelineError(handle.result()),
-    progress: () => asPipelineError(handle.query(progressQuery)),
-    pendingWork: () => asPipelineError(pendingWork(handle)),
+    describe: () => asShelfcastError(describe(handle)),
+    result: () => asShelfcastError(handle.result()),
+    progress: () => asShelfcastError(handle.query(progressQuery)),
+    pendingWork: () => asShelfcastError(pendingWork(handle)),
     approve: (by) =>
-      asPipelineError(handle.executeUpdate(approveUpdate, { args: [by === undefined ? undefined : { by }] })),
-    abort: (reason) => asPipelineError(handle.executeUpdate(abortUpdate, { args: [{ reason }] })),
+      asShelfcastError(
+        handle.executeUpdate(approveUpdate, { args: [by === undefined ? undefined : { by }] }),
+      ),
+    abort: (reason) => asShelfcastError(handle.executeUpdate(abortUpdate, { args: [{ reason }] })),
     cancel: async () => {
-      await asPipelineError(handle.cancel());
+      await asShelfcastError(handle.cancel());
     },
   };
 }

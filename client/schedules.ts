@@ -2,13 +2,19 @@
 import type { Client, ScheduleDescription, ScheduleOptions } from '@temporalio/client';
 import { ScheduleAlreadyRunning, ScheduleNotFoundError, ScheduleOverlapPolicy } from '@temporalio/client';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import { DEFAULT_MODEL_NAME, pipelineWorkflowId, scheduleId, updateWorkflowId } from '../contracts/names.ts';
+import {
+  DEFAULT_MODEL_NAME,
+  pipelineWorkflowId,
+  scheduleId,
+  updateWorkflowId,
+  WORKFLOWS,
+} from '../contracts/names.ts';
 import type { PipelineInput } from '../contracts/pipeline.ts';
 import type { UpdateInput } from '../contracts/update.ts';
 import type { forecastPipeline } from '../workflows/pipeline.ts';
 import type { updateForecasts } from '../workflows/update.ts';
 import { DEFAULT_CRON } from './cron.ts';
-import { PipelineError } from './pipeline-error.ts';
+import { ShelfcastError } from './shelfcast-error.ts';
 
 export interface ScheduleState {
   id: string;
@@ -23,23 +29,25 @@ export interface ScheduleState {
 export type Schedules = ReturnType<typeof createSchedules>;
 
 export function createSchedules(client: Client, taskQueue: string) {
-  async function on<T>(modelName: string, work: (id: string) => Promise<T>): Promise<T> {
+  async function withSchedule<T>(modelName: string, work: (id: string) => Promise<T>): Promise<T> {
     const id = scheduleId(modelName);
     try {
       return await work(id);
     } catch (cause) {
       if (!(cause instanceof ScheduleNotFoundError)) throw cause;
-      throw new PipelineError(
+      throw new ShelfcastError(
         'NotFound',
-        `there is no ${id}; create one with \`shelfcast schedule create\``,
-        {
-          cause,
-        },
+        `${modelName} has no schedule; create one with \`npx shelfcast schedule create\``,
+        { cause },
       );
     }
   }
   const handle = (id: string) => client.schedule.getHandle(id);
-  async function put(modelName: string, cron: string, workflow: ScheduledWorkflow): Promise<ScheduleState> {
+  async function createOrReplace(
+    modelName: string,
+    cron: string,
+    workflow: ScheduledWorkflow,
+  ): Promise<ScheduleState> {
     const id = scheduleId(modelName);
     const options = scheduleOptions(cron, { type: 'startWorkflow', taskQueue, ...workflow });
     try {
@@ -52,39 +60,40 @@ export function createSchedules(client: Client, taskQueue: string) {
   }
 
   return {
-    /** Schedules the pipeline at these times (UTC), in place of an earlier schedule of the model. */
+    /** Creates the model's schedule, or replaces it: the pipeline at these times (UTC). */
     create(input: PipelineInput = {}, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
       const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
-      return put(modelName, cron, {
-        workflowType: 'forecastPipeline',
+      return createOrReplace(modelName, cron, {
+        workflowType: WORKFLOWS.pipeline,
         args: [input] satisfies Parameters<typeof forecastPipeline>,
         workflowId: pipelineWorkflowId(modelName),
       });
     },
-    /** Schedules updates without training at these times (UTC), in place of an earlier schedule of the model. */
+    /** Creates the model's schedule, or replaces it: updates without training at these times (UTC). */
     createUpdate(input: UpdateInput, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
       const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
-      return put(modelName, cron, {
-        workflowType: 'updateForecasts',
+      return createOrReplace(modelName, cron, {
+        workflowType: WORKFLOWS.update,
         args: [input] satisfies Parameters<typeof updateForecasts>,
         workflowId: updateWorkflowId(modelName),
       });
     },
     show: (modelName = DEFAULT_MODEL_NAME) =>
-      on(modelName, async (id) => stateOf(await handle(id).describe())),
+      withSchedule(modelName, async (id) => stateOf(await handle(id).describe())),
     /** Runs the schedule's workflow once, now. */
     trigger: (modelName = DEFAULT_MODEL_NAME) =>
-      on(modelName, (id) => handle(id).trigger(ScheduleOverlapPolicy.SKIP)),
-    pause: (modelName = DEFAULT_MODEL_NAME, note?: string) => on(modelName, (id) => handle(id).pause(note)),
-    resume: (modelName = DEFAULT_MODEL_NAME) => on(modelName, (id) => handle(id).unpause()),
-    delete: (modelName = DEFAULT_MODEL_NAME) => on(modelName, (id) => handle(id).delete()),
+      withSchedule(modelName, (id) => handle(id).trigger(ScheduleOverlapPolicy.SKIP)),
+    pause: (modelName = DEFAULT_MODEL_NAME, note?: string) =>
+      withSchedule(modelName, (id) => handle(id).pause(note)),
+    resume: (modelName = DEFAULT_MODEL_NAME) => withSchedule(modelName, (id) => handle(id).unpause()),
+    delete: (modelName = DEFAULT_MODEL_NAME) => withSchedule(modelName, (id) => handle(id).delete()),
   };
 }
 
 interface ScheduledWorkflow {
   workflowType: string;
   args: unknown[];
-  /** Temporal appends the time, so that each run has its own id; the model's lock keeps them apart. */
+  /** Prefix of the runs' ids; Temporal appends the time. */
   workflowId: string;
 }
 
@@ -98,16 +107,16 @@ function scheduleOptions(cron: string, action: ScheduleOptions['action']) {
     action,
     policies: {
       overlap: ScheduleOverlapPolicy.SKIP,
-      // The default, a year, would run every week missed by a machine that was off.
+      // The default, a year, would run every week that a stopped machine has missed.
       catchupWindow: '1 day' as const,
     },
   };
 }
 
 function asInputError(error: unknown, cron: string): unknown {
-  // The SDK reports an argument that the server finds invalid as a TypeError.
+  // The SDK throws a TypeError for an argument that the server finds invalid.
   if (!(error instanceof TypeError)) return error;
-  return new PipelineError(
+  return new ShelfcastError(
     ERROR_TYPES.invalidInput,
     `the cron expression "${cron}" is not valid: ${error.message}; an example is "${DEFAULT_CRON}"`,
     { cause: error },

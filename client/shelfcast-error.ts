@@ -1,16 +1,16 @@
-/** The error that callers of the client get: one sentence, and a type to decide by. */
+/** Error of the client: a sentence for people, and a type for programs. */
 import type { ErrorType } from '../contracts/errors.ts';
 
-export type PipelineErrorType =
+export type ShelfcastErrorType =
   ErrorType | 'Cancelled' | 'Terminated' | 'TimedOut' | 'NotFound' | 'Refused' | 'Failed';
 
-export class PipelineError extends Error {
+export class ShelfcastError extends Error {
   /** Type of contracts/errors.ts, or another way in which the run or the request ended. */
-  readonly type: PipelineErrorType;
+  readonly type: ShelfcastErrorType;
 
-  constructor(type: PipelineErrorType, message: string, options?: ErrorOptions) {
+  constructor(type: ShelfcastErrorType, message: string, options?: ErrorOptions) {
     super(message, options);
-    this.name = 'PipelineError';
+    this.name = 'ShelfcastError';
     this.type = type;
   }
 }

@@ -1,4 +1,4 @@
-/** `bundle-main.ts FILE`: bundles the workflows into a file for SHELFCAST_WORKFLOW_BUNDLE, as an image holds it. */
+/** `bundle-main.ts FILE`: bundles the workflows into a file for SHELFCAST_WORKFLOW_BUNDLE; the build of an image runs it. */
 import { writeFileSync } from 'node:fs';
 import { PROJECT_DIR } from '../config/environment.ts';
 import { bundleWorkflows } from './workflow-bundle.ts';

@@ -22,7 +22,7 @@ export async function createDependencies(
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     options: '-c timezone=UTC',
   });
-  // An idle connection that breaks is replaced when it is next needed; without a listener its error would end the process.
+  // The pool replaces a broken idle connection. Without a listener its error would end the process.
   database.on('error', () => undefined);
   return {
     ...(platform.kind === 'local'
@@ -50,7 +50,7 @@ function localPlatform(config: LocalPlatformConfig, databaseUrl: string): Platfo
     environment: {
       ...config.environment,
       DATABASE_URL: databaseUrl,
-      // As in Ray's jobs, so that the same data give the same bytes wherever a stage runs.
+      // The same as in Ray's jobs, so that the same data give the same bytes on every platform.
       OMP_NUM_THREADS: '1',
       OPENBLAS_NUM_THREADS: '1',
       MKL_NUM_THREADS: '1',

@@ -1,4 +1,4 @@
-/** Jobs and predictors as objects of the operators; infra/kubernetes/config.ts says what the configuration file holds. */
+/** Jobs and predictors as objects of the operators; infra/kubernetes/config.ts describes the configuration file. */
 import type { Dependencies } from '../activities/dependencies.ts';
 import { KubernetesApi } from '../infra/kubernetes/api.ts';
 import { readKubernetesConfig } from '../infra/kubernetes/config.ts';

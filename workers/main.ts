@@ -5,7 +5,7 @@ import { createActivities } from '../activities/index.ts';
 import { PROJECT_DIR, readWorkerConfig } from '../config/environment.ts';
 import { createDependencies } from './dependencies.ts';
 import { startHealthServer } from './health.ts';
-import { keptWorkflowBundle } from './workflow-bundle.ts';
+import { cachedWorkflowBundle } from './workflow-bundle.ts';
 
 const CONNECT_PAUSE_MS = 1_000;
 
@@ -22,11 +22,11 @@ const worker = await Worker.create({
   connection,
   namespace,
   taskQueue,
-  workflowBundle: { codePath: config.workflowBundle ?? (await keptWorkflowBundle(PROJECT_DIR)) },
+  workflowBundle: { codePath: config.workflowBundle ?? (await cachedWorkflowBundle(PROJECT_DIR)) },
   activities: createActivities(dependencies),
-  // Activities leave their jobs running, and another worker retries them; waiting longer would gain nothing.
+  // Activities leave their jobs running and another worker retries them, so a longer wait gains nothing.
   shutdownGraceTime: '2 seconds',
-  // A cancellation comes with the answer to a heartbeat; the default, 24 s, is long for a person who waits.
+  // A cancellation comes with the answer to a heartbeat. The default, 24 s, is long for a waiting person.
   maxHeartbeatThrottleInterval: '1 second',
   // A run is small, but each holds memory outside the heap.
   maxCachedWorkflows: 50,
@@ -38,13 +38,14 @@ health?.close();
 await dependencies.close();
 await connection.close();
 
-/** A server that starts at the same time is waited for; supervisord gives up on programs that end too often. */
+/** Waits for a server that is still starting, because supervisord gives up on programs that end too often. */
 async function connectToTemporal(): Promise<NativeConnection> {
-  for (let isTold = false; ; isTold = true) {
+  for (let isReported = false; ; isReported = true) {
     try {
       return await NativeConnection.connect(server);
     } catch (error) {
-      if (!isTold) process.stderr.write(`Temporal at ${server.address}: ${String(error)}; trying again\n`);
+      if (!isReported)
+        process.stderr.write(`Temporal at ${server.address}: ${String(error)}; trying again\n`);
       await sleep(CONNECT_PAUSE_MS);
     }
   }

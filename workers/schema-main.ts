@@ -1,4 +1,4 @@
-/** Applies infra/migrations to DATABASE_URL. A worker's pod runs it before the worker; on one machine, `npm start` does the same. */
+/** Applies infra/migrations to DATABASE_URL. A worker's pod runs it before the worker; on one machine `npm start` migrates. */
 import { readDatabaseUrl } from '../config/environment.ts';
 import { migrate } from '../infra/database.ts';
 

@@ -1,4 +1,4 @@
-/** Bundling of the workflows, which takes seconds: a worker keeps its bundle and starts from it while the sources are the same. */
+/** Bundle of the workflows, cached under a hash of its sources because bundling takes seconds. */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,21 +10,21 @@ export async function bundleWorkflows(projectDir: string): Promise<string> {
   return code;
 }
 
-/** Resolves to a file with the bundle of the sources as they are now. */
-export async function keptWorkflowBundle(projectDir: string, bundle = bundleWorkflows): Promise<string> {
+/** Resolves to a file with the bundle of the current sources. */
+export async function cachedWorkflowBundle(projectDir: string, bundle = bundleWorkflows): Promise<string> {
   for (;;) {
     const hash = hashOfSources(projectDir);
     const file = join(projectDir, 'dist', `workflows-${hash}.js`);
     if (existsSync(file)) return file;
     const code = await bundle(projectDir);
-    // If sources changed meanwhile, the bundle may hold some of the changes.
+    // The bundle may hold some of the changes that were made meanwhile.
     if (hashOfSources(projectDir) !== hash) continue;
     mkdirSync(dirname(file), { recursive: true });
     writeFileAtomically(file, code);
   }
 }
 
-/** Hash of all that may be in the bundle: workflows, contracts, and the versions of the packages. */
+/** Hash of the bundle's sources: workflows, contracts, and the versions of the packages. */
 function hashOfSources(projectDir: string): string {
   const hash = createHash('sha256').update(readFileSync(join(projectDir, 'package-lock.json')));
   for (const folder of ['workflows', 'contracts']) {

@@ -117,7 +117,7 @@ describe('register', () => {
     dataset: 'shop',
     source: { kind: 'walmart-csv', path: '/d' },
   });
-  if (!('input' in resolved)) throw new Error('wrong input');
+  if (!('input' in resolved)) throw new Error('invalid input');
   const model = { modelUri: 'file:///models/new', modelHash: 'new' } as TrainResult;
   const request = { input: resolved.input, model, snapshotId: 'shop-1-ab' };
 

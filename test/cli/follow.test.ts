@@ -1,12 +1,13 @@
 /** Lines and bar that a person sees while a run goes on. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PassThrough } from 'node:stream';
+import { ServiceError } from '@temporalio/client';
 import { describe, expect, test } from 'vitest';
 import type { PipelineProgress } from '../../contracts/progress.ts';
 import { STAGES } from '../../contracts/stages.ts';
 import type { PendingWork, RunHandle } from '../../client/client.ts';
 import { follow } from '../../cli/follow.ts';
-import { createTeller } from '../../cli/output.ts';
+import { createProgressPrinter } from '../../cli/output.ts';
 
 const training = (fraction: number | null, progress: string | null, lastFailure: string | null = null) => ({
   activity: 'train',
@@ -37,7 +38,7 @@ function screen(isTTY: boolean, columns = 200) {
   };
 }
 
-/** A run whose looks show one piece of work after the other. */
+/** A run; each poll shows the next piece of work. */
 function runOf(looks: PendingWork[][], waitingFor: PipelineProgress['waitingFor'] = null): RunHandle<string> {
   let look = -1;
   let end: (value: string) => void = () => undefined;
@@ -64,9 +65,9 @@ const LOOKS = [
 ];
 
 describe('while a run goes on', () => {
-  test('a terminal has a bar below the lines, which is gone at the end', async () => {
+  test('a terminal has a bar below the lines until the end', async () => {
     const seen = screen(true);
-    expect(await follow(runOf(LOOKS), createTeller(seen.stream), 'milk')).toBe('promoted');
+    expect(await follow(runOf(LOOKS), createProgressPrinter(seen.stream), 'milk')).toBe('promoted');
     await sleep(0);
     expect(seen.drawn).toContain('train');
     expect(seen.drawn).toContain('train  [######------------------]  25 %  epoch 3 of at most 12');
@@ -74,24 +75,28 @@ describe('while a run goes on', () => {
     expect(seen.lines()).toEqual(['train running', '  train, attempt 1: the worker went away', '']);
   });
 
-  test('a bar is cut to the width of the terminal, since a line that wraps cannot be taken away', async () => {
+  test('a bar is cut to the width of the terminal, because a wrapped line cannot be removed', async () => {
     const seen = screen(true, 20);
-    await follow(runOf(LOOKS), createTeller(seen.stream), 'milk');
+    await follow(runOf(LOOKS), createProgressPrinter(seen.stream), 'milk');
     await sleep(0);
     expect(seen.drawn).toContain('train  [######-----');
     expect(Math.max(...seen.drawn.filter((line) => line.includes('[')).map((line) => line.length))).toBe(19);
   });
 
-  test('a terminal that does not say how wide it is has 80 columns', async () => {
+  test('a terminal of unknown width counts as 80 columns', async () => {
     const seen = screen(true, 0);
-    await follow(runOf([[training(0.5, 'x'.repeat(200))], []]), createTeller(seen.stream), 'milk');
+    await follow(runOf([[training(0.5, 'x'.repeat(200))], []]), createProgressPrinter(seen.stream), 'milk');
     await sleep(0);
     expect(Math.max(...seen.drawn.map((line) => line.length))).toBe(79);
   });
 
-  test('without a terminal each news is a line, told once', async () => {
+  test('without a terminal each event is a line, printed once', async () => {
     const seen = screen(false);
-    await follow(runOf([...LOOKS.slice(0, 2), ...LOOKS.slice(1)]), createTeller(seen.stream), 'milk');
+    await follow(
+      runOf([...LOOKS.slice(0, 2), ...LOOKS.slice(1)]),
+      createProgressPrinter(seen.stream),
+      'milk',
+    );
     await sleep(0);
     expect(seen.lines()).toEqual([
       'train running',
@@ -102,14 +107,43 @@ describe('while a run goes on', () => {
     ]);
   });
 
-  test('a run that waits for approval says once how a person approves or ends it', async () => {
+  test('a run that waits for approval shows the commands once', async () => {
     const seen = screen(false);
-    await follow(runOf([[], []], 'approval'), createTeller(seen.stream), 'milk');
+    await follow(runOf([[], []], 'approval'), createProgressPrinter(seen.stream), 'milk');
     await sleep(0);
     expect(seen.lines()).toEqual([
       'train running',
       '  waiting for approval: `npx shelfcast approve --model milk`, or `npx shelfcast abort --model milk --reason "..."`',
       '',
     ]);
+  });
+
+  test('an unanswered poll is repeated', async () => {
+    const seen = screen(false);
+    const run = runOf(LOOKS);
+    const { progress } = run;
+    run.progress = () => {
+      run.progress = progress;
+      return Promise.reject(new ServiceError('Failed to query Workflow'));
+    };
+    expect(await follow(run, createProgressPrinter(seen.stream), 'milk')).toBe('promoted');
+  });
+
+  test('an unanswered wait for the result is repeated', async () => {
+    const seen = screen(false);
+    const run = runOf(LOOKS);
+    const { result } = run;
+    run.result = () => {
+      run.result = result;
+      return Promise.reject(new ServiceError('Failed to get Workflow execution history'));
+    };
+    expect(await follow(run, createProgressPrinter(seen.stream), 'milk')).toBe('promoted');
+    expect(seen.lines()).toContain('Temporal does not answer; waiting for it');
+  });
+
+  test('any other error of a poll ends the following', async () => {
+    const run = runOf(LOOKS);
+    run.progress = () => Promise.reject(new TypeError('a bug'));
+    await expect(follow(run, createProgressPrinter(screen(false).stream), 'milk')).rejects.toThrow('a bug');
   });
 });

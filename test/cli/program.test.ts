@@ -83,7 +83,7 @@ function shelfcast(args: string[], run: AnyHandle, current: AnyHandle | null = r
       asked.push(input);
       return Promise.resolve(run);
     },
-    runningPipeline: note(current),
+    currentRun: note(current),
     schedules: {
       show: note(schedule),
       trigger: note(undefined),
@@ -179,7 +179,7 @@ describe('the current run', () => {
     '%s ends with 1 where no run is in progress',
     async (command) => {
       expect(await shelfcast([command, '--model', 'bread'], ended(), null)).toBe(1);
-      expect(output).toBe('no run of bread is in progress\n');
+      expect(output).toBe('no run of bread is in progress: start one with `npx shelfcast run`\n');
     },
   );
 });
@@ -194,7 +194,7 @@ test.each([
   [['fly'], "error: unknown command 'fly'"],
   [['run', '--wings'], "error: unknown option '--wings'"],
   [['abort'], "error: required option '--reason <sentence>' not specified"],
-  [['run', '--input', '{"horizonWeeks": 0}'], 'wrong input: horizonWeeks'],
+  [['run', '--input', '{"horizonWeeks": 0}'], 'invalid input: horizonWeeks'],
   [['ingest', '/nowhere.csv'], '/nowhere.csv is neither a folder nor a file of sales'],
 ])('%j ends with 2 and a sentence, and nothing is started', async (args, sentence) => {
   expect(await shelfcast(args, ended())).toBe(2);

@@ -61,7 +61,7 @@ describe('defaults', () => {
     expect(input.source).toEqual({ kind: 'generated', stores: 3, departments: 14, weeks: 104, seed: 7 });
   });
 
-  test('what is resolved resolves to itself', () => {
+  test('a resolved input resolves to itself', () => {
     const input = resolved({ horizonWeeks: 4, source: { kind: 'walmart-csv', path: '/data/walmart' } });
     expect(resolved(input)).toEqual(input);
   });
@@ -72,7 +72,7 @@ const withColumn = (change: object) => ({
   source: { kind: 'long', path: '/sales', columns: [{ ...promo, ...change }] },
 });
 
-describe('a wrong value', () => {
+describe('an invalid value', () => {
   test.each<[unknown, RegExp]>([
     [{ horizonWeeks: 40 }, /^horizonWeeks: .*39/],
     [{ horizonWeeks: 0 }, /^horizonWeeks: .*1/],
@@ -123,7 +123,7 @@ describe('a wrong value', () => {
     expect(issues[0]).toMatch(sentence);
   });
 
-  test('each has a sentence of its own', () => {
+  test('each has its own sentence', () => {
     const issues = issuesOf({ horizonWeeks: 0, train: { seed: -1 }, maxBadRowShare: 2 });
     expect(issues.map((issue) => issue.split(':')[0])).toEqual([
       'maxBadRowShare',
@@ -151,16 +151,18 @@ describe('the data set', () => {
 
   test.each(['/', '/data/2025', '/data/売上'])('cannot be made from %s', (path) => {
     expect(issuesOf({ source: { kind: 'walmart-csv', path } })).toEqual([
-      'dataset: cannot be made from the name of the folder in source.path; name it',
+      'dataset: the folder in source.path has no letter from a to z in its name: set it in the input or with --dataset',
     ]);
     expect(resolved({ dataset: 'ours', source: { kind: 'walmart-csv', path } }).dataset).toBe('ours');
   });
 
-  test('of a URL is its last part, and queries have none', () => {
+  test('of a URL is its last part; queries have no name', () => {
     const url = 's3://bucket/Our Sales/?endpoint_override=store:9000';
     expect(resolved({ source: { kind: 'long', path: url } }).dataset).toBe('our_sales');
     const source = { kind: 'postgres', addressVariable: 'SALES_URL', sales: 'select 1' };
-    expect(issuesOf({ source })).toEqual(['dataset: queries have no name; name it']);
+    expect(issuesOf({ source })).toEqual([
+      'dataset: queries do not name their data set: set it in the input or with --dataset',
+    ]);
     expect(resolved({ dataset: 'ours', source })).toMatchObject({ dataset: 'ours', source });
   });
 
@@ -169,13 +171,13 @@ describe('the data set', () => {
     (path) => {
       const source = { kind: 'long', path };
       expect(issuesOf({ source })).toEqual([
-        'dataset: a file of new weeks does not name its data set; name it',
+        'dataset: a file of new weeks does not name its data set: set it in the input or with --dataset',
       ]);
       expect(resolved({ dataset: 'ours', source }).dataset).toBe('ours');
     },
   );
 
-  test('declares columns of its own for files and for queries', () => {
+  test('declares covariates for files and for queries', () => {
     const columns = [promo, { name: 'parking', of: 'store', description: 'spaces' }];
     const files = { kind: 'long', path: '/data/sales', columns };
     expect(resolved({ source: files }).source).toEqual({ ...files, encoding: 'utf-8' });
@@ -183,8 +185,8 @@ describe('the data set', () => {
     expect(resolved({ dataset: 'ours', source: queries }).source).toEqual(queries);
   });
 
-  test('"generated" is the generator\'s alone, named or by folder', () => {
-    const refusal = ['dataset: "generated" is the generator\'s; name another for your own data'];
+  test('"generated" is reserved for generated sales, given or taken from a folder', () => {
+    const refusal = ['dataset: "generated" is reserved for generated sales; choose another name'];
     const source = { kind: 'walmart-csv', path: '/data/walmart' };
     expect(issuesOf({ dataset: 'generated', source })).toEqual(refusal);
     expect(issuesOf({ source: { ...source, path: '/data/Generated' } })).toEqual(refusal);
@@ -217,7 +219,7 @@ describe('options of the command line', () => {
     }
   };
 
-  test('none are no input: everything keeps its default', () => {
+  test('without options every value keeps its default', () => {
     expect(inputOf({})).toEqual({});
     expect(inputOf({ approval: false })).toEqual({});
   });
@@ -229,7 +231,7 @@ describe('options of the command line', () => {
     expect(resolved(inputOf({ data: own(), dataset: 'mine' })).dataset).toBe('mine');
   });
 
-  test('--data knows the layout by the files, and a URL is of the long one', () => {
+  test('--data finds the layout by the files; a URL has the long layout', () => {
     const long = join(folder, 'long');
     mkdirSync(long);
     writeFileSync(join(long, 'sales.parquet'), '');
@@ -246,13 +248,14 @@ describe('options of the command line', () => {
     });
   });
 
-  test('--data is one file of sales, for a data set that is named', () => {
+  test('--data is one file of sales when the data set is given', () => {
     const week = join(folder, 'week.CSV');
     writeFileSync(week, '');
     const input = inputOf({ data: week, dataset: 'mine' });
     expect(input).toEqual({ dataset: 'mine', source: { kind: 'long', path: week } });
     expect(refusal({ data: week })).toMatchObject({
-      message: 'wrong input: dataset: a file of new weeks does not name its data set; name it',
+      message:
+        'invalid input: dataset: a file of new weeks does not name its data set: set it in the input or with --dataset',
     });
     const url = 'https://host/week.csv';
     expect(inputOf({ data: url, dataset: 'mine' }).source).toEqual({ kind: 'long', path: url });
@@ -268,7 +271,7 @@ describe('options of the command line', () => {
     expect(inputOf({ input: `  ${JSON.stringify(expected)}` })).toEqual(expected);
   });
 
-  test('the other options win over --input and leave the rest of it', () => {
+  test('other options override their values in --input and keep the rest', () => {
     expect(inputOf({ input: file(), model: 'mine', approval: true, data: own() })).toEqual({
       modelName: 'mine',
       horizonWeeks: 4,
@@ -294,17 +297,17 @@ describe('options of the command line', () => {
       () => ({ input: '{"horizonWeeks": ' }),
       /^--input is neither JSON nor the path of a JSON file: .*JSON/,
     ],
-    ['a wrong value', () => ({ input: '{"horizonWeeks": 0}' }), /^wrong input: horizonWeeks: /],
-    ['two', () => ({ input: '{"testWeeks": 0, "x": 1}' }), /^wrong input: testWeeks: .*; the input: .*x/],
-    ['a wrong name', () => ({ model: 'My Model' }), /^wrong input: modelName: must be lower-case/],
+    ['a wrong value', () => ({ input: '{"horizonWeeks": 0}' }), /^invalid input: horizonWeeks: /],
+    ['two', () => ({ input: '{"testWeeks": 0, "x": 1}' }), /^invalid input: testWeeks: .*; the input: .*x/],
+    ['a wrong name', () => ({ model: 'My Model' }), /^invalid input: modelName: must be lower-case/],
     [
       "the generator's name for own data",
       () => ({ data: own(), dataset: 'generated' }),
-      /^wrong input: dataset: "gen/,
+      /^invalid input: dataset: "gen/,
     ],
   ])('%s is one sentence', (_name, options, sentence) => {
     const error = refusal(options());
-    expect(error).toMatchObject({ name: 'PipelineError', type: ERROR_TYPES.invalidInput });
+    expect(error).toMatchObject({ name: 'ShelfcastError', type: ERROR_TYPES.invalidInput });
     expect((error as Error).message).toMatch(sentence);
   });
 

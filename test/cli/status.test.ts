@@ -16,19 +16,19 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Prints the status of a model while a run of this model, and of no other, is in progress. */
+/** Prints the status of a model while only `running` has a run in progress. */
 async function statusOf(
   model: string,
   running: string,
   progress: Pick<PipelineProgress, 'stage' | 'waitingFor'>,
 ) {
   const run = { workflowId: `pipeline:${running}`, progress: () => Promise.resolve(progress) };
-  const runningPipeline = (asked: string) => Promise.resolve(asked === running ? run : null);
-  await printRun({ runningPipeline } as unknown as Shelfcast, model);
+  const currentRun = (asked: string) => Promise.resolve(asked === running ? run : null);
+  await printRun({ currentRun } as unknown as Shelfcast, model);
   return output.split('\n').slice(0, -1);
 }
 
-test('a run that waits for approval says so, and how a person approves or ends it', async () => {
+test('a run that waits for approval shows the commands to approve or abort it', async () => {
   expect(
     await statusOf('sales-forecast', 'sales-forecast', { stage: 'rollout', waitingFor: 'approval' }),
   ).toEqual([
@@ -37,7 +37,7 @@ test('a run that waits for approval says so, and how a person approves or ends i
   ]);
 });
 
-test('the commands name a model that is not the default', async () => {
+test('the commands name a model other than the default', async () => {
   expect(await statusOf('bread', 'bread', { stage: 'rollout', waitingFor: 'approval' })).toEqual([
     'the run pipeline:bread is in stage rollout',
     'waiting for approval: `npx shelfcast approve --model bread`, ' +
@@ -45,7 +45,7 @@ test('the commands name a model that is not the default', async () => {
   ]);
 });
 
-test('a run that waits for nobody has its stage alone, one that starts has none', async () => {
+test('other runs have only their stage; a starting run has none', async () => {
   expect(await statusOf('bread', 'bread', { stage: 'train', waitingFor: null })).toEqual([
     'the run pipeline:bread is in stage train',
   ]);

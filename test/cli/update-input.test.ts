@@ -31,8 +31,8 @@ describe('the input of an update', () => {
   });
 
   test.each<[object, string]>([
-    [{}, 'source: an update has no default; name the new weeks with --data'],
-    [{ input: '{"horizonWeeks": 3}' }, 'source: an update has no default; name the new weeks with --data'],
+    [{}, 'source: an update has no default; give the new weeks with --data'],
+    [{ input: '{"horizonWeeks": 3}' }, 'source: an update has no default; give the new weeks with --data'],
     [{ data: 'https://host/sales', input: '{"horizonWeeks": 3}' }, 'Unrecognized key: "horizonWeeks"'],
     [{ data: 'https://host/sales', approval: true }, 'Unrecognized key: "rollout"'],
     [{ data: 'https://host/sales', dataset: 'A B' }, 'dataset: must be at most 32 lower-case letters'],

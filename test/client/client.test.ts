@@ -31,16 +31,16 @@ describe('client', { timeout: 60_000 }, () => {
       }
     });
 
-  test('starts a run, follows it, tells its result', async () => {
+  test('starts a run, follows it, returns its result', async () => {
     await withClient(fakeActivities(), async (shelfcast, { modelName }) => {
       const run = await shelfcast.startPipeline({ modelName });
       expect((await run.result()).verdict).toBe('promoted');
-      expect((await shelfcast.pipeline(run.workflowId).progress()).verdict).toBe('promoted');
-      expect(await shelfcast.runningPipeline(modelName)).toBeNull();
+      expect((await shelfcast.pipelineRun(run.workflowId).progress()).verdict).toBe('promoted');
+      expect(await shelfcast.currentRun(modelName)).toBeNull();
     });
   });
 
-  test('a second start says that the model is busy; the run is found, whatever its id', async () => {
+  test('a second start is refused because the model is busy; the current run is found under any id', async () => {
     const fake = fakeActivities({ train: () => untilCancelled() });
     await withClient(fake, async (shelfcast, { modelName }) => {
       const run = await shelfcast.startPipeline({ modelName }, { workflowId: `mine-${modelName}` });
@@ -50,7 +50,7 @@ describe('client', { timeout: 60_000 }, () => {
       await expect(
         shelfcast.startPipeline({ modelName }, { workflowId: `mine-${modelName}` }),
       ).rejects.toMatchObject({ type: ERROR_TYPES.modelBusy });
-      expect((await shelfcast.runningPipeline(modelName))?.workflowId).toBe(run.workflowId);
+      expect((await shelfcast.currentRun(modelName))?.workflowId).toBe(run.workflowId);
 
       await expect(run.approve()).rejects.toMatchObject({ type: 'Refused' });
       await run.abort('enough');
@@ -61,7 +61,7 @@ describe('client', { timeout: 60_000 }, () => {
     });
   });
 
-  test('starts an update, follows it, tells its result; it is found as the run that holds the model', async () => {
+  test('starts an update, follows it, returns its result; it is found as the current run', async () => {
     const released = new EventEmitter();
     const fake = fakeActivities(
       { buildFeatures: () => once(released, 'now').then(() => featured) },
@@ -71,7 +71,7 @@ describe('client', { timeout: 60_000 }, () => {
       const input = { modelName, source: { kind: 'generated' } } as const;
       const run = await shelfcast.startUpdate(input);
       await vi.waitFor(async () => {
-        expect((await shelfcast.runningPipeline(modelName))?.workflowId).toBe(`update:${modelName}`);
+        expect((await shelfcast.currentRun(modelName))?.workflowId).toBe(`update:${modelName}`);
         expect((await run.pendingWork()).map(({ activity }) => activity)).toEqual(['buildFeatures']);
       }, 20_000);
       expect((await run.describe()).input).toEqual(input);
@@ -103,9 +103,9 @@ describe('client', { timeout: 60_000 }, () => {
     });
   });
 
-  test('a run that does not exist and a server that does not answer are sentences', async () => {
+  test('a missing run and an unavailable server have their error types', async () => {
     await withClient(fakeActivities(), async (shelfcast) => {
-      await expect(shelfcast.pipeline('nothing').progress()).rejects.toMatchObject({ type: 'NotFound' });
+      await expect(shelfcast.pipelineRun('nothing').progress()).rejects.toMatchObject({ type: 'NotFound' });
     });
     await expect(
       connect({ address: '127.0.0.1:1', namespace: 'default', taskQueue: 'none' }),
@@ -126,7 +126,7 @@ describe('client', { timeout: 60_000 }, () => {
         expect((await schedules.show(modelName)).recentRuns).toHaveLength(1);
       }, 20_000);
       const [recent] = (await schedules.show(modelName)).recentRuns;
-      expect((await shelfcast.pipeline(recent?.workflowId ?? '').result()).verdict).toBe('promoted');
+      expect((await shelfcast.pipelineRun(recent?.workflowId ?? '').result()).verdict).toBe('promoted');
 
       await schedules.pause(modelName);
       expect((await schedules.create({ modelName }, '0 7 * * 2')).paused).toBe(true);

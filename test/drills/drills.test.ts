@@ -135,7 +135,7 @@ describe('a pipeline', { timeout: PIPELINE_MS }, () => {
     const looks = [];
     for (const kill of kills) looks.push(await kill(run));
     // Asked anew: a question from before Temporal's death has no answer.
-    const result = await lab.shelfcast.pipeline(run.handle.workflowId).result();
+    const result = await lab.shelfcast.pipelineRun(run.handle.workflowId).result();
     expectSameModel(result);
     for (const look of looks) look?.(result);
     await expectNothingTwice(lab, run, result);
@@ -219,7 +219,7 @@ describe('a pipeline', { timeout: PIPELINE_MS }, () => {
     const jobs = (await lab.rayJobs()).filter((job) => job.submission_id.startsWith(run.key()));
     expect(jobs.filter(({ status }) => status === 'RUNNING' || status === 'PENDING')).toEqual([]);
     expect((await lab.mlflowRuns(run.key())).map(({ status }) => status)).toEqual(['KILLED']);
-    expect(await lab.shelfcast.runningPipeline()).toBeNull();
+    expect(await lab.shelfcast.currentRun()).toBeNull();
   });
 
   test('rejects a folder with too many bad rows, names them, and loads nothing', async () => {

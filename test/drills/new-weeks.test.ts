@@ -181,7 +181,7 @@ describe('new weeks', { timeout: 300_000 }, () => {
     const train = shelfcast('ingest', file, '--train', '--allow', 'mean-sales-change');
     const run = await vi.waitFor(
       async () => {
-        const found = await lab.shelfcast.runningPipeline(MODEL);
+        const found = await lab.shelfcast.currentRun(MODEL);
         if (found === null || (await found.progress()).stage === null) throw new Error('no run yet');
         return found;
       },

@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { keptWorkflowBundle } from '../../workers/workflow-bundle.ts';
+import { cachedWorkflowBundle } from '../../workers/workflow-bundle.ts';
 
-describe('the workflow bundle that a worker keeps', () => {
+describe('the cached workflow bundle', () => {
   let project: string;
   let bundled: number;
   beforeEach(() => {
@@ -27,20 +27,20 @@ describe('the workflow bundle that a worker keeps', () => {
   };
 
   test('is made once, and anew when workflows, contracts or packages change', async () => {
-    const file = await keptWorkflowBundle(project, bundle);
+    const file = await cachedWorkflowBundle(project, bundle);
     expect(readFileSync(file, 'utf8')).toBe('one');
-    expect(await keptWorkflowBundle(project, bundle)).toBe(file);
+    expect(await cachedWorkflowBundle(project, bundle)).toBe(file);
     expect(bundled).toBe(1);
     for (const source of ['workflows/index.ts', 'contracts/names.ts', 'package-lock.json']) {
       write(source, 'two');
-      await keptWorkflowBundle(project, bundle);
+      await cachedWorkflowBundle(project, bundle);
     }
     expect(bundled).toBe(4);
     expect(readdirSync(join(project, 'dist'))).toHaveLength(4);
   });
 
-  test('is not kept when the sources change while it is made', async () => {
-    const file = await keptWorkflowBundle(project, async () => {
+  test('is not cached when the sources change while it is made', async () => {
+    const file = await cachedWorkflowBundle(project, async () => {
       const code = await bundle();
       if (bundled === 1) write('workflows/index.ts', 'two');
       return code;

@@ -160,7 +160,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       });
     });
 
-    test('wrong input fails at once, a sentence for each value', async () => {
+    test('invalid input fails at once, with a sentence for each value', async () => {
       const fake = fakeActivities();
       await environment.withWorker(fake, async ({ start }) => {
         const failure = await failureOf(

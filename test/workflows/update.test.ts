@@ -78,7 +78,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       });
     });
 
-    test('a model that is not in use, and wrong input, end the run before anything is loaded', async () => {
+    test('a model that is not in use, and invalid input, end the run before anything is loaded', async () => {
       const unused = fakeActivities();
       const failure = await environment.withWorker(unused, async ({ startUpdate }) =>
         failureOf((await startUpdate()).result()),
