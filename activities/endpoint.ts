@@ -2,7 +2,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import { FAILED_VERSION_HEADER, VERSION_HEADER, predictResponseSchema } from '../contracts/predict.ts';
-import { excerpt, HttpService, isAwayStatus } from '../infra/http.ts';
+import { excerpt, HttpService, isUnavailableStatus } from '../infra/http.ts';
 import type { PredictInstance, Prediction } from '../contracts/predict.ts';
 
 /** Time limit of a request; the router gives up earlier. */
@@ -33,7 +33,7 @@ export async function askForecasts(
   version?: number,
   query: '' | '?explain=features' = '',
 ): Promise<Answer> {
-  const endpoint = new HttpService({ name: 'The endpoint', url });
+  const endpoint = new HttpService({ name: 'the endpoint', url });
   const answer = await endpoint.send('POST', `/v1/models/${modelName}:predict${query}`, {
     headers: version === undefined ? {} : { [VERSION_HEADER]: String(version) },
     body: { instances },
@@ -68,7 +68,7 @@ export function forecastsOf(
 ): Prediction[] {
   if (predictions !== null) return predictions;
   // A gateway that reaches no version answers 500 itself, without a version.
-  const isUnavailable = isAwayStatus(status) || (status === 500 && version === null);
+  const isUnavailable = isUnavailableStatus(status) || (status === 500 && version === null);
   throw ApplicationFailure.create({
     message: `version ${asked} did not return ${expected}: the answer was ${status} ${message}`,
     type: isUnavailable ? ERROR_TYPES.serviceUnavailable : ERROR_TYPES.candidateFailed,

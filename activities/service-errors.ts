@@ -33,7 +33,7 @@ export function isUnavailable(error: unknown): boolean {
   if (error.name === 'TimeoutError') return true;
   // pg gives no code to a closed connection or a connection timeout.
   if (/^(Connection terminated|timeout exceeded when trying to connect)/.test(error.message)) return true;
-  if (error instanceof HttpError && error.isServiceDown) return true;
+  if (error instanceof HttpError && error.isUnavailable) return true;
   if (error instanceof AggregateError && error.errors.some(isUnavailable)) return true;
   return isUnavailable(error.cause);
 }

@@ -1,6 +1,6 @@
 /** Output of the command line: progress with its time on standard error, results on standard output. */
 import { clearLine, cursorTo } from 'node:readline';
-import type { OnProgress } from '../infra/local/sign-of-life.ts';
+import type { OnProgress } from '../infra/local/progress-lines.ts';
 
 const USUAL_COLUMNS = 80;
 

@@ -2,7 +2,7 @@
 import type { Shelfcast } from '../client/client.ts';
 import { ShelfcastError } from '../client/shelfcast-error.ts';
 import { readLocalConfig } from '../config/environment.ts';
-import { down, refreshEndpoints, up } from '../infra/local/services.ts';
+import { refreshEndpoints, startServices, stopServices } from '../infra/local/services.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import { waitsForApproval } from './follow.ts';
 import { print, printProgress } from './output.ts';
@@ -18,14 +18,14 @@ export async function start(
   { servicesOnly = false, ...options }: InputOptions & { servicesOnly?: boolean },
 ): Promise<number> {
   const input = inputOf(options);
-  await up(readLocalConfig(), printProgress);
+  await startServices(readLocalConfig(), printProgress);
   if (servicesOnly) return EXIT_CODES.done;
   const hasInput = Object.keys(options).length > 0;
   return withShelfcast(connect, (shelfcast) => runOnce(shelfcast, input, hasInput));
 }
 
 export async function stop(): Promise<void> {
-  await down(readLocalConfig());
+  await stopServices(readLocalConfig());
   print('all services have stopped');
 }
 

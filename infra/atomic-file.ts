@@ -1,9 +1,9 @@
-/** Writing of a file by one rename, so that a reader sees either the old file or the complete new one. */
+/** Files that are replaced by one rename, so that a reader sees either the old file or the complete new one. */
 import { randomUUID } from 'node:crypto';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 
 export function writeFileAtomically(path: string, text: string, mode = 0o644): void {
-  // Writers of one file may be in containers that count their process ids alike.
+  // Writers in different containers may have the same process id.
   const temporary = `${path}.${randomUUID()}`;
   try {
     writeFileSync(temporary, text, { mode, flush: true });

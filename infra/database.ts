@@ -1,4 +1,4 @@
-/** PostgreSQL, wherever it runs: its databases and the migrations of the project's tables. */
+/** Databases of PostgreSQL, and the migrations of the project's tables. */
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 
@@ -6,7 +6,7 @@ const MIGRATIONS_DIR = fileURLToPath(new URL('migrations', import.meta.url));
 
 /** Creates the databases that are missing. */
 export async function ensureDatabases(adminUrl: string, names: readonly string[]): Promise<void> {
-  await withClient(adminUrl, async (client) => {
+  await withDatabase(adminUrl, async (client) => {
     for (const name of names) {
       const { rowCount } = await client.query('select 1 from pg_database where datname = $1', [name]);
       if (rowCount === 0) await client.query(`create database ${client.escapeIdentifier(name)}`);
@@ -16,13 +16,13 @@ export async function ensureDatabases(adminUrl: string, names: readonly string[]
 
 /**
  * Applies the files of infra/migrations/ that the database does not have yet, each in one transaction, and records
- * them in ops.migration. Several calls at once wait for each other.
+ * them in ops.migration. Concurrent calls wait for each other.
  */
 export async function migrate(databaseUrl: string): Promise<void> {
-  // Loaded here because the package takes half a second to load, which most commands need not wait for.
+  // Imported here because the package takes half a second to load, and most commands do not need it.
   const { runner } = await import('node-pg-migrate');
   try {
-    await withClient(databaseUrl, (client) =>
+    await withDatabase(databaseUrl, (client) =>
       runner({
         dbClient: client,
         dir: MIGRATIONS_DIR,
@@ -42,7 +42,7 @@ export async function migrate(databaseUrl: string): Promise<void> {
   }
 }
 
-export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+export async function withDatabase<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 3_000 });
   try {
     await client.connect();

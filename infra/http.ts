@@ -1,6 +1,6 @@
 /**
- * HTTP client of MLflow, Ray, the router and the endpoint. It stands on undici's `request`: `fetch` always sends a browser's
- * headers, and Ray refuses requests that have them.
+ * HTTP client of MLflow, Ray, the router and the endpoint. Uses undici's `request`, because `fetch` sends browser headers, which
+ * Ray refuses.
  */
 import { request } from 'undici';
 import { describeError } from './error-text.ts';
@@ -8,10 +8,10 @@ import { describeError } from './error-text.ts';
 /** Characters of an answer that an error shows. */
 const EXCERPT_LENGTH = 500;
 
-/** Statuses by which a service, or a proxy before it, says that it is away or overloaded for the moment. */
-const AWAY_STATUSES: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
+/** Statuses of a service, or a proxy before it, that is unavailable or overloaded. */
+const UNAVAILABLE_STATUSES: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
 
-export const isAwayStatus = (status: number): boolean => AWAY_STATUSES.has(status);
+export const isUnavailableStatus = (status: number): boolean => UNAVAILABLE_STATUSES.has(status);
 
 /** The service answered with an error. */
 export class HttpError extends Error {
@@ -23,9 +23,9 @@ export class HttpError extends Error {
     this.status = status;
   }
 
-  /** True when the service is away for the moment, so that a retry helps. */
-  get isServiceDown(): boolean {
-    return isAwayStatus(this.status);
+  /** True when the service is unavailable for the moment, so that a retry helps. */
+  get isUnavailable(): boolean {
+    return isUnavailableStatus(this.status);
   }
 }
 
@@ -40,7 +40,7 @@ export interface HttpAnswer {
 
 export interface HttpRequest {
   headers?: Readonly<Record<string, string>>;
-  /** Bytes are sent as they are, everything else as JSON. */
+  /** Body of the request. Bytes are sent unchanged, everything else as JSON. */
   body?: unknown;
   /** Time limit for the whole answer. */
   timeoutMs: number;
@@ -52,7 +52,7 @@ export interface HttpRequest {
 export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 export interface HttpServiceOptions {
-  /** Name of the service, as the subject of an error. */
+  /** Name of the service, the subject of an error in lower case, e.g. `the router`. */
   name: string;
   /** Base URL. Credentials in it are sent, and never shown. */
   url: string;
@@ -113,13 +113,13 @@ export class HttpService {
     }
   }
 
-  /** Error for an answer that is none of those expected. */
-  unexpected(operation: string, { status, text }: HttpAnswer): HttpError {
+  /** Returns the error for an answer that is not an expected one. */
+  unexpectedAnswer(operation: string, { status, text }: HttpAnswer): HttpError {
     return new HttpError(`${this.#name}: ${operation} was answered ${status}: ${excerpt(text)}`, status);
   }
 }
 
-/** Piece of an answer that fits into an error. */
+/** Returns the part of an answer that fits into an error. */
 export const excerpt = (text: string): string => text.slice(0, EXCERPT_LENGTH);
 
 const contentType = (body: unknown): Record<string, string> =>

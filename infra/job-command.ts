@@ -1,10 +1,10 @@
 /** Command and environment of a job's Python module, the same on every platform. */
 import type { JobSpec } from './platform.ts';
 
-/** Environment variable that every process of a job carries: the job's name, and its platform's address where a machine has several. */
+/** Environment variable of every process of a job: the job's name, and the platform's address where a machine has several platforms. */
 export const JOB_VARIABLE = 'SHELFCAST_JOB';
 
-/** Number of a job's log lines that are kept and quoted in error messages. */
+/** Number of lines at the end of a job's log that are kept. */
 export const LOG_LINES = 100;
 
 export function pythonCommand(python: string, { module, args, trainingProcesses }: JobSpec): string[] {

@@ -1,4 +1,4 @@
-/** The ports that separate the pipeline from where it runs; `local/` and `kubernetes/` hold the two adapters. */
+/** Ports between the pipeline and its platform; `local/` and `kubernetes/` hold the two adapters. */
 
 export interface JobSpec {
   /** Derived from the run, the stage and n (contracts/names.ts); at most one job of a name ever exists. */
@@ -6,7 +6,7 @@ export interface JobSpec {
   /** Python module and arguments, e.g. ['shelfcast.features', '--dir', 'file:///...']. */
   module: string;
   args: string[];
-  /** Processes of a distributed training; the job runs `module` under torchrun. Absent: a plain program. */
+  /** Processes of a distributed training; the job runs `module` under torchrun. A plain program has none. */
   trainingProcesses?: number;
 }
 
@@ -15,7 +15,7 @@ export type JobStatus = 'pending' | 'running' | 'succeeded' | 'failed' | 'stoppe
 export interface JobObservation {
   /** `unknown`: no job of this name exists (it never started, or its cluster lost it). */
   status: JobStatus;
-  /** A sentence on how the job ended, or on why it has been pending for long; otherwise empty. */
+  /** How the job ended, or why it has been pending for long, in one sentence; otherwise empty. */
   message: string;
 }
 
@@ -26,11 +26,11 @@ export interface JobPlatform {
   observe(name: string, signal: AbortSignal): Promise<JobObservation>;
   /** Asks the job to end and waits until it has ended. A job that does not exist is no error. */
   stop(name: string): Promise<void>;
-  /** The last lines of the job's output. */
+  /** Returns the last lines of the job's output. */
   logs(name: string): Promise<string>;
   /**
-   * Releases the resources that an ended job still holds; call it once the end has been recorded, because the platform may then forget the job.
-   * Does not wait until all of it is gone. A job that does not exist is no error.
+   * Releases the resources that an ended job still holds. Call it after the end has been recorded, because the platform may then
+   * forget the job. Does not wait until all resources are released. A job that does not exist is no error.
    */
   release(name: string): Promise<void>;
 }
@@ -49,21 +49,21 @@ export interface VersionState {
   ready: boolean;
   /** Share of traffic in percent. */
   weightPercent: number;
-  /** Reason for not being ready, a sentence without a full stop; absent where the platform knows none. */
+  /** Reason for not being ready, a sentence without a full stop; absent when the platform has none. */
   message?: string;
 }
 
 /** Serves model versions behind one endpoint. All methods may be repeated. */
 export interface Serving {
-  /** Creates the version (weight 0 when it is new). Does not wait until it is ready. */
+  /** Creates the version, with weight 0 when it is new. Does not wait until it is ready. */
   ensureVersion(version: ServedVersion, signal: AbortSignal): Promise<void>;
   observe(modelName: string): Promise<VersionState[]>;
   /**
-   * Percent by version; must add up to 100 and name served versions only. An empty map removes all traffic.
-   * The weights are in force when the promise resolves.
+   * Sets the traffic; the weights are in force when the promise resolves.
+   * @param weights percent by version: served versions only, and a sum of 100. An empty map removes all traffic.
    */
   setTraffic(modelName: string, weights: ReadonlyMap<number, number>): Promise<void>;
-  /** Removes a version. Throws when it still has traffic. */
+  /** Removes a version. @throws Error when the version still has traffic */
   removeVersion(modelName: string, version: number): Promise<void>;
   /** Base URL of the endpoint. A request with the header `x-shelfcast-version: N` goes to version N. */
   readonly url: string;

@@ -1,11 +1,11 @@
-/** Rules of traffic weights that hold on every platform. */
+/** Rules for traffic weights, the same on every platform. */
 import type { VersionState } from './platform.ts';
 
 export type Weighted = Pick<VersionState, 'version' | 'weightPercent'>;
 
 /**
- * Returns the served versions with their new weights; versions that are not given a weight get 0.
- * @throws RangeError with a sentence when the weights cannot be set
+ * Returns the served versions with their new weights; versions without a given weight get 0.
+ * @throws RangeError when the weights cannot be set
  */
 export function reweighed<T extends Weighted>(
   modelName: string,

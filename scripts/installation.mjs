@@ -1,13 +1,13 @@
-// Makes a fresh clone ready: Node.js packages for every command, Python and Temporal for those that need them.
+// Installation in a fresh clone: Node.js packages for every command, Python and Temporal for commands that need them.
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail, PROJECT, run, runTypescript } from './programs.mjs';
 
 const MIN_NODE = [20, 19];
-const SIGN_OF_LIFE_MS = 15_000;
+const PROGRESS_LINE_MS = 15_000;
 
-/** Runs `npm ci` unless node_modules was made from this very package-lock.json. */
+/** Runs `npm ci` unless node_modules comes from this package-lock.json. */
 export async function installNodeModules() {
   checkNodeVersion();
   const stampPath = join(PROJECT, 'node_modules', '.shelfcast-stamp');
@@ -21,7 +21,7 @@ export async function installNodeModules() {
   const timer = setInterval(() => {
     const seconds = Math.round((Date.now() - began) / 1000);
     process.stderr.write(`still installing node_modules (${seconds} s)\n`);
-  }, SIGN_OF_LIFE_MS);
+  }, PROGRESS_LINE_MS);
   const code = await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     stdio: ['ignore', 2, 2],
     // The install step of onnxruntime-node downloads 300 MB of CUDA libraries that nothing here uses.
@@ -38,7 +38,7 @@ function checkNodeVersion() {
   fail(`Node.js ${process.versions.node} is too old: shelfcast needs ${MIN_NODE.join('.')} or newer`);
 }
 
-/** Installs `python`, `temporal` or both, unless they are there; ends the process where that fails. */
+/** Installs `python`, `temporal` or both, unless they are there; ends the process if that fails. */
 export async function installTools(...parts) {
   await installNodeModules();
   const cache = process.env.XDG_CACHE_HOME ?? '';

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Endpoints } from '../contracts/endpoints.ts';
 import type { LocalConfig } from '../infra/local/services.ts';
-import { down, localEnvironment, up } from '../infra/local/services.ts';
+import { localEnvironment, startServices, stopServices } from '../infra/local/services.ts';
 import type { LocalState, Secrets } from '../infra/local/state.ts';
 import { localState, readSecrets } from '../infra/local/state.ts';
 import { programStates, restartProgram } from '../infra/local/supervisor.ts';
@@ -37,10 +37,10 @@ export async function startTestPlatform(name = 'platform'): Promise<TestPlatform
   const home = process.env['SHELFCAST_TEST_HOME'] ?? join(PROJECT_DIR, '.shelfcast', 'test');
   const config: LocalConfig = { projectDir: PROJECT_DIR, stateDir: join(home, name), addresses: {} };
   const state = localState(config.projectDir, config.stateDir);
-  await down(config);
+  await stopServices(config);
   rmSync(state.dir, { recursive: true, force: true });
-  const endpoints = await up(config, () => undefined).catch(async (error: unknown) => {
-    await down(config);
+  const endpoints = await startServices(config, () => undefined).catch(async (error: unknown) => {
+    await stopServices(config);
     throw error;
   });
   return {
@@ -53,9 +53,9 @@ export async function startTestPlatform(name = 'platform'): Promise<TestPlatform
     kill: (program) => killProgram(state, program),
     restart: (program) => restartProgram(state, program),
     waitUntilUp: async () => {
-      await up(config, () => undefined);
+      await startServices(config, () => undefined);
     },
-    stop: () => down(config),
+    stop: () => stopServices(config),
   };
 }
 

@@ -1,14 +1,14 @@
-/** A platform for benchmarks, with empty data. */
+/** Platform for benchmarks, without data. */
 import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { TASK_QUEUE } from '../../contracts/names.ts';
 import type { PipelineInput, PipelineResult } from '../../contracts/pipeline.ts';
 import type { LocalConfig } from '../../infra/local/services.ts';
-import { down, localEnvironment, up } from '../../infra/local/services.ts';
-import { localState } from '../../infra/local/state.ts';
+import { localEnvironment, startServices, stopServices } from '../../infra/local/services.ts';
+import { localState, readPorts } from '../../infra/local/state.ts';
 import { connect } from '../../client/client.ts';
 
-// Without a slash at its end: what is installed is stamped with the folder's name.
+// No slash at the end, because the stamp of an installation contains the folder's name.
 const projectDir = resolve(import.meta.dirname, '../..');
 export const config: LocalConfig = {
   projectDir,
@@ -17,20 +17,28 @@ export const config: LocalConfig = {
 };
 export const state = localState(projectDir, config.stateDir);
 
-/** @param work function that gets the seconds in which the services started */
+/** Runs `work` on a new platform. @param work function that gets the seconds in which the services started */
 export async function onFreshPlatform(work: (servicesSeconds: number) => Promise<void>): Promise<void> {
-  await down(config);
+  await stopServices(config);
   rmSync(state.dir, { recursive: true, force: true });
   try {
     await work(
       await secondsOf(async () => {
-        await up(config, () => undefined);
+        await startServices(config, () => undefined);
       }),
     );
   } finally {
-    await down(config);
+    await stopServices(config);
   }
 }
+
+/** Returns the environment of programs that connect to the platform's Ray themselves. */
+export const rayEnvironment = (): Record<string, string> => ({
+  ...localEnvironment(config),
+  RAY_ADDRESS: `127.0.0.1:${readPorts(state).ray}`,
+  RAY_AUTH_MODE: 'token',
+  RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER: '0',
+});
 
 /** Runs one pipeline; the seconds are from the start of its workflow to its result. */
 export async function runPipeline(

@@ -18,10 +18,10 @@ interface Options {
   builder?: Builder;
 }
 
-/** Splits at the first `--`; arguments after it go to the build program. */
-const mine = process.argv.slice(2);
-const separator = mine.indexOf('--');
-const extraArgs = separator < 0 ? [] : mine.splice(separator).slice(1);
+const args = process.argv.slice(2);
+const separator = args.indexOf('--');
+/** Arguments after the first `--`, which go to the build program. */
+const extraArgs = separator < 0 ? [] : args.splice(separator).slice(1);
 
 const program = new Command('npm run images --')
   .description('Builds the container images of shelfcast with buildah, Podman or Docker.')
@@ -33,13 +33,16 @@ const program = new Command('npm run images --')
       .default('', 'none'),
   )
   .addOption(
-    new Option('--tag <tag>', "tag of all (default: the project's version and git's commit)").env(
+    new Option('--tag <tag>', 'tag of the images (default: version and git commit)').env(
       'SHELFCAST_IMAGE_TAG',
     ),
   )
-  .option('--push', 'push them and print their digests')
+  .option('--push', 'push the images and print their digests')
   .addOption(
-    new Option('--builder <program>', 'program that builds (default: the first that works)')
+    new Option(
+      '--builder <program>',
+      `build program (default: the first of ${BUILDERS.join(', ')} that works)`,
+    )
       .choices(BUILDERS)
       .env('SHELFCAST_IMAGE_BUILDER'),
   )
@@ -47,13 +50,13 @@ const program = new Command('npm run images --')
   .action(build);
 
 try {
-  await program.parseAsync(mine, { from: 'user' });
+  await program.parseAsync(args, { from: 'user' });
 } catch (error) {
   process.stderr.write(`${(error as Error).message}\n`);
   process.exitCode = 1;
 }
 
-/** The image of the jobs has no git history, but a model card names the commit. */
+/** Arguments that pass the commit to the image of the jobs, which has no git history: a model card names the commit. */
 function commitArgs(image: Image, sources: string): string[] {
   return image === 'ml' ? ['--build-arg', `SHELFCAST_COMMIT=${sources}`] : [];
 }

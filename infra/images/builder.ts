@@ -7,14 +7,14 @@ import { execa } from 'execa';
 export const BUILDERS = ['buildah', 'podman', 'docker'] as const;
 export type Builder = (typeof BUILDERS)[number];
 
-/** Docker's command is often installed where its daemon is not running, so each is asked. */
+/** Arguments of a command that shows whether the program works: Docker's daemon is often not running. */
 const PROBES: Record<Builder, string[]> = {
   buildah: ['info'],
   podman: ['info'],
   docker: ['info', '--format', '{{.ServerVersion}}'],
 };
 
-/** The first program that works. @throws Error that says what was tried and what to install */
+/** Returns the first program that works. @throws Error with what was tried and what to install */
 export async function findBuilder(candidates: readonly Builder[] = BUILDERS): Promise<Builder> {
   const failures: string[] = [];
   for (const builder of candidates) {
@@ -33,12 +33,12 @@ export async function findBuilder(candidates: readonly Builder[] = BUILDERS): Pr
 export interface Build {
   /** Folder of files that the build may copy. */
   contextDir: string;
-  /** Relative to the folder. */
+  /** Path of the Containerfile, relative to `contextDir`. */
   containerfile: string;
   /** Name and tag of the result. */
   reference: string;
   labels: Record<string, string>;
-  /** Arguments passed to the program unchanged. */
+  /** More arguments for the build program. */
   extraArgs: string[];
 }
 
@@ -59,18 +59,18 @@ export function buildCommand(builder: Builder, build: Build): string[] {
   ];
 }
 
-/** Builds; what the program prints goes to standard error. */
+/** Builds an image. The output of the program goes to standard error. */
 export async function buildImage(builder: Builder, build: Build): Promise<void> {
-  await tell(builder, buildCommand(builder, build), build.contextDir);
+  await runProgram(builder, buildCommand(builder, build), build.contextDir);
 }
 
-/** Pushes and returns the digest under which the registry knows it. */
+/** Pushes an image and returns its digest in the registry. */
 export async function pushImage(builder: Builder, reference: string): Promise<string> {
   if (builder === 'docker') return pushWithDocker(reference);
   const dir = mkdtempSync(join(tmpdir(), 'shelfcast-push-'));
   try {
     const digestFile = join(dir, 'digest');
-    await tell(builder, ['push', '--digestfile', digestFile, reference]);
+    await runProgram(builder, ['push', '--digestfile', digestFile, reference]);
     return readFileSync(digestFile, 'utf8').trim();
   } finally {
     rmSync(dir, { recursive: true, force: true });
@@ -78,21 +78,20 @@ export async function pushImage(builder: Builder, reference: string): Promise<st
 }
 
 async function pushWithDocker(reference: string): Promise<string> {
-  await tell('docker', ['push', reference]);
+  await runProgram('docker', ['push', reference]);
   const format = '{{range .RepoDigests}}{{println .}}{{end}}';
   const { stdout } = await execa('docker', ['image', 'inspect', '--format', format, reference]);
   const repository = reference.slice(0, reference.lastIndexOf(':'));
   // One image may have been pushed to several registries.
   const named = stdout.split('\n').find((line) => line.startsWith(`${repository}@`));
-  if (named === undefined)
-    throw new Error(`docker pushed ${reference} but knows no digest of it in ${repository}`);
+  if (named === undefined) throw new Error(`docker pushed ${reference} but has no digest of ${repository}`);
   return named.slice(repository.length + 1);
 }
 
-async function tell(program: string, args: string[], cwd?: string): Promise<void> {
+async function runProgram(program: string, args: string[], cwd?: string): Promise<void> {
   const result = await execa(program, args, {
     ...(cwd === undefined ? {} : { cwd }),
-    // Docker's older builder knows no cache mounts.
+    // Docker's older builder has no cache mounts.
     env: { DOCKER_BUILDKIT: '1' },
     stdio: ['ignore', process.stderr, process.stderr],
     reject: false,

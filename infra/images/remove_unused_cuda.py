@@ -1,7 +1,7 @@
 """Removes CUDA's files that no program of shelfcast loads on a machine without a GPU.
 
-torch's wheel is linked to most of CUDA's libraries, which must be there even to import it. The others are
-loaded when a GPU is first used (cuDNN's engines), or read by compilers (headers, device code): 1 GB.
+torch's wheel is linked to most of CUDA's libraries and cannot be imported without them. The other files, 1 GB,
+are loaded when a GPU is first used (cuDNN's engines), or read by compilers (headers, device code).
 """
 
 import os
@@ -24,7 +24,7 @@ def loaded_files() -> set[Path]:
 
 
 def is_only_for_gpus(path: Path, loaded: set[Path]) -> bool:
-    """Whether a file of CUDA's packages can be removed; licenses and files that Python reads stay."""
+    """Returns whether a file of CUDA's packages can be removed; licenses and files that Python reads stay."""
     if "include" in path.parts or "cccl" in path.parts:
         return True
     return path.suffix in {".a", ".bc"} or (".so" in path.name and path.resolve() not in loaded)

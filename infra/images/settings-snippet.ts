@@ -7,7 +7,7 @@ export interface BuiltImage {
   /** Registry, path and name. */
   repository: string;
   tag: string;
-  /** Known once it is pushed. */
+  /** Digest of a pushed image; undefined before. */
   digest: string | undefined;
 }
 
@@ -21,9 +21,9 @@ export function settingsSnippet(images: BuiltImage[]): string {
     const which = built.digest === undefined ? `newTag: '${built.tag}'` : `digest: ${built.digest}`;
     lines.push(`  - { name: ${imageName(built.image)}, newName: ${built.repository}, ${which} }`);
   }
-  // Workers start their pods, so no manifest names these.
-  const ofWorker = images.filter(({ image }) => image !== 'worker');
-  if (ofWorker.length > 0) lines.push('# kubernetes.yaml', 'images:');
-  for (const built of ofWorker) lines.push(`  ${built.image}: ${reference(built)}`);
+  // Workers create the pods of these images, so kubernetes.yaml names them, not a manifest.
+  const startedByWorkers = images.filter(({ image }) => image !== 'worker');
+  if (startedByWorkers.length > 0) lines.push('# kubernetes.yaml', 'images:');
+  for (const built of startedByWorkers) lines.push(`  ${built.image}: ${reference(built)}`);
   return lines.join('\n');
 }

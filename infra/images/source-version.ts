@@ -1,4 +1,4 @@
-/** Version and commit of the sources that an image is built from. */
+/** Version and commit of an image's sources. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';

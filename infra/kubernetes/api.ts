@@ -40,31 +40,31 @@ export class KubernetesApi {
   readonly #connection: Connection;
   readonly #resources = new Map<string, ApiResource>();
 
-  /** @param namespace Namespace of every object whose reference names none. */
+  /** @param namespace Namespace of objects that are referenced without one. */
   constructor(kubeConfig: KubeConfig, namespace: string, options: { timeoutMs?: number } = {}) {
     this.namespace = namespace;
     this.#connection = new Connection(kubeConfig, options.timeoutMs);
   }
 
-  /** Whether the cluster has objects of this kind. */
+  /** True when the cluster has objects of this kind. */
   async has(apiVersion: string, kind: string, signal?: AbortSignal): Promise<boolean> {
     return (await this.#findResource(apiVersion, kind, signal)) !== null;
   }
 
-  /** The object; null when it does not exist. */
+  /** Returns the object; null when it does not exist. */
   async read<T>(ref: ObjectReference, signal?: AbortSignal): Promise<T | null> {
     const request = await this.#request('reading', 'GET', ref, signal);
     return this.#unlessAbsent(ref, request, await this.#connection.send(request)) as T | null;
   }
 
-  /** Objects of the namespace that have the labels, e.g. `app=x,part!=y`; '' for all. */
+  /** Returns the objects of the namespace that match the label selector, e.g. `app=x,part!=y`; '' matches all. */
   async list<T>(apiVersion: string, kind: string, labelSelector: string, signal?: AbortSignal): Promise<T[]> {
     return this.#list<T>(apiVersion, kind, labelSelector === '' ? {} : { labelSelector }, signal);
   }
 
   /**
-   * Server-side apply: creates the object, or sets the fields named here and removes those that an earlier apply named and this
-   * one does not. Fields of other owners stay. With `metadata.resourceVersion` it changes only the object as it was read.
+   * Server-side apply: creates the object, or sets the fields of `object` and removes fields that only an earlier apply set.
+   * Fields of other owners stay. With `metadata.resourceVersion` the object changes only if nobody changed it since it was read.
    */
   async apply<T = unknown>(object: KubernetesObject, signal?: AbortSignal): Promise<T> {
     const request = await this.#request('applying', 'PATCH', object, signal);
@@ -74,7 +74,7 @@ export class KubernetesApi {
     return this.#parsed(object, request, await this.#connection.send(request)) as T;
   }
 
-  /** The created object; null when one of that name exists, which stays unchanged. */
+  /** Returns the created object; null when one of that name exists, which stays unchanged. */
   async create<T = unknown>(object: KubernetesObject, signal?: AbortSignal): Promise<T | null> {
     const request = await this.#request('creating', 'POST', object, signal);
     request.path = request.path.slice(0, request.path.lastIndexOf('/'));
@@ -85,23 +85,10 @@ export class KubernetesApi {
     return this.#parsed(object, request, answer) as T;
   }
 
-  /** Applies a JSON merge patch: null removes a field, a list replaces the list. Null when the object does not exist. */
-  async mergePatch<T = unknown>(
-    ref: ObjectReference,
-    patch: object,
-    signal?: AbortSignal,
-  ): Promise<T | null> {
-    const request = await this.#request('changing', 'PATCH', ref, signal);
-    request.query = { fieldManager: FIELD_MANAGER };
-    request.contentType = 'application/merge-patch+json';
-    request.body = patch;
-    return this.#unlessAbsent(ref, request, await this.#connection.send(request)) as T | null;
-  }
-
   /**
-   * Starts the deletion of the object and everything that it owns. A missing object is no error. With `metadata.resourceVersion` it
-   * deletes only the object as it was read.
-   * @param propagation Foreground: the object stays until everything that it owns is gone. Background: it goes first, they follow.
+   * Starts the deletion of the object and everything that it owns. A missing object is no error. With
+   * `metadata.resourceVersion` the object is deleted only if nobody changed it since it was read.
+   * @param propagation Foreground: the object stays until everything that it owns is gone. Background: the object goes first.
    */
   async remove(
     ref: ObjectReference,
@@ -117,7 +104,7 @@ export class KubernetesApi {
     this.#unlessAbsent(ref, request, await this.#connection.send(request));
   }
 
-  /** The last lines of a container's output; '' when it does not exist or has not started. */
+  /** Returns the last lines of a container's output; '' when it does not exist or has not started. */
   async podLog(pod: string, container: string, tailLines: number, signal?: AbortSignal): Promise<string> {
     const ref = { apiVersion: 'v1', kind: 'Pod', metadata: { name: pod } };
     const request = await this.#request(`reading the log of ${container} of`, 'GET', ref, signal);
@@ -130,7 +117,7 @@ export class KubernetesApi {
     return answer.text;
   }
 
-  /** Events of the objects with these names or UIDs, oldest first. Kubernetes forgets events after an hour. */
+  /** Returns the events of the objects with these names or UIDs, oldest first. Kubernetes deletes events after an hour. */
   async eventsOf(
     by: 'name' | 'uid',
     values: readonly string[],
@@ -167,7 +154,7 @@ export class KubernetesApi {
     const answer = await this.#connection.send(request);
     const reference = { apiVersion, kind, metadata: { name: '' } };
     const { items } = this.#parsed(reference, request, answer) as { items: T[] };
-    // Items of a list of built-in objects leave the first two out.
+    // The API server omits apiVersion and kind in lists of built-in objects.
     return items.map((item) => ({ apiVersion, kind, ...item }));
   }
 
@@ -212,7 +199,7 @@ export class KubernetesApi {
     return resource;
   }
 
-  /** Asks the API server once for each kind that it has. */
+  /** Reads the kind from the API server, once for each kind that the cluster has. */
   async #findResource(apiVersion: string, kind: string, signal?: AbortSignal): Promise<ApiResource | null> {
     const key = `${apiVersion}/${kind}`;
     const known = this.#resources.get(key);

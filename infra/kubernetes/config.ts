@@ -3,9 +3,8 @@ import { readFileSync } from 'node:fs';
 import { loadYaml } from '@kubernetes/client-node';
 import { z } from 'zod';
 import { jobsConfigSchema } from './jobs/jobs-config.ts';
+import { kubernetesNameSchema } from './names.ts';
 import { servingConfigSchema } from './serving/serving-config.ts';
-
-const name = z.string().regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, 'must be a Kubernetes name');
 
 const imagesSchema = z.strictObject({
   /** Image of the jobs: Python with the project's packages, Ray and torch. */
@@ -13,26 +12,27 @@ const imagesSchema = z.strictObject({
   predictor: z.string().min(1),
   pullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent'),
   /** Names of Secrets with the registry's credentials. */
-  pullSecrets: z.array(name).default([]),
+  pullSecrets: z.array(kubernetesNameSchema).default([]),
 });
 
 const artifactsSchema = z.strictObject({
   /** Name of the ReadWriteMany volume claim that workers, jobs and predictors share. */
-  claim: name,
+  claim: kubernetesNameSchema,
   /** The same path in every pod, so that a `file://` URL means the same everywhere. */
   mountPath: z.string().startsWith('/', 'must be an absolute path').default('/artifacts'),
 });
 
 const kubernetesConfigSchema = z.strictObject({
-  namespace: name,
+  namespace: kubernetesNameSchema,
   images: imagesSchema,
   artifacts: artifactsSchema,
-  /** Name of the Secret whose key DATABASE_URL holds the address of PostgreSQL. */
-  secret: name.default('shelfcast'),
-  /** Plain environment variables of every job, e.g. a proxy's address. No secrets: everybody who may read pods can read them. */
+  /** Name of the Secret with the address of PostgreSQL, under the key DATABASE_URL. */
+  secret: kubernetesNameSchema.default('shelfcast'),
+  /** Plain environment variables of every job, e.g. a proxy's address. No secrets: everybody who may read pods sees them. */
   environment: z.record(z.string(), z.string()).default({}),
   /**
-   * Added to the security context of each pod, e.g. `fsGroup` where the volume belongs to a group. OpenShift sets all of it itself.
+   * Fields that are added to the security context of each pod, e.g. `fsGroup` where the volume belongs to a group. OpenShift sets them
+   * itself.
    */
   podSecurityContext: z.looseObject({}).default({}),
   jobs: jobsConfigSchema.prefault({}),
@@ -41,7 +41,7 @@ const kubernetesConfigSchema = z.strictObject({
 
 export type KubernetesConfig = z.output<typeof kubernetesConfigSchema>;
 
-/** @throws Error with a sentence for each wrong key. */
+/** @throws Error with one message for each invalid key */
 export function readKubernetesConfig(path: string): KubernetesConfig {
   let text: string;
   try {
@@ -54,7 +54,9 @@ export function readKubernetesConfig(path: string): KubernetesConfig {
   try {
     return parseKubernetesConfig(loadYaml(text));
   } catch (cause) {
-    throw new Error(`the Kubernetes configuration ${path} is wrong: ${(cause as Error).message}`, { cause });
+    throw new Error(`the Kubernetes configuration ${path} is invalid: ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }
 

@@ -2,6 +2,7 @@
 import type { RequestContext as Request } from '@kubernetes/client-node';
 import { HttpMethod, IsomorphicFetchHttpLibrary, KubeConfig, RequestContext } from '@kubernetes/client-node';
 import { z } from 'zod';
+import { describeError } from '../error-text.ts';
 import { KubernetesConflict, KubernetesError } from './errors.ts';
 
 /** An API server that hangs must not hang its clients. */
@@ -29,7 +30,7 @@ const statusObject = z.object({
   reason: z.string().default(''),
 });
 
-/** Credentials from KUBECONFIG, else ~/.kube/config, else the service account of this pod. */
+/** Reads the credentials from KUBECONFIG, else ~/.kube/config, else the service account of this pod. */
 export function loadKubeConfig(): KubeConfig {
   const kubeConfig = new KubeConfig();
   try {
@@ -66,22 +67,21 @@ export class Connection {
     return this.#server;
   }
 
-  /** The answer, whatever its status. @throws Error when there is none. */
+  /** Returns the answer, whatever its status. @throws Error when none comes */
   async send(request: ApiRequest): Promise<ApiAnswer> {
     const timeout = AbortSignal.timeout(this.#timeoutMs);
     try {
       const context = await this.#context(request);
       context.setSignal(request.signal ? AbortSignal.any([request.signal, timeout]) : timeout);
       const response = await this.#http.send(context).toPromise();
-      // New credentials may need new connections: those of a client certificate are bound to it.
+      // New credentials may need new connections: a connection keeps the client certificate that opened it.
       if (response.httpStatusCode === 401) this.#dispatcher = undefined;
       return { status: response.httpStatusCode, text: await response.body.text() };
     } catch (cause) {
       request.signal?.throwIfAborted();
       this.#dispatcher = undefined;
-      const reason = (cause as Error).cause instanceof Error ? ` (${String((cause as Error).cause)})` : '';
       throw new Error(
-        `Kubernetes at ${this.#server} did not answer: ${request.operation}: ${(cause as Error).message}${reason}`,
+        `Kubernetes at ${this.#server} did not answer: ${request.operation}: ${describeError(cause)}`,
         { cause },
       );
     }
@@ -103,14 +103,14 @@ export class Connection {
   }
 }
 
-/** Error for an answer, with the text of Kubernetes' Status object. */
+/** Returns the error for an answer, with the text of Kubernetes' Status object. */
 export function errorOf(operation: string, { status, text }: ApiAnswer): KubernetesError {
   const { message, reason } = statusOf(text) ?? { message: text.slice(0, 1_000).trim(), reason: '' };
   const failure = { operation, status, reason, message };
   return status === 409 ? new KubernetesConflict(failure) : new KubernetesError(failure);
 }
 
-/** The Status object of an answer; null when it holds none, as for a path that no API serves. */
+/** Returns the Status object of an answer; null when there is none, as for a path that no API serves. */
 export function statusOf(text: string): z.infer<typeof statusObject> | null {
   try {
     return statusObject.parse(JSON.parse(text));

@@ -24,11 +24,11 @@ export class KubernetesError extends HttpError {
   }
 
   /**
-   * True when the API server, its store or an operator's webhook is down or overloaded, so that a retry helps. An API server
+   * True when the API server, its store or an operator's webhook is unavailable or overloaded, so that a retry helps. An API server
    * answers 500 when it cannot reach its store or a webhook.
    */
-  override get isServiceDown(): boolean {
-    return this.status === 500 || super.isServiceDown;
+  override get isUnavailable(): boolean {
+    return this.status === 500 || super.isUnavailable;
   }
 }
 
@@ -40,7 +40,7 @@ export class KubernetesConflict extends KubernetesError {
   }
 }
 
-/** The cluster does not know this kind of object: the operator that brings it is not installed. */
+/** The cluster does not know this kind of object, because its operator is not installed. */
 export class MissingOperator extends Error {
   constructor(apiVersion: string, kind: string) {
     super(
@@ -73,6 +73,6 @@ function operatorOf(apiVersion: string): string {
     case 'route.openshift.io':
       return 'OpenShift';
     default:
-      return `what serves the API group "${group}"`;
+      return `the operator of the API group "${group}"`;
   }
 }

@@ -1,5 +1,6 @@
 /** Names and labels of the objects that this project creates. */
 import { createHash } from 'node:crypto';
+import { z } from 'zod';
 
 /** Labels of every object and every pod. */
 export const LABELS = {
@@ -7,11 +8,15 @@ export const LABELS = {
   'app.kubernetes.io/managed-by': 'shelfcast',
 } as const;
 
+export const kubernetesNameSchema = z
+  .string()
+  .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, 'must be a Kubernetes name');
+
 const HASH_DIGITS = 8;
 
 /**
- * The name itself when it is a DNS label (RFC 1035, because operators name Services after it) of at most `maxLength` characters;
- * otherwise its beginning and a hash, so that two names never become the same.
+ * Returns the name itself when it is a DNS label of at most `maxLength` characters, else its beginning and a hash, so that two names
+ * never become the same. The label follows RFC 1035, because operators name Services after it.
  */
 export function kubernetesName(name: string, maxLength: number): string {
   if (name.length <= maxLength && /^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(name)) return name;

@@ -16,7 +16,7 @@ const statusesOf = (pod: Pod): AsJson<V1ContainerStatus>[] => [
 ];
 
 /**
- * One sentence on what keeps a job from running; '' when nothing is known.
+ * Returns in one sentence what keeps a job from running; '' when nothing is known.
  * @param events Events of the pods and of the objects that create them, oldest first.
  */
 export function whyPending(pods: readonly Pod[], events: readonly KubernetesEvent[]): string {
@@ -24,7 +24,7 @@ export function whyPending(pods: readonly Pod[], events: readonly KubernetesEven
     const trouble = schedulingTrouble(pod, events) ?? containerTrouble(pod);
     if (trouble !== undefined) return oneSentence(trouble);
   }
-  // Only events tell of a pod that cannot be created (quota, policy) or a volume that cannot be mounted.
+  // Only events report a pod that cannot be created (quota, policy) or a volume that cannot be mounted.
   const warning = events.findLast(({ type }) => type === 'Warning');
   if (warning === undefined) return '';
   const { kind = '', name = '' } = warning.involvedObject;
@@ -76,7 +76,7 @@ function containerTrouble(pod: Pod): string | undefined {
   return undefined;
 }
 
-/** One sentence on the first container that failed; '' when none did. */
+/** Returns one sentence on the first container that failed; '' when none did. */
 export function howFailed(pods: readonly Pod[]): string {
   const evicted = pods.find(({ status }) => status?.reason === 'Evicted');
   if (evicted !== undefined)

@@ -1,4 +1,4 @@
-/** A lock between processes: a file that names its holder. The lock of a dead holder is taken over. */
+/** Lock between processes: a file that names its holder. A process takes over the lock of a dead holder. */
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,10 +9,10 @@ const POLL_MS = 200;
 /** Runs `work` while holding the lock; waits for a living holder. */
 export async function withLock<T>(path: string, work: () => Promise<T>, onWait?: () => void): Promise<T> {
   mkdirSync(dirname(path), { recursive: true });
-  let told = false;
+  let reported = false;
   while (!tryLock(path)) {
-    if (!told) onWait?.();
-    told = true;
+    if (!reported) onWait?.();
+    reported = true;
     await sleep(POLL_MS);
   }
   try {
@@ -24,7 +24,7 @@ export async function withLock<T>(path: string, work: () => Promise<T>, onWait?:
 
 function tryLock(path: string): boolean {
   const mine = `${path}.${process.pid}`;
-  // The start time tells this process from a later one with the same id.
+  // The start time distinguishes this process from a later one with the same id.
   writeFileSync(mine, `${process.pid} ${processStartTicks(process.pid) ?? ''}`);
   try {
     linkSync(mine, path);

@@ -2,8 +2,8 @@
 import { randomInt } from 'node:crypto';
 import { connect, createServer } from 'node:net';
 
-// Below Linux' range for outgoing connections (32768 and up), so that none of those can sit on a service's port
-// while the service is down.
+// Below Linux' range for outgoing connections (32768 and up), so that none of them can take a service's port while the
+// service is stopped.
 const FIRST_PORT = 20_000;
 const LAST_PORT = 32_000;
 
@@ -21,7 +21,7 @@ export function isPortFree(port: number): Promise<boolean> {
   });
 }
 
-/** A free port that is not in `taken`. */
+/** Returns a free port that is not in `taken`. */
 export async function freePort(taken: ReadonlySet<number> = new Set()): Promise<number> {
   for (let attempt = 0; attempt < 200; attempt++) {
     const port = randomInt(FIRST_PORT, LAST_PORT);
@@ -30,7 +30,7 @@ export async function freePort(taken: ReadonlySet<number> = new Set()): Promise<
   throw new Error(`found no free TCP port on 127.0.0.1 between ${FIRST_PORT} and ${LAST_PORT}`);
 }
 
-/** Whether something accepts connections at the address. */
+/** Resolves to true when something accepts connections at the address. */
 export function acceptsConnections(host: string, port: number, timeoutMs = 1_000): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });

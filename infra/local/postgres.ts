@@ -23,13 +23,13 @@ import type { ServiceProgram } from './runner.ts';
 
 /** The database's superuser. PostgreSQL itself refuses to run as root, so as root this is also the system's user. */
 const USER = 'postgres';
-/** For clones that the system's user cannot reach, such as one below /root. */
+/** Folder for clones that the system's user cannot reach, such as one below /root. */
 const SHARED_DIR = '/var/lib/shelfcast';
 
 export interface PostgresPlace {
   dataDir: string;
   binDir: string;
-  /** System user that it runs as; null: the caller's own. */
+  /** System user that PostgreSQL runs as; null for the caller. */
   runAs: { uid: number; gid: number } | null;
 }
 
@@ -75,7 +75,7 @@ export function postgresProgram(place: PostgresPlace, port: number): ServiceProg
     directory: '/',
     environment: {},
     ...(place.runAs ? { user: USER } : {}),
-    // SIGINT is PostgreSQL's fast shutdown. Its children must not get it: they take it as something else.
+    // SIGINT is PostgreSQL's fast shutdown. Only the first process gets it: a backend reads SIGINT as "cancel the query".
     stopSignal: 'INT',
     stopGroup: false,
     stopSeconds: 30,
@@ -90,7 +90,7 @@ async function choosePlace(state: LocalState): Promise<PostgresPlace> {
   const sharedDir = join(SHARED_DIR, createHash('sha256').update(state.dir).digest('hex').slice(0, 12));
   if (!existsSync(chosen)) {
     const inState = runAs === null || canTraverse(state.dir, runAs);
-    // The state folder was deleted, and the password with it, so data of an earlier one cannot be opened.
+    // The password of earlier data was deleted with the state folder, so nothing can open that data.
     if (!inState) rmSync(sharedDir, { recursive: true, force: true });
     writeJsonAtomically(chosen, { dataDir: inState ? join(state.dir, 'postgres') : join(sharedDir, 'data') });
   }
@@ -125,7 +125,7 @@ async function systemUser(): Promise<{ uid: number; gid: number }> {
     });
     if (made.failed) {
       throw new Error(
-        `PostgreSQL refuses to run as root, and the user "${USER}" could not be made: ${made.stderr || made.shortMessage}. ` +
+        `PostgreSQL refuses to run as root, and the user "${USER}" could not be created: ${made.stderr || made.shortMessage}. ` +
           'Run as another user, or give an address in DATABASE_URL.',
       );
     }
@@ -134,7 +134,7 @@ async function systemUser(): Promise<{ uid: number; gid: number }> {
   return { uid: Number(uid.stdout), gid: Number(gid.stdout) };
 }
 
-/** Whether the user may pass through the folder and all folders above it. */
+/** True when the user may pass through the folder and all folders above it. */
 function canTraverse(dir: string, user: { uid: number; gid: number }): boolean {
   const { mode, uid, gid } = statSync(dir);
   const bit = uid === user.uid ? 0o100 : gid === user.gid ? 0o010 : 0o001;
@@ -147,7 +147,7 @@ async function copyOnce(from: string, to: string): Promise<void> {
   const temporary = `${to}.${process.pid}`;
   makeTraversable(dirname(to));
   cpSync(from, temporary, { recursive: true, verbatimSymlinks: true });
-  // The copy has the file modes of the user who ran npm, whose umask may be strict.
+  // The copy has the file modes that npm set, and the umask of npm's user may be strict.
   await execa('chmod', ['-R', 'a+rX', temporary]);
   renameSync(temporary, to);
 }
@@ -189,8 +189,8 @@ async function initialise(place: PostgresPlace, password: string): Promise<void>
 }
 
 /**
- * After a power cut or SIGKILL the lock file names a process that is gone, and whose id another program of the same
- * user may have by now; PostgreSQL would refuse to start.
+ * Removes the lock file that a power cut or SIGKILL left behind. Another program of the same user may have the process id in it by
+ * now, and PostgreSQL would refuse to start.
  */
 function removeStaleLock(dataDir: string): void {
   const path = join(dataDir, 'postmaster.pid');

@@ -1,4 +1,4 @@
-/** Finding and ending the processes of one local platform, also those whose parent was killed (Linux, /proc). */
+/** Finding and ending the processes of one local platform, also orphans (Linux, /proc). */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LocalState } from './state.ts';
@@ -6,7 +6,7 @@ import type { LocalState } from './state.ts';
 /** Environment variable of every supervised program and its children; its value is the private folder of the state. */
 export const OWNER_VARIABLE = 'SHELFCAST_SUPERVISED_BY';
 
-/** Start time of the process in clock ticks since boot, as text; null when it does not exist (or is a zombie). */
+/** Returns the start time of the process in clock ticks since boot, as text; null when it does not exist or is a zombie. */
 export function processStartTicks(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
@@ -18,8 +18,8 @@ export function processStartTicks(pid: number): string | null {
 }
 
 /**
- * Ids of all living processes that programs of this state folder started.
- * Ray's workers overwrite their environment with their title; those are known by their open log files.
+ * Returns the ids of all living processes that programs of this state folder started. Ray's workers overwrite their environment
+ * with their title; their open log files identify them.
  */
 export function ownProcesses(state: LocalState): number[] {
   return processIds().filter(
@@ -30,7 +30,7 @@ export function ownProcesses(state: LocalState): number[] {
   );
 }
 
-/** Ids of all living processes whose environment holds `name=value`. */
+/** Returns the ids of all living processes with `name=value` in their environment. */
 export function processesWithVariable(name: string, value: string): number[] {
   return processIds().filter((pid) => processStartTicks(pid) !== null && hasVariable(pid, name, value));
 }
@@ -75,8 +75,8 @@ function signal(pid: number, name: NodeJS.Signals): void {
 }
 
 /**
- * Ends all processes that `find` finds: first by `first`, after `graceMs` by SIGKILL. Asks `find` again each time,
- * since a dying process may start another.
+ * Ends all processes that `find` returns, with the signal `first` and after `graceMs` with SIGKILL. Calls `find` again each time,
+ * because a dying process may start another.
  */
 export async function endProcesses(
   find: () => number[],

@@ -18,13 +18,13 @@ export interface ProgramJobsOptions {
   environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** The shell outlives the program only to record its exit code. */
+/** Shell that runs the program and then records its exit code. */
 const SCRIPT = `
 "$@" > "$JOB_FOLDER/log" 2>&1
 echo $? > "$JOB_FOLDER/exit.new"
 mv "$JOB_FOLDER/exit.new" "$JOB_FOLDER/exit"
 `;
-/** Time in which a folder without a process counts as pending; a worker may die between creating the one and starting the other. */
+/** Time in which a folder without a process counts as pending: a worker may die before it starts the process. */
 const START_MS = 10_000;
 
 export class ProgramJobs implements JobPlatform {
@@ -58,7 +58,7 @@ export class ProgramJobs implements JobPlatform {
     return Promise.resolve(text.trimEnd().split('\n').slice(-LOG_LINES).join('\n'));
   }
 
-  /** Nothing to release: the folder of an ended program stays as the record of it. */
+  /** Does nothing: the folder of an ended program stays as its record. */
   release(): Promise<void> {
     return Promise.resolve();
   }
@@ -104,7 +104,7 @@ export class ProgramJobs implements JobPlatform {
     return processesWithVariable(JOB_VARIABLE, this.#marker(name));
   }
 
-  /** Value that tells this platform's job from one of the same name on another platform of this machine. */
+  /** Value of JOB_VARIABLE, with the folder, because two platforms of one machine may have jobs of the same name. */
   #marker(name: string): string {
     return `${name}@${this.#options.dir}`;
   }

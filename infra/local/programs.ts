@@ -75,7 +75,7 @@ export function rayProgram(
       RAY_prestart_worker_first_driver: '0',
       RAY_enable_metrics_collection: '0',
       RAY_USAGE_STATS_ENABLED: '0',
-      // Despite its name, this keeps a head with the address 127.0.0.1, and so all its ports, on loopback.
+      // Despite its name, this keeps all ports of a head with the address 127.0.0.1 on loopback.
       RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER: '0',
       // 0 lets Ray choose free Prometheus ports, so that a second head can start.
       DASHBOARD_METRIC_PORT: '0',
@@ -85,7 +85,7 @@ export function rayProgram(
       OPENBLAS_NUM_THREADS: '1',
       MKL_NUM_THREADS: '1',
     },
-    // Ray ends its processes itself; when they get the signal as well, Ray waits for them until its time limit.
+    // Ray ends its processes itself. If they get the signal as well, Ray waits for them until its time limit.
     stopGroup: false,
     stopSeconds: 15,
     priority: 200,
@@ -97,8 +97,8 @@ export function mlflowProgram(state: LocalState, ports: Ports, databaseUrl: stri
   const store = databaseUrl.replace(/^postgres(ql)?:/, 'postgresql+psycopg:');
   return {
     name: 'mlflow',
-    // The server that `mlflow server` starts, with the settings that it makes. Its own process would stay beside this one and take
-    // another 200 MB, and its imports would double the time to start. `infra/mlflow/` is tested against this server.
+    // The server that `mlflow server` starts, with the same settings. `mlflow server` would stay as a second process, take another
+    // 200 MB and double the time to start. `infra/mlflow/` is tested against this server.
     command: [
       join(state.venvDir, 'bin', 'python'),
       ...['-m', 'uvicorn', '--host', '127.0.0.1', '--port', String(ports.mlflow), '--log-level', 'warning'],

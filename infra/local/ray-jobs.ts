@@ -10,11 +10,11 @@ import { JOB_VARIABLE, LOG_LINES, pythonCommand, shellQuote } from '../job-comma
 export interface RayJobsOptions {
   /** Base URL of Ray's dashboard. */
   address: string;
-  /** Ray's authentication token, where it asks for one. */
+  /** Ray's authentication token, if Ray needs one. */
   token?: string | undefined;
-  /** Interpreter that has the jobs' modules, as Ray's machine knows it. */
+  /** Interpreter with the jobs' modules, on Ray's machine. */
   python: string;
-  /** Environment of every job, beside that of the Ray head. */
+  /** Environment of every job, in addition to the Ray head's. */
   environment?: Readonly<Record<string, string>>;
   /** Time limit for a stopped job to end. */
   stopTimeoutMs?: number;
@@ -54,7 +54,7 @@ export class RayJobs implements JobPlatform {
     const details = await this.#details(name, signal);
     if (details === null) return { status: 'unknown', message: `Ray at ${this.#ray.url} has no job ${name}` };
     const status = details.status.toLowerCase() as JobStatus;
-    // Ray's message about a job that has not ended holds no more than its status.
+    // Ray's message about a job that has not ended only repeats its status.
     const hasEnded = status !== 'pending' && status !== 'running';
     return { status, message: hasEnded ? (details.message ?? '') : '' };
   }
@@ -100,11 +100,11 @@ export class RayJobs implements JobPlatform {
     const command = pythonCommand(this.#options.python, job);
     const environment = { ...this.#options.environment, [JOB_VARIABLE]: this.#marker(job.name) };
     const assignments = Object.entries(environment).map(([key, value]) => `${key}=${shellQuote(value)}`);
-    // Ray runs it in a shell; with `exec` Ray's signals reach the program itself.
+    // Ray runs the text in a shell; with `exec` Ray's signals reach the program.
     return `${assignments.join(' ')} exec ${command.map(shellQuote).join(' ')}`;
   }
 
-  /** Value of JOB_VARIABLE; it has the address, because two heads on one machine may have jobs of the same name. */
+  /** Value of JOB_VARIABLE, with the address, because two heads of one machine may have jobs of the same name. */
   #marker(name: string): string {
     return `${name}@${this.#ray.url}`;
   }
@@ -125,7 +125,7 @@ export class RayJobs implements JobPlatform {
   }
 
   #unexpected(operation: string, { status, text }: HttpAnswer): HttpError {
-    // Ray answers with a traceback, whose end says what is wrong.
+    // Ray answers with a traceback; its end shows the cause.
     return new HttpError(
       `Ray at ${this.#ray.url}: ${operation} was answered ${status}: ${text.slice(-ANSWER_END)}`,
       status,

@@ -1,8 +1,8 @@
 """Ends the processes that a killed Ray head left behind, then becomes the new head.
 
-``ray_head.py FOLDER COMMAND...``, where FOLDER is Ray's own: ends each process that carries
-``SHELFCAST_RAY_HEAD=FOLDER`` in its environment or is one of Ray's with a file open below FOLDER
-(Ray's workers overwrite their environment with their title), then executes COMMAND.
+``ray_head.py FOLDER COMMAND...``, where FOLDER is Ray's folder: ends each process that has
+``SHELFCAST_RAY_HEAD=FOLDER`` in its environment, and each process of Ray that has a file below FOLDER open
+(Ray's workers overwrite their environment with their title). Then executes COMMAND.
 """
 
 import os
@@ -16,11 +16,11 @@ VARIABLE = "SHELFCAST_RAY_HEAD"
 
 
 def belongs(process: Path, folder: str) -> bool:
-    """Whether a head with this folder started the process (a folder of /proc)."""
+    """Returns whether a head with this folder started the process (a folder of /proc)."""
     try:
         if f"{VARIABLE}={folder}".encode() in (process / "environ").read_bytes().split(b"\0"):
             return True
-        # Only Ray's own: somebody may just be reading a log.
+        # Only processes of Ray: somebody may just read a log.
         if not (process / "comm").read_text().startswith("ray"):
             return False
         return any(str(file.readlink()).startswith(f"{folder}/") for file in (process / "fd").iterdir())
@@ -29,7 +29,7 @@ def belongs(process: Path, folder: str) -> bool:
 
 
 def end_leftovers(folder: str) -> None:
-    """Kills until none is left: a dying process may start another."""
+    """Kills the processes until none is left: a dying process may start another."""
     for _ in range(100):
         pids = [
             int(process.name)
@@ -51,7 +51,7 @@ def main() -> None:
     """Runs the program."""
     folder, *command = sys.argv[1:]
     end_leftovers(folder)
-    # Sessions of earlier heads: nothing in them is used again.
+    # The folder holds sessions of earlier heads, which nothing uses again.
     shutil.rmtree(folder, ignore_errors=True)
     os.environ[VARIABLE] = folder
     os.execv(command[0], command)

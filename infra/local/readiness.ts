@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { acceptsConnections } from './ports.ts';
-import { withClient } from '../database.ts';
+import { withDatabase } from '../database.ts';
 import { describeError } from '../error-text.ts';
 import { HttpService } from '../http.ts';
 import type { LocalState } from './state.ts';
@@ -10,24 +10,24 @@ import { logTail, programStates } from './supervisor.ts';
 
 const POLL_MS = 150;
 
-/** Throws, with the reason, while the service cannot be used. */
+/** Probe of a service. @throws Error with the reason while the service cannot be used */
 export type Probe = () => Promise<void>;
 
 export const answersHttp =
-  (url: string, path: string, timeoutMs = 5_000): Probe =>
+  (name: string, url: string, path: string, timeoutMs = 5_000): Probe =>
   async () => {
-    await getText(new HttpService({ name: 'The service', url }), path, timeoutMs);
+    await getText(new HttpService({ name, url }), path, timeoutMs);
   };
 
 async function getText(service: HttpService, path: string, timeoutMs: number): Promise<string> {
   const answer = await service.send('GET', path, { timeoutMs });
-  if (!answer.ok) throw service.unexpected(`GET ${path}`, answer);
+  if (!answer.ok) throw service.unexpectedAnswer(`GET ${path}`, answer);
   return answer.text;
 }
 
 const LIVING_NODES_PATH = '/api/v0/nodes?filter_keys=state&filter_predicates=%3D&filter_values=ALIVE';
 
-/** Ray's dashboard answers before there is a node that could run a job. */
+/** Probe of Ray: its dashboard answers before a node can run jobs. */
 export const hasRayNode =
   (address: string, token: string | undefined): Probe =>
   async () => {
@@ -48,7 +48,7 @@ export const answersTcp =
 export const answersSql =
   (url: string): Probe =>
   async () => {
-    await withClient(url, (client) => client.query('select 1'));
+    await withDatabase(url, (client) => client.query('select 1'));
   };
 
 /** Probe of a program without an address: supervisord reports that it stays alive. */
@@ -60,7 +60,7 @@ export const isRunning =
       throw new Error(`it is ${program?.state ?? 'not known to supervisord'}`);
   };
 
-/** Waits until the local program's probe passes. Throws when supervisord has given it up or the time is over. */
+/** Waits until the local program's probe passes. @throws Error when supervisord has given up the program or the time is over */
 export async function waitUntilReady(
   state: LocalState,
   name: string,
@@ -85,11 +85,15 @@ export async function waitUntilReady(
   }
 }
 
-/** One probe of a service that runs elsewhere. */
-export async function checkReachable(name: string, address: string, probe: Probe): Promise<void> {
+/** Probes a service that runs elsewhere once. */
+export async function checkReachable(
+  name: string,
+  { address, variable }: { address: string; variable: string },
+  probe: Probe,
+): Promise<void> {
   const reason = await failureOf(probe);
-  if (reason !== null)
-    throw new Error(`${name} at ${address}, which was given as its address, does not answer: ${reason}`);
+  if (reason === null) return;
+  throw new Error(`${name} does not answer at ${address}: ${reason}; start it or correct ${variable}`);
 }
 
 async function failureOf(probe: Probe): Promise<string | null> {

@@ -1,4 +1,4 @@
-/** Starts the local services under supervisord, each once, and waits for them. */
+/** Start of the local services under supervisord, each once, and the wait for them. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Probe } from './readiness.ts';
@@ -44,7 +44,7 @@ export class ProgramRunner {
   readonly #onProgress: (line: string) => void;
   readonly #known: ReadonlyMap<string, ProgramState>;
   readonly #openedAt = Date.now();
-  /** Whether supervisord was started just now, so that no service was running before. */
+  /** True when this runner started supervisord, so that no service was running before. */
   readonly #isFresh: boolean;
 
   private constructor(
@@ -60,8 +60,8 @@ export class ProgramRunner {
   }
 
   /**
-   * Starts supervisord unless it runs, together with `first`, the programs that depend on nothing. Ends services that are no longer
-   * in `wanted` because an address was given for them.
+   * Starts supervisord unless it runs, and with it `first`, the programs that depend on nothing. Ends services that are not in
+   * `wanted` any more, because an address was given for them.
    */
   static async open(
     state: LocalState,
@@ -81,13 +81,13 @@ export class ProgramRunner {
     return new ProgramRunner(state, known, isFresh, onProgress);
   }
 
-  /** Whether the service was alive when the runner was opened. */
+  /** True when the service was alive when the runner was opened. */
   isAlive(name: Service): boolean {
     const known = this.#known.get(name);
     return known !== undefined && LIVING.includes(known.state);
   }
 
-  /** Whether the runner starts the service. */
+  /** True when the runner starts the service. */
   isStarting(name: Service): boolean {
     return this.#isFresh || !this.isAlive(name);
   }

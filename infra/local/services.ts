@@ -19,7 +19,7 @@ import { ensurePython, ensureTemporal } from './toolchain.ts';
 export interface LocalConfig {
   /** Root of the project (the folder with package.json). */
   projectDir: string;
-  /** State folder; everything that must survive lies below it. */
+  /** State folder, with everything that must survive. */
   stateDir: string;
   /** Addresses of services that run elsewhere; an absent one is started here. */
   addresses: {
@@ -32,7 +32,7 @@ export interface LocalConfig {
     /** http://host:port of Ray's dashboard (Jobs API). */
     ray?: string | undefined;
   };
-  /** Token of a Ray that runs elsewhere, if it needs one. */
+  /** Token of a Ray that runs elsewhere, if that Ray needs one. */
   rayToken?: string | undefined;
   /** Folder of the user's caches (XDG_CACHE_HOME); `~/.cache` when absent. */
   cacheDir?: string | undefined;
@@ -49,40 +49,56 @@ interface Context {
 }
 
 /** Starts the services that do not run, and waits until all of them answer. Starts nothing twice. */
-export async function up(config: LocalConfig, onProgress: (line: string) => void): Promise<Endpoints> {
+export async function startServices(
+  config: LocalConfig,
+  onProgress: (line: string) => void,
+): Promise<Endpoints> {
   const state = localState(config.projectDir, config.stateDir);
   prepareState(state);
   return withLock(
     join(state.dir, 'up.lock'),
-    () => upAlone(config, state, onProgress),
+    () => startUnlocked(config, state, onProgress),
     () => {
       onProgress('waiting for another start or stop with the same state folder');
     },
   );
 }
 
-/** Ends everything that `up` started, and waits until no process is left. No data are lost. */
-export async function down(config: LocalConfig): Promise<void> {
+/** Ends everything that `startServices` started, and waits until no process is left. No data is lost. */
+export async function stopServices(config: LocalConfig): Promise<void> {
   const state = localState(config.projectDir, config.stateDir);
   if (!existsSync(state.dir)) return;
   await withLock(join(state.dir, 'up.lock'), () => supervisor.stopSupervisor(state));
 }
 
-/** The addresses that `up` wrote last; null when it never ran. */
+/** Reads the addresses that `startServices` wrote last; null when it never ran. */
 export function readEndpoints(stateDir: string): Endpoints | null {
   const path = join(stateDir, 'endpoints.json');
   return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Endpoints) : null;
 }
 
 /**
- * The environment of the worker and the router: TEMPORAL_ADDRESS, DATABASE_URL, MLFLOW_TRACKING_URI, RAY_ADDRESS
+ * Returns the environment of the worker and the router: TEMPORAL_ADDRESS, DATABASE_URL, MLFLOW_TRACKING_URI, RAY_ADDRESS
  * (http URL of the dashboard), RAY_AUTH_TOKEN, SHELFCAST_HOME, SHELFCAST_PROJECT, SHELFCAST_ARTIFACTS, ROUTER_URL,
- * ROUTER_ADMIN_TOKEN, ROUTER_PORT, ROUTER_STATE (a file). Throws when `up` never ran.
+ * ROUTER_ADMIN_TOKEN, ROUTER_PORT, ROUTER_STATE (a file).
+ * @throws Error when `startServices` never ran
  */
 export function localEnvironment(config: LocalConfig): Record<string, string> {
   const state = localState(config.projectDir, config.stateDir);
   return environmentOf(config, state, readSecrets(state), readPorts(state));
 }
+
+/** Returns the given address of each service, else the local one. */
+const addressesOf = (
+  { addresses }: LocalConfig,
+  secrets: Secrets,
+  ports: Ports,
+): Record<keyof LocalConfig['addresses'], string> => ({
+  temporal: addresses.temporal ?? `127.0.0.1:${ports.temporal}`,
+  database: addresses.database ?? localDatabaseUrl(secrets, ports.postgres, 'shelfcast'),
+  mlflow: addresses.mlflow ?? `http://127.0.0.1:${ports.mlflow}`,
+  ray: addresses.ray ?? `http://127.0.0.1:${ports.rayDashboard}`,
+});
 
 function environmentOf(
   config: LocalConfig,
@@ -90,13 +106,14 @@ function environmentOf(
   secrets: Secrets,
   ports: Ports,
 ): Record<string, string> & { DATABASE_URL: string } {
-  const { temporal, database, mlflow, ray } = config.addresses;
+  const { temporal, database, mlflow, ray } = addressesOf(config, secrets, ports);
+  const rayToken = config.addresses.ray === undefined ? secrets.rayToken : config.rayToken;
   return {
-    TEMPORAL_ADDRESS: temporal ?? `127.0.0.1:${ports.temporal}`,
-    DATABASE_URL: database ?? localDatabaseUrl(secrets, ports.postgres, 'shelfcast'),
-    MLFLOW_TRACKING_URI: mlflow ?? `http://127.0.0.1:${ports.mlflow}`,
-    RAY_ADDRESS: ray ?? `http://127.0.0.1:${ports.rayDashboard}`,
-    RAY_AUTH_TOKEN: (ray === undefined ? secrets.rayToken : config.rayToken) ?? '',
+    TEMPORAL_ADDRESS: temporal,
+    DATABASE_URL: database,
+    MLFLOW_TRACKING_URI: mlflow,
+    RAY_ADDRESS: ray,
+    RAY_AUTH_TOKEN: rayToken ?? '',
     SHELFCAST_HOME: state.dir,
     SHELFCAST_PROJECT: state.projectDir,
     SHELFCAST_ARTIFACTS: pathToFileURL(state.artifactsDir).href,
@@ -107,7 +124,7 @@ function environmentOf(
   };
 }
 
-async function upAlone(
+async function startUnlocked(
   config: LocalConfig,
   state: LocalState,
   onProgress: (line: string) => void,
@@ -124,7 +141,7 @@ async function upAlone(
   return writeEndpoints(context);
 }
 
-/** Updates endpoints.json from the processes that run now. Null when `up` never ran. */
+/** Updates endpoints.json from the processes that run now. Returns null when `startServices` never ran. */
 export async function refreshEndpoints(config: LocalConfig): Promise<Endpoints | null> {
   const state = localState(config.projectDir, config.stateDir);
   if (readEndpoints(state.dir) === null) return null;
@@ -133,7 +150,7 @@ export async function refreshEndpoints(config: LocalConfig): Promise<Endpoints |
 }
 
 async function writeEndpoints(context: Context): Promise<Endpoints> {
-  const endpoints = await describe(context);
+  const endpoints = await collectEndpoints(context);
   writeJsonAtomically(join(context.state.dir, 'endpoints.json'), endpoints);
   return endpoints;
 }
@@ -176,7 +193,7 @@ async function startDatabase(context: Context, runner: ProgramRunner, databaseUr
   if (config.addresses.database !== undefined) {
     await checkReachable(
       'PostgreSQL',
-      hostOf(config.addresses.database),
+      { address: hostOf(config.addresses.database), variable: 'DATABASE_URL' },
       answersSql(config.addresses.database),
     );
   } else {
@@ -194,8 +211,10 @@ async function startRay(
   program: ServiceProgram,
 ): Promise<void> {
   const { ray } = config.addresses;
-  if (ray !== undefined) await checkReachable('Ray', ray, hasRayNode(ray, config.rayToken));
-  else {
+  if (ray !== undefined) {
+    const given = { address: ray, variable: 'RAY_ADDRESS' };
+    await checkReachable('Ray', given, hasRayNode(ray, config.rayToken));
+  } else {
     const probe = hasRayNode(`http://127.0.0.1:${ports.rayDashboard}`, secrets.rayToken);
     await runner.start(program, probe);
   }
@@ -207,11 +226,17 @@ async function startMlflow(
   program: ServiceProgram,
 ): Promise<void> {
   const { mlflow } = config.addresses;
-  // This request reaches the database too; the first answer comes after MLflow has created its tables.
+  // The request reaches the database too, so the first answer comes after MLflow has created its tables.
   const probe = (address: string) =>
-    answersHttp(address, '/api/2.0/mlflow/experiments/search?max_results=1', MLFLOW_ANSWER_TIMEOUT_MS);
-  if (mlflow !== undefined) await checkReachable('MLflow', mlflow, probe(mlflow));
-  else await runner.start(program, probe(`http://127.0.0.1:${ports.mlflow}`));
+    answersHttp(
+      'MLflow',
+      address,
+      '/api/2.0/mlflow/experiments/search?max_results=1',
+      MLFLOW_ANSWER_TIMEOUT_MS,
+    );
+  if (mlflow !== undefined) {
+    await checkReachable('MLflow', { address: mlflow, variable: 'MLFLOW_TRACKING_URI' }, probe(mlflow));
+  } else await runner.start(program, probe(`http://127.0.0.1:${ports.mlflow}`));
 }
 
 function mlflowDatabaseUrl({ config, secrets, ports }: Context): string {
@@ -226,27 +251,27 @@ async function startTemporal(
   if (binary === null) {
     const address = config.addresses.temporal ?? '';
     const { hostname, port } = new URL(`tcp://${address}`);
-    await checkReachable('Temporal', address, answersTcp(hostname, Number(port || '7233')));
+    const given = { address, variable: 'TEMPORAL_ADDRESS' };
+    await checkReachable('Temporal', given, answersTcp(hostname, Number(port || '7233')));
     return;
   }
-  // Goes through the UI's server to the frontend: both answer, and the namespace exists.
-  const probe = answersHttp(`http://127.0.0.1:${ports.temporalUi}`, '/api/v1/namespaces/default');
+  // The request passes through the UI's server to the frontend: an answer shows that both work and the namespace exists.
+  const probe = answersHttp('Temporal', `http://127.0.0.1:${ports.temporalUi}`, '/api/v1/namespaces/default');
   await runner.start(temporalProgram(state, ports, await binary), probe);
 }
 
-async function describe({ config, state, secrets, ports }: Context): Promise<Endpoints> {
-  const environment = environmentOf(config, state, secrets, ports);
-  const { temporal, database, mlflow, ray } = config.addresses;
+async function collectEndpoints({ config, state, secrets, ports }: Context): Promise<Endpoints> {
+  const { temporal, database, mlflow, ray } = addressesOf(config, secrets, ports);
   const states = await supervisor.programStates(state);
   const pids = [...states].flatMap(([name, { pid }]) => (pid === null ? [] : [[name, pid] as const]));
   return {
-    temporal: temporal ?? `127.0.0.1:${ports.temporal}`,
+    temporal,
     // The address of another machine's UI is unknown.
-    temporalUi: temporal === undefined ? `http://127.0.0.1:${ports.temporalUi}` : '',
-    mlflow: mlflow ?? `http://127.0.0.1:${ports.mlflow}`,
-    ray: ray ?? `http://127.0.0.1:${ports.rayDashboard}`,
+    temporalUi: config.addresses.temporal === undefined ? `http://127.0.0.1:${ports.temporalUi}` : '',
+    mlflow,
+    ray,
     predictor: `http://127.0.0.1:${ports.router}`,
-    postgres: withoutPassword(database ?? environment.DATABASE_URL),
+    postgres: withoutPassword(database),
     pids: Object.fromEntries(pids),
   };
 }

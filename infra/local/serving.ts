@@ -1,8 +1,8 @@
 /**
  * Serving on one machine: each version is a predictor process under supervisord, behind the weighted router.
  *
- * The adapter itself has no state. The router's state file holds versions, addresses and weights; supervisord's files hold the
- * processes. Both outlive the worker, the router and the machine.
+ * The adapter has no state. The router's state file holds versions, addresses and weights; supervisord's files hold the processes.
+ * These files outlive the worker and the router, and a restart of the machine.
  */
 import { join } from 'node:path';
 import { readyResponseSchema } from '../../contracts/predict.ts';
@@ -46,7 +46,7 @@ function predictorProgram(options: LocalServingOptions, served: ServedVersion, u
       DATABASE_URL: options.databaseUrl,
       HOST: hostname,
       PORT: port,
-      // The router follows weights, not readiness, so nobody has to notice first.
+      // The router follows weights, not readiness, so nothing has to notice the end first.
       DRAIN_MS: '0',
     },
     // Requests in flight take seconds at most.
@@ -61,10 +61,10 @@ class RouterAdmin {
 
   constructor({ routerUrl, routerAdminToken }: LocalServingOptions) {
     this.#service = new HttpService({
-      name: 'The router',
+      name: 'the router',
       url: routerUrl,
       token: routerAdminToken,
-      advice: 'is it running?',
+      advice: '`npx shelfcast status` shows whether it runs',
     });
   }
 
@@ -82,15 +82,15 @@ class RouterAdmin {
       signal,
       timeoutMs: ROUTER_TIMEOUT_MS,
     });
-    if (!answer.ok) throw this.#service.unexpected(`${method} ${ROUTES_PATH}`, answer);
+    if (!answer.ok) throw this.#service.unexpectedAnswer(`${method} ${ROUTES_PATH}`, answer);
     return JSON.parse(answer.text);
   }
 }
 
-/** Returns whether this model and version answers at its address and says that it is ready. */
+/** True when the address answers as this model and version and reports that it is ready. */
 async function isReady(modelName: string, { version, url }: Route): Promise<boolean> {
   try {
-    const predictor = new HttpService({ name: `Version ${version}`, url });
+    const predictor = new HttpService({ name: `version ${version}`, url });
     const { text } = await predictor.send('GET', '/readyz', { timeoutMs: READY_TIMEOUT_MS });
     const state = readyResponseSchema.parse(JSON.parse(text));
     return state.ready && state.modelName === modelName && state.modelVersion === String(version);
@@ -111,7 +111,7 @@ class LocalServing implements Serving {
     this.#router = new RouterAdmin(options);
   }
 
-  /** Runs one change at a time, since a model's routes are read, changed and written as a whole. */
+  /** Runs one change at a time, because a change reads all routes of a model and writes all of them back. */
   #alone<T>(change: () => Promise<T>): Promise<T> {
     const result = this.#last.then(change);
     this.#last = result.catch(() => undefined);
@@ -155,7 +155,7 @@ class LocalServing implements Serving {
       const inForce = (await this.#router.routes())[modelName];
       if (JSON.stringify(inForce) !== JSON.stringify(wanted)) {
         throw new Error(
-          `The router has other routes of "${modelName}" than were set: ${JSON.stringify(inForce)} instead of ` +
+          `the router has other routes of "${modelName}" than were set: ${JSON.stringify(inForce)} instead of ` +
             `${JSON.stringify(wanted)}; somebody else changed them at the same time. Set the traffic again.`,
         );
       }

@@ -47,7 +47,7 @@ export interface LocalState {
 export function localState(projectDir: string, stateDir: string): LocalState {
   const dir = resolve(stateDir);
   const hash = createHash('sha256').update(dir).digest('hex').slice(0, 12);
-  // Not a long TMPDIR: the paths of Ray's sockets add some 60 bytes.
+  // A long TMPDIR is not used, because the paths of Ray's sockets add some 60 bytes.
   const base = tmpdir().length <= 8 ? tmpdir() : '/tmp';
   const runDir = join(base, `shelfcast-${hash}`);
   return {
@@ -87,12 +87,12 @@ function preparePrivateFolder(dir: string): void {
   chmodSync(dir, 0o700);
 }
 
-/** Throws when `prepareState` never ran. */
+/** @throws Error when `prepareState` never ran */
 export function readSecrets(state: LocalState): Secrets {
   return secretsSchema.parse(readStateFile(state, 'secrets.json'));
 }
 
-/** Throws when `choosePorts` never ran. */
+/** @throws Error when `choosePorts` never ran */
 export function readPorts(state: LocalState): Ports {
   return portsSchema.parse(readStateFile(state, 'ports.json'));
 }
@@ -102,13 +102,13 @@ function readStateFile(state: LocalState, name: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'));
   } catch (cause) {
-    throw new Error(`cannot read ${path}: was \`npm start\` run with this state folder?`, { cause });
+    throw new Error(`cannot read ${path}: run \`npm start\` with this state folder first`, { cause });
   }
 }
 
 /**
- * Chooses the ports that are not chosen yet. With `servicesAreDown` it also replaces those that another program has taken
- * meanwhile; while the services run, they occupy the ports themselves.
+ * Chooses the ports that are not chosen yet, and with `servicesAreDown` replaces ports that another program has taken. While the
+ * services run, they occupy the ports themselves.
  */
 export async function choosePorts(state: LocalState, servicesAreDown: boolean): Promise<Ports> {
   const path = join(state.dir, 'ports.json');

@@ -1,4 +1,4 @@
-/** supervisord's configuration as text. Pure functions. */
+/** Configuration of supervisord, as text. */
 import { join } from 'node:path';
 import { OWNER_VARIABLE } from './processes.ts';
 import type { LocalState } from './state.ts';
@@ -11,11 +11,11 @@ export interface Program {
   command: readonly [string, ...string[]];
   directory: string;
   environment: Readonly<Record<string, string>>;
-  /** Run as this user (needs root). */
+  /** System user that the program runs as; needs root. */
   user?: string;
   /** Default TERM, sent to the process group. */
   stopSignal?: 'TERM' | 'INT' | 'QUIT';
-  /** Whether the stop signal goes to the whole process group (default) or to its first process only. */
+  /** True when the stop signal goes to the whole process group (default), false for its first process only. */
   stopGroup?: boolean;
   /** Seconds from the stop signal to SIGKILL; default 10. */
   stopSeconds?: number;

@@ -1,8 +1,7 @@
 /**
  * Client of supervisord's XML-RPC over its unix socket.
  *
- * The XML is read by a library and the protocol takes the few lines below: the XML-RPC clients on npm are unmaintained or bring an
- * HTTP server, and none connects to a unix socket.
+ * The XML-RPC clients on npm are unmaintained or bring an HTTP server, and none connects to a unix socket.
  */
 import { XMLParser } from 'fast-xml-parser';
 import { Client } from 'undici';
@@ -22,7 +21,7 @@ export const FAULTS = {
   alreadyAdded: 90,
 } as const;
 
-/** Longer than any program has to stop: supervisord answers when it has. */
+/** Longer than any program may take to stop, because supervisord answers after its end. */
 const CALL_TIMEOUT_MS = 150_000;
 
 /** supervisord answered a call with a fault. */
@@ -103,7 +102,7 @@ const responseSchema = z.object({
   ]),
 });
 const faultSchema = z.object({ faultCode: z.int(), faultString: z.string() });
-/** An element without children is an empty text to the parser. */
+/** Schema that accepts an empty text, which the parser returns for an element without children. */
 const orEmpty = <T extends z.ZodType>(schema: T) => z.union([schema, z.literal('').transform(() => ({}))]);
 const valueSchema = z.union([
   z.object({ string: z.string() }),

@@ -1,4 +1,4 @@
-/** Control of supervisord, one per state folder. It restarts whatever dies. */
+/** Control of supervisord, which restarts programs that end. Each state folder has one. */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -31,7 +31,7 @@ export interface ProgramState {
 const configPath = (state: LocalState) => join(state.dir, 'supervisord.conf');
 const programPath = (state: LocalState, name: string) => join(state.programsDir, `${name}.conf`);
 
-/** Whether supervisord answers. A connection alone proves little: the socket of a dying process still accepts one. */
+/** Resolves to true when supervisord answers. A connection alone proves little: the socket of a dying process accepts one. */
 export async function isSupervisorRunning(state: LocalState): Promise<boolean> {
   try {
     await call(state, 'getState');
@@ -43,12 +43,12 @@ export async function isSupervisorRunning(state: LocalState): Promise<boolean> {
   }
 }
 
-/** Writes the program's file; true when it differs from what was there. */
+/** Writes the program's file; returns true when that changed it. */
 export function writeProgram(state: LocalState, program: Program): boolean {
   return writeWhenChanged(programPath(state, program.name), renderProgram(state, program));
 }
 
-/** Starts supervisord unless it runs. Processes that an earlier, killed one left behind are ended first. */
+/** Starts supervisord unless it runs. First ends the processes that a killed supervisord left behind. */
 export async function ensureSupervisor(state: LocalState): Promise<void> {
   if (await isSupervisorRunning(state)) return;
   await endLeftovers(state);
@@ -93,7 +93,7 @@ export const endLeftovers = (state: LocalState): Promise<void> =>
   // SIGINT is PostgreSQL's "fast shutdown"; the other programs treat it like SIGTERM.
   endProcesses(() => ownProcesses(state), { first: 'SIGINT', graceMs: 5_000 });
 
-/** Makes the program run as described: adds it, or restarts it when its description changed or supervisord gave it up. */
+/** Makes the program run as described: adds it, or restarts it when its description changed or supervisord gave up. */
 export async function ensureProgram(state: LocalState, program: Program): Promise<void> {
   writeProgram(state, program);
   await applyPrograms(state, [program.name]);
@@ -101,7 +101,7 @@ export async function ensureProgram(state: LocalState, program: Program): Promis
   if (now && ['FATAL', 'EXITED', 'STOPPED'].includes(now.state)) await startPrograms(state, [program.name]);
 }
 
-/** Ends the program and forgets it. One that does not exist is no error. */
+/** Ends the program and removes its file. A missing program is no error. */
 export async function removeProgram(state: LocalState, name: string): Promise<void> {
   rmSync(programPath(state, name), { force: true });
   if (await isSupervisorRunning(state)) await applyPrograms(state, [name]);
@@ -145,7 +145,7 @@ export async function applyPrograms(state: LocalState, programs: string[]): Prom
   );
 }
 
-/** All programs that supervisord knows, by name; empty when it does not run. */
+/** Returns all programs of supervisord by name; empty when it does not run. */
 export async function programStates(state: LocalState): Promise<Map<string, ProgramState>> {
   let answer: unknown;
   try {
@@ -165,7 +165,7 @@ export async function programStates(state: LocalState): Promise<Map<string, Prog
   );
 }
 
-/** The last lines of a program's log, for error messages. */
+/** Returns the last lines of a program's log, for error messages. */
 export function logTail(state: LocalState, name: string, lines = 15): string {
   const path = join(state.logsDir, `${name}.log`);
   if (!existsSync(path)) return `(${path} does not exist)`;

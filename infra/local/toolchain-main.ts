@@ -5,12 +5,12 @@ const [projectDir, cacheDir, ...parts] = process.argv.slice(2);
 if (projectDir === undefined || cacheDir === undefined)
   throw new Error('usage: toolchain-main.ts PROJECT CACHE PART...');
 const place = { projectDir, cacheDir: cacheDir === '' ? undefined : cacheDir };
-const tell = (line: string): void => {
+const report = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
 const installers: Record<string, () => Promise<unknown>> = {
-  python: () => ensurePython(place, tell),
-  temporal: () => ensureTemporal(place, tell),
+  python: () => ensurePython(place, report),
+  temporal: () => ensureTemporal(place, report),
 };
 try {
   await Promise.all(
@@ -22,6 +22,6 @@ try {
     }),
   );
 } catch (error) {
-  tell((error as Error).message);
+  report((error as Error).message);
   process.exitCode = 1;
 }

@@ -7,16 +7,18 @@ import { Readable } from 'node:stream';
 import { execa } from 'execa';
 import { describeError } from '../error-text.ts';
 import { withLock } from './lock.ts';
-import type { OnProgress } from './sign-of-life.ts';
-import { withSignOfLife } from './sign-of-life.ts';
+import type { OnProgress } from './progress-lines.ts';
+import { withProgressLines } from './progress-lines.ts';
 
 const UV_VERSION = '0.13.9';
 const PYTHON_VERSION = '3.11';
 const TEMPORAL_VERSION = '1.5.1';
 const TEMPORAL_PACKAGE = 'github.com/temporalio/cli/cmd/temporal';
-/** Time until the download must begin; a firewall often drops the connection without an answer. */
+/** Time until the download must begin; a firewall may drop the connection without an answer. */
 const DOWNLOAD_ANSWER_TIMEOUT_MS = 8_000;
 const DOWNLOAD_TIMEOUT_MS = 300_000;
+/** Number of output lines that the error of a failed program quotes. */
+const QUOTED_LINES = 20;
 const PYTHON_USUAL = '1 to 4 minutes on two cores';
 const TEMPORAL_USUAL = '3 to 6 minutes on two cores';
 
@@ -45,7 +47,7 @@ export async function ensurePython(place: ToolchainPlace, onProgress: OnProgress
         `installing the Python packages of ml/requirements.lock (PyTorch, Ray, Feast, MLflow) into ml/.venv, once; ${PYTHON_USUAL}`,
       );
       rmSync(stampPath, { force: true });
-      await withSignOfLife('installing Python packages', PYTHON_USUAL, onProgress, () =>
+      await withProgressLines('installing Python packages', PYTHON_USUAL, onProgress, () =>
         installPackages(uv, join(place.projectDir, 'ml')),
       );
       writeFileSync(stampPath, stamp);
@@ -68,11 +70,11 @@ export function pythonStamp(projectDir: string): string {
 async function installPackages(uv: string, mlDir: string): Promise<void> {
   const venv = join(mlDir, '.venv');
   const env = { VIRTUAL_ENV: venv, UV_PROJECT_ENVIRONMENT: undefined, PYTHONPATH: undefined };
-  const run = (args: string[]) => tell(uv, args, { cwd: mlDir, env });
+  const run = (args: string[]) => runProgram(uv, args, { cwd: mlDir, env });
   if (!(await isPython(join(venv, 'bin', 'python')))) {
     await run(['venv', '--quiet', '--clear', '--python', PYTHON_VERSION, venv]);
   }
-  // Compiled once, here: with PYTHONDONTWRITEBYTECODE, which images and CI like to set, each start of a process would compile anew.
+  // Compiled here, because with PYTHONDONTWRITEBYTECODE, which CI often sets, each start of a process would compile again.
   await run(['pip', 'sync', '--quiet', '--compile-bytecode', '--require-hashes', 'requirements.lock']);
   await run(['pip', 'install', '--quiet', '--no-deps', '--no-build-isolation', '-e', '.']);
 }
@@ -82,7 +84,7 @@ async function isPython(path: string): Promise<boolean> {
   return result.stdout.startsWith(`Python ${PYTHON_VERSION}.`);
 }
 
-/** Returns `uv` of the PATH when it is new enough, else the project's own. */
+/** Returns `uv` of the PATH when it is new enough, else the one in the project's cache. */
 async function ensureUv(place: ToolchainPlace, onProgress: OnProgress): Promise<string> {
   const found = await execa('uv', ['--version'], { reject: false });
   const version = /^uv (\d+)\.(\d+)\.(\d+)/.exec(found.stdout)?.slice(1).map(Number);
@@ -94,9 +96,9 @@ async function ensureUv(place: ToolchainPlace, onProgress: OnProgress): Promise<
     if (existsSync(uv)) return;
     onProgress(`installing uv ${UV_VERSION} into ${dir}`);
     const temporary = `${dir}.${process.pid}`;
-    await tell('python3', ['-m', 'venv', temporary], {});
+    await runProgram('python3', ['-m', 'venv', temporary], {});
     const python = join(temporary, 'bin', 'python');
-    await tell(
+    await runProgram(
       python,
       ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', `uv==${UV_VERSION}`],
       {},
@@ -182,21 +184,21 @@ async function buildTemporal(
       `(${whyNotDownloaded}); ${TEMPORAL_USUAL}`,
   );
   const args = ['build', '-trimpath', '-ldflags', '-s -w', '-o', output, TEMPORAL_PACKAGE];
-  await withSignOfLife('building Temporal', TEMPORAL_USUAL, onProgress, () =>
-    tell('go', args, {
+  await withProgressLines('building Temporal', TEMPORAL_USUAL, onProgress, () =>
+    runProgram('go', args, {
       cwd: join(projectDir, 'infra', 'temporal-cli'),
       env: { CGO_ENABLED: '0', GOFLAGS: undefined },
     }),
   );
 }
 
-async function tell(
+async function runProgram(
   program: string,
   args: string[],
   options: { cwd?: string; env?: Record<string, string | undefined> },
 ): Promise<void> {
   const result = await execa(program, args, { ...options, reject: false, all: true, stdin: 'ignore' });
   if (!result.failed) return;
-  const output = result.all.trim().split('\n').slice(-20).join('\n');
+  const output = result.all.trim().split('\n').slice(-QUOTED_LINES).join('\n');
   throw new Error(`\`${program} ${args.join(' ')}\` failed (${result.shortMessage}):\n${output}`);
 }

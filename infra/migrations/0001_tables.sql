@@ -1,14 +1,12 @@
--- The first layout. `if not exists` adopts a database from before there were migrations: its tables are these, except for this column.
-alter table if exists ops.rollout_audit rename column evidence to analysis;
-
-create schema if not exists raw;
+-- node-pg-migrate has created ops for its record of applied migrations.
 create schema if not exists ops;
-create schema if not exists feast_registry;
-create schema if not exists feast_offline;
-create schema if not exists feast_online;
+create schema raw;
+create schema feast_registry;
+create schema feast_offline;
+create schema feast_online;
 
 -- One row for each load. Rows of raw.* are never updated or deleted; a correction is a new batch.
-create table if not exists raw.batch (
+create table raw.batch (
   batch_id     bigint generated always as identity primary key,
   dataset      text not null,
   request_id   text not null unique,
@@ -17,7 +15,7 @@ create table if not exists raw.batch (
   row_count    bigint not null,
   created_at   timestamptz not null default now()
 );
-create table if not exists raw.sales (
+create table raw.sales (
   dataset      text not null,
   store        integer not null,
   dept         integer not null,
@@ -27,7 +25,7 @@ create table if not exists raw.sales (
   batch_id     bigint not null references raw.batch,
   primary key (dataset, store, dept, week, batch_id)
 );
-create table if not exists raw.store_week (
+create table raw.store_week (
   dataset      text not null,
   store        integer not null,
   week         date not null,
@@ -44,7 +42,7 @@ create table if not exists raw.store_week (
   batch_id     bigint not null references raw.batch,
   primary key (dataset, store, week, batch_id)
 );
-create table if not exists raw.store (
+create table raw.store (
   dataset  text not null,
   store    integer not null,
   type     text not null,
@@ -52,8 +50,8 @@ create table if not exists raw.store (
   batch_id bigint not null references raw.batch,
   primary key (dataset, store, batch_id)
 );
--- Covariates from the user's files (docs/data.md). "of" is series_week, store_week or store.
-create table if not exists raw.declared_column (
+-- Covariates from the user's files (docs/data.md). The column "of" is series_week, store_week or store.
+create table raw.declared_column (
   dataset           text not null,
   name              text not null,
   "of"              text not null,
@@ -62,8 +60,8 @@ create table if not exists raw.declared_column (
   batch_id          bigint not null references raw.batch,
   primary key (dataset, name, batch_id)
 );
--- Values of these covariates. Department 0 means the whole store and week 0001-01-01 all weeks, because a key cannot be null.
-create table if not exists raw.extra (
+-- Values of the covariates. Department 0 is the whole store and week 0001-01-01 all weeks, because a key cannot be null.
+create table raw.extra (
   dataset  text not null,
   name     text not null,
   store    integer not null,
@@ -75,7 +73,7 @@ create table if not exists raw.extra (
 );
 
 -- Newest origin week in the online store, per Feast project.
-create table if not exists ops.feature_watermark (
+create table ops.feature_watermark (
   feast_project text primary key,
   watermark     date not null,
   snapshot_id   text not null,
@@ -83,7 +81,7 @@ create table if not exists ops.feature_watermark (
 );
 
 -- Snapshot and feature definitions of the rows in Feast's offline tables, per Feast project.
-create table if not exists ops.offline_snapshot (
+create table ops.offline_snapshot (
   feast_project       text primary key,
   snapshot_id         text not null,
   feature_set_version text not null,
@@ -91,7 +89,7 @@ create table if not exists ops.offline_snapshot (
 );
 
 -- Forecasts of the champion, recorded before their target weeks.
-create table if not exists ops.forecast (
+create table ops.forecast (
   model_name    text not null,
   model_version integer not null,
   dataset       text not null,
@@ -106,8 +104,8 @@ create table if not exists ops.forecast (
   made_at       timestamptz not null default now(),
   primary key (model_name, dataset, model_version, origin, store, dept, horizon)
 );
--- The same forecasts beside the sales of their target weeks, once these are known.
-create table if not exists ops.forecast_accuracy (
+-- Forecasts with the actual sales of their target weeks, once these are known.
+create table ops.forecast_accuracy (
   model_name    text not null,
   model_version integer not null,
   dataset       text not null,
@@ -125,7 +123,7 @@ create table if not exists ops.forecast_accuracy (
 );
 
 -- Each change of traffic or alias, and its reason. The key makes a repeated activity write one row.
-create table if not exists ops.rollout_audit (
+create table ops.rollout_audit (
   run_key     text not null,
   step        text not null,
   model_name  text not null,

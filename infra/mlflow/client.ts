@@ -11,7 +11,7 @@ import type {
 } from './mlflow.ts';
 import { MlflowError, MlflowRest } from './rest.ts';
 
-/** Tag by which the MLflow run of a pipeline run is found again. */
+/** Tag that identifies the MLflow run of a pipeline run. */
 const RUN_KEY_TAG = 'shelfcast.run_key';
 /** Limits of MLflow's log-batch. */
 const MAX_PARAMS = 100;
@@ -34,7 +34,7 @@ interface VersionJson {
 
 export class MlflowClient implements Mlflow {
   readonly #rest: MlflowRest;
-  /** Runs that are being looked for, by experiment and key. */
+  /** Searches for runs that have not ended yet, by experiment and key. */
   readonly #opening = new Map<string, Promise<MlflowRun>>();
 
   /** @param url Base URL of the tracking server, for example `http://127.0.0.1:5000` */
@@ -62,8 +62,8 @@ export class MlflowClient implements Mlflow {
   }
 
   /**
-   * MLflow itself would create two runs of one key, so simultaneous calls share one search: a training's epochs may come faster
-   * than MLflow answers.
+   * Concurrent calls share one search, because MLflow would create two runs with one key. Such calls happen: the epochs of a training
+   * may follow each other faster than MLflow answers.
    */
   ensureRun(experiment: string, runKey: string, runName: string): Promise<MlflowRun> {
     const key = JSON.stringify([experiment, runKey]);

@@ -1,4 +1,4 @@
-/** Port to MLflow's tracking server and model registry, as far as the activities use it. Every method may be repeated. */
+/** Port to the parts of MLflow's tracking server and model registry that the activities use. Every method may be repeated. */
 
 export interface MlflowRun {
   runId: string;
@@ -38,7 +38,7 @@ export interface NewMlflowVersion {
 
 export type MlflowRunStatus = 'RUNNING' | 'FINISHED' | 'FAILED' | 'KILLED';
 
-/** All methods throw `MlflowError` for an answer that they do not expect, and an error with a cause when none comes. */
+/** Every method throws `MlflowError` for an unexpected answer, and an error with a cause when no answer comes. */
 export interface Mlflow {
   /** Returns the id of the experiment with this name; creates it when there is none. */
   ensureExperiment(name: string): Promise<string>;

@@ -1,4 +1,4 @@
-/** MLflow's REST API: requests, and the errors that it answers with. */
+/** MLflow's REST API: requests and errors. */
 import { excerpt, HttpError, HttpService } from '../http.ts';
 import type { HttpMethod } from '../http.ts';
 
@@ -24,7 +24,7 @@ export class MlflowRest {
     this.#service = new HttpService({ name: 'MLflow', url });
   }
 
-  /** Calls an endpoint and parses its answer as T: the shapes used here are stable in MLflow's REST API. */
+  /** Calls an endpoint and parses its answer as T, without a check: these shapes are stable in MLflow's REST API. */
   async call<T>(operation: string, method: HttpMethod, path: string, body?: unknown): Promise<T> {
     return JSON.parse(await this.#send(operation, method, `/api/2.0/mlflow/${path}`, body)) as T;
   }

@@ -63,7 +63,7 @@ jobPlatformContract('Programs', () => {
   });
 });
 
-it('tells that a program was killed, and that a folder without one never started', async () => {
+it('reports that a program was killed, and that a folder without a process never started', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'shelfcast-programs-'));
   const python = join(PROJECT_DIR, 'ml', '.venv', 'bin', 'python');
   const jobs = new ProgramJobs({ dir, python, environment: process.env });

@@ -49,7 +49,7 @@ export function jobPlatformContract(
     }, 180_000);
     afterAll(() => tested.close(), 60_000);
 
-    it('starts one job however often and from wherever it is ensured', async () => {
+    it('starts one job for repeated and concurrent calls', async () => {
       const file = tested.newFile();
       const job: JobSpec = { name: newName(), module: tested.modules.writes, args: [file] };
       await Promise.all([jobs.ensure(job, signal), tested.connect().ensure(job, signal)]);
@@ -70,7 +70,7 @@ export function jobPlatformContract(
       expect(lines).not.toContain('line 1');
     });
 
-    it('tells that a job failed, and how', async () => {
+    it('reports that a job failed, and how', async () => {
       const job: JobSpec = { name: newName(), module: tested.modules.fails, args: [] };
       await jobs.ensure(job, signal);
       const end = await ended(jobs, job.name);
@@ -100,7 +100,7 @@ export function jobPlatformContract(
       expect(pids.filter(tested.isAlive)).toEqual([]);
     });
 
-    it('gives back what an ended job held, once and again, and never runs it again', async () => {
+    it('releases an ended job, also twice, and never runs it again', async () => {
       const file = tested.newFile();
       const job: JobSpec = { name: newName(), module: tested.modules.writes, args: [file] };
       await jobs.ensure(job, signal);
@@ -111,7 +111,7 @@ export function jobPlatformContract(
       expect(tested.readLines(file)).toHaveLength(1);
     });
 
-    it('does not know a job that never was', async () => {
+    it('reports a job that never existed as unknown', async () => {
       const name = newName();
       expect((await jobs.observe(name, signal)).status).toBe('unknown');
       await expect(jobs.stop(name)).resolves.toBeUndefined();

@@ -113,7 +113,7 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
       expect(await serving.observe(MODEL)).toEqual([]);
     });
 
-    it('makes a version once, however often and by however many it is asked for', async () => {
+    it('creates a version once for repeated and concurrent calls', async () => {
       await Promise.all([ensure(1), ensure(1)]);
       await ready(1);
       const before = await platform.processes(1);
@@ -124,7 +124,7 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
       expect(await serving.observe(MODEL)).toEqual([{ version: 1, ready: true, weightPercent: 0 }]);
     });
 
-    it('gives a version its traffic, and a new one none until it is told', async () => {
+    it('gives a version its traffic, and a new version none', async () => {
       await serving.setTraffic(MODEL, new Map([[1, 100]]));
       await ensure(2);
       await ready(2);
@@ -227,7 +227,7 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
       expect(await weights()).toEqual({ 2: 0, 3: 100 });
     });
 
-    it('brings a version that crashed back by itself', async () => {
+    it('restarts a version that crashed', async () => {
       await platform.crash(3);
       await ready(3);
       expect(await forecast(serving, 3)).toEqual({ status: 200, version: '3', p50: expected(3) });
@@ -249,7 +249,7 @@ export function servingContract(name: string, make: () => Promise<ServingUnderTe
       expect((await forecast(serving)).status).toBe(200);
     });
 
-    it('removes a version, and is content when it is gone already', async () => {
+    it('removes a version, also twice', async () => {
       await serving.setTraffic(MODEL, new Map([[3, 100]]));
       await serving.removeVersion(MODEL, 2);
       await serving.removeVersion(MODEL, 2);

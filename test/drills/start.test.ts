@@ -5,7 +5,7 @@ import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Endpoints } from '../../contracts/endpoints.ts';
 import { ownProcesses, processStartTicks } from '../../infra/local/processes.ts';
-import { down } from '../../infra/local/services.ts';
+import { stopServices } from '../../infra/local/services.ts';
 import { localState } from '../../infra/local/state.ts';
 import { supervisorPid } from '../../infra/local/supervisor.ts';
 import { PROJECT_DIR } from '../platform.ts';
@@ -31,10 +31,10 @@ const status = async (): Promise<Endpoints> =>
 
 describe('the command line', { timeout: 300_000 }, () => {
   beforeAll(async () => {
-    await down(config);
+    await stopServices(config);
     rmSync(state.dir, { recursive: true, force: true });
   });
-  afterAll(() => down(config));
+  afterAll(() => stopServices(config));
 
   test('says what is wrong with the input before anything is started', async () => {
     const wrong = await shelfcast('start', '--input', '{"horizonWeeks": 99}');

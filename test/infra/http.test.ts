@@ -63,16 +63,18 @@ test('credentials of the URL are sent and are in no error', async () => {
   const service = new HttpService({ name: 'MLflow', url: `http://me:p%40ss@${host}/` });
   const answer = await service.send('GET', '/', { timeoutMs });
   expect(last()?.headers.authorization).toBe(`Basic ${Buffer.from('me:p@ss').toString('base64')}`);
-  expect(service.unexpected('asking', answer).message).toBe(
+  expect(service.unexpectedAnswer('asking', answer).message).toBe(
     `MLflow at ${url}: asking was answered 200: ${'x'.repeat(500)}`,
   );
 });
 
-test('a readiness probe sends the credentials of its URL, whose slash at the end does not matter', async () => {
-  await answersHttp(`http://me:secret@${new URL(url).host}/`, '/health')();
+test('a readiness probe sends the credentials of its URL, with or without a slash at the end', async () => {
+  await answersHttp('MLflow', `http://me:secret@${new URL(url).host}/`, '/health')();
   expect(last()).toMatchObject({ path: '/health' });
   expect(last()?.headers.authorization).toBe(`Basic ${Buffer.from('me:secret').toString('base64')}`);
-  await expect(answersHttp(url, '/status/503')()).rejects.toThrow('GET /status/503 was answered 503');
+  await expect(answersHttp('MLflow', url, '/status/503')()).rejects.toThrow(
+    'GET /status/503 was answered 503',
+  );
 });
 
 test('an answer has its status, and a header unless it comes twice', async () => {
@@ -100,12 +102,12 @@ test('connections are kept, unless they are to be closed', async () => {
 test('no answer is an error that names the service, the request and the reason', async () => {
   const port = await freePort();
   const service = new HttpService({
-    name: 'The router',
+    name: 'the router',
     url: `http://me:secret@127.0.0.1:${port}`,
-    advice: 'is it running?',
+    advice: 'check its log',
   });
   await expect(service.send('PUT', '/-/routes', { timeoutMs })).rejects.toThrow(
-    `The router at http://127.0.0.1:${port} did not answer PUT /-/routes: connect ECONNREFUSED 127.0.0.1:${port}; is it running?`,
+    `the router at http://127.0.0.1:${port} did not answer PUT /-/routes: connect ECONNREFUSED 127.0.0.1:${port}; check its log`,
   );
   await expect(
     new HttpService({ name: 'MLflow', url }).send('GET', '/silent', { timeoutMs: 50 }),
@@ -115,7 +117,7 @@ test('no answer is an error that names the service, the request and the reason',
   });
 });
 
-test("a caller's abort is thrown as it is", async () => {
+test("a caller's abort is thrown unchanged", async () => {
   const service = new HttpService({ name: 'MLflow', url });
   const reason = new Error('cancelled');
   const controller = new AbortController();
@@ -135,5 +137,5 @@ test.each([
   [500, false],
   [501, false],
 ])('after an answer of %i it is %s that a retry helps', (status, helps) => {
-  expect(new HttpError('no', status).isServiceDown).toBe(helps);
+  expect(new HttpError('no', status).isUnavailable).toBe(helps);
 });

@@ -53,7 +53,7 @@ describe('the program that builds images', () => {
 });
 
 describe('npm run images', () => {
-  it('builds what is named with the arguments of the user', async () => {
+  it('builds the named images with the arguments of the user', async () => {
     fake('buildah');
     const { stdout, exitCode } = await npmRunImages(
       ...['worker', 'ml', '--builder', 'buildah', '--tag', '7', '--', '--build-arg', 'ACCELERATOR=cpu'],
@@ -83,7 +83,7 @@ describe('npm run images', () => {
     );
   });
 
-  it('builds all under a tag that says which sources they are from', async () => {
+  it('builds all images, with a tag that names the sources', async () => {
     fake('podman');
     const { stdout } = await npmRunImages('--builder', 'podman', '--registry', 'registry.example.com/a');
     expect(calls().slice(1)).toHaveLength(IMAGES.length);
@@ -125,7 +125,7 @@ describe('npm run images', () => {
     ['--push without a registry', ['--push'], '--push needs --registry'],
     ['an image that is none', ['console'], 'Allowed choices are worker, predictor, ml'],
     ['a build that fails', ['ml', '--builder', 'buildah'], '`buildah build --layers --file'],
-  ])('says what is wrong: %s', async (_, args, sentence) => {
+  ])('reports the error: %s', async (_, args, sentence) => {
     fake('buildah', '[ "$1" = info ]');
     const { exitCode, stderr } = await npmRunImages(...args);
     expect(exitCode).toBe(1);

@@ -47,7 +47,7 @@ const history = async ({ runId }: MlflowRun, key: string) => {
 const recordOf = (pairs: KeyValue[] = []) => Object.fromEntries(pairs.map(({ key, value }) => [key, value]));
 
 describe('runs', () => {
-  it('are made once for a key and found again, by another client too', async () => {
+  it('a run is created once per key, and another client finds it', async () => {
     const before = Date.now();
     const run = await mlflow.ensureRun('runs', 'key-1', 'the name');
     expect(await mlflow.ensureRun('runs', 'key-1', 'the name')).toEqual(run);
@@ -64,7 +64,7 @@ describe('runs', () => {
     expect(await mlflow.ensureRun('runs', 'key-1', 'the name')).toEqual(run);
   });
 
-  it('of other keys and other experiments are others', async () => {
+  it('another key or experiment has another run', async () => {
     const [a, b, c] = [
       await mlflow.ensureRun('others', 'key-1', 'n'),
       await mlflow.ensureRun('others', 'key-2', 'n'),
@@ -75,7 +75,7 @@ describe('runs', () => {
     expect(c.experimentId).not.toBe(a.experimentId);
   });
 
-  it('asked for at the same time are one', async () => {
+  it('concurrent requests with one key create one run', async () => {
     const runs = await Promise.all([1, 2, 3].map(() => mlflow.ensureRun('at once', 'key-1', 'n')));
     const [run] = runs;
     if (run === undefined) throw new Error('no run');
@@ -83,13 +83,13 @@ describe('runs', () => {
     expect(await runsOf(run)).toHaveLength(1);
   });
 
-  it('of several clients share an experiment that none of them found', async () => {
+  it('several clients create one experiment', async () => {
     const clients = [1, 2, 3, 4].map(() => new MlflowClient(server.url));
     const ids = await Promise.all(clients.map((client) => client.ensureExperiment('made at once')));
     expect(new Set(ids).size).toBe(1);
   });
 
-  it('that somebody deleted are made anew', async () => {
+  it('a deleted run is created again', async () => {
     const deleted = await mlflow.ensureRun('deleted', 'key-1', 'n');
     await ask('runs/delete', { run_id: deleted.runId });
     const run = await mlflow.ensureRun('deleted', 'key-1', 'n');
@@ -97,7 +97,7 @@ describe('runs', () => {
     expect((await runsOf(run)).map(({ info }) => info.run_id)).toEqual([run.runId]);
   });
 
-  it('of the trials of a search are children of its run, made once', async () => {
+  it('trials of a search are child runs, created once', async () => {
     const parent = await mlflow.ensureRun('searched', 'key-1', 'n');
     const parameters = { learningRate: 0.0005, batchSize: 512, weightDecayFactor: 1 };
     const trials = [
@@ -126,7 +126,7 @@ describe('runs', () => {
     expect(await mlflow.ensureRun('searched', 'key-1', 'n')).toEqual(parent);
   });
 
-  it('take names with odd characters', async () => {
+  it('names may have odd characters', async () => {
     const run = await mlflow.ensureRun(ODD, 'key-1', ODD);
     expect(await mlflow.ensureRun(ODD, 'key-1', ODD)).toEqual(run);
     expect((await storedRun(run)).info.run_name).toBe(ODD);
@@ -141,7 +141,7 @@ describe('a batch', () => {
   const metricsOf = (key: string, count: number): MlflowMetric[] =>
     Array.from({ length: count }, (_, step) => ({ key, value: step / 8, timestamp: 1_000 + step, step }));
 
-  it('may be larger than MLflow takes at once; the same metrics again are stored once', async () => {
+  it('may be larger than one request of MLflow, and repeated metrics are stored once', async () => {
     const run = await mlflow.ensureRun('batch', 'large', 'n');
     const many = (prefix: string, count: number) =>
       Object.fromEntries(Array.from({ length: count }, (_, i) => [`${prefix}${i}`, `value ${i}`]));
@@ -165,7 +165,7 @@ describe('a batch', () => {
     expect((await storedRun(run)).data.params ?? []).toEqual([]);
   });
 
-  it('with a text longer than MLflow keeps is cut', async () => {
+  it('texts beyond the limit of MLflow are cut', async () => {
     const run = await mlflow.ensureRun('batch', 'long', 'n');
     await mlflow.logBatch(run.runId, {
       params: { long: 'x'.repeat(9_000) },
@@ -176,7 +176,7 @@ describe('a batch', () => {
     expect(recordOf(data.tags)['long']).toBe('y'.repeat(5_000));
   });
 
-  it('that contradicts a parameter is an error with status and code', async () => {
+  it('a contradicting parameter is an error with status and code', async () => {
     const run = await mlflow.ensureRun('batch', 'contradicts', 'n');
     await mlflow.logBatch(run.runId, { params: { seed: '7' } });
     await expect(mlflow.logBatch(run.runId, { params: { seed: '8' } })).rejects.toMatchObject({
@@ -225,7 +225,7 @@ describe('a folder', () => {
     return (found ?? []).map((file) => file.path);
   };
 
-  it('is uploaded with all its files, as they are, however often', async () => {
+  it('is uploaded with all its files unchanged, also twice', async () => {
     const run = await mlflow.ensureRun('artifacts', 'folder', 'n');
     for (let times = 0; times < 2; times++) {
       expect(await mlflow.uploadFolder(run.artifactUri, 'train', folder)).toBe(Object.keys(files).length);
@@ -234,14 +234,14 @@ describe('a folder', () => {
     expect(await namesBelow(run, 'train/plots')).toEqual(['train/plots/deep', 'train/plots/loss.png']);
   });
 
-  it('may be written in another way, and go to the root of the run', async () => {
+  it('may have an odd path, and go to the root of the run', async () => {
     const run = await mlflow.ensureRun('artifacts', 'root', 'n');
     await mlflow.uploadFolder(run.artifactUri, '', `${folder}/plots/../`);
     expect(await artifact(run, 'model.json')).toBe('{}');
     expect(await artifact(run, 'plots/loss.png')).toBe(files['plots/loss.png']);
   });
 
-  it('cannot be uploaded past the server', async () => {
+  it('is not uploaded when the server takes no uploads', async () => {
     await expect(mlflow.uploadFolder('file:///tmp/artifacts', 'train', folder)).rejects.toThrow(
       /cannot upload train\/.* to file:\/\/\/tmp\/artifacts: start the server with --serve-artifacts/,
     );
@@ -257,7 +257,7 @@ describe('versions', () => {
     return mlflow.ensureVersion({ name, runId: run.runId, source: `${run.artifactUri}/model`, tags });
   }
 
-  it('are made once for a run', async () => {
+  it('a version is created once per run', async () => {
     const run = await mlflow.ensureRun('versions', 'key-1', 'n');
     const first = await register('versions', 'key-1', { 'shelfcast.dataset': 'generated' });
     expect(first).toEqual({ version: 1, runId: run.runId, tags: { 'shelfcast.dataset': 'generated' } });
@@ -268,7 +268,7 @@ describe('versions', () => {
     expect(await mlflow.ensureVersion(other)).toMatchObject({ version: 1, runId: run.runId });
   });
 
-  it('are tagged, again too', async () => {
+  it('tagging again overwrites only the same tags', async () => {
     const { version } = await register('tags', 'key-1', { kept: 'yes' });
     await mlflow.setAlias('tags', 'candidate', version);
     await mlflow.tagVersion('tags', version, { verdict: 'promoted', reason: ODD });
@@ -280,7 +280,7 @@ describe('versions', () => {
     });
   });
 
-  it('hold aliases, which are set, moved and deleted', async () => {
+  it('aliases are set, moved and deleted', async () => {
     const [first, second] = [await register('aliases', 'key-1'), await register('aliases', 'key-2')];
     const champion = async () => (await mlflow.versionByAlias('aliases', 'champion'))?.version ?? null;
     expect(await champion()).toBeNull();
@@ -296,12 +296,12 @@ describe('versions', () => {
     expect((await mlflow.versionByAlias('aliases', 'previous'))?.version).toBe(first.version);
   });
 
-  it('of a model that does not exist have no alias', async () => {
+  it('a missing model has no aliases', async () => {
     expect(await mlflow.versionByAlias('nobody', 'champion')).toBeNull();
     await mlflow.deleteAlias('nobody', 'champion');
   });
 
-  it('that do not exist are an error with status and code', async () => {
+  it('a missing version is an error with status and code', async () => {
     await register('errors', 'key-1');
     const error: unknown = await mlflow.setAlias('errors', 'champion', 7).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(MlflowError);
@@ -311,7 +311,7 @@ describe('versions', () => {
     );
   });
 
-  it('of a model whose name has odd characters are found', async () => {
+  it('a version is found when its model has odd characters in its name', async () => {
     const name = 'Verkäufe & 100 % #1';
     const first = await register(name, 'key-1');
     expect(await register(name, 'key-1')).toEqual(first);

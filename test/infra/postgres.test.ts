@@ -12,7 +12,7 @@ import {
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ensureDatabases, migrate, withClient } from '../../infra/database.ts';
+import { ensureDatabases, migrate, withDatabase } from '../../infra/database.ts';
 import { isPortFree } from '../../infra/local/ports.ts';
 import type { PostgresPlace } from '../../infra/local/postgres.ts';
 import { localDatabaseUrl, postgresProgram, preparePostgres } from '../../infra/local/postgres.ts';
@@ -62,14 +62,14 @@ async function start(): Promise<Running> {
 }
 
 const addBatch = (url: string, requestId: string) =>
-  withClient(url, (client) =>
+  withDatabase(url, (client) =>
     client.query(
       `insert into raw.batch (dataset, request_id, source, content_hash, row_count) values ('d', $1, '{}', 'h', 0)`,
       [requestId],
     ),
   );
 const batches = (url: string): Promise<string[]> =>
-  withClient(url, async (client) => {
+  withDatabase(url, async (client) => {
     const { rows } = await client.query<{ request_id: string }>(
       'select request_id from raw.batch order by batch_id',
     );
@@ -103,7 +103,7 @@ describe('PostgreSQL', { timeout: 90_000 }, () => {
     const wrong = new URL(url('postgres'));
     wrong.password = 'wrong';
     await expect(answersSql(wrong.href)()).rejects.toThrow(/password authentication failed/);
-    await withClient(url('shelfcast'), async (client) => {
+    await withDatabase(url('shelfcast'), async (client) => {
       const show = async (name: string) =>
         (await client.query<Record<string, string>>(`show ${name}`)).rows[0];
       expect(await show('timezone')).toEqual({ TimeZone: 'UTC' });

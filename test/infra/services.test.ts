@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SEARCH_ATTRIBUTES } from '../../contracts/names.ts';
-import { withClient } from '../../infra/database.ts';
+import { withDatabase } from '../../infra/database.ts';
 import { ownProcesses } from '../../infra/local/processes.ts';
-import { readEndpoints, up } from '../../infra/local/services.ts';
+import { readEndpoints, startServices } from '../../infra/local/services.ts';
 import { supervisorPid } from '../../infra/local/supervisor.ts';
 import type { TestPlatform } from '../platform.ts';
 import { startTestPlatform } from '../platform.ts';
@@ -31,7 +31,7 @@ describe('local services', { timeout: 180_000 }, () => {
   const database = () => platform.environment['DATABASE_URL'] ?? '';
   const experiments = `/api/2.0/mlflow/experiments/search?max_results=1`;
 
-  it('says where everything is, without a password', () => {
+  it('returns all addresses, without a password', () => {
     const { endpoints, secrets, state } = platform;
     expect(Object.keys(endpoints.pids).sort()).toEqual(SERVICES);
     expect(readEndpoints(state.dir)).toEqual(endpoints);
@@ -40,8 +40,8 @@ describe('local services', { timeout: 180_000 }, () => {
 
   it('starts nothing twice', async () => {
     const again = await Promise.all([
-      up(platform.config, () => undefined),
-      up(platform.config, () => undefined),
+      startServices(platform.config, () => undefined),
+      startServices(platform.config, () => undefined),
     ]);
     for (const endpoints of again) expect(endpoints).toEqual(platform.endpoints);
   });
@@ -87,8 +87,8 @@ describe('local services', { timeout: 180_000 }, () => {
     expect(await getJson(nodes, headers)).toMatchObject({ data: { result: { total: 1 } } });
   });
 
-  it('goes on with the same data after every process was killed', async () => {
-    await withClient(database(), (client) =>
+  it('has the same data after every process was killed', async () => {
+    await withDatabase(database(), (client) =>
       client.query(`insert into ops.feature_watermark values ('p', '2026-01-02', 's')`),
     );
     const daemon = supervisorPid(platform.state);
@@ -99,9 +99,9 @@ describe('local services', { timeout: 180_000 }, () => {
         continue; // its parent's death was its own
       }
     }
-    const endpoints = await up(platform.config, () => undefined);
+    const endpoints = await startServices(platform.config, () => undefined);
     expect(Object.keys(endpoints.pids).sort()).toEqual(SERVICES);
-    const rows = await withClient(database(), (client) =>
+    const rows = await withDatabase(database(), (client) =>
       client.query('select * from ops.feature_watermark'),
     );
     expect(rows.rowCount).toBe(1);

@@ -22,7 +22,7 @@ afterEach(() => {
 });
 
 describe('state folder', () => {
-  it('makes secrets once, that only the owner reads', () => {
+  it('creates secrets once, readable by the owner only', () => {
     prepareState(state);
     const secrets = readSecrets(state);
     expect(secrets.postgresPassword).toMatch(/^[0-9a-f]{48}$/);
@@ -32,7 +32,7 @@ describe('state folder', () => {
     expect(readSecrets(state)).toEqual(secrets);
   });
 
-  it('keeps its socket in a private folder with a path that fits, however long its own is', () => {
+  it('keeps its socket in a private folder with a short path', () => {
     prepareState(state);
     expect(state.dir.length).toBeGreaterThan(107);
     expect(state.socketPath.length).toBeLessThan(60);
@@ -58,7 +58,7 @@ describe('state folder', () => {
     }
   });
 
-  it('says what to do when nothing was started yet', () => {
+  it('reports what to do when nothing was started yet', () => {
     const config = { projectDir: PROJECT_DIR, stateDir: state.dir, addresses: {} };
     expect(readEndpoints(state.dir)).toBeNull();
     expect(() => localEnvironment(config)).toThrow(/secrets\.json.*npm start/);

@@ -68,7 +68,7 @@ async function reported(path: string): Promise<{ env: Record<string, string>; ar
 const pidOf = (name: string) => programPid(state, name);
 
 describe('supervisor', { timeout: 60_000 }, () => {
-  it('hands environment and arguments on as they are', async () => {
+  it('passes environment and arguments on unchanged', async () => {
     const report = join(dir, 'odd values');
     const environment = {
       PERCENT: '100 %(ENV_HOME)s %d',
@@ -117,7 +117,7 @@ describe('supervisor', { timeout: 60_000 }, () => {
     expect(processStartTicks(third)).toBeNull();
   });
 
-  it('says which program failed, why, and what its log says', async () => {
+  it('names the program that failed, the reason and its last log lines', async () => {
     const command = ['/bin/sh', '-c', 'echo "the disk is full"; exit 7'] as const;
     await ensureProgram(state, { name: 'broken', command, directory: dir, environment: {} });
     const never = () => Promise.reject(new Error('no answer'));
@@ -128,7 +128,7 @@ describe('supervisor', { timeout: 60_000 }, () => {
     await removeProgram(state, 'broken');
   });
 
-  it('says what it waits for, and how long that usually takes', async () => {
+  it('reports which program it waits for, and the usual time', async () => {
     const lines: string[] = [];
     const runner = await ProgramRunner.open(state, new Set(['router']), [], (line) => lines.push(line));
     expect(runner.isStarting('router')).toBe(true);
@@ -143,7 +143,7 @@ describe('supervisor', { timeout: 60_000 }, () => {
     await removeProgram(state, 'router');
   });
 
-  it('says what supervisord refused, and how it could not be reached', async () => {
+  it('reports a refused call, and a supervisord that cannot be reached', async () => {
     await expect(callSupervisor(state.socketPath, 'startProcess', ['no <such> & "program"'])).rejects.toThrow(
       'supervisord refused startProcess(no <such> & "program"): BAD_NAME: no <such> & "program" (fault 10)',
     );
@@ -194,7 +194,7 @@ describe('supervisor', { timeout: 60_000 }, () => {
     await stopSupervisor(state);
   });
 
-  it('is stopped by two at once, both of which wait for its end', async () => {
+  it('is stopped by two calls at once, and both wait for its end', async () => {
     prepareState(state);
     await ensureSupervisor(state);
     // It ends two seconds after it was told to.

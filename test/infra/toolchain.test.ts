@@ -43,7 +43,7 @@ function smallLock(): string {
 const installed = (name: string) => existsSync(join(projectDir, 'ml', '.venv', 'bin', name));
 
 describe('Python environment', { timeout: 120_000 }, () => {
-  it('is made once, again when the lock changes, and never half', async () => {
+  it('is installed once, again when the lock file changes, and never partly', async () => {
     const lines: string[] = [];
     const place = { projectDir };
     const ensure = () => ensurePython(place, (line) => lines.push(line));
@@ -100,14 +100,14 @@ describe('Temporal program', () => {
   }
   const binaryIn = (cacheDir: string) => join(cacheDir, 'shelfcast', 'temporal-1.5.1', 'temporal');
 
-  it('is taken from the cache without a word', async () => {
+  it('is taken from the cache without a message', async () => {
     const cacheDir = join(dir, 'cache');
     mkdirSync(join(binaryIn(cacheDir), '..'), { recursive: true });
     writeFileSync(binaryIn(cacheDir), '', { mode: 0o755 });
     expect(await install(cacheDir, {})).toMatchObject({ exitCode: 0, stderr: '' });
   });
 
-  it('is built where it cannot be downloaded', async () => {
+  it('is built when it cannot be downloaded', async () => {
     const cacheDir = join(dir, 'cache');
     // Stands for the compiler, which takes minutes: `go build ... -o FILE ...` makes FILE.
     const go = 'while [ $# -gt 0 ]; do [ "$1" = -o ] && echo built >"$2"; shift; done';
@@ -117,7 +117,7 @@ describe('Temporal program', () => {
     expect(readFileSync(binaryIn(cacheDir), 'utf8')).toBe('built\n');
   });
 
-  it('says what to do where there is no Go', async () => {
+  it('reports what to do without Go', async () => {
     const result = await install(join(dir, 'cache'), {});
     expect(result.exitCode).toBe(1);
     expect(result.stderr).toMatch(/offline.*no Go.*TEMPORAL_ADDRESS/);

@@ -3,14 +3,14 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import { KubernetesApi } from '../api.ts';
 import type { KubernetesConfig } from '../config.ts';
 import { Connection } from '../connection.ts';
-import type { Finding, Patient } from './finding.ts';
-import { APPLY_OVERLAY, look, ok, wrong } from './finding.ts';
-import { findGateways } from './gateway.ts';
-import { findKinds } from './kinds.ts';
-import { findObjects } from './objects.ts';
-import { findOpenShiftComponents } from './openshift.ts';
-import { findOperators } from './operators.ts';
-import { findRights } from './rights.ts';
+import type { Finding, CheckContext } from './finding.ts';
+import { APPLY_OVERLAY, runCheck, ok, wrong } from './finding.ts';
+import { checkGateways } from './gateway.ts';
+import { checkKinds } from './kinds.ts';
+import { checkObjects } from './objects.ts';
+import { checkOpenShiftComponents } from './openshift.ts';
+import { checkOperators } from './operators.ts';
+import { checkRights } from './rights.ts';
 
 export type { Finding };
 
@@ -25,13 +25,13 @@ interface Options {
   operatorWithinMs?: number;
 }
 
-/** Runs all checks. The only object that it creates, and removes, is a RayJob that KubeRay refuses. */
-export async function examine(
+/** Runs all checks. The only object that they create is a RayJob that KubeRay refuses; it is removed again. */
+export async function runDoctor(
   kubeConfig: KubeConfig,
   config: KubernetesConfig,
   { onFinding, operatorWithinMs = OPERATOR_WITHIN_MS }: Options,
 ): Promise<Finding[]> {
-  const patient: Patient = {
+  const context: CheckContext = {
     api: new KubernetesApi(kubeConfig, config.namespace),
     connection: new Connection(kubeConfig),
     config,
@@ -39,37 +39,37 @@ export async function examine(
     operatorWithinMs,
   };
   const findings: Finding[] = [];
-  const tell = (found: Finding[]): void => {
+  const report = (found: Finding[]): void => {
     findings.push(...found);
     found.forEach(onFinding);
   };
-  tell(await findCluster(patient));
+  report(await checkCluster(context));
   // Without the API server or the namespace, every other check would report the same.
-  if (findings.some(({ verdict }) => verdict === 'wrong')) return findings;
+  if (findings.some(({ status }) => status === 'wrong')) return findings;
   for (const check of [
-    findKinds,
-    findOperators,
-    findOpenShiftComponents,
-    findObjects,
-    findGateways,
-    findRights,
+    checkKinds,
+    checkOperators,
+    checkOpenShiftComponents,
+    checkObjects,
+    checkGateways,
+    checkRights,
   ]) {
-    tell(await check(patient));
+    report(await check(context));
   }
   return findings;
 }
 
-/** One line: verdict, object, advice. */
-export const lineOf = ({ verdict, what, advice }: Finding): string =>
-  `${verdict.padEnd(8)}${what}${advice === '' ? '' : `: ${advice}`}`;
+/** Returns a finding as one line: status, object, advice. */
+export const lineOf = ({ status, what, advice }: Finding): string =>
+  `${status.padEnd(8)}${what}${advice === '' ? '' : `: ${advice}`}`;
 
-/** 1 when something is wrong; a check that was not permitted does not count. */
+/** Returns 1 when something is wrong; a check that was not permitted does not count. */
 export const exitCodeOf = (findings: readonly Finding[]): number =>
-  findings.some(({ verdict }) => verdict === 'wrong') ? 1 : 0;
+  findings.some(({ status }) => status === 'wrong') ? 1 : 0;
 
-async function findCluster({ api, connection, config }: Patient): Promise<Finding[]> {
+async function checkCluster({ api, connection, config }: CheckContext): Promise<Finding[]> {
   const what = `Kubernetes at ${connection.server}`;
-  const reached = await look(what, async () => {
+  const reached = await runCheck(what, async () => {
     const answer = await connection.send({
       operation: 'asking for the version',
       method: 'GET',
@@ -79,9 +79,9 @@ async function findCluster({ api, connection, config }: Patient): Promise<Findin
       return wrong(what, `it answers ${answer.status}: ${answer.text.slice(0, 300)}`);
     return ok(`${what}, ${(JSON.parse(answer.text) as { gitVersion: string }).gitVersion}`);
   });
-  if (reached.some(({ verdict }) => verdict === 'wrong')) return reached;
+  if (reached.some(({ status }) => status === 'wrong')) return reached;
   const { namespace } = config;
-  const found = await look(`namespace ${namespace}`, async () => {
+  const found = await runCheck(`namespace ${namespace}`, async () => {
     const object = await api.read({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
     if (object !== null) return ok(`namespace ${namespace}`);
     return wrong(

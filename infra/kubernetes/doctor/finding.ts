@@ -1,22 +1,22 @@
-/** Findings of the doctor, one for each thing that it checks. */
+/** Findings of the doctor's checks, and what the checks share. */
 import type { KubernetesApi } from '../api.ts';
 import type { KubernetesConfig } from '../config.ts';
 import type { Connection } from '../connection.ts';
 import { KubernetesError, MissingOperator } from '../errors.ts';
 
 /** `unknown`: the user is not permitted to read the object. */
-type Verdict = 'ok' | 'wrong' | 'unknown';
+type Status = 'ok' | 'wrong' | 'unknown';
 
 export interface Finding {
-  verdict: Verdict;
-  /** The object, and what was found. */
+  status: Status;
+  /** Object, and its state. */
   what: string;
   /** Reason and advice when it is wrong or unknown; empty when it is ok. */
   advice: string;
 }
 
-/** The cluster under examination, as a worker with this configuration would use it. */
-export interface Patient {
+/** Cluster that is checked, and the configuration of the worker that would use it. */
+export interface CheckContext {
   api: KubernetesApi;
   /** Connection for requests that are not about an object: versions, dry runs. */
   connection: Connection;
@@ -30,19 +30,19 @@ export interface Patient {
 /** Advice that several checks give. */
 export const APPLY_OVERLAY = 'apply the overlay (kubectl apply -k, see docs/kubernetes.md)';
 
-export const ok = (what: string): Finding => ({ verdict: 'ok', what, advice: '' });
-export const wrong = (what: string, advice: string): Finding => ({ verdict: 'wrong', what, advice });
-const unknown = (what: string, advice: string): Finding => ({ verdict: 'unknown', what, advice });
+export const ok = (what: string): Finding => ({ status: 'ok', what, advice: '' });
+export const wrong = (what: string, advice: string): Finding => ({ status: 'wrong', what, advice });
+const unknown = (what: string, advice: string): Finding => ({ status: 'unknown', what, advice });
 
 export const isForbidden = (error: unknown): boolean =>
   error instanceof KubernetesError && error.status === 403 && !isRefusedByWebhook(error);
 
-/** Whether an operator's webhook refused the object, which is also answered with 403. */
+/** True when an operator's webhook refused the object; the API server answers 403 then, too. */
 export const isRefusedByWebhook = (error: unknown): boolean =>
   error instanceof KubernetesError && /admission webhook .* denied/.test(error.message);
 
-/** Runs one check. An error of the check itself becomes a finding as well. */
-export async function look(what: string, check: () => Promise<Finding | Finding[]>): Promise<Finding[]> {
+/** Runs one check. An error becomes a finding as well. */
+export async function runCheck(what: string, check: () => Promise<Finding | Finding[]>): Promise<Finding[]> {
   try {
     return [await check()].flat();
   } catch (error) {

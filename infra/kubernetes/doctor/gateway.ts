@@ -1,9 +1,9 @@
-/** Check of the Gateway: it works, and it accepts routes of this namespace. */
+/** Check that the Gateway works and accepts routes of the namespace. */
 import { z } from 'zod';
-import type { Finding, Patient } from './finding.ts';
+import type { Finding, CheckContext } from './finding.ts';
 import { describeError } from '../../error-text.ts';
 import { HttpService } from '../../http.ts';
-import { look, ok, wrong } from './finding.ts';
+import { runCheck, ok, wrong } from './finding.ts';
 import type { ServingConfig } from '../serving/serving-config.ts';
 
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -36,24 +36,25 @@ const gatewaySchema = z.object({
 type Listener = z.output<typeof listenerSchema>;
 type ParentRef = ServingConfig['parentRefs'][number];
 
-export async function findGateways(patient: Patient): Promise<Finding[]> {
+export async function checkGateways(context: CheckContext): Promise<Finding[]> {
   const addresses: string[] = [];
   const findings = await Promise.all(
-    patient.config.serving.parentRefs.map((parent) =>
-      look(nameOf(patient, parent), () => findGateway(patient, parent, addresses)),
+    context.config.serving.parentRefs.map((parent) =>
+      runCheck(nameOf(context, parent), () => checkGateway(context, parent, addresses)),
     ),
   );
-  return [...findings.flat(), ...(await findAnswer(patient, addresses))];
+  return [...findings.flat(), ...(await checkAnswer(context, addresses))];
 }
 
-const namespaceOf = ({ config }: Patient, parent: ParentRef): string => parent.namespace ?? config.namespace;
-const nameOf = (patient: Patient, parent: ParentRef): string =>
-  `Gateway ${namespaceOf(patient, parent)}/${parent.name}`;
+const namespaceOf = ({ config }: CheckContext, parent: ParentRef): string =>
+  parent.namespace ?? config.namespace;
+const nameOf = (context: CheckContext, parent: ParentRef): string =>
+  `Gateway ${namespaceOf(context, parent)}/${parent.name}`;
 
-async function findGateway(patient: Patient, parent: ParentRef, addresses: string[]): Promise<Finding> {
-  const what = nameOf(patient, parent);
-  const namespace = namespaceOf(patient, parent);
-  const object = await patient.api.read({
+async function checkGateway(context: CheckContext, parent: ParentRef, addresses: string[]): Promise<Finding> {
+  const what = nameOf(context, parent);
+  const namespace = namespaceOf(context, parent);
+  const object = await context.api.read({
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'Gateway',
     metadata: { name: parent.name, namespace },
@@ -63,25 +64,25 @@ async function findGateway(patient: Patient, parent: ParentRef, addresses: strin
   addresses.push(...status.addresses.map(({ value }) => value));
   const programmed = status.conditions.find(({ type }) => type === 'Programmed');
   if (programmed?.status !== 'True') {
-    const said = programmed === undefined ? 'no controller has processed it' : programmed.message;
-    return wrong(what, `it is not programmed (${said}); see whether the controller of its class runs`);
+    const reason = programmed === undefined ? 'no controller has processed it' : programmed.message;
+    return wrong(what, `it is not programmed (${reason}); check that the controller of its class runs`);
   }
   const { sectionName } = parent;
   const listeners = spec.listeners.filter(({ name }) => sectionName === undefined || name === sectionName);
   if (listeners.length === 0)
     return wrong(what, `it has no listener "${sectionName ?? ''}"; correct serving.parentRefs`);
-  const admitting = await Promise.all(listeners.map((listener) => admits(patient, namespace, listener)));
+  const admitting = await Promise.all(listeners.map((listener) => admits(context, namespace, listener)));
   if (!admitting.some(Boolean)) {
     return wrong(
       what,
-      `none of its listeners admits routes of the namespace "${patient.config.namespace}"; change their allowedRoutes`,
+      `none of its listeners admits routes of the namespace "${context.config.namespace}"; change their allowedRoutes`,
     );
   }
   return ok(`${what}, programmed`);
 }
 
 async function admits(
-  { api, config }: Patient,
+  { api, config }: CheckContext,
   gatewayNamespace: string,
   listener: Listener,
 ): Promise<boolean> {
@@ -101,12 +102,12 @@ async function admits(
   );
 }
 
-/** Any answer suffices; a gateway without a route for the path answers 404. */
-async function findAnswer({ config }: Patient, addresses: string[]): Promise<Finding[]> {
+/** Check that `serving.url` answers. Any answer suffices: a gateway without a route for the path answers 404. */
+async function checkAnswer({ config }: CheckContext, addresses: string[]): Promise<Finding[]> {
   const what = `serving.url ${config.serving.url}`;
-  return look(what, async () => {
+  return runCheck(what, async () => {
     try {
-      await new HttpService({ name: 'It', url: config.serving.url }).send('GET', '/', {
+      await new HttpService({ name: 'the gateway', url: config.serving.url }).send('GET', '/', {
         timeoutMs: ANSWER_TIMEOUT_MS,
       });
       return ok(`${what} answers`);

@@ -1,9 +1,9 @@
-/** Check of the kinds of objects that this configuration uses, in the API versions that the adapters use. */
+/** Check that the cluster has the kinds of objects that the configuration uses, in the adapters' API versions. */
 import { z } from 'zod';
 import type { KubernetesConfig } from '../config.ts';
 import { MissingOperator } from '../errors.ts';
-import type { Finding, Patient } from './finding.ts';
-import { look, ok, wrong } from './finding.ts';
+import type { Finding, CheckContext } from './finding.ts';
+import { runCheck, ok, wrong } from './finding.ts';
 
 interface Kind {
   apiVersion: string;
@@ -29,18 +29,18 @@ function neededKinds({ jobs, serving }: KubernetesConfig): Kind[] {
   ];
 }
 
-export async function findKinds(patient: Patient): Promise<Finding[]> {
+export async function checkKinds(context: CheckContext): Promise<Finding[]> {
   const findings = await Promise.all(
-    neededKinds(patient.config).map((kind) => {
+    neededKinds(context.config).map((kind) => {
       const what = `${kind.kind} of ${kind.apiVersion}`;
-      return look(what, () => findKind(patient, what, kind));
+      return runCheck(what, () => checkKind(context, what, kind));
     }),
   );
   return findings.flat();
 }
 
-async function findKind(
-  { api, connection }: Patient,
+async function checkKind(
+  { api, connection }: CheckContext,
   what: string,
   { apiVersion, kind }: Kind,
 ): Promise<Finding> {
@@ -56,7 +56,7 @@ async function findKind(
 
 const groupSchema = z.object({ versions: z.array(z.object({ version: z.string() })) });
 
-async function versionsOf(connection: Patient['connection'], group: string): Promise<string[]> {
+async function versionsOf(connection: CheckContext['connection'], group: string): Promise<string[]> {
   const answer = await connection.send({
     operation: `asking for the versions of ${group}`,
     method: 'GET',

@@ -1,18 +1,18 @@
 /** Check of the objects that a person creates and the configuration names. */
 import { z } from 'zod';
 import type { ObjectReference } from '../api.ts';
-import type { Finding, Patient } from './finding.ts';
-import { APPLY_OVERLAY, look, ok, wrong } from './finding.ts';
+import type { Finding, CheckContext } from './finding.ts';
+import { APPLY_OVERLAY, runCheck, ok, wrong } from './finding.ts';
 
-export async function findObjects(patient: Patient): Promise<Finding[]> {
-  const { config, worker } = patient;
+export async function checkObjects(context: CheckContext): Promise<Finding[]> {
+  const { config, worker } = context;
   const checks = [
-    look(`Secret ${config.secret}`, () => findSecret(patient)),
-    look(`volume claim ${config.artifacts.claim}`, () => findClaim(patient)),
-    ...referencesOf(patient).map(([ref, advice]) =>
-      look(nameOf(ref), () => findObject(patient, ref, advice)),
+    runCheck(`Secret ${config.secret}`, () => checkSecret(context)),
+    runCheck(`volume claim ${config.artifacts.claim}`, () => checkClaim(context)),
+    ...referencesOf(context).map(([ref, advice]) =>
+      runCheck(nameOf(ref), () => checkObject(context, ref, advice)),
     ),
-    look(`Deployment ${worker}`, () => findWorker(patient)),
+    runCheck(`Deployment ${worker}`, () => checkWorker(context)),
   ];
   return (await Promise.all(checks)).flat();
 }
@@ -20,7 +20,7 @@ export async function findObjects(patient: Patient): Promise<Finding[]> {
 const nameOf = ({ kind, metadata }: ObjectReference): string => `${kind} ${metadata.name}`;
 
 /** Objects that only have to exist, with advice where they do not. */
-function referencesOf({ config }: Patient): [ObjectReference, string][] {
+function referencesOf({ config }: CheckContext): [ObjectReference, string][] {
   const { images, jobs, serving } = config;
   const ref = (apiVersion: string, kind: string, name: string) => ({ apiVersion, kind, metadata: { name } });
   const accounts = [jobs.serviceAccount, serving.serviceAccount].filter((name) => name !== undefined);
@@ -45,14 +45,14 @@ function referencesOf({ config }: Patient): [ObjectReference, string][] {
   ];
 }
 
-async function findObject({ api }: Patient, ref: ObjectReference, advice: string): Promise<Finding> {
+async function checkObject({ api }: CheckContext, ref: ObjectReference, advice: string): Promise<Finding> {
   const what = nameOf(ref);
   return (await api.read(ref)) === null ? wrong(what, `it does not exist; ${advice}`) : ok(what);
 }
 
 const secretSchema = z.object({ data: z.record(z.string(), z.string()).default({}) });
 
-async function findSecret({ api, config }: Patient): Promise<Finding> {
+async function checkSecret({ api, config }: CheckContext): Promise<Finding> {
   const what = `Secret ${config.secret} with the key DATABASE_URL`;
   const make = `kubectl create secret generic ${config.secret} --namespace ${config.namespace} --from-literal=DATABASE_URL=postgresql://...`;
   const secret = await api.read({ apiVersion: 'v1', kind: 'Secret', metadata: { name: config.secret } });
@@ -71,7 +71,7 @@ const claimSchema = z.object({
 });
 const storageClassSchema = z.object({ volumeBindingMode: z.string().default('Immediate') });
 
-async function findClaim({ api, config }: Patient): Promise<Finding> {
+async function checkClaim({ api, config }: CheckContext): Promise<Finding> {
   const { claim: name } = config.artifacts;
   const what = `volume claim ${name}`;
   const object = await api.read({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name } });
@@ -95,7 +95,7 @@ async function findClaim({ api, config }: Patient): Promise<Finding> {
   );
 }
 
-async function bindsLater(api: Patient['api'], storageClass: string | undefined): Promise<boolean> {
+async function bindsLater(api: CheckContext['api'], storageClass: string | undefined): Promise<boolean> {
   if (storageClass === undefined) return false;
   const found = await api.read({
     apiVersion: 'storage.k8s.io/v1',
@@ -110,7 +110,7 @@ const deploymentSchema = z.object({
   status: z.object({ readyReplicas: z.int().default(0) }).prefault({}),
 });
 
-async function findWorker({ api, config, worker }: Patient): Promise<Finding> {
+async function checkWorker({ api, config, worker }: CheckContext): Promise<Finding> {
   const what = `Deployment ${worker}`;
   const object = await api.read({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: worker } });
   if (object === null) return wrong(what, `it does not exist; ${APPLY_OVERLAY}`);

@@ -1,7 +1,7 @@
-/** Check of OpenShift AI's components that the pipeline uses. It finds nothing on other clusters. */
+/** Check of OpenShift AI's components that the pipeline uses. On other clusters there is nothing to check. */
 import { z } from 'zod';
-import type { Finding, Patient } from './finding.ts';
-import { look, ok, wrong } from './finding.ts';
+import type { Finding, CheckContext } from './finding.ts';
+import { runCheck, ok, wrong } from './finding.ts';
 
 const GROUP = 'datasciencecluster.opendatahub.io';
 /** Names of each component; some changed between versions of the operator. */
@@ -29,8 +29,8 @@ const clusterSchema = z.object({
 });
 type DataScienceCluster = z.output<typeof clusterSchema>;
 
-export async function findOpenShiftComponents({ api }: Patient): Promise<Finding[]> {
-  return look('DataScienceCluster', async () => {
+export async function checkOpenShiftComponents({ api }: CheckContext): Promise<Finding[]> {
+  return runCheck('DataScienceCluster', async () => {
     for (const version of ['v2', 'v1']) {
       const apiVersion = `${GROUP}/${version}`;
       if (!(await api.has(apiVersion, 'DataScienceCluster'))) continue;
@@ -41,13 +41,13 @@ export async function findOpenShiftComponents({ api }: Patient): Promise<Finding
           'OpenShift AI is installed, but none exists; apply infra/manifests/overlays/openshift-ai/admin/data-science-cluster.yaml',
         );
       }
-      return COMPONENTS.map((names) => findComponent(clusterSchema.parse(cluster), names));
+      return COMPONENTS.map((names) => checkComponent(clusterSchema.parse(cluster), names));
     }
     return [];
   });
 }
 
-function findComponent({ metadata, spec, status }: DataScienceCluster, names: string[]): Finding {
+function checkComponent({ metadata, spec, status }: DataScienceCluster, names: string[]): Finding {
   const name = names.find((each) => spec.components[each] !== undefined) ?? names[0] ?? '';
   const what = `OpenShift AI's component ${name}`;
   const state = spec.components[name]?.managementState ?? 'Removed';

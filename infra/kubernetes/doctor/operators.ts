@@ -1,34 +1,34 @@
 /**
- * Check that the operators work, however they are installed and without access to other namespaces: each gets an object that it must
- * refuse or complete. All are dry runs except KubeRay's, because KubeRay may run without a webhook. None creates a pod.
+ * Check that the operators work, however they are installed and without access to other namespaces: each gets an object to refuse
+ * or complete. All are dry runs except KubeRay's, because KubeRay may run without a webhook. None creates a pod.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { ObjectReference } from '../api.ts';
 import { errorOf } from '../connection.ts';
-import type { Finding, Patient } from './finding.ts';
-import { APPLY_OVERLAY, isRefusedByWebhook, look, ok, wrong } from './finding.ts';
+import type { Finding, CheckContext } from './finding.ts';
+import { APPLY_OVERLAY, isRefusedByWebhook, runCheck, ok, wrong } from './finding.ts';
 import { LABELS } from '../names.ts';
 import { refuseIgnored, standardModeName } from '../serving/serving-mode.ts';
 
 const POLL_MS = 250;
 
-export async function findOperators(patient: Patient): Promise<Finding[]> {
-  const { api } = patient;
-  const checks: [string, string, string, (patient: Patient) => Promise<Finding | Finding[]>][] = [
-    ['ray.io/v1', 'RayJob', 'KubeRay', findKubeRay],
-    ['trainer.kubeflow.org/v1alpha1', 'TrainJob', 'Kubeflow Trainer', findTrainer],
-    ['jobset.x-k8s.io/v1alpha2', 'JobSet', 'JobSet', findJobSet],
-    ['serving.kserve.io/v1beta1', 'InferenceService', 'KServe', findKServe],
+export async function checkOperators(context: CheckContext): Promise<Finding[]> {
+  const { api } = context;
+  const checks: [string, string, string, (context: CheckContext) => Promise<Finding | Finding[]>][] = [
+    ['ray.io/v1', 'RayJob', 'KubeRay', checkKubeRay],
+    ['trainer.kubeflow.org/v1alpha1', 'TrainJob', 'Kubeflow Trainer', checkTrainer],
+    ['jobset.x-k8s.io/v1alpha2', 'JobSet', 'JobSet', checkJobSet],
+    ['serving.kserve.io/v1beta1', 'InferenceService', 'KServe', checkKServe],
   ];
-  const ignored = look('serving', async () => {
-    await refuseIgnored(api, patient.config.serving);
+  const ignored = runCheck('serving', async () => {
+    await refuseIgnored(api, context.config.serving);
     return [];
   });
   const findings = await Promise.all([
     ...checks.map(([apiVersion, kind, operator, check]) =>
-      look(operator, async () => ((await api.has(apiVersion, kind)) ? check(patient) : [])),
+      runCheck(operator, async () => ((await api.has(apiVersion, kind)) ? check(context) : [])),
     ),
     ignored,
   ]);
@@ -40,7 +40,7 @@ const rayJobSchema = z.object({
 });
 
 /** A RayJob without a cluster is invalid, which KubeRay records in its status. */
-async function findKubeRay({ api, config, operatorWithinMs }: Patient): Promise<Finding> {
+async function checkKubeRay({ api, config, operatorWithinMs }: CheckContext): Promise<Finding> {
   const probe = {
     apiVersion: 'ray.io/v1',
     kind: 'RayJob',
@@ -65,24 +65,27 @@ async function findKubeRay({ api, config, operatorWithinMs }: Patient): Promise<
   }
   return wrong(
     'KubeRay',
-    `it has not processed a RayJob within ${operatorWithinMs / 1_000} s; see whether its operator runs and watches the namespace ` +
+    `it has not processed a RayJob within ${operatorWithinMs / 1_000} s; check that its operator runs and watches the namespace ` +
       `"${config.namespace}"`,
   );
 }
 
-/** Trainer's webhook refuses a TrainJob with an unknown runtime. This shows whether ours exists; only an administrator may read it. */
-async function findTrainer(patient: Patient): Promise<Finding[]> {
-  const { runtime } = patient.config.jobs.training;
-  if (!(await isRefused(patient, 'trainjobs', trainJob('shelfcast-doctor-no-such-runtime')))) {
+/**
+ * Trainer's webhook refuses a TrainJob with an unknown runtime. A dry run therefore shows whether the project's
+ * ClusterTrainingRuntime exists, which only an administrator may read.
+ */
+async function checkTrainer(context: CheckContext): Promise<Finding[]> {
+  const { runtime } = context.config.jobs.training;
+  if (!(await isRefused(context, 'trainjobs', trainJob('shelfcast-doctor-no-such-runtime')))) {
     return [
       wrong(
         'Kubeflow Trainer',
-        'a TrainJob without a runtime is not refused; see whether its controller manager runs and its webhook is registered',
+        'a TrainJob without a runtime is not refused; check that its controller manager runs and its webhook is registered',
       ),
     ];
   }
   const what = `ClusterTrainingRuntime ${runtime}`;
-  const isMissing = await isRefused(patient, 'trainjobs', trainJob(runtime));
+  const isMissing = await isRefused(context, 'trainjobs', trainJob(runtime));
   return [
     ok('Kubeflow Trainer works'),
     isMissing
@@ -107,7 +110,7 @@ const jobSetSchema = z.object({
 });
 
 /** JobSet's webhook sets the completion mode of every Job to Indexed. */
-async function findJobSet(patient: Patient): Promise<Finding> {
+async function checkJobSet(context: CheckContext): Promise<Finding> {
   const probe = {
     apiVersion: 'jobset.x-k8s.io/v1alpha2',
     kind: 'JobSet',
@@ -117,7 +120,7 @@ async function findJobSet(patient: Patient): Promise<Finding> {
       replicatedJobs: [{ name: 'node', template: { spec: { template: { spec: emptyPod('node') } } } }],
     },
   };
-  const made = await dryRun(patient, 'jobsets', probe);
+  const made = await dryRun(context, 'jobsets', probe);
   const isCompleted = jobSetSchema
     .parse(made)
     .spec.replicatedJobs.every(({ template }) => template.spec.completionMode === 'Indexed');
@@ -125,7 +128,7 @@ async function findJobSet(patient: Patient): Promise<Finding> {
     ? ok('JobSet works')
     : wrong(
         'JobSet',
-        'a JobSet is not completed; see whether its controller manager runs and its webhook is registered',
+        'a JobSet is not completed; check that its controller manager runs and its webhook is registered',
       );
 }
 
@@ -135,24 +138,26 @@ const inferenceServiceSchema = z.object({
 const MODE = 'serving.kserve.io/deploymentMode';
 
 /** KServe's webhooks refuse a maximum below the minimum, and set the mode of a service that names none. */
-async function findKServe(patient: Patient): Promise<Finding> {
+async function checkKServe(context: CheckContext): Promise<Finding> {
   const probe = (replicas: object) => ({
     apiVersion: 'serving.kserve.io/v1beta1',
     kind: 'InferenceService',
     metadata: { name: 'shelfcast-doctor' },
     spec: { predictor: { ...replicas, containers: emptyPod('kserve-container').containers } },
   });
-  if (!(await isRefused(patient, 'inferenceservices', probe({ minReplicas: 2, maxReplicas: 1 })))) {
+  if (!(await isRefused(context, 'inferenceservices', probe({ minReplicas: 2, maxReplicas: 1 })))) {
     return wrong(
       'KServe',
-      'an InferenceService with a maximum of replicas below its minimum is not refused; see whether its controller manager runs and its ' +
+      'an InferenceService with a maximum of replicas below its minimum is not refused; check that its controller manager runs and its ' +
         'webhooks are registered',
     );
   }
-  const made = inferenceServiceSchema.parse(await dryRun(patient, 'inferenceservices', probe({})));
-  const usual = made.metadata.annotations[MODE] ?? 'Knative';
-  const ours = await standardModeName(patient.api);
-  return ok(`KServe works; versions are deployed in mode ${ours}, services that name none in mode ${usual}`);
+  const made = inferenceServiceSchema.parse(await dryRun(context, 'inferenceservices', probe({})));
+  const defaultMode = made.metadata.annotations[MODE] ?? 'Knative';
+  const mode = await standardModeName(context.api);
+  return ok(
+    `KServe works; versions are deployed in mode ${mode}, services that name none in mode ${defaultMode}`,
+  );
 }
 
 const emptyPod = (name: string) => ({
@@ -160,9 +165,9 @@ const emptyPod = (name: string) => ({
   containers: [{ name, image: 'shelfcast-doctor' }],
 });
 
-async function isRefused(patient: Patient, resource: string, object: ObjectReference): Promise<boolean> {
+async function isRefused(context: CheckContext, resource: string, object: ObjectReference): Promise<boolean> {
   try {
-    await dryRun(patient, resource, object);
+    await dryRun(context, resource, object);
     return false;
   } catch (error) {
     if (isRefusedByWebhook(error)) return true;
@@ -170,9 +175,9 @@ async function isRefused(patient: Patient, resource: string, object: ObjectRefer
   }
 }
 
-/** The object as the API server would store it; nothing is created. */
+/** Returns the object as the API server would store it; nothing is created. */
 async function dryRun(
-  { connection, config }: Patient,
+  { connection, config }: CheckContext,
   resource: string,
   object: ObjectReference,
 ): Promise<unknown> {

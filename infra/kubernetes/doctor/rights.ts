@@ -1,7 +1,7 @@
-/** Check of the worker's rights. */
+/** Check of the workers' permissions. */
 import { z } from 'zod';
-import type { Finding, Patient } from './finding.ts';
-import { isForbidden, look, ok, wrong } from './finding.ts';
+import type { Finding, CheckContext } from './finding.ts';
+import { isForbidden, runCheck, ok, wrong } from './finding.ts';
 
 type Verb = 'create' | 'delete' | 'get' | 'list' | 'patch';
 
@@ -13,7 +13,7 @@ export interface Right {
   verbs: readonly Verb[];
 }
 
-/** Every verb that the adapters use, in one namespace. The Role in infra/manifests/base/worker-rights.yaml grants exactly these. */
+/** Permissions that the adapters use, in one namespace. The Role in infra/manifests/base/worker-rights.yaml grants exactly these. */
 export const WORKER_RIGHTS: readonly Right[] = [
   { group: 'batch', resource: 'jobs', verbs: ['create', 'delete', 'get'] },
   { group: 'ray.io', resource: 'rayjobs', verbs: ['create', 'delete', 'get'] },
@@ -35,13 +35,13 @@ export const WORKER_RIGHTS: readonly Right[] = [
 
 const APPLY = 'apply the Role of infra/manifests/base/worker-rights.yaml and its RoleBinding';
 
-export async function findRights(patient: Patient): Promise<Finding[]> {
-  return look('rights of the workers', async () => {
-    const whose = await subjectOf(patient);
+export async function checkRights(context: CheckContext): Promise<Finding[]> {
+  return runCheck('permissions of the workers', async () => {
+    const subject = await subjectOf(context);
     const missing = await Promise.all(
       WORKER_RIGHTS.map(async ({ group, resource, verbs }) => {
         const answers = await Promise.all(
-          verbs.map((verb) => isAllowed(patient, whose, { group, resource, verb })),
+          verbs.map((verb) => isAllowed(context, subject, { group, resource, verb })),
         );
         const refused = verbs.filter((_, i) => answers[i] !== true);
         return refused.length === 0
@@ -49,12 +49,12 @@ export async function findRights(patient: Patient): Promise<Finding[]> {
           : `${refused.join(', ')} ${resource}${group === '' ? '' : `.${group}`}`;
       }),
     );
-    if (missing.flat().length === 0) return ok('workers may do all that their adapters do');
-    return wrong('rights of the workers', `they may not ${missing.flat().join('; ')}; ${APPLY}`);
+    if (missing.flat().length === 0) return ok('workers have every permission they need');
+    return wrong('permissions of the workers', `missing: ${missing.flat().join('; ')}; ${APPLY}`);
   });
 }
 
-/** The account whose rights are reviewed, as the API asks for it. */
+/** Account for a review of permissions, in the API's form. */
 interface Subject {
   kind: 'SubjectAccessReview' | 'SelfSubjectAccessReview';
   spec: object;
@@ -63,17 +63,17 @@ interface Subject {
 const selfSchema = z.object({ status: z.object({ userInfo: z.object({ username: z.string() }) }) });
 const reviewSchema = z.object({ status: z.object({ allowed: z.boolean() }) });
 
-/** The workers' service account where the user may review its rights, otherwise the user. */
-async function subjectOf(patient: Patient): Promise<Subject> {
-  const { api, config, worker } = patient;
-  const oneself: Subject = { kind: 'SelfSubjectAccessReview', spec: {} };
+/** Returns the workers' service account where the user may review its permissions, otherwise the user. */
+async function subjectOf(context: CheckContext): Promise<Subject> {
+  const { api, config, worker } = context;
+  const currentUser: Subject = { kind: 'SelfSubjectAccessReview', spec: {} };
   const account = `system:serviceaccount:${config.namespace}:${worker}`;
   const self = await api.create({
     apiVersion: 'authentication.k8s.io/v1',
     kind: 'SelfSubjectReview',
     metadata: { name: '' },
   });
-  if (selfSchema.parse(self).status.userInfo.username === account) return oneself;
+  if (selfSchema.parse(self).status.userInfo.username === account) return currentUser;
   const groups = [
     'system:serviceaccounts',
     `system:serviceaccounts:${config.namespace}`,
@@ -81,16 +81,16 @@ async function subjectOf(patient: Patient): Promise<Subject> {
   ];
   const workers: Subject = { kind: 'SubjectAccessReview', spec: { user: account, groups } };
   try {
-    await isAllowed(patient, workers, { group: '', resource: 'pods', verb: 'list' });
+    await isAllowed(context, workers, { group: '', resource: 'pods', verb: 'list' });
     return workers;
   } catch (error) {
     if (!isForbidden(error)) throw error;
-    return oneself;
+    return currentUser;
   }
 }
 
 async function isAllowed(
-  { api, config }: Patient,
+  { api, config }: CheckContext,
   { kind, spec }: Subject,
   { group, resource, verb }: { group: string; resource: string; verb: Verb },
 ): Promise<boolean> {

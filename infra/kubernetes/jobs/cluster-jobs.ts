@@ -1,4 +1,4 @@
-/** The JobPlatform port on Kubernetes: each job is one object, created once, never changed, removed at the end. */
+/** The JobPlatform port on Kubernetes. Each job is one object, which is created once, never changed, and removed at the end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobObservation, JobPlatform, JobSpec } from '../../platform.ts';
 import type { KubernetesApi, KubernetesEvent, KubernetesObject, ObjectReference } from '../api.ts';
@@ -17,13 +17,13 @@ interface JobKind {
   kind: string;
   manifest: (job: JobSpec) => KubernetesObject;
   stateOf: (object: unknown) => JobState;
-  /** Whether the object is deleted after or before the objects that it owns. */
+  /** Foreground: the objects that it owns are deleted before it. Background: after it. */
   removal: 'Foreground' | 'Background';
   /** Objects between this one and the pods, outermost first; while one of them exists, pods may appear. */
-  between: (name: string) => ObjectReference[];
-  /** Names of the objects, besides the pods, whose events explain why no pod is created. */
-  makers: (name: string, object: unknown) => string[];
-  /** Container whose log is the program's output. */
+  intermediates: (name: string) => ObjectReference[];
+  /** Names of the objects with events that explain why no pod exists. */
+  eventSources: (name: string, object: unknown) => string[];
+  /** Name of the container that prints the program's output. */
   logContainer: string;
 }
 
@@ -47,7 +47,7 @@ export class ClusterJobs implements JobPlatform {
     if (await isMarkedStopped(this.#api, job.name, signal)) return;
     if (!(await this.#isFree(job.name, signal))) return;
     const made = await this.#api.create(this.#kind.manifest(job), signal);
-    // It was stopped after the first check.
+    // `stop` may have run between the check and the creation.
     if (made !== null && (await isMarkedStopped(this.#api, job.name, signal))) {
       await this.#remove(job.name, signal);
     }
@@ -94,7 +94,7 @@ export class ClusterJobs implements JobPlatform {
     await forgetStopped(this.#api, name);
   }
 
-  /** Whether a job of the name may be created: none exists, and no pod of a deleted one still runs. */
+  /** True when no job of the name exists; waits until the pods of a deleted one are gone. */
   async #isFree(name: string, signal: AbortSignal): Promise<boolean> {
     for (;;) {
       if ((await this.#api.read(this.#reference(name), signal)) !== null) return false;
@@ -110,19 +110,22 @@ export class ClusterJobs implements JobPlatform {
   async #waitUntilGone(name: string): Promise<void> {
     const begin = Date.now();
     for (;;) {
-      const left = await this.#whatIsLeft(name);
+      const left = await this.#remaining(name);
       if (left === '') return;
       if (Date.now() - begin > STOP_TIMEOUT_MS) {
         const object = `${this.#kind.kind} ${jobObjectName(name)}`;
-        throw new Error(`${object} was removed; after ${STOP_TIMEOUT_MS} ms there is still ${left}`);
+        throw new Error(
+          `${object} was deleted, but ${left} still exists after ${STOP_TIMEOUT_MS / 1_000} s: ` +
+            'look for a finalizer or a lost node (kubectl describe)',
+        );
       }
       await sleep(POLL_MS);
     }
   }
 
-  /** Deletes from the outermost object inwards, so that nothing recreates an inner one. */
-  async #whatIsLeft(name: string): Promise<string> {
-    for (const ref of [this.#reference(name), ...this.#kind.between(name)]) {
+  /** Returns what still exists of the job, from the outermost object inwards; '' when nothing does. */
+  async #remaining(name: string): Promise<string> {
+    for (const ref of [this.#reference(name), ...this.#kind.intermediates(name)]) {
       if ((await this.#api.read(ref)) !== null) return `${ref.kind} ${ref.metadata.name}`;
     }
     const pods = await this.#pods(name);
@@ -135,7 +138,7 @@ export class ClusterJobs implements JobPlatform {
     if (ageSeconds < this.#pendingAfterSeconds) return '';
     const pods = await this.#pods(name, signal);
     const sources = [
-      ...this.#kind.makers(name, object),
+      ...this.#kind.eventSources(name, object),
       ...pods.map((pod) => pod.metadata?.name ?? ''),
       ...new Set(pods.flatMap(claimsOf)),
     ];

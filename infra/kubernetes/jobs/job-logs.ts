@@ -6,8 +6,8 @@ import type { Pod } from '../pod-trouble.ts';
 const INDEX_LABEL = 'batch.kubernetes.io/job-completion-index';
 
 /**
- * The last lines, an equal share of each node. The first node's lines come last, because it reports for all.
- * @param container Name of the container whose log is the program's output.
+ * Returns the last lines, an equal share of each node. The first node reports for all, so its lines come last.
+ * @param container Name of the container that runs the program
  */
 export async function jobLog(api: KubernetesApi, pods: readonly Pod[], container: string): Promise<string> {
   const nodes = newestOfEachNode(pods.filter((pod) => hasContainer(pod, container)));
@@ -25,7 +25,7 @@ export async function jobLog(api: KubernetesApi, pods: readonly Pod[], container
 const hasContainer = (pod: Pod, container: string): boolean =>
   pod.spec?.containers.some(({ name }) => name === container) ?? false;
 
-/** The newest pod of each node; a replaced pod keeps the node's index. */
+/** Returns the newest pod of each node; a replaced pod keeps the node's index. */
 function newestOfEachNode(pods: readonly Pod[]): [number, Pod][] {
   const byAge = [...pods].sort((a, b) => createdAt(a).localeCompare(createdAt(b)));
   const newest = new Map(byAge.map((pod) => [Number(pod.metadata?.labels?.[INDEX_LABEL] ?? 0), pod]));

@@ -19,8 +19,8 @@ export function createProgramJobs(api: KubernetesApi, config: KubernetesConfig):
       manifest: (job) => programJob(config, job),
       stateOf: programJobState,
       removal: 'Foreground',
-      between: () => [],
-      makers: (name) => [jobObjectName(name)],
+      intermediates: () => [],
+      eventSources: (name) => [jobObjectName(name)],
       logContainer: PROGRAM_CONTAINER,
     },
     config.jobs.pendingAfterSeconds,
@@ -37,8 +37,9 @@ export function createRayJobs(api: KubernetesApi, config: KubernetesConfig): Job
       manifest: (job) => rayJob(config, job),
       stateOf: rayJobState,
       removal: 'Foreground',
-      between: () => [],
-      makers: (name, object) => [jobObjectName(name), rayClusterOf(object)].filter((maker) => maker !== ''),
+      intermediates: () => [],
+      eventSources: (name, object) =>
+        [jobObjectName(name), rayClusterOf(object)].filter((source) => source !== ''),
       logContainer: SUBMITTER_CONTAINER,
     },
     config.jobs.pendingAfterSeconds,
@@ -56,11 +57,11 @@ export function createTrainingJobs(api: KubernetesApi, config: KubernetesConfig)
       stateOf: trainJobState,
       // Trainer recreates the JobSet as long as the TrainJob exists, even while it is being deleted.
       removal: 'Background',
-      between: (name) => [
+      intermediates: (name) => [
         { apiVersion: 'jobset.x-k8s.io/v1alpha2', kind: 'JobSet', metadata: { name: jobObjectName(name) } },
         { apiVersion: 'batch/v1', kind: 'Job', metadata: { name: nodesJob(name) } },
       ],
-      makers: (name) => [jobObjectName(name), nodesJob(name)],
+      eventSources: (name) => [jobObjectName(name), nodesJob(name)],
       logContainer: NODE,
     },
     config.jobs.pendingAfterSeconds,

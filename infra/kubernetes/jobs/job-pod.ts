@@ -5,7 +5,7 @@ import { placement } from '../placement.ts';
 import { CONTAINER_SECURITY, POD_SECURITY } from '../pod-security.ts';
 import type { Resources } from '../resources.ts';
 
-/** A stopped job has nothing to save, because only complete results count. Python as a container's first process ignores SIGTERM. */
+/** Short, because a stopped job has nothing to save, and Python as a container's first process ignores SIGTERM. */
 const GRACE_SECONDS = 5;
 
 /** Environment of the program. The configuration may override these variables, but not those from the Secret. */
@@ -40,11 +40,11 @@ export function configuredVolumes({ artifacts, jobs }: KubernetesConfig) {
 
 interface JobContainer {
   name: string;
-  /** Absent: the operator chooses it. */
+  /** Command of the container; chosen by the operator when absent. */
   command?: string[];
   env: object[];
   resources: Resources;
-  /** Size of /dev/shm, e.g. `256Mi`; it counts as the container's memory. */
+  /** Size of /dev/shm, e.g. `256Mi`; counts as memory of the container. */
   sharedMemory?: string;
 }
 

@@ -81,7 +81,7 @@ export function programJobState(object: unknown): JobState {
   );
 }
 
-/** State of a TrainJob. It has no Running condition; it runs when all its nodes are ready. */
+/** State of a TrainJob, which has no Running condition: it runs when all its nodes are ready. */
 export function trainJobState(object: unknown): JobState {
   const { spec, status } = trainJobSchema.parse(object);
   const nodes = status.jobsStatus.find(({ name }) => name === NODE);

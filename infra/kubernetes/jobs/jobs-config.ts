@@ -2,12 +2,12 @@
 import { z } from 'zod';
 import { resourcesSchema } from '../resources.ts';
 
-/** Memory is limited and the CPU is not: a job may use idle CPU time, but never the memory of others. */
+/** Schema of resources with a limit of memory but none of CPU: a job may use idle CPU time, but never the memory of others. */
 const resources = (cpu: string, memory: string, memoryLimit: string) =>
   resourcesSchema.default({ requests: { cpu, memory }, limits: { memory: memoryLimit } });
 
 const ownClusterSchema = z.strictObject({
-  /** The head computes too: it runs the job's program and holds a share of its tasks. */
+  /** Ray's head, which runs the job's program and a share of its tasks. */
   head: z.strictObject({ resources: resources('1', '3Gi', '4Gi') }).prefault({}),
   /** Pods beside the head. */
   workers: z.int().min(0).max(1_000).default(1),
@@ -22,7 +22,7 @@ const runningClusterSchema = z.strictObject({
   selector: z.strictObject({ 'ray.io/cluster': z.string().min(1) }),
 });
 
-/** The key `selector` decides between the two, so that errors are about the one that was meant. */
+/** Schema of either cluster. The key `selector` decides between the two, so that errors are about the cluster that was meant. */
 const clusterSchema = z
   .looseObject({})
   .transform((written, context): z.output<typeof runningClusterSchema | typeof ownClusterSchema> => {
@@ -41,7 +41,7 @@ const trainingSchema = z
     gpusPerNode: z.int().min(0).max(16).default(0),
     /** Resources of each node, without its GPUs. */
     resources: resources('1', '2Gi', '4Gi'),
-    /** Name of the ClusterTrainingRuntime (infra/manifests/base/training-runtime.yaml), which has a pull policy of its own. */
+    /** Name of the ClusterTrainingRuntime (infra/manifests/base/training-runtime.yaml), which sets its own pull policy. */
     runtime: z.string().min(1).default('shelfcast-torch'),
   })
   .refine(
@@ -53,7 +53,7 @@ const trainingSchema = z
 const passedOn = z.looseObject({ name: z.string().min(1) });
 
 export const jobsConfigSchema = z.strictObject({
-  /** Absent: the namespace's default. No job uses its rights. */
+  /** Service account of the jobs; the namespace's default when absent. No job uses its rights. */
   serviceAccount: z.string().min(1).optional(),
   nodeSelector: z.record(z.string(), z.string()).default({}),
   tolerations: z.array(z.looseObject({})).default([]),

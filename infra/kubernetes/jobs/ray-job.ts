@@ -31,8 +31,8 @@ export function rayJob(config: KubernetesConfig, job: JobSpec) {
       jobId: jobObjectName(job.name),
       entrypoint: entrypoint(job),
       backoffLimit: 0,
-      // A separate pod prints the job's log and outlives the cluster. KubeRay's sidecar would end with it, and lacks the security
-      // context that the restricted pod security standard demands.
+      // A separate pod prints the job's log and outlives the cluster. KubeRay's sidecar would end with the cluster, and lacks the
+      // security context that the restricted pod security standard demands.
       submissionMode: 'K8sJobMode',
       submitterPodTemplate: submitter(config, job),
       ...('selector' in cluster
@@ -42,7 +42,7 @@ export function rayJob(config: KubernetesConfig, job: JobSpec) {
   };
 }
 
-/** Quoted once for the submitter's shell; Ray quotes the words again for the shell on the head. */
+/** Command line, quoted for the submitter's shell; Ray quotes the words again for the shell on the head. */
 function entrypoint(job: JobSpec): string {
   const command = ['exec', 'env', `${JOB_VARIABLE}=${job.name}`, ...pythonCommand('python', job)];
   return command.map(shellQuote).join(' ');

@@ -1,6 +1,6 @@
 /**
- * Record that a job was stopped: a small ConfigMap that outlives the job's object. Suspending the object would keep it, but Kueue owns
- * that field and would start the job again, and KubeRay cannot suspend a job on an existing cluster.
+ * Record that a job was stopped: a small ConfigMap that outlives the job's object. Suspending the object instead
+ * would fail: Kueue owns that field and would start the job again, and KubeRay cannot suspend a job on an existing cluster.
  */
 import type { KubernetesApi, ObjectReference } from '../api.ts';
 import { jobMetadata, jobObjectName } from './job-object.ts';

@@ -22,7 +22,7 @@ export function trainJob(config: KubernetesConfig, job: JobSpec) {
     spec: {
       runtimeRef: { name: training.runtime },
       ...(queue === undefined ? {} : { suspend: true }),
-      // Without it Trainer injects none of the PET_* variables, by which torchrun finds the other nodes.
+      // Trainer injects the PET_* variables, by which torchrun finds the other nodes, only if `trainer` is set.
       trainer: {
         image: config.images.ml,
         command: trainingCommand(job),
@@ -38,7 +38,7 @@ export function trainJob(config: KubernetesConfig, job: JobSpec) {
   };
 }
 
-/** Without torchrun's single-node rendezvous, which local runs use: PET_* give the number of nodes and the address of the first. */
+/** Command of a node. It names no rendezvous: torchrun reads the number of nodes and the address of the first one from PET_*. */
 const trainingCommand = ({ module, args, trainingProcesses }: JobSpec): string[] => [
   'python',
   ...(trainingProcesses === undefined ? [] : ['-m', 'torch.distributed.run']),
@@ -66,7 +66,7 @@ const withGpus = ({ requests, limits }: Resources, gpus: number): Resources =>
     ? { requests, limits }
     : { requests: { ...requests, [GPU]: String(gpus) }, limits: { ...limits, [GPU]: String(gpus) } };
 
-/** Settings that differ between installations, and so cannot be in a runtime that serves the whole cluster. */
+/** Settings that differ between installations, so that the cluster's one runtime cannot hold them. */
 function runtimePatch(config: KubernetesConfig, job: string) {
   const { volumes, volumeMounts } = configuredVolumes(config);
   const { podSecurityContext } = config;

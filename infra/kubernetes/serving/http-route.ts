@@ -1,8 +1,8 @@
 /**
- * The HTTPRoute of a model, the only place that holds the weights of its versions.
+ * HTTPRoute of a model, the only place that holds the weights of its versions.
  *
- * One rule for each version matches the requests pinned to it; the last rule splits all others by weight. Paths match exactly,
- * because the Gateway API's prefixes end at a slash: `/v1/models/m` is no prefix of `/v1/models/m:predict`.
+ * Each version has a rule for the requests that are pinned to it; the last rule splits all others by weight. Paths match exactly,
+ * because a prefix of the Gateway API ends at a slash: `/v1/models/m` is no prefix of `/v1/models/m:predict`.
  */
 import { z } from 'zod';
 import { VERSION_HEADER } from '../../../contracts/predict.ts';
@@ -10,7 +10,7 @@ import type { Weighted } from '../../traffic-weights.ts';
 import type { ServingConfig } from './serving-config.ts';
 import { modelLabels, predictorName, routeName, versionName } from './serving-names.ts';
 
-/** Header that the gateway sets on every answer to an unpinned request: all versions and their weights, as `1=90,2=10`. */
+/** Header that the gateway sets on every answer to an unpinned request: versions and their weights, e.g. `1=90,2=10`. */
 export const WEIGHTS_HEADER = 'x-shelfcast-weights';
 
 /** Port of KServe's Services. */
@@ -109,7 +109,7 @@ export type Route = z.output<typeof routeSchema>;
 /** @throws ZodError when this file cannot have created the HTTPRoute */
 export const parseRoute = (object: unknown): Route => routeSchema.parse(object);
 
-/** The versions in the route, with their weights. */
+/** Returns the versions in the route, with their weights. */
 export function routedVersions(modelName: string, { spec: { rules } }: Route): Weighted[] {
   const pinOf = (rule: (typeof rules)[number]): string | undefined =>
     rule.matches[0]?.headers.find(({ name }) => name === VERSION_HEADER)?.value;
@@ -126,7 +126,7 @@ export function routedVersions(modelName: string, { spec: { rules } }: Route): W
   });
 }
 
-/** Whether a gateway has accepted the route's current generation. */
+/** True when a gateway has accepted the route's current generation. */
 export const isAccepted = ({ metadata, status }: Route): boolean =>
   status.parents.some(({ conditions }) =>
     conditions.some(
@@ -135,7 +135,7 @@ export const isAccepted = ({ metadata, status }: Route): boolean =>
     ),
   );
 
-/** Objections of the gateways to the route, as a sentence. */
+/** Returns in one sentence why the gateways do not accept the route. */
 export function objections({ status: { parents } }: Route): string {
   if (parents.length === 0) return 'No gateway has reported a status of the route; check serving.parentRefs.';
   const refused = parents

@@ -1,6 +1,6 @@
 /**
- * The manifests of one served version: an InferenceService of KServe, whose container comes from the ServingRuntime
- * (infra/manifests/base/serving-runtime.yaml), with its PodDisruptionBudget and HorizontalPodAutoscaler.
+ * Manifests of one served version: an InferenceService of KServe, its PodDisruptionBudget and its HorizontalPodAutoscaler. The
+ * container comes from the ServingRuntime (infra/manifests/base/serving-runtime.yaml).
  */
 import { isAbsolute, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,7 +23,7 @@ export interface Owner {
 }
 
 /**
- * Address of the model for KServe: a folder of the artifacts' volume, or of the copy that `serving.modelStorage` names.
+ * Returns the model's address for KServe: a folder of the artifacts' volume, or of its copy at `serving.modelStorage`.
  * @throws RangeError when the model is not among the artifacts
  */
 export function storageUri({ modelUri }: ServedVersion, { artifacts, serving }: KubernetesConfig): string {
@@ -31,14 +31,14 @@ export function storageUri({ modelUri }: ServedVersion, { artifacts, serving }: 
   const relative = posix.relative(artifacts.mountPath, path);
   if (path === '' || relative === '' || relative.startsWith('..') || isAbsolute(relative)) {
     throw new RangeError(
-      `the model at ${modelUri} cannot be served: predictors reach only what lies below ${artifacts.mountPath}, ` +
-        `the volume "${artifacts.claim}"`,
+      `the model at ${modelUri} cannot be served: predictors reach only files below ${artifacts.mountPath}, ` +
+        `on the volume "${artifacts.claim}"`,
     );
   }
   return `${serving.modelStorage ?? `pvc://${artifacts.claim}`}/${relative}`;
 }
 
-/** @param deploymentMode KServe's name of its Standard mode */
+/** @param deploymentMode name of the Standard mode in this release of KServe */
 export function inferenceService(served: ServedVersion, config: KubernetesConfig, deploymentMode: string) {
   const { serving, podSecurityContext } = config;
   const name = versionName(served.modelName, served.version);
@@ -110,7 +110,10 @@ const environment = ({ modelName, version, modelHash }: ServedVersion, config: K
   },
 ];
 
-/** `external` stands for the one below. KServe's own HorizontalPodAutoscaler drops `behavior`, and with it the scale-down delay. */
+/**
+ * Autoscaler that KServe creates; none for `external`. The HorizontalPodAutoscaler below takes its place, because KServe's drops
+ * `behavior`, and with it the scale-down delay.
+ */
 function autoscalerClass({ by }: Autoscaling): string {
   switch (by) {
     case 'none':
@@ -159,7 +162,7 @@ const ownedMetadata = ({ modelName, version }: ServedVersion, owner: Owner) => (
   ownerReferences: [{ ...INFERENCE_SERVICE, ...owner }],
 });
 
-/** Lets a node be drained, one pod of the version at a time. */
+/** PodDisruptionBudget that lets a node be drained, one pod of the version at a time. */
 export const podDisruptionBudget = (served: ServedVersion, owner: Owner) => ({
   apiVersion: 'policy/v1',
   kind: 'PodDisruptionBudget',

@@ -1,16 +1,15 @@
 /** Configuration of serving on a cluster. */
 import { z } from 'zod';
+import { kubernetesNameSchema } from '../names.ts';
 import { resourcesSchema } from '../resources.ts';
-
-const labelName = z.string().regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, 'must be a Kubernetes name');
 
 /** A Gateway that the model's route attaches to. */
 const parentRefSchema = z.strictObject({
-  name: labelName,
-  /** Absent: the namespace of the versions. */
-  namespace: labelName.optional(),
-  /** Name of one of the Gateway's listeners; absent: all that admit the route. */
-  sectionName: labelName.optional(),
+  name: kubernetesNameSchema,
+  /** Namespace of the Gateway; the versions' own when absent. */
+  namespace: kubernetesNameSchema.optional(),
+  /** Name of one of the Gateway's listeners; all that admit the route when absent. */
+  sectionName: kubernetesNameSchema.optional(),
 });
 
 const replicas = z.int().min(1).max(1_000);
@@ -50,9 +49,6 @@ const autoscalingSchema = z
   );
 export type Autoscaling = z.output<typeof autoscalingSchema>;
 
-/** A key of an earlier layout of the file. */
-const removed = z.never('KServe runs every version in its Standard mode now; remove this key').optional();
-
 export const servingConfigSchema = z
   .strictObject({
     /** Address of the gateway as workers and clients reach it. */
@@ -62,21 +58,19 @@ export const servingConfigSchema = z
       .transform((url) => new URL(url).origin),
     parentRefs: z.array(parentRefSchema).min(1, 'must name the Gateway that carries the requests'),
     /**
-     * Host names that the models answer to; absent: every one that the Gateway admits. Installations that share a Gateway must each set
-     * their own, or models of the same name would get each other's requests.
+     * Host names that the models answer to; all that the Gateway admits when empty. Installations that share a Gateway must use different
+     * ones, or models of the same name would get each other's requests.
      */
     hostnames: z.array(z.string().min(1)).default([]),
-    mode: removed,
-    knative: removed,
     /** Name of the ServingRuntime that defines the predictor's container. */
-    runtime: labelName.default('shelfcast'),
-    /** Address of a copy of the artifacts' volume, e.g. s3://bucket/prefix. Absent: predictors mount the volume itself. */
+    runtime: kubernetesNameSchema.default('shelfcast'),
+    /** Address of a copy of the artifacts' volume, e.g. s3://bucket/prefix. When absent, predictors mount the volume itself. */
     modelStorage: z
       .string()
       .regex(/^[a-z][a-z0-9+]*:\/\/[^/]+(\/[^/]+)*$/, 'must be a URL without a slash at its end')
       .optional(),
-    /** Service account whose Secrets KServe uses to read `modelStorage`; absent: the namespace's default. */
-    serviceAccount: labelName.optional(),
+    /** Service account whose Secrets KServe uses to read `modelStorage`; the namespace's default when absent. */
+    serviceAccount: kubernetesNameSchema.optional(),
     autoscaling: autoscalingSchema.prefault({ by: 'none' }),
     resources: resourcesSchema.default({
       requests: { cpu: '250m', memory: '256Mi' },

@@ -1,11 +1,11 @@
-/** Requests to the gateway as a client would send them, to see the weights that are really in force. */
+/** Requests to the gateway as a client would send them, which show the weights that are in force. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VERSION_HEADER } from '../../../contracts/predict.ts';
 import { HttpService } from '../../http.ts';
 import { WEIGHTS_HEADER } from './http-route.ts';
 
 const ANSWER_TIMEOUT_MS = 3_000;
-/** A gateway may be several processes that adopt a change one after the other, and each request may reach another one. */
+/** Number of equal answers in a row that count as the gateway's state: its processes adopt a change one after the other. */
 const AGREEING_ANSWERS = 5;
 const PAUSE_MS = 100;
 
@@ -44,7 +44,7 @@ export class Gateway {
     };
   }
 
-  /** Reason why the version does not answer requests pinned to it, without a full stop; null when it does. */
+  /** Returns why the version does not answer requests pinned to it, without a full stop; null when it does. */
   async whyUnreachable(modelName: string, version: number): Promise<string | null> {
     for (let i = 0; i < AGREEING_ANSWERS; i++) {
       let answer: GatewayAnswer;

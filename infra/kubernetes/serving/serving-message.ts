@@ -13,7 +13,7 @@ const conditionSchema = z.object({
 
 const failureSchema = z.object({ reason: z.string().default(''), message: z.string().default('') });
 
-/** The fields of an InferenceService that are read. */
+/** Fields of an InferenceService that are read. */
 export const inferenceServiceSchema = z.object({
   metadata: z.object({
     name: z.string(),
@@ -37,7 +37,7 @@ export const isPredictorReady = ({ status }: InferenceService): boolean =>
   status.conditions.some(({ type, status: value }) => type === 'PredictorReady' && value === 'True');
 
 /**
- * One sentence, without a full stop.
+ * Returns one sentence, without a full stop.
  * @param events Events of the pods, oldest first.
  */
 export function whyNotReady(

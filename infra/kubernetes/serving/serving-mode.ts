@@ -1,13 +1,13 @@
-/** Checks of this cluster's KServe. A setting that it would silently ignore is refused before anything is created. */
+/** Checks of the cluster's KServe. A setting that KServe would silently ignore is refused before anything is created. */
 import { z } from 'zod';
 import type { KubernetesApi } from '../api.ts';
 import { KubernetesError } from '../errors.ts';
 import type { ServingConfig } from './serving-config.ts';
 
-/** KServe's names of the mode in which a version is a plain Deployment; releases before 0.16 know only the second. */
+/** Names of KServe's mode in which a version is a plain Deployment; releases before 0.16 know only the second. */
 const STANDARD_MODES = ['Standard', 'RawDeployment'];
 
-/** @throws Error with a sentence when the configuration needs an operator that is not installed */
+/** @throws Error when the configuration needs an operator that is not installed */
 export async function refuseIgnored(
   api: KubernetesApi,
   { autoscaling }: Pick<ServingConfig, 'autoscaling'>,
@@ -35,7 +35,7 @@ const crdSchema = z.object({
   }),
 });
 
-/** This KServe's name of the Standard mode. */
+/** Returns the name of the Standard mode in the cluster's release of KServe. */
 export async function standardModeName(api: KubernetesApi): Promise<string> {
   const [current = '', older = ''] = STANDARD_MODES;
   let object: unknown;
@@ -53,13 +53,13 @@ export async function standardModeName(api: KubernetesApi): Promise<string> {
   const crd = crdSchema.safeParse(object);
   if (!crd.success) return current;
   const v1beta1 = crd.data.spec.versions.find(({ name }) => name === 'v1beta1');
-  // `spec.canary` came with 0.20, which takes the older word too.
+  // KServe 0.20 introduced `spec.canary`; it accepts the older name too.
   return v1beta1 && !('canary' in v1beta1.schema.openAPIV3Schema.properties.spec.properties)
     ? older
     : current;
 }
 
-/** Reason for which KServe does not run the version in its Standard mode, without a full stop; null when it does, or has not decided yet. */
+/** Returns why the version does not run in the Standard mode, without a full stop; null when it does, or KServe has not decided yet. */
 export function whyWrongMode(deploymentMode: string): string | null {
   if (deploymentMode === '' || STANDARD_MODES.includes(deploymentMode)) return null;
   return (

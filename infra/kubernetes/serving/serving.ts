@@ -1,7 +1,7 @@
 /**
  * The Serving port on a cluster: each version is an InferenceService of KServe in its Standard mode, and an HTTPRoute splits the traffic.
  *
- * The class holds no state: versions and weights are in the route (http-route.ts), pods in KServe's objects.
+ * The class holds no state: the route holds versions and weights (http-route.ts), KServe's objects hold the pods.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServedVersion, Serving, VersionState } from '../../platform.ts';
@@ -34,12 +34,12 @@ import type { InferenceService } from './serving-message.ts';
 import { refuseIgnored, standardModeName, whyWrongMode } from './serving-mode.ts';
 import { MODEL_LABEL, SERVICE_LABEL, VERSION_LABEL, versionName } from './serving-names.ts';
 
-/** Limit for a change to reach the gateway, which usually takes seconds. */
+/** Time limit for a change to reach the gateway; it usually takes seconds. */
 const IN_FORCE_WITHIN_MS = 30_000;
-/** Limit for the removal of a version, longer than a pod may take to end. */
+/** Time limit for the removal of a version, longer than a pod may take to end. */
 const GONE_WITHIN_MS = 60_000;
 const POLL_MS = 200;
-/** Limit of conflicts with concurrent changes of one route, each of which forces the others to read it again. */
+/** Largest number of conflicts with concurrent changes of one route; each change forces the others to read the route again. */
 const MAX_CONFLICTS = 20;
 
 export class KubernetesServing implements Serving {
@@ -59,8 +59,8 @@ export class KubernetesServing implements Serving {
   async ensureVersion(served: ServedVersion, signal: AbortSignal): Promise<void> {
     const { serving } = this.#config;
     const manifest = inferenceService(served, this.#config, await this.#deploymentMode());
-    await this.#waitUntilGone(served.modelName, served.version, { evenIfKept: false, signal });
-    // The rule comes first, because `observe` finds the version by it: an attempt that dies here is visible and can be continued.
+    await this.#waitForPendingRemoval(served.modelName, served.version, signal);
+    // The rule comes first, because `observe` finds versions by their rules: an attempt that dies here is visible and can continue.
     await this.#changeRoute(served.modelName, (versions) =>
       versions.some(({ version }) => version === served.version)
         ? versions
@@ -77,7 +77,7 @@ export class KubernetesServing implements Serving {
   async observe(modelName: string): Promise<VersionState[]> {
     const [route, services] = await Promise.all([this.#route(modelName), this.#services(modelName)]);
     const routed = route === null ? [] : routedVersions(modelName, route);
-    // Left by a removal that was interrupted.
+    // An interrupted removal leaves an InferenceService without a rule.
     const forgotten = [...services.keys()]
       .filter((version) => routed.every((one) => one.version !== version))
       .map((version) => ({ version, weightPercent: 0 }));
@@ -101,10 +101,10 @@ export class KubernetesServing implements Serving {
     await this.#api.remove(autoscalerReference(name));
     await this.#api.remove({ ...INFERENCE_SERVICE, metadata: { name } });
     await this.#api.remove({ apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata: { name } });
-    await this.#waitUntilGone(modelName, version, { evenIfKept: true });
+    await this.#waitUntilRemoved(modelName, version);
   }
 
-  /** The mode's name, read once; a failed attempt is repeated. */
+  /** Returns the name of the mode, which is read once; a failed attempt is repeated. */
   #deploymentMode(): Promise<string> {
     this.#modeName ??= refuseIgnored(this.#api, this.#config.serving)
       .then(() => standardModeName(this.#api))
@@ -120,7 +120,7 @@ export class KubernetesServing implements Serving {
     return object === null ? null : parseRoute(object);
   }
 
-  /** The model's InferenceServices that are not being removed, by version. */
+  /** Returns the model's InferenceServices that are not being removed, by version. */
   async #services(modelName: string): Promise<Map<number, InferenceService>> {
     const { apiVersion, kind } = INFERENCE_SERVICE;
     const objects = await this.#api.list(apiVersion, kind, `${MODEL_LABEL}=${modelName},${VERSION_LABEL}`);
@@ -156,8 +156,8 @@ export class KubernetesServing implements Serving {
   }
 
   /**
-   * Reads the route, changes it and writes it back, and repeats this when someone else changed it in between. Returns the route's
-   * versions afterwards.
+   * Reads the route, changes it and writes it back; starts again when someone else changed it in between. Returns the new versions
+   * of the route.
    */
   async #changeRoute(modelName: string, change: (versions: Weighted[]) => Weighted[]): Promise<Weighted[]> {
     for (let conflicts = 0; ; conflicts++) {
@@ -174,7 +174,7 @@ export class KubernetesServing implements Serving {
     }
   }
 
-  /** False when someone else has created the route since it was read. */
+  /** Returns false when someone else has created the route since it was read. */
   async #writeRoute(modelName: string, versions: Weighted[], old: Route | null): Promise<boolean> {
     const manifest = httpRoute(modelName, versions, this.#config.serving);
     if (old === null) return (await this.#api.create(manifest)) !== null;
@@ -190,7 +190,7 @@ export class KubernetesServing implements Serving {
     const wanted = weightsText(versions);
     const hasTraffic = versions.some(({ weightPercent }) => weightPercent > 0);
     const isExpected = ({ status, version, weights }: GatewayAnswer): boolean =>
-      // Not every gateway sets the header on answers of its own.
+      // Not every gateway sets the header on answers that it makes itself.
       weights === wanted || (!hasTraffic && version === null && status >= 500);
     const deadline = Date.now() + IN_FORCE_WITHIN_MS;
     let answer: GatewayAnswer | null = null;
@@ -205,26 +205,43 @@ export class KubernetesServing implements Serving {
     }
   }
 
-  /** @param options.evenIfKept false: waits only for an object that is already being removed. */
-  async #waitUntilGone(
+  /** Waits while an earlier InferenceService of the version is being removed. */
+  #waitForPendingRemoval(modelName: string, version: number, signal: AbortSignal): Promise<void> {
+    return this.#pollService(
+      modelName,
+      version,
+      (service) => Promise.resolve(service?.metadata.deletionTimestamp === undefined),
+      signal,
+    );
+  }
+
+  /** Waits until the version's InferenceService and its pods are gone. */
+  #waitUntilRemoved(modelName: string, version: number): Promise<void> {
+    return this.#pollService(
+      modelName,
+      version,
+      async (service) => service === null && (await this.#pods(modelName, version)).length === 0,
+    );
+  }
+
+  /** Reads the version's InferenceService, null when there is none, until `isDone`. */
+  async #pollService(
     modelName: string,
     version: number,
-    options: { evenIfKept: boolean; signal?: AbortSignal },
+    isDone: (service: InferenceService | null) => Promise<boolean>,
+    signal?: AbortSignal,
   ): Promise<void> {
     const reference = { ...INFERENCE_SERVICE, metadata: { name: versionName(modelName, version) } };
     const deadline = Date.now() + this.#config.serving.drainSeconds * 1_000 + GONE_WITHIN_MS;
     for (;;) {
-      const object = await this.#api.read(reference, options.signal);
-      if (object !== null) {
-        const { metadata } = inferenceServiceSchema.parse(object);
-        if (!options.evenIfKept && metadata.deletionTimestamp === undefined) return;
-      } else if (!options.evenIfKept || (await this.#pods(modelName, version)).length === 0) return;
+      const object = await this.#api.read(reference, signal);
+      if (await isDone(object === null ? null : inferenceServiceSchema.parse(object))) return;
       if (Date.now() > deadline) {
         throw new Error(
-          `InferenceService "${reference.metadata.name}" is being removed but still exists; does KServe's controller run?`,
+          `InferenceService "${reference.metadata.name}" is being removed but still exists: check that KServe's controller runs`,
         );
       }
-      await sleep(POLL_MS, undefined, options.signal === undefined ? {} : { signal: options.signal });
+      await sleep(POLL_MS, undefined, signal === undefined ? {} : { signal });
     }
   }
 }

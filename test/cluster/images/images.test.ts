@@ -93,7 +93,7 @@ describe('the image of the worker', () => {
     image = (await loadImages(['worker'])).worker;
   });
 
-  it('says what is wrong with an environment that is empty', async () => {
+  it('reports the missing variables of an empty environment', async () => {
     const { exitCode, log } = await run(image);
     expect(exitCode).toBe(1);
     expect(log).toContain('invalid environment: TEMPORAL_ADDRESS');
@@ -130,7 +130,7 @@ describe('the image of the predictor', () => {
     image = (await loadImages(['predictor'])).predictor;
   });
 
-  it('says what is wrong with an environment that is empty', async () => {
+  it('reports the missing variables of an empty environment', async () => {
     const { exitCode, log } = await run(image);
     expect(exitCode).toBe(1);
     expect(log).toContain('The predictor cannot start: MODEL_NAME is not set');

@@ -48,7 +48,7 @@ const raysWith = (cluster: object) =>
 const status = async (jobs: JobPlatform, name: string) => (await jobs.observe(name, signal)).status;
 const lines = (path: string) => readLines(namespace.hostPath(path));
 
-it('runs on a cluster of its own with a worker, and leaves nothing', { timeout: 300_000 }, async () => {
+it('runs on its own cluster with a worker, and leaves nothing', { timeout: 300_000 }, async () => {
   const jobs = raysWith(OWN);
   const name = newName();
   const file = namespace.jobPath(name);

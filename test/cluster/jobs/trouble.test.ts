@@ -44,7 +44,7 @@ async function messageOf(jobs: JobPlatform, trainingProcesses?: number): Promise
   }
 }
 
-describe('a job that does not start says why, in one sentence', { timeout: 120_000 }, () => {
+describe('the message of a job that does not start', { timeout: 120_000 }, () => {
   const soon = { pendingAfterSeconds: 2 };
   const programs = (jobs: Record<string, unknown> = {}, rest: Record<string, unknown> = {}) =>
     createProgramJobs(
@@ -52,7 +52,7 @@ describe('a job that does not start says why, in one sentence', { timeout: 120_0
       namespace.config({ ...soon, programs: { resources: SMALL }, ...jobs }, rest),
     );
 
-  it('no GPU', async () => {
+  it('reports a missing GPU', async () => {
     const training = { gpusPerNode: 1, resources: SMALL };
     const jobs = createTrainingJobs(namespace.api, namespace.config({ ...soon, training }));
     expect(await messageOf(jobs, 2)).toMatch(
@@ -60,14 +60,14 @@ describe('a job that does not start says why, in one sentence', { timeout: 120_0
     );
   });
 
-  it('too little CPU', async () => {
+  it('reports too little CPU', async () => {
     const resources = { requests: { cpu: '1000' } };
     expect(await messageOf(programs({ programs: { resources } }))).toMatch(
       /^pending: no node takes pod trouble-\S+: .*Insufficient cpu$/,
     );
   });
 
-  it('the head of a Ray cluster that fits nowhere', async () => {
+  it('names the head of a Ray cluster that fits on no node', async () => {
     const head = { resources: { requests: { memory: '10Ti' } } };
     const features = { cluster: { head, workers: 0 } };
     const jobs = createRayJobs(namespace.api, namespace.config({ ...soon, features }));
@@ -76,14 +76,14 @@ describe('a job that does not start says why, in one sentence', { timeout: 120_0
     );
   });
 
-  it('an image that is not there', async () => {
+  it('names an image that cannot be pulled', async () => {
     const images = { ml: 'localhost/no-such-image:1', predictor: 'none', pullPolicy: 'Never' };
     expect(await messageOf(programs({}, { images }))).toMatch(
       /^pending: the image localhost\/no-such-image:1 of pod trouble-\S+ is not available \(ErrImageNeverPull\)/,
     );
   });
 
-  it('a volume claim that is not there, or not bound', async () => {
+  it('names a volume claim that is missing or not bound', async () => {
     expect(await messageOf(programs({}, { artifacts: { claim: 'missing' } }))).toMatch(
       /^pending: no node takes pod trouble-\S+: .*persistentvolumeclaim "missing" not found$/,
     );
@@ -103,13 +103,13 @@ describe('a job that does not start says why, in one sentence', { timeout: 120_0
     );
   });
 
-  it('a Secret that is not there', async () => {
+  it('names a missing Secret', async () => {
     expect(await messageOf(programs({}, { secret: 'missing' }))).toMatch(
       /^pending: container job of pod trouble-\S+ does not start \(CreateContainerConfigError\): secret "missing" not found$/,
     );
   });
 
-  it('a quota, for each kind of job', async () => {
+  it('names a quota, for each kind of job', async () => {
     await inNamespace('create', 'quota', 'none', '--hard=requests.cpu=1m');
     const config = namespace.config({
       ...soon,
@@ -125,7 +125,7 @@ describe('a job that does not start says why, in one sentence', { timeout: 120_0
     await inNamespace('delete', 'quota', 'none');
   });
 
-  it('a queue', async () => {
+  it('names a queue that does not admit the job', async () => {
     const config = namespace.config({ queue: 'tonight' });
     for (const create of [createProgramJobs, createTrainingJobs, createRayJobs]) {
       expect(await messageOf(create(namespace.api, config))).toBe(
@@ -207,7 +207,7 @@ dist.destroy_process_group()
       .toEqual([['2'], ['2']]);
   }
 
-  it('starts again, all of it, when one of its pods is deleted, and comes to its end', async () => {
+  it('restarts all nodes when one pod is deleted, and succeeds', async () => {
     const name = newName();
     const file = namespace.jobPath(name);
     await start(name, file);

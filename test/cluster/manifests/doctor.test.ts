@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseKubernetesConfig } from '../../../infra/kubernetes/config.ts';
 import { loadKubeConfig } from '../../../infra/kubernetes/connection.ts';
-import { examine, exitCodeOf, lineOf } from '../../../infra/kubernetes/doctor/doctor.ts';
+import { runDoctor, exitCodeOf, lineOf } from '../../../infra/kubernetes/doctor/doctor.ts';
 import { build, findKubectl } from '../../infra/manifests/render.ts';
 import { componentPid, DEV_KUBECONFIG, GATEWAY_URL } from '../dev-cluster.ts';
 import { kubectl, kubectlWith, objectsIn } from '../kubectl.ts';
@@ -22,11 +22,11 @@ const config = parseKubernetesConfig({
 
 /** Lines that are not ok. */
 async function doctor(): Promise<{ notOk: string[]; ok: string[]; exitCode: number }> {
-  const findings = await examine(loadKubeConfig(), config, {
+  const findings = await runDoctor(loadKubeConfig(), config, {
     onFinding: () => undefined,
     operatorWithinMs: 3_000,
   });
-  const lines = (isOk: boolean) => findings.filter(({ verdict }) => (verdict === 'ok') === isOk).map(lineOf);
+  const lines = (isOk: boolean) => findings.filter(({ status }) => (status === 'ok') === isOk).map(lineOf);
   return { notOk: lines(false), ok: lines(true), exitCode: exitCodeOf(findings) };
 }
 
@@ -39,7 +39,7 @@ describe('doctor on a cluster', () => {
     ]);
   });
 
-  it('finds all that is not installed', async () => {
+  it('reports all that is not installed', async () => {
     await kubectl('create', 'namespace', namespace);
     const { notOk, exitCode } = await doctor();
     expect(notOk.filter((line) => !line.includes('ClusterTrainingRuntime'))).toEqual([
@@ -48,7 +48,7 @@ describe('doctor on a cluster', () => {
       expect.stringMatching(/^wrong {3}ServingRuntime shelfcast: it does not exist/),
       expect.stringMatching(/^wrong {3}Deployment shelfcast-worker: it does not exist/),
       expect.stringMatching(
-        /^wrong {3}rights of the workers: they may not create, delete, get jobs.batch; create, /,
+        /^wrong {3}permissions of the workers: missing: create, delete, get jobs.batch; create, /,
       ),
     ]);
     expect(exitCode).toBe(1);
@@ -69,7 +69,7 @@ describe('doctor on a cluster', () => {
       await kubectl('wait', bound, 'pvc/shelfcast-artifacts', '--namespace', namespace, '--timeout=60s');
     });
 
-    it('says ok of all but the workers, which do not run here', async () => {
+    it('reports ok for all but the workers, which do not run here', async () => {
       const { notOk, ok, exitCode } = await doctor();
       expect(notOk).toEqual([
         `wrong   Deployment shelfcast-worker: no worker is ready; kubectl logs deploy/shelfcast-worker --namespace ${namespace} --all-containers says why`,
@@ -84,13 +84,13 @@ describe('doctor on a cluster', () => {
           'ok      volume claim shelfcast-artifacts, ReadWriteMany, bound',
           'ok      Gateway kserve/kserve-ingress-gateway, programmed',
           `ok      serving.url ${GATEWAY_URL} answers`,
-          'ok      workers may do all that their adapters do',
+          'ok      workers have every permission they need',
         ]),
       );
       expect(exitCode).toBe(1);
     });
 
-    it('finds a right that was taken away', async () => {
+    it('reports a permission that was removed', async () => {
       const drop = '[{"op": "remove", "path": "/rules/0"}]';
       await kubectl(
         'patch',
@@ -103,7 +103,7 @@ describe('doctor on a cluster', () => {
       );
       expect((await doctor()).notOk).toContainEqual(
         expect.stringMatching(
-          /^wrong {3}rights of the workers: they may not create, delete, get jobs.batch; apply/,
+          /^wrong {3}permissions of the workers: missing: create, delete, get jobs.batch; apply/,
         ),
       );
     });

@@ -138,7 +138,7 @@ describe('a pipeline on the cluster', { timeout: PIPELINE_MS }, () => {
     expectResumed(await expectSameModelOnce('TrainJob deleted', run));
   });
 
-  test('goes on when the worker pod is killed', async () => {
+  test('continues when the worker pod is killed', async () => {
     const run = await lab.start('worker-killed');
     await whenItHasEpochs(run);
     await inNamespace(
@@ -155,7 +155,7 @@ describe('a pipeline on the cluster', { timeout: PIPELINE_MS }, () => {
     expect(result.train.startedFromEpochs).toEqual([0]);
   });
 
-  test('waits for an API server that is away', async () => {
+  test('waits for an API server that is unavailable', async () => {
     const run = await lab.start('api-server-away');
     await whenItHasEpochs(run);
     const pid = componentPid('kube-apiserver');
@@ -168,7 +168,7 @@ describe('a pipeline on the cluster', { timeout: PIPELINE_MS }, () => {
     await expectSameModelOnce('API server away for 20 s', run);
   });
 
-  test('rolls a version back that never gets ready, and says why', async () => {
+  test('rolls back a version that never gets ready, and reports why', async () => {
     const before = await lab.alias('champion');
     const run = await lab.start('never-ready', { rollout: { readyWithinSeconds: 45 } });
     await run.whenStage('evaluate', 'done');

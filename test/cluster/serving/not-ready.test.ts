@@ -27,7 +27,7 @@ afterAll(() => lab.close());
 const stateOf = async (version: number) =>
   (await lab.serving.observe(MODEL)).find((one) => one.version === version);
 
-describe('a version says why it is not ready', () => {
+describe('the message of a version that is not ready', () => {
   it.each<[string, (config: KubernetesConfig) => void, RegExp]>([
     [
       'its image is not there',

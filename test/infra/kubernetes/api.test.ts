@@ -112,7 +112,7 @@ describe('objects', () => {
 });
 
 describe('errors', () => {
-  it('say what was attempted on what, and what came back', async () => {
+  it('name the operation, the object and the answer', async () => {
     cluster.answers.set(`GET ${JOBS}/a`, () => forbidden('jobs "a"'));
     const error = await errorOf(api.read(JOB));
     expect(error).toBeInstanceOf(KubernetesError);
@@ -138,12 +138,12 @@ describe('errors', () => {
     expect(await errorOf(api.read(ray))).toBeInstanceOf(MissingOperator);
   });
 
-  it.each([429, 500, 502, 503, 504])('%i is a service that is down', async (status) => {
+  it.each([429, 500, 502, 503, 504])('%i means that the service is unavailable', async (status) => {
     cluster.answers.set(`GET ${JOBS}/a`, () => refused(status, 'Unavailable', 'the store does not answer'));
     expect(isUnavailable(await errorOf(api.read(JOB)))).toBe(true);
   });
 
-  it('tell of a server that refuses connections', async () => {
+  it('name the server that refuses connections', async () => {
     const nowhere = new KubeConfig();
     const server = `http://127.0.0.1:${await freePort()}`;
     nowhere.loadFromClusterAndUser({ name: 'none', server, skipTLSVerify: true }, { name: 'somebody' });
@@ -154,7 +154,7 @@ describe('errors', () => {
     expect(isUnavailable(error)).toBe(true);
   });
 
-  it('give up on a server that hangs', async () => {
+  it('report a server that hangs', async () => {
     const silent = await listen(createServer(() => undefined));
     const kubeConfig = new KubeConfig();
     const { port } = silent.address() as AddressInfo;
@@ -166,7 +166,7 @@ describe('errors', () => {
     silent.close();
   });
 
-  it("are the caller's own when the caller gave up", async () => {
+  it("are the caller's reason when the caller aborted", async () => {
     const reason = new Error('cancelled');
     await expect(api.read(JOB, AbortSignal.abort(reason))).rejects.toBe(reason);
   });

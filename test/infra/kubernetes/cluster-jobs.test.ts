@@ -57,25 +57,25 @@ function acceptCreations(): void {
 }
 
 describe('ensure', () => {
-  it('makes a job once', async () => {
+  it('creates a job once', async () => {
     acceptCreations();
     await programs().ensure(job, signal);
     await programs().ensure(job, signal);
     expect(asked('POST')).toEqual([`POST ${JOBS}`]);
   });
 
-  it('takes it for made when another was faster', async () => {
+  it('accepts that another attempt was faster', async () => {
     cluster.answers.set(`POST ${JOBS}`, () => refused(409, 'AlreadyExists', 'jobs.batch "a" already exists'));
     await expect(programs().ensure(job, signal)).resolves.toBeUndefined();
   });
 
-  it('makes none that was stopped', async () => {
+  it('creates no job that was stopped', async () => {
     cluster.put(mark);
     await programs().ensure(job, signal);
     expect(asked('POST')).toEqual([]);
   });
 
-  it('takes back what it made of a job that was stopped meanwhile', async () => {
+  it('removes a new job that was stopped meanwhile', async () => {
     cluster.answers.set(`POST ${JOBS}`, (body) => {
       cluster.put(object(), mark);
       return { status: 201, body: body as object };
@@ -98,7 +98,7 @@ describe('ensure', () => {
 });
 
 describe('observe', () => {
-  it('does not know a job that is not there, or on its way out', async () => {
+  it('reports a missing or deleted job as unknown', async () => {
     expect(await programs().observe('a', signal)).toEqual({
       status: 'unknown',
       message: 'there is no Job a in namespace "shelfcast"',
@@ -107,13 +107,13 @@ describe('observe', () => {
     expect(await programs().observe('a', signal)).toMatchObject({ status: 'unknown' });
   });
 
-  it('looks for a reason only when a job is pending for long', async () => {
+  it('gives a reason only when a job is pending for long', async () => {
     cluster.put(object({}, { creationTimestamp: new Date().toISOString() }));
     expect(await programs().observe('a', signal)).toEqual({ status: 'pending', message: '' });
     expect(asked(`GET ${PODS}`)).toEqual([]);
   });
 
-  it('asks for the events of all that makes pods, and forgets those of an earlier job', async () => {
+  it('reads the events of all objects that create pods, and drops those of an earlier job', async () => {
     cluster.put(object());
     const names: (string | null)[] = [];
     cluster.answers.set('GET /api/v1/namespaces/shelfcast/events', (_, query) => {
@@ -137,7 +137,7 @@ describe('observe', () => {
     expect(names).toEqual(['involvedObject.name=a']);
   });
 
-  it('says that a job is queued, and by whom it is held back otherwise', async () => {
+  it('reports that a job is queued, or suspended by a person', async () => {
     cluster.put({
       ...object({}, { labels: { 'kueue.x-k8s.io/queue-name': 'night' } }),
       spec: { suspend: true },
@@ -162,13 +162,13 @@ describe('stop', () => {
     expect(await programs().observe('a', signal)).toMatchObject({ status: 'unknown' });
   });
 
-  it('leaves a job alone that has ended', async () => {
+  it('does not touch a job that has ended', async () => {
     cluster.put(object({ conditions: [{ type: 'Complete', status: 'True' }] }));
     await programs().stop('a');
     expect(asked('DELETE')).toEqual([]);
   });
 
-  it('goes on where an attempt broke off: it waits for the last pod', async () => {
+  it('continues an interrupted attempt: it waits for the last pod', async () => {
     cluster.put(mark);
     let pods = [{ metadata: { name: 'last' } }];
     cluster.answers.set(`GET ${PODS}`, () => ({ status: 200, body: { items: pods } }));

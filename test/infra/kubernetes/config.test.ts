@@ -16,7 +16,7 @@ afterAll(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-it('decides all that a person left out', () => {
+it('sets a default for every key that is left out', () => {
   expect(parseKubernetesConfig(MINIMAL)).toMatchObject({
     secret: 'shelfcast',
     environment: {},
@@ -30,7 +30,7 @@ it('decides all that a person left out', () => {
   });
 });
 
-describe('wrong keys, a sentence each', () => {
+describe('one message for each invalid key', () => {
   it.each([
     [
       { jobs: { quue: 'night', programs: { cpu: 1 } } },
@@ -82,18 +82,18 @@ describe('the file', () => {
     });
   });
 
-  it('is named when it is missing, no YAML, or wrong', () => {
+  it('is named when it is missing, no YAML, or invalid', () => {
     expect(() => readKubernetesConfig(join(dir, 'none.yaml'))).toThrow(/cannot read .*none.yaml: ENOENT/);
     const path = join(dir, 'broken.yaml');
     writeFileSync(path, 'namespace: [');
-    expect(() => readKubernetesConfig(path)).toThrow(/broken.yaml is wrong: /);
+    expect(() => readKubernetesConfig(path)).toThrow(/broken.yaml is invalid: /);
     writeFileSync(path, 'namespace: a');
     expect(() => readKubernetesConfig(path)).toThrow(
-      /broken.yaml is wrong: images: .*; artifacts: .*; serving: /,
+      /broken.yaml is invalid: images: .*; artifacts: .*; serving: /,
     );
   });
 
-  it.each(['cpu', 'two-nodes-two-gpus'])('of the preset %s is right', (preset) => {
+  it.each(['cpu', 'two-nodes-two-gpus'])('of the preset %s is valid', (preset) => {
     expect(
       readKubernetesConfig(join(PROJECT_DIR, 'infra', 'manifests', 'presets', `${preset}.yaml`)),
     ).toBeDefined();

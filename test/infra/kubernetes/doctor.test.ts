@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseKubernetesConfig } from '../../../infra/kubernetes/config.ts';
 import { WORKER_RIGHTS } from '../../../infra/kubernetes/doctor/rights.ts';
-import { examine, exitCodeOf, lineOf } from '../../../infra/kubernetes/doctor/doctor.ts';
+import { runDoctor, exitCodeOf, lineOf } from '../../../infra/kubernetes/doctor/doctor.ts';
 import { FakeCluster, forbidden, refused } from './fake-cluster.ts';
 
 const NAMESPACE = '/api/v1/namespaces/shelfcast';
@@ -135,20 +135,20 @@ async function doctor(changes: { jobs?: object; serving?: object; images?: objec
     },
   });
   const lines: string[] = [];
-  const findings = await examine(cluster.kubeConfig, config, {
+  const findings = await runDoctor(cluster.kubeConfig, config, {
     onFinding: (finding) => lines.push(lineOf(finding)),
     operatorWithinMs: 1_000,
   });
   expect(lines).toEqual(findings.map(lineOf));
   return {
     lines,
-    notOk: findings.filter(({ verdict }) => verdict !== 'ok').map(lineOf),
+    notOk: findings.filter(({ status }) => status !== 'ok').map(lineOf),
     exitCode: exitCodeOf(findings),
   };
 }
 
 describe('doctor', () => {
-  it('says ok of everything where all is well, and leaves nothing behind', async () => {
+  it('reports ok for everything on a complete cluster, and leaves no object', async () => {
     const { lines, exitCode } = await doctor();
     expect(lines.map((line) => line.replace(cluster.url, 'URL'))).toMatchInlineSnapshot(`
       [
@@ -171,7 +171,7 @@ describe('doctor', () => {
         "ok      Deployment shelfcast-worker: 2 of 2 workers ready",
         "ok      Gateway kserve/entrance, programmed",
         "ok      serving.url URL answers",
-        "ok      workers may do all that their adapters do",
+        "ok      workers have every permission they need",
       ]
     `);
     expect(exitCode).toBe(0);
@@ -204,7 +204,7 @@ describe('doctor', () => {
     expect(lines).toHaveLength(2);
   });
 
-  it('names the operator that a missing kind comes with, and says nothing else of it', async () => {
+  it('names the operator of a missing kind once', async () => {
     cluster.kinds.delete('ray.io/v1 RayJob');
     const { notOk } = await doctor();
     expect(notOk).toEqual([
@@ -214,7 +214,7 @@ describe('doctor', () => {
     ]);
   });
 
-  it('says which versions there are instead', async () => {
+  it('names the versions that exist instead', async () => {
     cluster.kinds.delete('ray.io/v1 RayJob');
     cluster.kinds.add('ray.io/v1alpha1 RayJob');
     expect((await doctor()).notOk).toEqual([
@@ -243,7 +243,7 @@ describe('doctor', () => {
       return { status: 201, body: body as object };
     });
     expect((await doctor()).notOk).toEqual([
-      'wrong   KubeRay: it has not processed a RayJob within 1 s; see whether its operator runs and watches the namespace "shelfcast"',
+      'wrong   KubeRay: it has not processed a RayJob within 1 s; check that its operator runs and watches the namespace "shelfcast"',
     ]);
     expect(cluster.requests.some((request) => request.startsWith(`DELETE ${RAY_JOBS}/`))).toBe(true);
   });
@@ -351,7 +351,7 @@ describe('doctor', () => {
   });
   it.each([
     ['does not exist', null, /it does not exist; create it, or correct serving.parentRefs/],
-    ['nobody looks after', { status: {} }, /it is not programmed \(no controller has processed it\)/],
+    ['has no controller', { status: {} }, /it is not programmed \(no controller has processed it\)/],
     [
       'cannot work',
       { status: { conditions: [{ type: 'Programmed', status: 'False', message: 'no address' }] } },
@@ -367,7 +367,7 @@ describe('doctor', () => {
       listening({ namespaces: { from: 'Selector', selector: { matchLabels: { team: 'a' } } } }),
       /none of its listeners admits routes of the namespace "shelfcast"/,
     ],
-  ])('finds a Gateway that %s', async (_, fields, sentence) => {
+  ])('reports a Gateway that %s', async (_, fields, sentence) => {
     alter(GATEWAY, fields);
     expect((await doctor()).notOk).toEqual([expect.stringMatching(sentence)]);
   });
@@ -400,7 +400,7 @@ describe('doctor', () => {
     });
     expect((await doctor()).notOk).toEqual([
       expect.stringMatching(
-        /^wrong {3}rights of the workers: they may not delete rayjobs.ray.io; apply the Role/,
+        /^wrong {3}permissions of the workers: missing: delete rayjobs.ray.io; apply the Role/,
       ),
     ]);
     for (const { resource, verbs } of WORKER_RIGHTS) {
@@ -449,14 +449,14 @@ describe('doctor', () => {
     const managed = { managementState: 'Managed' };
     const all = { dashboard: managed, ray: managed, trainer: managed, workbenches: managed, kserve: managed };
 
-    it('wants its components', async () => {
+    it('reports missing components', async () => {
       cluster.put(dataScienceCluster({ ...all, mlflowoperator: managed }));
       const { lines, notOk } = await doctor();
       expect(notOk).toEqual([]);
       expect(lines.filter((line) => line.includes('OpenShift'))).toHaveLength(6);
     });
 
-    it('says how to switch one on', async () => {
+    it('shows how to enable one', async () => {
       cluster.put(dataScienceCluster({ ...all, trainer: { managementState: 'Removed' } }));
       expect((await doctor()).notOk).toEqual([
         `wrong   OpenShift AI's component trainer: it is Removed; oc patch datasciencecluster default-dsc --type merge --patch '{"spec":{"components":{"trainer":{"managementState":"Managed"}}}}'`,
@@ -464,7 +464,7 @@ describe('doctor', () => {
       ]);
     });
 
-    it('says why one is not ready', async () => {
+    it('reports why one is not ready', async () => {
       const condition = { type: 'TrainerReady', status: 'False', message: 'JobSet operator not installed' };
       cluster.put(dataScienceCluster({ ...all, mlflow: managed }, [condition]));
       expect((await doctor()).notOk).toEqual([

@@ -63,7 +63,7 @@ describe('a program', () => {
 });
 
 describe('a job on Ray', () => {
-  it('is a RayJob with a cluster of its own, whose ports need a token', () => {
+  it('is a RayJob with its own cluster and a token for its ports', () => {
     expect(rayJob(configWith(), job('features'))).toMatchSnapshot();
   });
 

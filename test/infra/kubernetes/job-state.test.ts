@@ -17,7 +17,7 @@ describe('a Job of Kubernetes', () => {
     expect(programJobState(object(of, spec))).toMatchObject({ status });
   });
 
-  it('says why it failed', () => {
+  it('reports why it failed', () => {
     expect(programJobState(object({ conditions: [condition('Failed')] })).message).toBe('Why: so it is.');
   });
 
@@ -67,7 +67,7 @@ describe('a RayJob', () => {
     expect(rayJobState(suspended).status).toBe('suspended');
   });
 
-  it('says why it failed', () => {
+  it('reports why it failed', () => {
     const status = {
       jobDeploymentStatus: 'ValidationFailed',
       reason: 'ValidationFailed',

@@ -22,8 +22,6 @@ it.each([
   ],
   [{ autoscaling: { by: 'load' } }, 'serving.autoscaling.by: '],
   [{ replicas: 3 }, 'serving.replicas: there is no such key'],
-  [{ mode: 'standard' }, 'serving.mode: KServe runs every version in its Standard mode now; remove this key'],
-  [{ knative: {} }, 'serving.knative: KServe runs every version in its Standard mode now; remove this key'],
 ])('refuses %j', (wrong, words) => {
   expect(() => configWith(wrong)).toThrow(words);
 });

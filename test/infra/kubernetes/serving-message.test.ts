@@ -83,6 +83,6 @@ it.each([
     [pod({ ready: true, lastState: ended('gone') })],
     'its pods are starting',
   ],
-])('says why a version is not ready: %s', (_name, status, pods, words) => {
+])('reports why a version is not ready: %s', (_name, status, pods, words) => {
   expect(whyNotReady(service(status), pods, [])).toBe(words);
 });

@@ -57,7 +57,7 @@ it.each([
   ['of today', ['predictor', 'canary'], 'Standard'],
   ['before 0.20', ['predictor'], 'RawDeployment'],
   ['whose definition may not be read', null, 'Standard'],
-])('uses the word of a KServe %s', async (_name, fields, word) => {
+])('uses the name of the mode in a KServe %s', async (_name, fields, word) => {
   expect(await standardModeName(cluster({ fields }))).toBe(word);
 });
 

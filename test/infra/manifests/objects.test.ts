@@ -41,7 +41,7 @@ describe.skipIf(kubectl === null)(`objects of the overlays (skipped where ${NO_K
       expect(names).toEqual([...new Set(names)]);
     });
 
-    it('is all in one namespace, and says that it belongs to shelfcast', () => {
+    it('is all in one namespace, with the labels of shelfcast', () => {
       for (const object of objects.filter(({ kind }) => !CLUSTER_KINDS.includes(kind))) {
         expect(object.metadata.namespace, nameOf(object)).toBe('shelfcast');
       }

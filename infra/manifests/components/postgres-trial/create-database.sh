@@ -3,7 +3,7 @@ set -eu
 data=/data/pgdata
 [ ! -s "$data/PG_VERSION" ] || exit 0
 
-# An interrupted start leaves only this behind.
+# Only this is left of an interrupted start.
 rm -rf "$data.new"
 # The superuser has no password, so only processes in the container can log in as it.
 initdb --pgdata="$data.new" --username=postgres --auth-local=trust --auth-host=scram-sha-256 \
@@ -11,7 +11,7 @@ initdb --pgdata="$data.new" --username=postgres --auth-local=trust --auth-host=s
 echo 'host all shelfcast all scram-sha-256' >>"$data.new/pg_hba.conf"
 
 quoted=$(printf %s "$POSTGRES_PASSWORD" | sed "s/'/''/g")
-# One statement a line.
+# Each statement is on one line.
 postgres --single -D "$data.new" -c exit_on_error=on postgres >/dev/null <<SQL
 create role shelfcast login password '$quoted'
 create database shelfcast owner shelfcast

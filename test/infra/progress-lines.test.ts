@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { OnProgress } from '../../infra/local/sign-of-life.ts';
-import { withSignOfLife } from '../../infra/local/sign-of-life.ts';
+import type { OnProgress } from '../../infra/local/progress-lines.ts';
+import { withProgressLines } from '../../infra/local/progress-lines.ts';
 
 describe('work that takes minutes', () => {
   beforeEach(() => {
@@ -16,12 +16,12 @@ describe('work that takes minutes', () => {
       }, ms),
     );
   async function build(onProgress: OnProgress, ms: number): Promise<string> {
-    const built = withSignOfLife('building', '3 minutes', onProgress, wait(ms));
+    const built = withProgressLines('building', '3 minutes', onProgress, wait(ms));
     await vi.runAllTimersAsync();
     return built;
   }
 
-  test('tells every 15 s that it goes on', async () => {
+  test('prints a line every 15 s', async () => {
     const lines: string[] = [];
     expect(await build((line) => lines.push(line), 80_000)).toBe('built');
     expect(lines.slice(0, 1)).toEqual(['still building: 15 s, usually 3 minutes']);
@@ -43,12 +43,12 @@ describe('work that takes minutes', () => {
     ]);
   });
 
-  test('ends its signs when the work fails', async () => {
+  test('prints nothing more after the work failed', async () => {
     const lines: string[] = [];
     const fail = () => Promise.reject(new Error('broken'));
-    await expect(withSignOfLife('building', '3 minutes', (line) => lines.push(line), fail)).rejects.toThrow(
-      'broken',
-    );
+    await expect(
+      withProgressLines('building', '3 minutes', (line) => lines.push(line), fail),
+    ).rejects.toThrow('broken');
     await vi.advanceTimersByTimeAsync(60_000);
     expect(lines).toEqual([]);
   });

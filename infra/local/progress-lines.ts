@@ -1,6 +1,6 @@
-/** Progress lines of work that takes minutes: its name, and the time since its start. */
+/** Progress lines about work that takes minutes. */
 
-/** Prints a line; on a terminal, `draw` also redraws one line below all others. */
+/** Prints a line; on a terminal, `draw` redraws one line below all others. */
 export interface OnProgress {
   (line: string): void;
   draw?: (line: string) => void;
@@ -14,7 +14,7 @@ const DRAW_EVERY_MS = 1_000;
  *
  * @param usual how long the work usually takes, such as `3 to 6 minutes on two cores`
  */
-export async function withSignOfLife<T>(
+export async function withProgressLines<T>(
   what: string,
   usual: string,
   onProgress: OnProgress,
