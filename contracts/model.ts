@@ -27,8 +27,22 @@ export const modelManifestSchema = z
     snapshotId: z.string().describe('Id of the snapshot that the model was trained on.'),
     featureSetVersion: z.string().describe('Version of the feature definitions.'),
     horizonWeeks: z.int().min(1).describe('Largest number of weeks ahead that the model answers.'),
-    quantiles: z.array(z.number()).min(3).describe('Quantile levels, ascending; contains 0.1, 0.5 and 0.9.'),
-    features: z.array(modelFeature).min(1).describe("Features in the order of the graph's columns."),
+    quantiles: z
+      .array(z.number())
+      .min(3)
+      .refine(
+        (levels) => [0.1, 0.5, 0.9].every((level) => levels.includes(level)),
+        'must contain 0.1, 0.5 and 0.9',
+      )
+      .describe('Quantile levels, ascending; contains 0.1, 0.5 and 0.9.'),
+    features: z
+      .array(modelFeature)
+      .min(1)
+      .refine(
+        (features) => features.some(({ view }) => view === 'sales_history'),
+        'must name a feature of sales_history, because that view gives the origin of a series',
+      )
+      .describe("Features in the order of the graph's columns."),
     onnxSha256: z
       .string()
       .regex(/^[0-9a-f]{64}$/)

@@ -1,4 +1,4 @@
-/** Reads settings from the environment; used by the two mains only. */
+/** Environment variables of the predictor and the router, for their main programs only. */
 
 export function requiredText(name: string, meaning: string): string {
   const value = process.env[name];

@@ -1,10 +1,10 @@
-/** Refusals of the predictor and the router: a status, a code for programs and a sentence for people. */
+/** Refusals of the predictor and the router: a status, a code for programs and a message for people. */
 import type { ErrorBody, ErrorCode } from '../contracts/predict.ts';
 
 export class RequestError extends Error {
   readonly status: number;
   readonly code: ErrorCode;
-  /** Facts of the sentence as values for programs. */
+  /** Values in the message, for programs. */
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(
@@ -32,7 +32,7 @@ interface FrameworkError {
   message: string;
 }
 
-/** Translates a refusal of the HTTP framework, made before any handler ran, into this project's codes and sentences. */
+/** Translates a refusal of the HTTP framework, from before any handler ran, into this project's codes and messages. */
 export function fromFramework(
   error: FrameworkError,
   contentType: string | undefined,
@@ -44,7 +44,7 @@ export function fromFramework(
       return new RequestError(
         415,
         'UNSUPPORTED_MEDIA_TYPE',
-        `The content type ${contentType === undefined ? '(none given)' : `"${contentType}"`} is not understood; send JSON with the header "content-type: application/json".`,
+        `The content type ${contentType === undefined ? '(none given)' : `"${contentType}"`} is not supported; send JSON with the header "content-type: application/json".`,
       );
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new RequestError(

@@ -1,12 +1,12 @@
 /**
- * Reads Feast's online tables, which have one row per entity (docs/decisions/0019), by one query per view whatever the
- * number of entities.
+ * Reads of Feast's online tables, which have one row per entity (docs/decisions/0019). One query reads a view for any number of
+ * entities.
  */
 import pg from 'pg';
 import { RequestError } from './errors.ts';
 
 const SECONDS_PER_DAY = 86_400;
-/** Longest time of a query; a hung database must not hold requests for ever. */
+/** Time limit of a query: a database that hangs must not hold requests for ever. */
 const QUERY_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 const UNDEFINED_COLUMN = '42703';
@@ -25,13 +25,13 @@ export interface Entities {
 /** Values of some entities and columns of a view, row-major by entity. */
 export interface FeatureBlock {
   readonly names: readonly string[];
-  /** NaN where the value is unknown or the entity absent; `days` tells which. */
+  /** NaN where the value is unknown or the entity is missing; `days` distinguishes the two. */
   readonly values: Float64Array;
   /** Event day of each entity (days since 1970-01-01 UTC), or `ABSENT`. */
   readonly days: Int32Array;
 }
 
-/** A value of a row; text for types that are no numbers. */
+/** Value of a row; text for types that are not numbers. */
 type Cell = number | string | null;
 
 export const ABSENT = -2_147_483_648;
@@ -47,7 +47,7 @@ export function openPool(databaseUrl: string): pg.Pool {
     // PostgreSQL would otherwise plan each request anew, which takes longer than the read.
     options: '-c plan_cache_mode=force_generic_plan',
   });
-  // An idle connection that breaks is replaced at the next request; without a listener its error would end the process.
+  // The pool replaces an idle connection that breaks; without a listener its error would end the process.
   pool.on('error', () => undefined);
   return pool;
 }
@@ -84,7 +84,7 @@ export function databaseError(cause: unknown, attempt: string): RequestError {
     503,
     'FEATURES_UNAVAILABLE',
     missing
-      ? `${attempt} failed: ${message ?? ''}. The features of this model were never materialized here; run the pipeline.`
+      ? `${attempt} failed: ${message ?? ''}. This database has no features of the model; run the pipeline.`
       : `${attempt} failed: ${message === undefined || message === '' ? (code ?? 'no answer') : message}. Try again when the database answers.`,
     {},
     { cause },
@@ -106,8 +106,8 @@ async function missingColumn(
 }
 
 /**
- * A connection whose query failed is closed: after a timeout it still waits for the answer and would delay whoever gets
- * it next. Where its prepared statements no longer fit the tables, the query runs again on another one.
+ * Runs a query. A failed query closes its connection, which after a timeout still waits for the answer and would delay the next
+ * query. If the connection's prepared statements no longer fit the tables, the query runs again on another connection.
  */
 async function run(pool: pg.Pool, query: pg.QueryArrayConfig): Promise<pg.QueryArrayResult<Cell[]>> {
   const client = await pool.connect();
@@ -167,7 +167,7 @@ async function missingError(
   return new RequestError(
     409,
     'MISSING_FEATURES',
-    `feast_online."${table}" has no column "${feature ?? ''}", which the model needs; materialize the features again.`,
+    `feast_online."${table}" has no column "${feature ?? ''}", which the model needs; run the pipeline to materialize it.`,
     { table, feature },
     { cause },
   );

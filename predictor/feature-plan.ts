@@ -1,11 +1,11 @@
-/** Plans how a request reads its features: which entities and columns of each view, and where their values go. */
+/** Plan of the feature reads of a request: entities and columns of each view, and the place of each value. */
 import type { ModelFeature, ModelManifest } from '../contracts/model.ts';
 import type { Entities } from './feast-tables.ts';
 
 type View = ModelFeature['view'];
 
-/** Instance whose features are read from Feast's online tables. */
-export interface SeriesAhead {
+/** Instance with features from Feast's online tables. */
+export interface FeatureRow {
   /** Index of the instance in the request, and its row in the feature matrix. */
   instance: number;
   store: number;
@@ -114,8 +114,11 @@ export function viewsOf(manifest: ModelManifest): ModelViews {
   };
 }
 
-/** Columns of the rows' only horizon, or of all horizons: other sets would each need a statement of their own. */
-function selectionFor(view: ViewFeatures, rows: readonly SeriesAhead[]): ColumnSelection {
+/**
+ * Returns the columns of one horizon when all rows share it, else those of all horizons: any other set would need another
+ * prepared statement.
+ */
+function selectionFor(view: ViewFeatures, rows: readonly FeatureRow[]): ColumnSelection {
   const horizon = rows[0]?.horizon ?? 0;
   const isOnly = rows.every((row) => row.horizon === horizon);
   return (isOnly ? view.byHorizon.get(horizon) : undefined) ?? view.allHorizons;
@@ -124,12 +127,12 @@ function selectionFor(view: ViewFeatures, rows: readonly SeriesAhead[]): ColumnS
 /** Plans the reads that depend on the instances alone. */
 export function planSeries(
   views: ModelViews,
-  rows: readonly SeriesAhead[],
+  rows: readonly FeatureRow[],
 ): { sales: ViewRead; stores: ViewRead[] } {
   const series = uniqueKeys(rows.map(({ store, dept }) => `${store}/${dept}`));
   const stores = uniqueKeys(rows.map(({ store }) => store));
   const valuesOf = (key: 'store' | 'dept', { representatives }: UniqueKeys): number[] =>
-    representatives.map((row) => (rows[row] as SeriesAhead)[key]);
+    representatives.map((row) => (rows[row] as FeatureRow)[key]);
   return {
     sales: {
       view: views.sales,
@@ -153,7 +156,7 @@ export function planSeries(
 /** Plans the read of the calendar, which needs each row's target week, an ISO date. */
 export function planCalendar(
   view: ViewFeatures,
-  rows: readonly SeriesAhead[],
+  rows: readonly FeatureRow[],
   targetWeeks: readonly string[],
 ): ViewRead {
   const { representatives, indexOf } = uniqueKeys(targetWeeks);

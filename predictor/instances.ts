@@ -5,7 +5,7 @@ import type { PredictInstance } from '../contracts/predict.ts';
 import { RequestError } from './errors.ts';
 
 export interface Instance extends Omit<PredictInstance, 'features'> {
-  /** Raw features in the model's order, NaN where the value is unknown; absent when they are read from Feast. */
+  /** Raw features in the model's order, NaN where the value is unknown; absent for features from Feast. */
   features?: Float64Array;
 }
 
@@ -106,7 +106,7 @@ function instancesOf(body: unknown): readonly unknown[] {
   return instances;
 }
 
-/** @throws RequestError (400, 413 or 422) that names the first instance at fault. */
+/** @throws RequestError 400, 413 or 422, which names the first invalid instance */
 export function parseRequest(body: unknown, manifest: ModelManifest): ParsedRequest {
   const known = new Set(manifest.features.map(({ name }) => name));
   const ignored = new Set<string>();

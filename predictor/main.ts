@@ -1,4 +1,4 @@
-/** One predictor process: one version of one model. Configured by the environment; see docs/predictor.md. */
+/** Predictor process, which serves one version of one model. docs/predictor.md lists its environment variables. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openPool } from './feast-tables.ts';
 import { createPredictorMetrics } from './metrics.ts';
@@ -41,7 +41,7 @@ async function start(): Promise<void> {
     if (ending) return;
     ending = true;
     readiness.drain();
-    // Load balancers need time to notice that it is not ready before the port closes.
+    // Load balancers need time to see that the predictor is not ready, before the port closes.
     await sleep(drainMs);
     await app.close();
     await pool.end();

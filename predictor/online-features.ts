@@ -1,6 +1,6 @@
 /**
- * Features of series at their newest origin, from Feast's online tables. A request is planned (feature-plan.ts),
- * fetched by one query a view, and assembled into the feature matrix; what is unknown, stale or absent is refused.
+ * Features of series at their newest origin, from Feast's online tables: a plan of the reads (feature-plan.ts), one query a view,
+ * and the feature matrix. Unknown series, stale features and missing rows are refused.
  */
 import type pg from 'pg';
 import type { ModelManifest } from '../contracts/model.ts';
@@ -8,7 +8,7 @@ import { RequestError } from './errors.ts';
 import { ABSENT, databaseError, readBlock } from './feast-tables.ts';
 import type { FeatureBlock } from './feast-tables.ts';
 import { planCalendar, planSeries, viewsOf } from './feature-plan.ts';
-import type { SeriesAhead, ViewRead } from './feature-plan.ts';
+import type { FeatureRow, ViewRead } from './feature-plan.ts';
 
 const MS_PER_DAY = 86_400_000;
 const DAYS_PER_WEEK = 7;
@@ -25,9 +25,9 @@ export interface ForecastWeek {
 export interface OnlineFeatures {
   /**
    * Writes the features of each row into `matrix` (row-major [N, F]) and returns its weeks in the same order.
-   * @throws RequestError 404 unknown series, 409 stale or missing features, 503 database away
+   * @throws RequestError 404 unknown series, 409 stale or missing features, 503 unavailable database
    */
-  read(rows: readonly SeriesAhead[], matrix: Float64Array): Promise<ForecastWeek[]>;
+  read(rows: readonly FeatureRow[], matrix: Float64Array): Promise<ForecastWeek[]>;
 }
 
 interface FetchedView extends ViewRead {
@@ -36,9 +36,9 @@ interface FetchedView extends ViewRead {
 
 const isoDate = (day: number): string => new Date(day * MS_PER_DAY).toISOString().slice(0, 10);
 
-const named = ({ instance, store, dept }: SeriesAhead): string =>
+const named = ({ instance, store, dept }: FeatureRow): string =>
   `Instance ${instance}: store ${store}, dept ${dept}`;
-const facts = ({ instance, store, dept }: SeriesAhead): Record<string, unknown> => ({
+const facts = ({ instance, store, dept }: FeatureRow): Record<string, unknown> => ({
   instance,
   store,
   dept,
@@ -89,12 +89,12 @@ function copyRow(
   }
 }
 
-/** @throws RequestError when the series is unknown or its newest week too old. */
+/** Returns the series' newest week. @throws RequestError when the series is unknown or that week too old */
 function originDay(
   dataset: string,
   sales: FetchedView,
   i: number,
-  row: SeriesAhead,
+  row: FeatureRow,
   watermark: number,
 ): number {
   const day = dayOf(sales, i);
@@ -106,7 +106,7 @@ function originDay(
     throw new RequestError(
       409,
       'STALE_FEATURES',
-      `${named(row)}: its features are of ${isoDate(day)}, more than ${MAX_AGE_DAYS} days before ` +
+      `${named(row)}: its newest features are of ${isoDate(day)}, more than ${MAX_AGE_DAYS} days before ` +
         `${isoDate(watermark)}, the newest materialized week; the series has no recent sales.`,
       { ...facts(row), eventDate: isoDate(day), watermark: isoDate(watermark) },
     );
@@ -114,23 +114,23 @@ function originDay(
   return day;
 }
 
-function requireStore(store: FetchedView, i: number, row: SeriesAhead): void {
+function requireStore(store: FetchedView, i: number, row: FeatureRow): void {
   if (dayOf(store, i) !== ABSENT) return;
   const { view } = store.view;
   throw new RequestError(
     409,
     'MISSING_FEATURES',
-    `${named(row)}: the view ${view} has no row of it, which the model needs; materialize the features again.`,
+    `${named(row)}: the view ${view} has no row of the store, which the model needs; run the pipeline to materialize it.`,
     { ...facts(row), view },
   );
 }
 
-function requireTargetWeek(calendar: FetchedView, i: number, row: SeriesAhead, targetWeek: string): void {
+function requireTargetWeek(calendar: FetchedView, i: number, row: FeatureRow, targetWeek: string): void {
   if (dayOf(calendar, i) !== ABSENT) return;
   throw new RequestError(
     409,
     'MISSING_CALENDAR_WEEK',
-    `${named(row)}: the calendar has no row for the target week ${targetWeek}; materialize the features again.`,
+    `${named(row)}: the calendar has no row for the target week ${targetWeek}; run the pipeline to materialize it.`,
     { ...facts(row), targetWeek },
   );
 }
@@ -139,7 +139,7 @@ export function createOnlineFeatures(pool: pg.Pool, manifest: ModelManifest): On
   const views = viewsOf(manifest);
   const width = manifest.features.length;
 
-  async function readSeries(rows: readonly SeriesAhead[], matrix: Float64Array): Promise<ForecastWeek[]> {
+  async function readSeries(rows: readonly FeatureRow[], matrix: Float64Array): Promise<ForecastWeek[]> {
     const plan = planSeries(views, rows);
     const [watermark, sales, ...stores] = await Promise.all([
       readWatermark(pool, manifest.feastProject),

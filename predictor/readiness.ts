@@ -1,13 +1,13 @@
-/** Readiness of the predictor: the database answers; the model already ran before the server listened. */
+/** Readiness of the predictor: the database answers. The model has run before the server listens. */
 import type pg from 'pg';
 
 const CHECK_TIMEOUT_MS = 2_000;
-/** Shortest time between two questions to the database, however often readiness is asked. */
+/** Shortest time between two queries to the database, however often readiness is read. */
 const CHECK_INTERVAL_MS = 1_000;
 
 interface ReadinessState {
   ready: boolean;
-  /** A sentence; empty when ready. */
+  /** Why the predictor is not ready, in a sentence; empty when it is. */
   reason: string;
 }
 

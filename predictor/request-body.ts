@@ -1,4 +1,4 @@
-/** Lets a client whose body is too large read the answer. */
+/** Answers to requests with a body that is too large. */
 import { finished } from 'node:stream/promises';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
@@ -7,8 +7,8 @@ import type { FastifyInstance } from 'fastify';
 const DISCARD_MS = 10_000;
 
 /**
- * A server that answers and closes before it has read the body resets the connection, and a client that is still
- * sending sees a broken pipe instead of the answer. The rest of the body is therefore read and discarded for a while.
+ * Reads and discards the rest of a refused body for a while, so that the client can read the answer. If the server closed the
+ * connection earlier, a client that still sends would see a broken pipe.
  */
 export function answerOversizedBodies(app: FastifyInstance): void {
   app.addHook('onSend', async (request, reply, payload) => {
@@ -23,6 +23,6 @@ async function discard(body: IncomingMessage): Promise<void> {
   try {
     await finished(body, { writable: false, signal: AbortSignal.timeout(DISCARD_MS) });
   } catch {
-    // The client left or never stops sending; it does not get to read the answer.
+    // The client has left or never stops sending, so it cannot read the answer.
   }
 }

@@ -57,7 +57,7 @@ export class RouterCounters {
     this.#failovers.inc({ model, version: String(version) });
   }
 
-  /** Counts by model, for the versions in the current routes. */
+  /** Returns the counts by model, for the versions in the current routes. */
   all(routes: Routes): { models: Record<string, VersionCount[]> } {
     const models = Object.entries(routes.models).map(([model, versions]) => [
       model,

@@ -1,4 +1,4 @@
-/** The router process. Configured by the environment; see docs/predictor.md. */
+/** Router process. docs/predictor.md lists its environment variables. */
 import { optionalInteger, optionalText, requiredText } from './environment.ts';
 import { createRouter } from './router.ts';
 import { RouteTable } from './routes.ts';

@@ -1,15 +1,14 @@
-/** The weighted router: one public port in front of all predictors of a machine, described in docs/predictor.md. */
+/** Weighted router, the one port in front of all predictors of a machine (docs/predictor.md). */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import replyFrom from '@fastify/reply-from';
-import Fastify, { LogController } from 'fastify';
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { FAILED_VERSION_HEADER, VERSION_HEADER } from '../contracts/predict.ts';
 import { routesSchema } from '../contracts/routes.ts';
 import type { Route } from '../contracts/routes.ts';
-import { answerOversizedBodies } from './request-body.ts';
-import { RequestError, errorBody, fromFramework } from './errors.ts';
+import { createApp } from './app.ts';
+import { RequestError, errorBody } from './errors.ts';
 import { RouterCounters } from './router-counters.ts';
 import type { RouteTable } from './routes.ts';
 
@@ -47,11 +46,11 @@ function causeCode(error: unknown): string {
 const modelOf = (target: string): string => target.replace(/:[^:]*$/, '');
 
 function pinned(table: RouteTable, model: string, header: string | string[]): Route {
-  const route = table.of(model)?.find(({ version }) => String(version) === header);
+  const route = table.routesOf(model)?.find(({ version }) => String(version) === header);
   if (route !== undefined) return route;
   const served =
     table
-      .of(model)
+      .routesOf(model)
       ?.map(({ version }) => version)
       .join(', ') ?? '';
   throw new RequestError(
@@ -74,7 +73,7 @@ class Forwarder {
 
   forward(request: FastifyRequest<{ Params: { target: string } }>, reply: FastifyReply): FastifyReply {
     const model = modelOf(request.params.target);
-    if (this.#table.of(model) === undefined) {
+    if (this.#table.routesOf(model) === undefined) {
       throw new RequestError(
         404,
         'MODEL_NOT_FOUND',
@@ -95,7 +94,7 @@ class Forwarder {
     return this.#send(request, reply, model, route, () => this.#table.heaviest(model, route.version));
   }
 
-  /** Sends to one version; `standIn` gives the version that is asked, once, when that one cannot be reached. */
+  /** Sends the request to one version. If that cannot be reached, the request goes once to the version of `standIn`. */
   #send(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -127,7 +126,7 @@ class Forwarder {
         const other = UNREACHABLE.has(code) ? standIn?.() : undefined;
         if (other === undefined) {
           reply.removeHeader(VERSION_HEADER).header(FAILED_VERSION_HEADER, String(route.version));
-          sendRefusal(reply, this.#refusal(route, code, model));
+          sendRefusal(this.#refusal(route, code, model), reply);
           return;
         }
         this.#counters.failover(model, route.version);
@@ -149,15 +148,15 @@ class Forwarder {
   }
 }
 
-/** The body's unparsed bytes: parsing them here would cost time and could change them. */
+/** Returns the unparsed bytes of the body: parsing would take time and could change them. */
 function bodyOf(request: FastifyRequest): { body?: Buffer; contentType?: string } {
   if (!Buffer.isBuffer(request.body)) return {};
   return { body: request.body, contentType: request.headers['content-type'] ?? 'application/octet-stream' };
 }
 
 /**
- * Removes headers that describe one connection: the client's and the version's are two. `expect` is answered by the
- * router, which reads the whole body before it sends it on.
+ * Removes headers about the connection, because the client's and the version's connections differ. The router answers `expect`
+ * itself, because it reads the whole body before it sends the request on.
  */
 function withoutHopHeaders(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   const kept = { ...headers };
@@ -172,7 +171,7 @@ function upstreamUrl(request: FastifyRequest, route: Route): string {
   return new URL(route.url).origin + pathname + search;
 }
 
-function sendRefusal(reply: FastifyReply, error: RequestError): FastifyReply {
+function sendRefusal(error: RequestError, reply: FastifyReply): FastifyReply {
   return reply.code(error.status).send(errorBody(error));
 }
 
@@ -235,22 +234,7 @@ function parseJson(body: unknown): unknown {
   }
 }
 
-/** Creates the router; the caller makes it listen. */
-export function createRouter(options: RouterOptions): FastifyInstance {
-  const { table, logLevel, answerTimeoutMs = DEFAULT_ANSWER_TIMEOUT_MS } = options;
-  const counters = new RouterCounters();
-  const app = Fastify({
-    logger: { level: logLevel },
-    logController: new LogController({ disableRequestLogging: true }),
-    bodyLimit: BODY_LIMIT_BYTES,
-    return503OnClosing: false,
-    forceCloseConnections: 'idle',
-    // Errors before a route is found, such as a path that cannot be decoded, do not reach the error handler.
-    frameworkErrors: (error, request, reply) => {
-      sendRefusal(reply, fromFramework(error, request.headers['content-type'], BODY_LIMIT_BYTES));
-    },
-  });
-  answerOversizedBodies(app);
+function registerProxy(app: FastifyInstance, answerTimeoutMs: number): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body);
@@ -267,18 +251,19 @@ export function createRouter(options: RouterOptions): FastifyInstance {
     disableRequestLogging: true,
     destroyAgent: true,
   });
-  app.setErrorHandler<FastifyError>((error, request, reply) => {
-    const refusal =
-      error instanceof RequestError
-        ? error
-        : fromFramework(error, request.headers['content-type'], BODY_LIMIT_BYTES);
-    if (refusal.status >= 500) request.log.error({ err: error }, error.message);
-    return sendRefusal(reply, refusal);
+}
+
+/** Creates the router; the caller makes it listen. */
+export function createRouter(options: RouterOptions): FastifyInstance {
+  const { table, logLevel, answerTimeoutMs = DEFAULT_ANSWER_TIMEOUT_MS } = options;
+  const counters = new RouterCounters();
+  const app = createApp({
+    logLevel,
+    logFields: {},
+    bodyLimitBytes: BODY_LIMIT_BYTES,
+    refuse: sendRefusal,
   });
-  app.setNotFoundHandler((request, reply) => {
-    const error = new RequestError(404, 'NOT_FOUND', `Nothing answers ${request.method} ${request.url}.`);
-    return sendRefusal(reply, error);
-  });
+  registerProxy(app, answerTimeoutMs);
   const forwarder = new Forwarder(table, counters, answerTimeoutMs);
   app.get('/v1/models', () => ({ models: Object.keys(table.all().models) }));
   app.all<{ Params: { target: string } }>('/v1/models/:target', (request, reply) =>

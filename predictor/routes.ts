@@ -1,4 +1,4 @@
-/** The router's table of versions, addresses and weights by model, kept in a file that is replaced as a whole. */
+/** The router's versions, addresses and weights by model, and the file that holds them. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
@@ -6,8 +6,7 @@ import { routesSchema } from '../contracts/routes.ts';
 import type { Route, Routes } from '../contracts/routes.ts';
 
 /**
- * Smooth weighted round robin (as in nginx): in each 100 picks every version is picked exactly as often as its percent
- * says, and the picks of a version are spread evenly.
+ * Smooth weighted round robin, as in nginx: of 100 picks each version gets exactly its percentage, spread evenly.
  */
 class Rotation {
   readonly #turns: { route: Route; credit: number }[];
@@ -48,6 +47,7 @@ function readState(path: string): Routes {
   }
 }
 
+/** Replaces the file. It is flushed with its folder, so that new weights survive a loss of power right after the answer. */
 function writeState(path: string, routes: Routes): void {
   const temporary = `${path}.${process.pid}`;
   const file = openSync(temporary, 'w', 0o600);
@@ -83,7 +83,7 @@ export class RouteTable {
     return this.#routes;
   }
 
-  of(model: string): readonly Route[] | undefined {
+  routesOf(model: string): readonly Route[] | undefined {
     return Object.hasOwn(this.#routes.models, model) ? this.#routes.models[model] : undefined;
   }
 
@@ -97,14 +97,14 @@ export class RouteTable {
       this.#rotations.set(model, new Rotation(routes));
   }
 
-  /** Takes the next turn; undefined when no version of the model has weight. */
+  /** Returns the version of the next turn; undefined when no version of the model has weight. */
   next(model: string): Route | undefined {
     return this.#rotations.get(model)?.next();
   }
 
   /** Returns the version with the most weight other than `except`; undefined when none has weight. */
   heaviest(model: string, except?: number): Route | undefined {
-    return this.of(model)
+    return this.routesOf(model)
       ?.filter(({ version, weightPercent }) => version !== except && weightPercent > 0)
       .sort((a, b) => b.weightPercent - a.weightPercent)[0];
   }

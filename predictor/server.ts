@@ -1,10 +1,9 @@
 /** The predictor's HTTP server: KServe's v1 protocol, health and metrics, described in docs/predictor.md. */
-import Fastify, { LogController } from 'fastify';
-import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { VERSION_HEADER } from '../contracts/predict.ts';
 import type { PredictResponse, Prediction, ReadyResponse } from '../contracts/predict.ts';
-import { answerOversizedBodies } from './request-body.ts';
-import { RequestError, errorBody, fromFramework } from './errors.ts';
+import { createApp } from './app.ts';
+import { RequestError, errorBody } from './errors.ts';
 import { parseRequest } from './instances.ts';
 import type { Instance } from './instances.ts';
 import type { PredictorMetrics } from './metrics.ts';
@@ -14,7 +13,7 @@ import type { Readiness } from './readiness.ts';
 
 const BODY_LIMIT_BYTES = 16 * 1024 * 1024;
 
-export interface PredictorParts {
+export interface PredictorDependencies {
   name: string;
   version: string;
   model: Model;
@@ -24,13 +23,13 @@ export interface PredictorParts {
   logLevel: string;
 }
 
-/** Fills the matrix from raw features and from Feast; null weeks belong to raw instances. */
-async function gather(
-  parts: PredictorParts,
+/** Fills the matrix from raw features and from Feast. Returns the weeks of each instance, null for raw features. */
+async function collectFeatures(
+  dependencies: PredictorDependencies,
   instances: Instance[],
   matrix: Float64Array,
 ): Promise<(ForecastWeek | null)[]> {
-  const width = parts.model.manifest.features.length;
+  const width = dependencies.model.manifest.features.length;
   const weeks = new Array<ForecastWeek | null>(instances.length).fill(null);
   const fromFeast = instances.flatMap(({ store, dept, horizon, features }, instance) => {
     if (features === undefined) return { instance, store, dept, horizon };
@@ -38,8 +37,8 @@ async function gather(
     return [];
   });
   if (fromFeast.length > 0) {
-    const stop = parts.metrics.featureReadSeconds.startTimer();
-    const read = await parts.features.read(fromFeast, matrix).finally(stop);
+    const stop = dependencies.metrics.featureReadSeconds.startTimer();
+    const read = await dependencies.features.read(fromFeast, matrix).finally(stop);
     fromFeast.forEach(({ instance }, i) => {
       weeks[instance] = read[i] ?? null;
     });
@@ -47,14 +46,14 @@ async function gather(
   return weeks;
 }
 
-/** Makes one prediction per row of the graph's output; a value that is not finite is refused as the model's fault. */
-function answer(
-  parts: PredictorParts,
+/** Returns one prediction per row of the graph's output. @throws RequestError 500 when a value is not finite */
+function toPredictions(
+  dependencies: PredictorDependencies,
   instances: Instance[],
   weeks: (ForecastWeek | null)[],
   quantiles: Float32Array,
 ): Prediction[] {
-  const levels = parts.model.manifest.quantiles;
+  const levels = dependencies.model.manifest.quantiles;
   const [low, middle, high] = [0.1, 0.5, 0.9].map((level) => levels.indexOf(level));
   const columns = [low ?? 0, middle ?? 0, high ?? 0];
   return instances.map(({ store, dept, horizon }, row) => {
@@ -83,8 +82,8 @@ function answer(
   });
 }
 
-function explain(parts: PredictorParts, predictions: Prediction[], matrix: Float64Array): void {
-  const { features } = parts.model.manifest;
+function explain(dependencies: PredictorDependencies, predictions: Prediction[], matrix: Float64Array): void {
+  const { features } = dependencies.model.manifest;
   predictions.forEach((prediction, row) => {
     prediction.features = Object.fromEntries(
       features.map(({ name }, column) => {
@@ -95,11 +94,15 @@ function explain(parts: PredictorParts, predictions: Prediction[], matrix: Float
   });
 }
 
-async function predict(parts: PredictorParts, body: unknown, explained: boolean): Promise<PredictResponse> {
-  const { model, metrics } = parts;
+async function predict(
+  dependencies: PredictorDependencies,
+  body: unknown,
+  explained: boolean,
+): Promise<PredictResponse> {
+  const { model, metrics } = dependencies;
   const { instances, ignoredFeatures } = parseRequest(body, model.manifest);
   const matrix = new Float64Array(instances.length * model.manifest.features.length).fill(NaN);
-  const weeks = await gather(parts, instances, matrix);
+  const weeks = await collectFeatures(dependencies, instances, matrix);
   const ids = (key: 'store' | 'dept' | 'horizon'): BigInt64Array =>
     BigInt64Array.from(instances, (instance) => BigInt(instance[key]));
   const stop = metrics.inferenceSeconds.startTimer();
@@ -110,38 +113,38 @@ async function predict(parts: PredictorParts, body: unknown, explained: boolean)
       throw new RequestError(500, 'INFERENCE_FAILED', sentence, {}, { cause });
     })
     .finally(stop);
-  const predictions = answer(parts, instances, weeks, quantiles);
-  if (explained) explain(parts, predictions, matrix);
+  const predictions = toPredictions(dependencies, instances, weeks, quantiles);
+  if (explained) explain(dependencies, predictions, matrix);
   metrics.instances.inc(instances.length);
   return {
     predictions,
-    modelName: parts.name,
-    modelVersion: parts.version,
+    modelName: dependencies.name,
+    modelVersion: dependencies.version,
     ...(ignoredFeatures.length > 0 ? { ignoredFeatures } : {}),
   };
 }
 
-/** Refuses other versions' requests: a gateway without a rule for the pinned version sends them to any version. */
-function requireVersion(parts: PredictorParts, pin: string | string[] | undefined): void {
-  if (pin === undefined || pin === parts.version) return;
+/** Refuses requests for another version: a gateway without a rule for the pinned version sends them to any version. */
+function requireVersion(dependencies: PredictorDependencies, pin: string | string[] | undefined): void {
+  if (pin === undefined || pin === dependencies.version) return;
   throw new RequestError(
     404,
     'VERSION_NOT_FOUND',
-    `The header ${VERSION_HEADER} asks for version ${String(pin)} of "${parts.name}", which is not served; this is version ${parts.version}.`,
+    `The header ${VERSION_HEADER} asks for version ${String(pin)} of "${dependencies.name}", which is not served; this is version ${dependencies.version}.`,
   );
 }
 
-function requireModel(parts: PredictorParts, name: string): void {
-  if (name === parts.name) return;
+function requireModel(dependencies: PredictorDependencies, name: string): void {
+  if (name === dependencies.name) return;
   throw new RequestError(
     404,
     'MODEL_NOT_FOUND',
-    `There is no model "${name}" here; this server answers for "${parts.name}".`,
+    `There is no model "${name}" here; this server answers for "${dependencies.name}".`,
   );
 }
 
-function addPredict(app: FastifyInstance, parts: PredictorParts): void {
-  const { metrics } = parts;
+function addPredict(app: FastifyInstance, dependencies: PredictorDependencies): void {
+  const { metrics } = dependencies;
   app.post<{ Params: { target: string }; Querystring: { explain?: unknown } }>('/v1/models/:target', {
     onRequest: (_request, reply, done) => {
       const stop = metrics.requestSeconds.startTimer();
@@ -153,13 +156,13 @@ function addPredict(app: FastifyInstance, parts: PredictorParts): void {
     },
     handler: (request) => {
       const [, name, verb] = /^(.*?)(:[^:]*)?$/.exec(request.params.target) ?? [];
-      requireModel(parts, name ?? '');
-      requireVersion(parts, request.headers[VERSION_HEADER]);
+      requireModel(dependencies, name ?? '');
+      requireVersion(dependencies, request.headers[VERSION_HEADER]);
       if (verb !== ':predict') {
         throw new RequestError(
           404,
           'NOT_FOUND',
-          `A model answers POST to /v1/models/${parts.name}:predict only.`,
+          `A model answers POST to /v1/models/${dependencies.name}:predict only.`,
         );
       }
       const asked = request.query.explain;
@@ -170,32 +173,32 @@ function addPredict(app: FastifyInstance, parts: PredictorParts): void {
           'The query parameter "explain" can only be "features".',
         );
       }
-      return predict(parts, request.body, asked === 'features');
+      return predict(dependencies, request.body, asked === 'features');
     },
   });
 }
 
-function addStatus(app: FastifyInstance, parts: PredictorParts): void {
-  app.get('/v1/models', () => ({ models: [parts.name] }));
+function addStatus(app: FastifyInstance, dependencies: PredictorDependencies): void {
+  app.get('/v1/models', () => ({ models: [dependencies.name] }));
   app.get<{ Params: { target: string } }>('/v1/models/:target', async (request, reply) => {
-    requireModel(parts, request.params.target);
-    requireVersion(parts, request.headers[VERSION_HEADER]);
-    const { ready } = await parts.readiness.check();
-    return reply.code(ready ? 200 : 503).send({ name: parts.name, ready });
+    requireModel(dependencies, request.params.target);
+    requireVersion(dependencies, request.headers[VERSION_HEADER]);
+    const { ready } = await dependencies.readiness.check();
+    return reply.code(ready ? 200 : 503).send({ name: dependencies.name, ready });
   });
   app.get('/healthz', () => ({ live: true }));
   app.get('/readyz', async (_request, reply) => {
-    const { ready, reason } = await parts.readiness.check();
+    const { ready, reason } = await dependencies.readiness.check();
     const state: ReadyResponse = {
       ready,
-      modelName: parts.name,
-      modelVersion: parts.version,
+      modelName: dependencies.name,
+      modelVersion: dependencies.version,
       ...(ready ? {} : { reason }),
     };
     return reply.code(ready ? 200 : 503).send(state);
   });
   app.get('/metrics', async (_request, reply) =>
-    reply.type(parts.metrics.registry.contentType).send(await parts.metrics.registry.metrics()),
+    reply.type(dependencies.metrics.registry.contentType).send(await dependencies.metrics.registry.metrics()),
   );
 }
 
@@ -206,48 +209,23 @@ declare module 'fastify' {
   }
 }
 
-function sendError(parts: PredictorParts, error: RequestError, reply: FastifyReply): FastifyReply {
-  if (error.status >= 500)
-    reply.log.error({ err: error, model: parts.name, version: parts.version }, error.message);
+function refuse(error: RequestError, reply: FastifyReply): FastifyReply {
   reply.errorCode = error.code;
   return reply.code(error.status).send(errorBody(error));
 }
 
 /** Creates the server; the caller makes it listen. */
-export function createPredictor(parts: PredictorParts): FastifyInstance {
-  const app = Fastify({
-    logger: { level: parts.logLevel },
-    logController: new LogController({ disableRequestLogging: true }),
-    bodyLimit: BODY_LIMIT_BYTES,
-    // A request on an open connection is still answered while the server ends.
-    return503OnClosing: false,
-    forceCloseConnections: 'idle',
-    // Errors before a route is found, such as a path that cannot be decoded, do not reach the error handler.
-    frameworkErrors: (error, request, reply) => {
-      sendError(parts, fromFramework(error, request.headers['content-type'], BODY_LIMIT_BYTES), reply);
-    },
-  });
-  answerOversizedBodies(app);
+export function createPredictor(dependencies: PredictorDependencies): FastifyInstance {
+  const { name, version, logLevel } = dependencies;
+  const logFields = { model: name, version };
+  const app = createApp({ logLevel, logFields, bodyLimitBytes: BODY_LIMIT_BYTES, refuse });
   app.removeContentTypeParser('text/plain');
   app.decorateReply('errorCode', null);
   app.addHook('onRequest', (_request, reply, done) => {
-    reply.header(VERSION_HEADER, parts.version);
+    reply.header(VERSION_HEADER, version);
     done();
   });
-  app.setErrorHandler<FastifyError>((error, request, reply) => {
-    if (error instanceof RequestError) return sendError(parts, error, reply);
-    const refusal = fromFramework(error, request.headers['content-type'], BODY_LIMIT_BYTES);
-    if (refusal.status >= 500) request.log.error({ err: error }, error.message);
-    return sendError(parts, refusal, reply);
-  });
-  app.setNotFoundHandler((request, reply) =>
-    sendError(
-      parts,
-      new RequestError(404, 'NOT_FOUND', `Nothing answers ${request.method} ${request.url}.`),
-      reply,
-    ),
-  );
-  addPredict(app, parts);
-  addStatus(app, parts);
+  addPredict(app, dependencies);
+  addStatus(app, dependencies);
   return app;
 }

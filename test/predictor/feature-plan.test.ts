@@ -26,7 +26,7 @@ it('gives each row the index of its key, and each key its first row', () => {
   );
 });
 
-it('reads the columns of the only horizon by a statement of its own', () => {
+it('reads the columns of a single horizon by a separate statement', () => {
   const { sales, stores } = planSeries(views, [row(0, 1, 2, 12), row(1, 1, 3, 12), row(2, 1, 2, 12)]);
   expect(sales.columns).toMatchObject({ statement: 'sales_history:12', names: ['lag_1', 'last_year_h12'] });
   expect(sales.view).toMatchObject({ table: 'p_sales_history', positions: Int32Array.of(1, 3) });

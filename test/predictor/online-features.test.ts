@@ -87,7 +87,7 @@ const read = (...horizons: number[]) =>
     new Float64Array(horizons.length * manifest.features.length),
   );
 
-it('asks the database five times a request, however many instances and horizons it has', async () => {
+it('queries the database five times a request, for any number of instances and horizons', async () => {
   const statements: string[] = [];
   pool.on('connect', (client) => {
     const query = client.query.bind(client) as (...args: unknown[]) => unknown;
@@ -103,7 +103,7 @@ it('asks the database five times a request, however many instances and horizons 
   expect(statements.splice(0).sort()).toEqual([...views.map((view) => `${view}:all`), 'watermark']);
 });
 
-it('refuses when the database falls silent, and keeps no connection that still waits', async () => {
+it('refuses when the database stops answering, and keeps no waiting connection', async () => {
   await read(1, 2);
   proxy.silence();
   const begin = performance.now();
@@ -114,7 +114,7 @@ it('refuses when the database falls silent, and keeps no connection that still w
   expect(performance.now() - again).toBeLessThan(4_000);
 }, 30_000);
 
-it('is not ready, within seconds, when the database falls silent', async () => {
+it('is not ready within seconds when the database stops answering', async () => {
   const readiness = createReadiness(pool);
   expect(await readiness.check()).toEqual({ ready: true, reason: '' });
   proxy.silence();

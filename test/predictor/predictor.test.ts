@@ -122,7 +122,7 @@ describe('features from Feast', () => {
     expect(prediction?.p50).toBe(expectedP50(asked, prediction?.features ?? raw()));
   });
 
-  it('answers each instance of a batch as it answers the instance alone', async () => {
+  it('answers each instance of a batch the same as alone', async () => {
     const series = [1, 2].flatMap((store) => [3, 4].map((dept) => ({ store, dept })));
     const all = series.flatMap((one) => [1, 2, 12].map((horizon) => ({ ...one, horizon })));
     const alone = await Promise.all(
@@ -185,7 +185,7 @@ describe('features from Feast', () => {
 });
 
 describe('refusals', () => {
-  it('names the series that is not known', async () => {
+  it('names an unknown series', async () => {
     const { status, body } = await ask([
       { store: 1, dept: 3, horizon: 1 },
       { store: 99, dept: 3, horizon: 1 },
@@ -339,7 +339,7 @@ describe('status', () => {
     return [response.status, await response.json()];
   };
 
-  it('answers for its model', async () => {
+  it('answers status requests and refuses those for another model', async () => {
     expect(await get('/v1/models')).toEqual([200, { models: ['sales-forecast'] }]);
     expect(await get('/v1/models/sales-forecast')).toEqual([200, { name: 'sales-forecast', ready: true }]);
     expect((await get('/v1/models/other'))[0]).toBe(404);
@@ -350,7 +350,7 @@ describe('status', () => {
     ]);
   });
 
-  it('answers for its version only, however a request came here', async () => {
+  it('refuses requests for another version', async () => {
     const path = '/v1/models/sales-forecast';
     expect((await get(path, { 'x-shelfcast-version': '3' }))[0]).toBe(200);
     expect(await get(path, { 'x-shelfcast-version': '4' })).toEqual([
@@ -409,7 +409,7 @@ describe('status', () => {
 });
 
 describe('when something is wrong', () => {
-  it('is not ready while the database is away, answers raw features, and comes back by itself', async () => {
+  it('without a database is not ready and answers only raw features; with it becomes ready again', async () => {
     await database.stop();
     await eventually('not ready', async () =>
       (await fetch(`${predictor.url}/readyz`)).status === 503 ? true : undefined,
@@ -423,7 +423,7 @@ describe('when something is wrong', () => {
     expect((await ask([{ store: 1, dept: 3, horizon: 1 }])).status).toBe(200);
   }, 40_000);
 
-  it('says that features were never materialized', async () => {
+  it('reports that no features were materialized', async () => {
     await database.run('delete from ops.feature_watermark');
     expect(await refusal([{ store: 1, dept: 3, horizon: 1 }])).toEqual([
       503,
@@ -435,14 +435,14 @@ describe('when something is wrong', () => {
     );
   });
 
-  it('names the column that the online table lacks, and that holds a text', async () => {
+  it('names a column that the online table lacks, and one with text', async () => {
     const table = 'feast_online.shelfcast_golden_sales_history';
     const asked = { store: 1, dept: 3, horizon: 1 };
     await database.run(`alter table ${table} rename rolling_mean_4 to other`);
     expect(await refusal([asked])).toEqual([
       409,
       'MISSING_FEATURES',
-      'feast_online."shelfcast_golden_sales_history" has no column "rolling_mean_4", which the model needs; materialize the features again.',
+      'feast_online."shelfcast_golden_sales_history" has no column "rolling_mean_4", which the model needs; run the pipeline to materialize it.',
     ]);
     await database.run(`alter table ${table} rename other to rolling_mean_4`);
     await database.run(`alter table ${table} alter lag_1 type text`);
@@ -457,7 +457,7 @@ describe('when something is wrong', () => {
     expect((await ask([asked])).status).toBe(200);
   });
 
-  it('does not start with a damaged model, and says why', async () => {
+  it('reports a damaged model and does not start', async () => {
     const broken = join(folder, 'models', '2');
     const bytes = await readFile(join(broken, 'model.onnx'));
     bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
@@ -478,7 +478,7 @@ describe('when something is wrong', () => {
     ['Cannot read', { MODEL_URI: 'file:///nowhere/at/all' }],
     ['is not the model that was registered', { MODEL_SHA256: '0'.repeat(64) }],
     ['PORT is "x"', { PORT: 'x' }],
-  ])('does not start, and says: %s', async (words, change) => {
+  ])('does not start and prints: %s', async (words, change) => {
     const port = await freePort();
     const main = startMain('main', port, { ...environment, PORT: String(port), ...change });
     expect(await main.ended).toBe(1);

@@ -126,7 +126,7 @@ async function send(
   };
 }
 
-it('gives each version exactly its percent of each 100 requests, evenly spread', async () => {
+it('gives each version exactly its percentage of 100 requests, evenly spread', async () => {
   const at = await upstream(echo);
   await route([1, at, 61], [2, at, 29], [3, at, 10]);
   for (let hundred = 0; hundred < 3; hundred++) {
@@ -147,7 +147,7 @@ it('gives each version exactly its percent of each 100 requests, evenly spread',
   });
 });
 
-it('hands on path, query and body as they came', async () => {
+it('passes path, query and body on unchanged', async () => {
   await route([1, await upstream(echo), 100]);
   const body = '{ "instances" : [ 1.0 ] }';
   const sent = await send({}, body, '/v1/models/m:predict?explain=features');
@@ -212,7 +212,7 @@ it.each([
   });
 });
 
-it('gives up after one move, and never moves to a version without weight', async () => {
+it('moves a request only once, and never to a version without weight', async () => {
   await route([1, await closed(), 50], [2, await closed(), 50]);
   expect(await send()).toMatchObject({
     status: 502,
@@ -223,7 +223,7 @@ it('gives up after one move, and never moves to a version without weight', async
   expect(await send()).toMatchObject({ status: 502, failed: '1' });
 });
 
-it('says that a version takes too long to answer, and never asks another one', async () => {
+it('reports a version that takes too long, and asks no other one', async () => {
   await router.close();
   await open({ answerTimeoutMs: 300 });
   const silent = await upstream(() => undefined);
@@ -249,7 +249,7 @@ it('says that a version takes too long to answer, and never asks another one', a
   expect((await send()).by).toBe('2');
 });
 
-it('breaks off where a version breaks off in the middle of its answer', async () => {
+it('closes the connection when a version closes its own in the middle of an answer', async () => {
   const torn = await upstream((_request, response) => {
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': 100 });
     response.write('{"predictions":[', () => response.socket?.destroy());
@@ -259,7 +259,7 @@ it('breaks off where a version breaks off in the middle of its answer', async ()
   expect((await send()).by).toBe('2');
 });
 
-it('goes on when a client leaves before its answer', async () => {
+it('continues when a client leaves before its answer', async () => {
   const waiting: (() => void)[] = [];
   const slow = await upstream((request, response) => {
     waiting.push(() => {
@@ -282,7 +282,7 @@ it('goes on when a client leaves before its answer', async () => {
   });
 });
 
-it('hands on an answer of an error as it is, and counts it', async () => {
+it('passes an error of a version on unchanged, and counts it', async () => {
   const broken = await upstream((_request, response) => {
     response
       .writeHead(500, { 'content-type': 'application/json' })
@@ -299,7 +299,7 @@ it('hands on an answer of an error as it is, and counts it', async () => {
   });
 });
 
-it('says when nothing has traffic, and when there is no such model', async () => {
+it('reports a model without traffic and an unknown model', async () => {
   await route([1, await upstream(echo), 0]);
   expect(await send()).toMatchObject({ status: 503, body: { error: { code: 'NO_TRAFFIC' } } });
   expect(await send({}, '{}', '/v1/models/other:predict')).toMatchObject({
@@ -366,7 +366,7 @@ it.each([
   expect((await admin('GET', 'routes'))[1]).toEqual(before);
 });
 
-it('lets nobody without the token set or see routes', async () => {
+it('refuses to show or set routes without the token', async () => {
   for (const [method, path] of [
     ['GET', 'routes'],
     ['PUT', 'routes'],
@@ -403,7 +403,7 @@ it('never lets the request line choose the host', async () => {
 it.each([
   ['ROUTER_ADMIN_TOKEN is not set', { ROUTER_ADMIN_TOKEN: '' }, '{"models":{}}'],
   ['cannot be read', {}, '{"models":{"m":[{"version":1}'],
-])('does not start, and says: %s', async (words, change, state) => {
+])('does not start and prints: %s', async (words, change, state) => {
   await writeFile(statePath, state);
   const port = await freePort();
   const main = startMain('router-main', port, {

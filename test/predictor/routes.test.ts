@@ -25,7 +25,7 @@ const weights = fc
   .map((cuts) => [...cuts, 100].sort((a, b) => a - b))
   .map((cuts) => cuts.map((cut, i) => cut - (cuts[i - 1] ?? 0)));
 
-it('gives each version exactly its percent of each 100, whatever the weights, at even distances', () => {
+it('gives each version exactly its percentage of 100 picks, evenly spread, for any weights', () => {
   fc.assert(
     fc.property(weights, fc.integer({ min: 1, max: 4 }), (percents, hundreds) => {
       const table = newTable();
@@ -61,7 +61,7 @@ it('accepts weights that add up to 100 or to 0, and no others', () => {
   );
 });
 
-it('names the version with the most weight but for one, and none without weight', () => {
+it('returns the version with the most weight, also without a given one, and none without weight', () => {
   const table = newTable();
   table.replace({ models: { m: routesOf([20, 50, 30, 0]), idle: routesOf([0]) } });
   expect(table.heaviest('m')?.version).toBe(2);

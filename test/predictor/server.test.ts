@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { errorBodySchema, predictResponseSchema } from '../../contracts/predict.ts';
 import { createPredictorMetrics } from '../../predictor/metrics.ts';
-import type { PredictorParts } from '../../predictor/server.ts';
+import type { PredictorDependencies } from '../../predictor/server.ts';
 import { createPredictor } from '../../predictor/server.ts';
 import { manifestOf } from './model-manifest.ts';
 
@@ -16,14 +16,14 @@ let app: ReturnType<typeof createPredictor>;
 afterEach(() => app.close());
 
 /** Quantiles of row r: 100 r + 1 to 100 r + 5. */
-const numbered: PredictorParts['model']['predict'] = ({ store }) =>
+const numbered: PredictorDependencies['model']['predict'] = ({ store }) =>
   Promise.resolve(
     Float32Array.from({ length: 5 * store.length }, (_, i) => 100 * Math.floor(i / 5) + 1 + (i % 5)),
   );
 
 function start(
   predict = numbered,
-  read: PredictorParts['features']['read'] = (rows) =>
+  read: PredictorDependencies['features']['read'] = (rows) =>
     Promise.resolve(rows.map(() => ({ origin: '2012-01-27', targetWeek: '2012-02-03' }))),
 ): void {
   app = createPredictor({
@@ -46,7 +46,7 @@ async function post(payload: string | object, url = '/v1/models/m:predict'): Pro
 const ONE = { instances: [{ store: 1, dept: 2, horizon: 3 }] };
 
 describe('answers', () => {
-  it('takes each quantile by its level, not by its place', async () => {
+  it('finds each quantile by its level, not by its position', async () => {
     start();
     const [status, body] = await post({ instances: [...ONE.instances, ...ONE.instances] });
     expect(status).toBe(200);
@@ -70,7 +70,7 @@ describe('answers', () => {
 });
 
 describe('refusals', () => {
-  it('says that the model failed', async () => {
+  it('reports that the model failed', async () => {
     start(() => Promise.reject(new Error('a shape does not fit')));
     expect(await post(ONE)).toEqual([
       500,
@@ -83,14 +83,14 @@ describe('refusals', () => {
     ]);
   });
 
-  it('keeps the details of its own errors to its log', async () => {
+  it('writes details of internal errors only to its log', async () => {
     start(numbered, () => Promise.reject(new TypeError('x is not a function')));
     const [status, body] = await post(ONE);
     expect([status, errorBodySchema.parse(body).error]).toMatchObject([500, { code: 'INTERNAL' }]);
     expect(JSON.stringify(body)).not.toContain('x is not a function');
   });
 
-  it('refuses a path that cannot be decoded as it refuses all else', async () => {
+  it('refuses a path that cannot be decoded like other errors', async () => {
     start();
     const [status, body] = await post(ONE, '/v1/models/%zz:predict');
     expect([status, errorBodySchema.parse(body).error]).toMatchObject([400, { code: 'BAD_REQUEST' }]);

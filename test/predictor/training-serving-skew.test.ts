@@ -78,7 +78,7 @@ async function whileOnline(change: string, work: () => Promise<void>): Promise<v
   );
 }
 
-it('reads every feature of every series, all weeks ahead, as it is in the training data', async () => {
+it('reads every feature of every series and horizon as in the training data', async () => {
   const { sample } = await read('all.json');
   const asked = sample.map(({ store, dept, horizon }) => `${store}/${dept}/${horizon}`);
   expect(new Set(asked).size).toBe(SERIES * HORIZON);
@@ -103,7 +103,7 @@ it.each([
   ],
   ['a value that is unknown', 'lag_1 = null', /lag_1 is unknown online, [\d.]+ in/],
   ['a value that was unknown', 'last_year_before_h1 = 0', /last_year_before is 0 online, unknown in/],
-])('tells %s', async (_name, change, words) => {
+])('reports %s', async (_name, change, words) => {
   await whileOnline(change, async () => {
     const failure = await check(uri('all.json')).catch((error: unknown) => error as ApplicationFailure);
     expect(failure).toMatchObject({ type: 'CandidateFailed', nonRetryable: true });
@@ -113,7 +113,7 @@ it.each([
   });
 });
 
-it('tells rows of another week, and rows that are gone', async () => {
+it('reports rows of another week and missing rows', async () => {
   await whileOnline("event_ts = event_ts - interval '1 week'", async () => {
     await expect(check(uri('all.json'))).rejects.toThrow(
       /store \d+, dept \d+, week .*: the answer is for week/,
@@ -126,7 +126,7 @@ it('tells rows of another week, and rows that are gone', async () => {
   });
 });
 
-it('compares nothing where there is nothing to compare with, and says why', async () => {
+it('compares nothing without samples, and reports the reason', async () => {
   const nothing = 'its online features were not compared: ';
   const { snapshotId, ...rest } = await read('all.json');
   await writeFile(join(folder, 'made', 'older.json'), JSON.stringify({ ...rest, snapshotId: 'small-0-0' }));
