@@ -1,6 +1,6 @@
 /**
- * Accuracy of the forecasts: all presets beside naive forecasts, LightGBM and seasonal methods, on weeks that none of
- * them saw; of generated sales and, with `--data DIR`, of a folder in the Walmart layout. `npm run bench -- accuracy`
+ * Accuracy of the forecasts: all presets, naive forecasts, LightGBM and seasonal methods on held-out weeks, of generated
+ * sales and, with `--data DIR`, of a folder in the Walmart layout. `npm run bench -- accuracy`
  */
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';

@@ -1,20 +1,18 @@
 /**
- * Speed of computing, materializing and reading features, beside pandas and Feast's own writers and readers.
+ * Speed of computing, materializing and reading features, compared with pandas and Feast's writers and readers.
  * `npm run bench -- features [--only compute|materialize|read] [--small]`; `--small` leaves out 3 million rows.
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import Table from 'cli-table3';
 import { execa } from 'execa';
 import { z } from 'zod';
-import { localEnvironment } from '../infra/local/services.ts';
-import { readPorts } from '../infra/local/state.ts';
-import { config, onFreshPlatform, state } from './measure/platform.ts';
+import { config, onFreshPlatform, rayEnvironment, state } from './measure/platform.ts';
+import { inSeconds, newTable, round } from './measure/table.ts';
 
 /** Stores, departments and weeks of generated sales. */
 type Size = [number, number, number];
 const PIPELINE: Size = [45, 14, 104];
-/** About as many series and weeks as the public Walmart data have. */
+/** Number of series and weeks about as in the public Walmart data. */
 const REAL: Size = [45, 68, 100];
 const LARGE: Size = [300, 98, 104];
 
@@ -89,10 +87,10 @@ async function compute(): Promise<Record<string, number | null>> {
   const secondsOf = (result: z.infer<typeof computed>, workers: string): number =>
     result.seconds[workers] ?? NaN;
   return {
-    computeVsPandas: round(secondsOf(real, '0') / secondsOf(real, '2')),
+    computeVsPandas: round(secondsOf(real, '0') / secondsOf(real, '2'), 2),
     /** Ratio of the seconds over the ratio of the rows: 1 is linear, less is better. */
     computeGrowth306kTo3M:
-      large && round(secondsOf(large, '2') / secondsOf(real, '2') / (large.salesRows / real.salesRows)),
+      large && round(secondsOf(large, '2') / secondsOf(real, '2') / (large.salesRows / real.salesRows), 2),
     peakMemoryMiB3M: large && large.peakMiB,
   };
 }
@@ -119,8 +117,8 @@ async function materialize(): Promise<Record<string, number>> {
   }
   process.stdout.write(`${salesRows} rows of sales, ${values} values online\n${table.toString()}\n`);
   return {
-    materializeVsFeastLocal: round(total('feastLocal') / total('shelfcast')),
-    materializeVsFeastRay: round(total('feastRay') / total('shelfcast')),
+    materializeVsFeastLocal: round(total('feastLocal') / total('shelfcast'), 2),
+    materializeVsFeastRay: round(total('feastRay') / total('shelfcast'), 2),
   };
 }
 
@@ -136,7 +134,7 @@ async function readOnline(): Promise<Record<string, number>> {
   process.stdout.write(`Reading online features\n${table.toString()}\n`);
   // Size with the smallest gain.
   const faster = (reader: 'sdk' | 'server'): number =>
-    round(Math.min(...ENTITIES.map((n) => entities[n][reader][0] / entities[n].predictor[0])));
+    round(Math.min(...ENTITIES.map((n) => entities[n][reader][0] / entities[n].predictor[0])), 2);
   return { onlineP50VsFeatureServer: faster('server'), onlineP50VsSdk: faster('sdk') };
 }
 
@@ -146,12 +144,7 @@ async function python(program: string, args: readonly number[]): Promise<unknown
     join(state.venvDir, 'bin', 'python'),
     [join(config.projectDir, 'bench', 'measure', program), ...args.map(String)],
     {
-      env: {
-        ...localEnvironment(config),
-        RAY_ADDRESS: `127.0.0.1:${readPorts(state).ray}`,
-        RAY_AUTH_MODE: 'token',
-        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER: '0',
-      },
+      env: rayEnvironment(),
       stdin: 'ignore',
       stderr: 'inherit',
     },
@@ -159,18 +152,6 @@ async function python(program: string, args: readonly number[]): Promise<unknown
   return JSON.parse(stdout.slice(stdout.lastIndexOf('\n') + 1)) as unknown;
 }
 
-function newTable(...head: string[]): Table.Table {
-  return new Table({ head, style: { head: [], border: [], compact: true } });
-}
-
 function keysOf<K extends string>(record: Record<K, unknown>): K[] {
   return Object.keys(record) as K[];
-}
-
-function inSeconds(seconds: number | undefined): string {
-  return seconds === undefined ? '' : `${seconds.toFixed(2)} s`;
-}
-
-function round(value: number): number {
-  return Number(value.toFixed(2));
 }

@@ -1,21 +1,20 @@
 /**
- * Cost of orchestration: a pipeline run of the generator's 65,520 rows, beside the same stages' commands run one
- * after the other by hand on the same services. `npm run bench -- pipeline`
+ * Cost of orchestration: a pipeline run of the generator's 65,520 rows, compared with the commands of its stages run by
+ * hand on the same services. `npm run bench -- pipeline`
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import Table from 'cli-table3';
 import { execa } from 'execa';
 import type { Stage } from '../contracts/stages.ts';
 import { STAGES } from '../contracts/stages.ts';
+import { percent } from '../contracts/number-format.ts';
 import { feastProject } from '../contracts/names.ts';
 import type { PipelineResult } from '../contracts/pipeline.ts';
 import { pythonCommand } from '../infra/job-command.ts';
-import { localEnvironment } from '../infra/local/services.ts';
-import { readPorts } from '../infra/local/state.ts';
 import { watchMemory } from './measure/memory.ts';
-import { config, onFreshPlatform, runPipeline, secondsOf, state } from './measure/platform.ts';
+import { onFreshPlatform, rayEnvironment, runPipeline, secondsOf, state } from './measure/platform.ts';
+import { inSeconds, newTable, round } from './measure/table.ts';
 
 /** Data set and folder of the commands that are run by hand. */
 const BY_HAND = 'by_hand';
@@ -28,7 +27,7 @@ await onFreshPlatform(async (servicesSeconds) => {
   print(result, bare, { servicesSeconds, totalSeconds, peakMemoryMiB });
 });
 
-/** The jobs' commands with the run's own specs, on a data set of their own. */
+/** Runs the jobs' commands one by one, with the run's specs and a separate data set; returns the seconds of each. */
 async function runByHand({ train }: PipelineResult): Promise<Partial<Record<Stage, number>>> {
   const runFolder = fileURLToPath(new URL('..', train.modelUri));
   const seconds: Partial<Record<Stage, number>> = {};
@@ -45,7 +44,7 @@ async function runByHand({ train }: PipelineResult): Promise<Partial<Record<Stag
   return seconds;
 }
 
-/** Command as a person would type it. */
+/** Runs a stage's command as a person would type it. */
 async function command(stage: Stage, args: string[], trainingProcesses: number | undefined): Promise<void> {
   const [program = '', ...programArgs] = pythonCommand(join(state.venvDir, 'bin', 'python'), {
     name: BY_HAND,
@@ -55,10 +54,7 @@ async function command(stage: Stage, args: string[], trainingProcesses: number |
   });
   await execa(program, programArgs, {
     env: {
-      ...localEnvironment(config),
-      RAY_ADDRESS: `127.0.0.1:${readPorts(state).ray}`,
-      RAY_AUTH_MODE: 'token',
-      RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER: '0',
+      ...rayEnvironment(),
       OMP_NUM_THREADS: '1',
       OPENBLAS_NUM_THREADS: '1',
       MKL_NUM_THREADS: '1',
@@ -71,7 +67,7 @@ function readJson(path: string): Record<string, unknown> {
   return JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
 }
 
-/** Spec with the results of the earlier commands, so that no stage finds its work done. */
+/** Returns the spec with the results of the earlier commands, so that no stage finds its work done. */
 function ownSpec(spec: Record<string, unknown>, results: Record<string, unknown>): Record<string, unknown> {
   const replaced = Object.keys(spec).filter((key) => Object.hasOwn(results, key));
   return {
@@ -91,33 +87,22 @@ function print(
   const { servicesSeconds, totalSeconds, peakMemoryMiB } = measured;
   const bareSeconds = Object.values(bare).reduce((total, value) => total + value, 0);
   const overheadRatio = (totalSeconds - bareSeconds) / totalSeconds;
-  const table = new Table({
-    head: ['', 'in the run', 'by hand'],
-    style: { head: [], border: [], compact: true },
-  });
+  const table = newTable('', 'in the run', 'by hand');
   for (const stage of STAGES) {
-    table.push([stage, seconds(result.stageSeconds[stage]), seconds(bare[stage])]);
+    table.push([stage, inSeconds(result.stageSeconds[stage], 1), inSeconds(bare[stage], 1)]);
   }
-  table.push(['all', seconds(totalSeconds), seconds(bareSeconds)]);
+  table.push(['all', inSeconds(totalSeconds, 1), inSeconds(bareSeconds, 1)]);
   process.stdout.write(
-    `${result.ingest.snapshot.rowCount} rows, ${result.verdict}; services start in ${seconds(servicesSeconds)}\n${table.toString()}\n` +
-      `${(overheadRatio * 100).toFixed(1)} % of the run is spent outside the stages' commands; ` +
+    `${result.ingest.snapshot.rowCount} rows, ${result.verdict}; services start in ${inSeconds(servicesSeconds, 1)}\n${table.toString()}\n` +
+      `${percent(overheadRatio)} of the run is spent outside the stages' commands; ` +
       `all processes together take at most ${peakMemoryMiB} MiB\n`,
   );
   const line = {
     bench: 'pipeline',
-    totalSeconds: round(totalSeconds),
-    bareSeconds: round(bareSeconds),
-    overheadRatio: round(overheadRatio),
+    totalSeconds: round(totalSeconds, 3),
+    bareSeconds: round(bareSeconds, 3),
+    overheadRatio: round(overheadRatio, 3),
     peakMemoryMiB,
   };
   process.stdout.write(`${JSON.stringify(line)}\n`);
-}
-
-function seconds(value: number | undefined): string {
-  return value === undefined ? '' : `${value.toFixed(1)} s`;
-}
-
-function round(value: number): number {
-  return Number(value.toFixed(3));
 }

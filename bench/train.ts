@@ -1,12 +1,13 @@
 /**
- * Cost of durable training: an epoch of the trainer with 1 and 2 ranks beside a bare PyTorch loop over the same model and
- * batches, the checkpoint's share of it, and what a killed rank loses. `npm run bench -- train`
+ * Cost of durable training: an epoch of the trainer with 1 and 2 ranks compared with a bare PyTorch loop over the same model
+ * and batches, the checkpoint's share of the epoch, and the time that a killed rank loses. `npm run bench -- train`
  */
 import { join } from 'node:path';
-import Table from 'cli-table3';
 import { execa } from 'execa';
 import { z } from 'zod';
+import { percent } from '../contracts/number-format.ts';
 import { config, state } from './measure/platform.ts';
+import { inSeconds, newTable, round } from './measure/table.ts';
 
 /** Stores, departments and weeks of generated sales. */
 const SIZE = [45, 14, 104];
@@ -35,10 +36,7 @@ const measuredSchema = z.object({
 
 const { samples, rowsPerSecond, ranks, largeBatches, resumeLostSeconds } = await measure();
 const columns = ['', 'on', 'epoch', 'bare loop', 'times as long', 'checkpoint', 'of an epoch'];
-const table = new Table({
-  head: largeBatches === null ? columns : [...columns, 'GPU busy', 'bare, in bfloat16'],
-  style: { head: [], border: [], compact: true },
-});
+const table = newTable(...columns, ...(largeBatches === null ? [] : ['GPU busy', 'bare, in bfloat16']));
 table.push(row('1 rank', ranks[1]), row('2 ranks', ranks[2]));
 if (largeBatches !== null) {
   table.push(row('1 rank, large batches', largeBatches));
@@ -48,17 +46,17 @@ process.stdout.write(
     `${samples} samples to train on, each rank with one thread`,
     table.toString(),
     `${rowsPerSecond} rows of training data read per second by one rank`,
-    `${resumeLostSeconds.toFixed(1)} s lost when a rank is killed in the middle of an epoch and restarted at once`,
+    `${inSeconds(resumeLostSeconds, 1)} lost when a rank is killed in the middle of an epoch and restarted at once`,
     '',
   ].join('\n'),
 );
 const line = {
   bench: 'train',
-  epochVsBareLoop1: round(ranks[1].epochSeconds / ranks[1].bareSeconds),
-  epochVsBareLoop2: round(ranks[2].epochSeconds / ranks[2].bareSeconds),
-  checkpointShare: round(Math.max(checkpointShare(ranks[1]), checkpointShare(ranks[2]))),
-  resumeLostSeconds: round(resumeLostSeconds),
-  ...(ranks[1].gpuShare === undefined ? {} : { gpuShare: round(ranks[1].gpuShare) }),
+  epochVsBareLoop1: round(ranks[1].epochSeconds / ranks[1].bareSeconds, 3),
+  epochVsBareLoop2: round(ranks[2].epochSeconds / ranks[2].bareSeconds, 3),
+  checkpointShare: round(Math.max(checkpointShare(ranks[1]), checkpointShare(ranks[2])), 3),
+  resumeLostSeconds: round(resumeLostSeconds, 3),
+  ...(ranks[1].gpuShare === undefined ? {} : { gpuShare: round(ranks[1].gpuShare, 3) }),
 };
 process.stdout.write(`${JSON.stringify(line)}\n`);
 
@@ -67,18 +65,14 @@ function row(name: string, loops: Loops): string[] {
   return [
     name,
     device === 'cuda' ? 'GPU' : 'CPU',
-    `${epochSeconds.toFixed(2)} s`,
-    `${bareSeconds.toFixed(2)} s`,
+    inSeconds(epochSeconds),
+    inSeconds(bareSeconds),
     (epochSeconds / bareSeconds).toFixed(2),
     `${(checkpointSeconds * 1_000).toFixed(0)} ms`,
     percent(checkpointShare(loops)),
     ...(gpuShare === undefined ? [] : [percent(gpuShare)]),
-    ...(bfloat16Seconds === undefined ? [] : [`${bfloat16Seconds.toFixed(2)} s`]),
+    ...(bfloat16Seconds === undefined ? [] : [inSeconds(bfloat16Seconds)]),
   ];
-}
-
-function percent(share: number): string {
-  return `${(share * 100).toFixed(1)} %`;
 }
 
 function checkpointShare({ checkpointSeconds, epochSeconds }: Loops): number {
@@ -92,8 +86,4 @@ async function measure(): Promise<z.infer<typeof measuredSchema>> {
     { stdin: 'ignore', stderr: 'inherit' },
   );
   return measuredSchema.parse(JSON.parse(stdout.slice(stdout.lastIndexOf('\n') + 1)));
-}
-
-function round(value: number): number {
-  return Number(value.toFixed(3));
 }

@@ -2,7 +2,7 @@
 // The command `shelfcast`.
 import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { bundleOf } from '../scripts/build.mjs';
+import { bundlePath } from '../scripts/build.mjs';
 
 process.setSourceMapsEnabled(true);
-await import(pathToFileURL(await bundleOf(dirname(import.meta.dirname), 'cli/main.ts')).href);
+await import(pathToFileURL(await bundlePath(dirname(import.meta.dirname), 'cli/main.ts')).href);

@@ -1,4 +1,4 @@
-// `npm run bench -- NAME [ARGUMENTS]`: runs one of bench/.
+// `npm run bench -- NAME [ARGUMENTS]`: runs a benchmark of bench/.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { installTools } from './installation.mjs';

@@ -1,5 +1,5 @@
-// Bundles the programs ahead of their first start, for an image whose folders its user cannot write.
+// Bundles the programs before their first start, for images with folders that their user cannot write.
 import { dirname } from 'node:path';
-import { makeBundles } from './build.mjs';
+import { ensureBuild } from './build.mjs';
 
-await makeBundles(dirname(import.meta.dirname));
+await ensureBuild(dirname(import.meta.dirname));

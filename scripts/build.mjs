@@ -1,7 +1,7 @@
 // Bundles the programs with esbuild, once for each state of the sources.
 //
-// A build is a folder dist/HASH, named after the sources it was made from, so it is never stale. It appears by one
-// rename, so it is never half written, and processes that build at the same time agree on the first.
+// A build is a folder dist/HASH, named after its sources, so it is never stale. It appears by one rename, so it is never
+// half written, and processes that build at the same time agree on the first.
 import { createHash, randomUUID } from 'node:crypto';
 import {
   closeSync,
@@ -32,7 +32,7 @@ export const SOURCE_FOLDERS = [
   'workers',
   'workflows',
 ];
-/** Programs by the source of each; an image may lack some. */
+/** Source of each program; an image may lack some. */
 const PROGRAMS = [
   'cli/main.ts',
   'predictor/main.ts',
@@ -40,26 +40,26 @@ const PROGRAMS = [
   'workers/main.ts',
   'workers/schema-main.ts',
 ];
-/** Age from which a build that no process uses is removed; a change of branches finds a younger one again. */
+/** Age from which an unused build is removed. A younger one may be used again after a change of branches. */
 const KEPT_MS = 24 * 3_600_000;
 
-/** Resolves to the path of a program's bundle for this process to run; makes the build when there is none of these sources. */
-export async function bundleOf(projectDir, program) {
-  const build = await makeBundles(projectDir);
-  // Never closed: a build that a process holds open is not removed, since the process may load more of it.
+/** Resolves to the path of a program's bundle; builds first when these sources have no build yet. */
+export async function bundlePath(projectDir, program) {
+  const build = await ensureBuild(projectDir);
+  // Never closed, because a build that a process holds open is not removed: the process may load more of it.
   openSync(build, 'r');
   return join(build, program.replace(/\.ts$/, '.js'));
 }
 
-/** Resolves to the folder with the bundles of the sources as they are now. */
-export async function makeBundles(projectDir) {
+/** Resolves to the build of the current sources; writes it when there is none. */
+export async function ensureBuild(projectDir) {
   const sources = readSources(projectDir);
   const build = join(projectDir, 'dist', hashOf(projectDir, sources));
-  if (!existsSync(build)) await makeBuild(projectDir, sources, build);
+  if (!existsSync(build)) await writeBuild(projectDir, sources, build);
   return build;
 }
 
-/** Text of each source, by path. */
+/** Returns the text of each source, by path. */
 function readSources(projectDir) {
   const sources = new Map();
   for (const folder of SOURCE_FOLDERS) {
@@ -72,7 +72,7 @@ function readSources(projectDir) {
   return sources;
 }
 
-/** Also of the packages' versions and of this file, which decide what esbuild makes. */
+/** Hash of the sources, the package versions and this file: all that decides what esbuild writes. */
 function hashOf(projectDir, sources) {
   const hash = createHash('sha256').update(readFileSync(import.meta.filename));
   hash.update(readFileSync(join(projectDir, 'package-lock.json')));
@@ -80,12 +80,12 @@ function hashOf(projectDir, sources) {
   return hash.digest('hex').slice(0, 16);
 }
 
-async function makeBuild(projectDir, sources, build) {
+async function writeBuild(projectDir, sources, build) {
   const dist = dirname(build);
   const temporary = join(dist, `new-${randomUUID()}`);
   try {
     mkdirSync(temporary, { recursive: true });
-    await bundle(projectDir, sources, temporary);
+    await runEsbuild(projectDir, sources, temporary);
     flush(temporary);
     publish(temporary, build);
   } catch (cause) {
@@ -100,7 +100,7 @@ async function makeBuild(projectDir, sources, build) {
   removeOldBuilds(dist);
 }
 
-async function bundle(projectDir, sources, outdir) {
+async function runEsbuild(projectDir, sources, outdir) {
   const { build } = await import('esbuild');
   await build({
     absWorkingDir: projectDir,
@@ -121,7 +121,7 @@ async function bundle(projectDir, sources, outdir) {
   });
 }
 
-/** Bundles the very text that was hashed, in which a module still finds files beside its source. */
+/** esbuild plugin that bundles exactly the hashed text and keeps each module's own `import.meta` paths. */
 const readFrom = (sources) => ({
   name: 'sources',
   setup({ onLoad }) {
@@ -136,7 +136,7 @@ const readFrom = (sources) => ({
   },
 });
 
-/** A machine that loses power after the rename must not find empty files. */
+/** Flushes the files, so that they are not empty if the machine loses power after the rename. */
 function flush(folder) {
   for (const file of readdirSync(folder, { recursive: true })) {
     const descriptor = openSync(join(folder, file), 'r');
@@ -165,7 +165,7 @@ function removeOldBuilds(dist) {
   for (const path of old) if (!open.has(path)) rmSync(path, { recursive: true, force: true });
 }
 
-/** Paths that this user's processes hold open (Linux, /proc). */
+/** Returns the paths that this user's processes hold open (Linux, /proc). */
 function openPaths() {
   const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   const descriptors = processes.flatMap((pid) =>
@@ -174,7 +174,7 @@ function openPaths() {
   return new Set(descriptors.map((path) => unlessGone(() => readlinkSync(path), '')));
 }
 
-/** Returns what `read` reads, or `otherwise` of a process that ended meanwhile or is another user's. */
+/** Returns the result of `read`, or `otherwise` when the process has ended or belongs to another user. */
 function unlessGone(read, otherwise) {
   try {
     return read();

@@ -1,9 +1,9 @@
-// `npm run check`: everything that can be wrong without running the program.
+// `npm run check`: all checks that do not run the program.
 import { SOURCE_FOLDERS } from './build.mjs';
 import { installTools } from './installation.mjs';
 import { ML, nodeBin, PROJECT, pythonBin, run } from './programs.mjs';
 
-// The settings are named because ruff looks for them above each file, and some files are not below ml/.
+// The settings are named, because ruff looks for them in the folders above each file, and some files are not below ml/.
 const RUFF = ['--quiet', '--config', 'pyproject.toml', '.', '../bench', '../infra', '../test'];
 
 const PYTHON = ['shelfcast', '../bench', '../infra', '../scripts', '../test'];
@@ -14,12 +14,12 @@ const checks = [
   ['lint', nodeBin('eslint'), ['.']],
   ['types', nodeBin('tsc'), ['-p', '.']],
   ['dead code', nodeBin('knip'), []],
-  ['import circles', nodeBin('depcruise'), [...SOURCE_FOLDERS, 'bench', 'scripts', 'test']],
+  ['import cycles', nodeBin('depcruise'), [...SOURCE_FOLDERS, 'bench', 'scripts', 'test']],
   ['Python lint', pythonBin('ruff'), ['check', ...RUFF], ML],
   ['Python format', pythonBin('ruff'), ['format', '--check', ...RUFF], ML],
   ['Python comments', pythonBin('python'), ['../scripts/lint/doc_comments.py', ...PYTHON], ML],
   ['Python types', pythonBin('mypy'), [], ML],
-  ['Python import circles', pythonBin('lint-imports'), ['--no-cache', '--no-logo'], ML],
+  ['Python import cycles', pythonBin('lint-imports'), ['--no-cache', '--no-logo'], ML],
 ];
 const broken = [];
 for (const [name, program, args, cwd = PROJECT] of checks) {

@@ -1,4 +1,4 @@
-/** `npm run generate`: writes the files that are made from the schemas in contracts/. */
+/** `npm run generate`: writes the files that are generated from the schemas in contracts/ and config/. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { PROJECT_DIR } from '../config/environment.ts';

@@ -1,4 +1,4 @@
-// Runs other programs for the npm commands; uses only what Node.js itself has.
+// Runs other programs for the npm commands, without any package.
 import { spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +15,7 @@ export function fail(message) {
   process.exit(1);
 }
 
-/** Resolves to the exit code. Interrupts reach the child by themselves: it is in the same process group. */
+/** Runs a program and resolves to its exit code. The child is in the same process group, so it gets interrupts itself. */
 export function run(program, args, options = {}) {
   return new Promise((resolve) => {
     const child = spawn(program, args, { cwd: PROJECT, stdio: 'inherit', ...options });

@@ -1,9 +1,9 @@
-// `node scripts/run.mjs PROGRAM [ARGUMENTS]`: runs a program of the project, such as workers/main.ts, from its bundle.
+// `node scripts/run.mjs PROGRAM [ARGUMENTS]`: runs the bundle of a program of the project, such as workers/main.ts.
 import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { bundleOf } from './build.mjs';
+import { bundlePath } from './build.mjs';
 
 const [program] = process.argv.splice(2, 1);
 if (program === undefined) throw new Error('usage: node scripts/run.mjs PROGRAM [ARGUMENTS]');
 process.setSourceMapsEnabled(true);
-await import(pathToFileURL(await bundleOf(dirname(import.meta.dirname), program)).href);
+await import(pathToFileURL(await bundlePath(dirname(import.meta.dirname), program)).href);

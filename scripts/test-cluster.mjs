@@ -1,5 +1,5 @@
 // `npm run test:cluster -- [--if-built] [--smoke] [PATTERN...]`: the tests that need a Kubernetes with the operators.
-// With --if-built they run only where a cluster can be had at once; --smoke runs the few of vitest.smoke.config.ts.
+// --if-built runs them only if a cluster is available at once; --smoke runs the few of vitest.smoke.config.ts.
 import { join } from 'node:path';
 import { installTools } from './installation.mjs';
 import { PROJECT } from './programs.mjs';
@@ -16,7 +16,7 @@ const config = options.includes(SMOKE)
   : ['--config', join(PROJECT, 'test/cluster/vitest.config.ts')];
 
 await installTools('python', 'temporal');
-// Where there can be no cluster, no test passes and none fails.
+// Without a cluster no test passes and none fails.
 const { failed } = await withCounts(async (reports) => [
   await vitest([...config, ...patterns], join(reports, 'vitest.json'), launcher),
 ]);

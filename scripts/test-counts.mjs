@@ -7,12 +7,11 @@ import { ML, nodeBin, PROJECT, pythonBin, run } from './programs.mjs';
 const NONE = { passed: 0, failed: 0, skipped: 0 };
 const BROKEN = { ...NONE, failed: 1 };
 const PYTEST_FOUND_NO_TEST = 5;
-/** Niceness of Python's tests beside others, which have limits of time. */
+/** Niceness of Python's tests beside the others, which have time limits. */
 const LOWER_PRIORITY = 10;
 
 /**
- * Runs tests, which are handed a folder for their reports, and prints their counts. The last line,
- * `N passed, N failed`, is what CI reads.
+ * Calls `runTests` with a folder for the reports and prints the counts. CI reads the last line, `N passed, N failed`.
  */
 export async function withCounts(runTests) {
   const reports = mkdtempSync(join(tmpdir(), 'shelfcast-test-'));
@@ -27,7 +26,7 @@ export async function withCounts(runTests) {
   }
 }
 
-/** `launcher` is a command that runs vitest, or says why it does not and succeeds. */
+/** @param launcher command that runs vitest, or prints why it does not and succeeds */
 export async function vitest(patterns, report, launcher = []) {
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   const [program, ...args] = [...launcher, nodeBin('vitest'), 'run', ...reporters, ...patterns];
@@ -49,7 +48,7 @@ export function vitestCounts(report, exitCode) {
 }
 
 /**
- * Beside other tests pytest writes to a file, which is printed at its end. Its counts are written by test/ml/conftest.py.
+ * Runs pytest; test/ml/conftest.py writes its counts. Beside other tests its output goes to a file, which is printed at the end.
  */
 export async function pytest(patterns, reports, { isAlone }) {
   const [counts, log] = [join(reports, 'pytest.json'), join(reports, 'pytest.log')];

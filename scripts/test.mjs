@@ -1,5 +1,5 @@
-// `npm test -- [PATTERN...]`: all tests that need no cluster, or those whose path holds one of the patterns. Python's
-// tests run beside the others, with a lower priority: half of the time either waits for a service.
+// `npm test -- [PATTERN...]`: all tests that need no cluster, or those with one of the patterns in their path. Python's
+// tests run beside the others with a lower priority, because both wait for services about half of the time.
 import { join } from 'node:path';
 import { installTools } from './installation.mjs';
 import { pytest, vitest, withCounts } from './test-counts.mjs';

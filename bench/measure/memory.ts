@@ -5,7 +5,7 @@ import type { LocalState } from '../../infra/local/state.ts';
 
 const INTERVAL_MS = 1_000;
 
-/** Samples until `stop`, which returns the peak in MiB. */
+/** Samples the memory until `stop`, which returns the peak in MiB. */
 export function watchMemory(state: LocalState): { stop: () => number } {
   let peakKiB = 0;
   const timer = setInterval(() => {
@@ -20,7 +20,7 @@ export function watchMemory(state: LocalState): { stop: () => number } {
   };
 }
 
-/** Pss: pages that several processes share count once in the sum. */
+/** Memory of a process as Pss, in which shared pages count once in a sum over processes. */
 function proportionalKiB(pid: number): number {
   try {
     return Number(/^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0);

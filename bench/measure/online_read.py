@@ -1,10 +1,10 @@
 """``online_read.py STORES DEPARTMENTS WEEKS [wide]``: milliseconds of reading online features, as JSON.
 
 Prints one line, ``{"entities": {"1": {"predictor": [p50, p99], "sdk": [...], "server": [...]}, "10": ...,
-"100": ...}}``: 1, 10 and 100 series with all features that a model uses for a week ahead, of all views, by
-the predictor's own reader, by Feast's Python SDK and by Feast's feature server over HTTP. The SDK and the
-server read Feast's ``postgres`` store; with ``wide``, ours. All answers are compared before they are timed.
-Runs on the database of ``DATABASE_URL``, and starts the server.
+"100": ...}}``, for 1, 10 and 100 series. Each read returns all features of a model for one week ahead. Readers:
+the predictor, Feast's Python SDK, and Feast's feature server over HTTP, which this program starts. The SDK and
+the server read Feast's ``postgres`` store, with ``wide`` the project's store. All answers are compared before
+they are timed. The database is the one of ``DATABASE_URL``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from shelfcast.job import database_url
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 HORIZON = 1
-#: Number of timed reads by number of entities, each of a random sample that is read twice. The feature
+#: Number of timed reads by number of entities; each reads a random sample that was read before. The feature
 #: server restarts its worker after a thousand requests.
 READS = {1: 200, 10: 200, 100: 50}
 #: Store, dept and target week of each series.

@@ -1,6 +1,6 @@
 /**
- * Reader of online features as in the predictor, for online_read.py: it takes the reads as JSON on standard input and
- * prints the values and the milliseconds of each timed read.
+ * The predictor's reader of online features, for online_read.py: takes the reads as JSON on standard input and prints
+ * the values and the milliseconds of each timed read.
  */
 import { text } from 'node:stream/consumers';
 import { modelManifestSchema } from '../../contracts/model.ts';

@@ -1,8 +1,8 @@
-/** docs/configuration.md: tables of the run's input, the environment and the services. */
+/** Page docs/configuration.md: tables of the run's input, the environment and the services. */
 import type { JsonSchema } from './json-schema.ts';
 import { referencesOf } from './json-schema.ts';
 
-/** Variables of some programs, with the schema that reads them. */
+/** Environment variables of some programs, and their schema. */
 interface EnvironmentSection {
   title: string;
   intro: string;
@@ -13,7 +13,7 @@ interface Input {
   schema: JsonSchema & { $defs: Record<string, JsonSchema> };
   updateKeys: string[];
   environment: EnvironmentSection[];
-  /** Root of the project, which no default on the page shows. */
+  /** Root of the project; defaults show it as <project>. */
   projectDir: string;
 }
 
@@ -61,7 +61,7 @@ An address in the environment replaces it.
 `;
 }
 
-/** Named objects in the order in which a reader meets them, the root first. */
+/** Named objects, the root first, each after its first reference. */
 function tablesOf(types: Record<string, JsonSchema>, root: string): [string, JsonSchema][] {
   const met = new Map<string, JsonSchema>();
   const visit = (name: string) => {
@@ -105,7 +105,7 @@ function typeOf(field: JsonSchema, types: Record<string, JsonSchema>): string {
   return bounded(field);
 }
 
-/** Plain type with its bounds; zod's own bound of integers says nothing. */
+/** Plain type with its bounds, without the bound that zod adds to each integer. */
 function bounded({ type, minimum, maximum, exclusiveMinimum }: JsonSchema): string {
   const upper = maximum === Number.MAX_SAFE_INTEGER ? undefined : maximum;
   const name = type === 'string' ? 'text' : String(type ?? 'text');

@@ -1,4 +1,4 @@
-/** All generated files by path, made from the schemas in contracts/. */
+/** Generated files by path, from the schemas in contracts/ and config/. */
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { format, resolveConfig } from 'prettier';
@@ -62,11 +62,11 @@ export async function generatedFiles(): Promise<Map<string, string>> {
   for (const { name, schemas: roots } of MODULES) schemas.set(name, { $defs: definitionsOf(roots) });
   const files = new Map<string, string>();
   for (const [name, schema] of schemas) {
-    files.set(...(await prettied(`contracts/schemas/${name}.json`, JSON.stringify(schema))));
+    files.set(...(await formatWithPrettier(`contracts/schemas/${name}.json`, JSON.stringify(schema))));
   }
-  files.set(...(await prettied('docs/configuration.md', configuration())));
+  files.set(...(await formatWithPrettier('docs/configuration.md', configuration())));
   for (const module of pythonModules()) {
-    files.set(`ml/shelfcast/contracts/${module.name}.py`, await ruffed(pythonModule(module)));
+    files.set(`ml/shelfcast/contracts/${module.name}.py`, await formatWithRuff(pythonModule(module)));
   }
   return files;
 }
@@ -81,10 +81,10 @@ function configuration(): string {
   return configurationPage({ schema, updateKeys, environment, projectDir: PROJECT_DIR });
 }
 
-/** Keys with a default may be absent: that is what a reader of the JSON has to expect. */
+/** JSON Schema of the input of a schema, in which keys with a default may be absent. */
 const jsonSchema = (schema: z.ZodType) => z.toJSONSchema(schema, { io: 'input' });
 
-/** Named types that the schemas refer to, themselves included, each after those that it refers to. */
+/** Returns the named types of the schemas, each after the types that it refers to. */
 function definitionsOf(roots: z.ZodType[]): Record<string, JsonSchema> {
   const all = z.object(Object.fromEntries(roots.map((root, index) => [String(index), root])));
   const definitions = jsonSchema(all).$defs as Record<string, JsonSchema>;
@@ -119,12 +119,12 @@ function pythonModules(): (PythonModule & { name: string })[] {
   });
 }
 
-async function prettied(path: string, text: string): Promise<[string, string]> {
+async function formatWithPrettier(path: string, text: string): Promise<[string, string]> {
   const file = join(PROJECT_DIR, path);
   return [path, await format(text, { ...(await resolveConfig(file)), filepath: file })];
 }
 
-async function ruffed(text: string): Promise<string> {
+async function formatWithRuff(text: string): Promise<string> {
   const ruff = join(PROJECT_DIR, 'ml', '.venv', 'bin', 'ruff');
   const { stdout } = await execa(
     ruff,

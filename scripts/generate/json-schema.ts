@@ -1,4 +1,4 @@
-/** JSON Schema of a type or of a field, as `z.toJSONSchema` returns it: the keys that the generators read. */
+/** JSON Schema of a type or a field from `z.toJSONSchema`, with the keys that the generators read. */
 export interface JsonSchema {
   $ref?: string;
   type?: string | string[];

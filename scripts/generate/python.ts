@@ -1,10 +1,10 @@
-/** Python dataclasses of a JSON Schema: the subset of it that the contracts need, with field names in snake_case. */
+/** Python dataclasses from a JSON Schema, for the types that the contracts use; field names are in snake_case. */
 import type { JsonSchema } from './json-schema.ts';
 
-/** Types by name; a type stands after those that it refers to. */
+/** Types by name, each after the types that it refers to. */
 export type Definitions = Map<string, JsonSchema>;
 
-/** A module to write: the types that it defines, and those that it takes from another module. */
+/** Python module: the types that it defines and the types that it imports. */
 export interface PythonModule {
   description: string;
   definitions: Definitions;
@@ -67,7 +67,7 @@ function classDescription(name: string, schema: JsonSchema): string {
 
 function fieldDeclaration(owner: string, key: string, field: JsonSchema, isRequired: boolean): string {
   const name = snakeCase(key);
-  if (camelCase(name) !== key) throw new Error(`${owner}.${key}: ${name} does not lead back to this key`);
+  if (camelCase(name) !== key) throw new Error(`${owner}.${key}: ${name} does not convert back to this key`);
   const type = pythonType(field, `${owner}.${key}`);
   if (field.default !== undefined) return `${name}: ${type} = ${literal(field.default)}`;
   if (field.const !== undefined) return `${name}: ${type} = ${literal(field.const)}`;
@@ -127,7 +127,7 @@ function docstring(text: string, indent: string): string {
     : `${indent}"""${indented.join('\n').trimStart()}\n${indent}"""`;
 }
 
-/** Lines of a paragraph, wrapped; all but the first are indented by `hanging`. */
+/** Wraps a paragraph; all lines but the first are indented by `hanging`. */
 function wrap(text: string, indent: number, hanging: number): string[] {
   const lines: string[] = [];
   let line = '';
