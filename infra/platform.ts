@@ -15,7 +15,7 @@ export type JobStatus = 'pending' | 'running' | 'succeeded' | 'failed' | 'stoppe
 export interface JobObservation {
   /** `unknown`: no job of this name exists (it never started, or its cluster lost it). */
   status: JobStatus;
-  /** How the job ended, or why it has been pending for long, in one sentence; otherwise empty. */
+  /** One sentence on the end of the job, or on why it has been pending for long; otherwise empty. */
   message: string;
 }
 

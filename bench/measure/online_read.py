@@ -1,10 +1,10 @@
 """``online_read.py STORES DEPARTMENTS WEEKS [wide]``: milliseconds of reading online features, as JSON.
 
 Prints one line, ``{"entities": {"1": {"predictor": [p50, p99], "sdk": [...], "server": [...]}, "10": ...,
-"100": ...}}``, for 1, 10 and 100 series. Each read returns all features of a model for one week ahead. Readers:
-the predictor, Feast's Python SDK, and Feast's feature server over HTTP, which this program starts. The SDK and
-the server read Feast's ``postgres`` store, with ``wide`` the project's store. All answers are compared before
-they are timed. The database is the one of ``DATABASE_URL``.
+"100": ...}}``, for 1, 10 and 100 series. Each read returns all features of a model for one week
+ahead. Readers: the predictor, Feast's Python SDK, and Feast's feature server over HTTP, which this program
+starts. The SDK and the server read Feast's ``postgres`` store, with ``wide`` the project's store. All answers
+are compared before they are timed. The database is the one of ``DATABASE_URL``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Removes CUDA's files that no program of shelfcast loads on a machine without a GPU.
 
-torch's wheel is linked to most of CUDA's libraries and cannot be imported without them. The other files, 1 GB,
-are loaded when a GPU is first used (cuDNN's engines), or read by compilers (headers, device code).
+torch's wheel is linked to most of CUDA's libraries and cannot be imported without them. The other files,
+1 GB, are loaded when a GPU is first used (cuDNN's engines), or read by compilers (headers, device code).
 """
 
 import os
