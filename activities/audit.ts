@@ -5,7 +5,7 @@ import { currentRunKey } from './run-key.ts';
 interface AuditRow {
   modelName: string;
   version: number;
-  /** Name of the row within its run; a repeated activity writes it once. */
+  /** Name of the row within its run; a repeated activity writes the row once. */
   step: string;
   action: 'traffic' | 'promoted' | 'rolled-back';
   /** Traffic in percent by version, after the change. */

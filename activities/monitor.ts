@@ -120,7 +120,7 @@ async function compareWithActuals(
   database: Pool,
   { champion, snapshot }: MonitorRequest,
 ): Promise<Pick<MonitorResult, 'actualsCompared' | 'wape'>> {
-  // `inserted` skips the rows of an earlier attempt, and `known` does not see the rows that `inserted` adds.
+  // `inserted` skips the rows of an earlier attempt; `known` has only those rows.
   const { rows } = await database.query<{ n: number; wape: number | null }>(
     `with actual as (
        select distinct on (store, dept, week) store, dept, week, weekly_sales

@@ -16,7 +16,7 @@ interface TrainRequest {
 }
 
 export interface TrainActivities {
-  /** Trains in a distributed job; its steps and epochs appear in MLflow while it runs. */
+  /** Trains in a distributed job, and logs steps and epochs to MLflow while the job runs. */
   train: (request: TrainRequest) => Promise<TrainResult>;
   /** Logs parameters, epochs, plots, data sample and model to the run in MLflow. */
   recordTraining: (record: TrainingRecord) => Promise<void>;

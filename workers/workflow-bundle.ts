@@ -17,7 +17,7 @@ export async function cachedWorkflowBundle(projectDir: string, bundle = bundleWo
     const file = join(projectDir, 'dist', `workflows-${hash}.js`);
     if (existsSync(file)) return file;
     const code = await bundle(projectDir);
-    // The bundle may hold some of the changes that were made meanwhile.
+    // The sources have changed, and the bundle may hold a part of the changes.
     if (hashOfSources(projectDir) !== hash) continue;
     mkdirSync(dirname(file), { recursive: true });
     writeFileAtomically(file, code);

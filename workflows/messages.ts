@@ -6,7 +6,7 @@ import type { PipelineProgress } from '../contracts/progress.ts';
 export const progressQuery = defineQuery<PipelineProgress>('progress');
 
 export interface Approval {
-  /** Name of the person who approves; kept in the audit. */
+  /** Name of the person who approves, for the audit. */
   by?: string;
 }
 /** Lets the candidate have traffic. Valid only while the run waits for an approval. */
@@ -16,8 +16,8 @@ export interface Abort {
   /** Sentence that the run fails with. */
   reason: string;
 }
-/** Ends the run as failed, after cleaning up. Valid until the run ends. */
+/** Stops the run, which cleans up and ends as failed. Valid until the run ends. */
 export const abortUpdate = defineUpdate<string, [Abort]>('abort');
 
-/** Signal that ends a model's lock; the run that holds it sends it. */
+/** Signal that releases a model's lock, sent by the run that holds it. */
 export const releaseSignal = defineSignal('release');

@@ -22,8 +22,8 @@ export async function modelLock(): Promise<void> {
 }
 
 /**
- * Runs `work` while no other run can hold the model.
- * @throws ApplicationFailure `ModelBusy` at once when another run holds it.
+ * Runs `work` while this run holds the model.
+ * @throws ApplicationFailure `ModelBusy` at once when another run holds the model
  */
 export async function withModelLock<T>(modelName: string, work: () => Promise<T>): Promise<T> {
   // Not cancellable: a cancelled run cleans up while it holds the lock.

@@ -25,7 +25,7 @@ export function stageSeconds(progress: PipelineProgress): Partial<Record<Stage, 
   );
 }
 
-/** Escapes text for a table cell: the UI reads text between two dollar signs as a formula, and a bar ends the cell. */
+/** Escapes text for a table cell. The UI reads text between two dollar signs as a formula, and a bar ends a cell. */
 const plain = (text: string): string => text.replace(/\$([\d,.]+)/g, '$1 USD').replaceAll('|', '/');
 
 /** Current details for the Temporal UI. */

@@ -79,7 +79,7 @@ async function expectNoMoreRequests(): Promise<void> {
   expect(endpoint.asked).toHaveLength(length);
 }
 
-test('the candidate answers by its weight, then the champion the same weeks, pinned, once', async () => {
+test('the candidate answers by its weight, then the champion answers the same rows once, pinned', async () => {
   await start(good);
   let heard = 0;
   const analysis = await collect({}, forever, () => {
@@ -103,7 +103,7 @@ test('the candidate answers by its weight, then the champion the same weeks, pin
   expect(new Set(weeks(byCandidate)).size).toBe(analysis.compared[CANDIDATE]);
 });
 
-test('a request carries ten weeks with their raw features', async () => {
+test('a request carries ten rows with their features', async () => {
   await start(good);
   await collect();
   const [first] = turns();
@@ -117,7 +117,7 @@ test('a request carries ten weeks with their raw features', async () => {
   expect(Math.max(...endpoint.asked.map(({ instances }) => instances.length))).toBe(10);
 });
 
-test('few weeks are asked again until there are requests enough, and are compared once', async () => {
+test('few rows are sent again until the requests suffice, and are compared once', async () => {
   await start(good);
   const plan = {
     rows: analysisRows(20),
@@ -132,7 +132,7 @@ test('few weeks are asked again until there are requests enough, and are compare
   expect(pinnedTo(CHAMPION).length).toBeLessThan(2 + 2 * IN_FLIGHT);
 });
 
-test('weeks that are answered twice at the same time weigh once', async () => {
+test('rows that are answered twice at the same time count once', async () => {
   await start(late(good), late(older), 100);
   // The first ten sold twice what was forecast, so that their error is another than that of the rest.
   const rows = analysisRows(30).map((row, i) => (i < 10 ? { ...row, actual: 2 * row.actual } : row));
@@ -147,7 +147,7 @@ test('weeks that are answered twice at the same time weigh once', async () => {
   expect(analysis.wape[CANDIDATE]).toBeCloseTo(sum(errors) / sum(rows.map(({ actual }) => actual)));
 });
 
-test('fewer weeks than are needed end at the limit, undecided', async () => {
+test('with too few rows the step ends at the limit, inconclusive', async () => {
   await start(good);
   const analysis = await collect({ rows: analysisRows(50) });
   expect(analysis.compared[CANDIDATE]).toBe(50);
@@ -155,13 +155,13 @@ test('fewer weeks than are needed end at the limit, undecided', async () => {
   expect(decide(analysis).outcome).toBe('inconclusive');
 });
 
-test('without weeks nothing is asked', async () => {
+test('without rows nothing is sent', async () => {
   await start(good);
   expect(decide(await collect({ rows: [] })).outcome).toBe('inconclusive');
   expect(endpoint.asked).toEqual([]);
 });
 
-test('without a comparable champion nobody is asked beside the candidate', async () => {
+test('without a comparable champion only the candidate is asked', async () => {
   await start(good);
   const analysis = await collect({ versions: { candidate: CANDIDATE, champion: null } });
   expect(pinnedTo(CHAMPION)).toEqual([]);
@@ -170,25 +170,28 @@ test('without a comparable champion nobody is asked beside the candidate', async
   expect(decide(analysis, null).outcome).toBe('successful');
 });
 
-test.each([500, 400])('a candidate that answers %i fails as soon as that is certain', async (status) => {
-  await start(refusing(status));
-  const analysis = await collect();
-  // A quarter of 8 may fail.
-  expect(analysis.failedRequests[CANDIDATE]).toBeGreaterThanOrEqual(3);
-  expect(analysis.failedRequests[CANDIDATE]).toBeLessThan(3 + IN_FLIGHT);
-  expect(analysis.requests[CANDIDATE]).toBe(analysis.failedRequests[CANDIDATE]);
-  expect(analysis.compared[CANDIDATE]).toBe(0);
-  expect(decide(analysis).outcome).toBe('failed');
-});
+test.each([500, 400])(
+  'a candidate that answers %i fails as soon as its failure is certain',
+  async (status) => {
+    await start(refusing(status));
+    const analysis = await collect();
+    // A quarter of 8 may fail.
+    expect(analysis.failedRequests[CANDIDATE]).toBeGreaterThanOrEqual(3);
+    expect(analysis.failedRequests[CANDIDATE]).toBeLessThan(3 + IN_FLIGHT);
+    expect(analysis.requests[CANDIDATE]).toBe(analysis.failedRequests[CANDIDATE]);
+    expect(analysis.compared[CANDIDATE]).toBe(0);
+    expect(decide(analysis).outcome).toBe('failed');
+  },
+);
 
-test('a few failures are counted and go on', async () => {
+test('a few failures are counted and the step goes on', async () => {
   await start((instances, n) => (n <= 2 ? { status: 500, body: {} } : good(instances, n)));
   const analysis = await collect();
   expect(analysis.failedRequests).toEqual({ [CANDIDATE]: 2 });
   expect(decide(analysis).outcome).toBe('successful');
 });
 
-test('a candidate that cannot be reached ends the step undecided; the champion answers its requests', async () => {
+test('an unreachable candidate ends the step inconclusive; the champion answers its requests', async () => {
   await start(() => null);
   const analysis = await collect();
   expect(analysis.unreachable[CANDIDATE]).toBeGreaterThanOrEqual(1);
@@ -201,7 +204,7 @@ test('a candidate that cannot be reached ends the step undecided; the champion a
   });
 });
 
-test('with all the traffic, too, a candidate that cannot be reached is undecided', async () => {
+test('an unreachable candidate with all traffic is inconclusive too', async () => {
   await start(() => null, older, 100);
   const analysis = await collect({ weightPercent: 100 });
   expect(analysis.requests).toEqual({});
@@ -209,7 +212,7 @@ test('with all the traffic, too, a candidate that cannot be reached is undecided
   expect(decide(analysis).outcome).toBe('inconclusive');
 });
 
-test('a router that never gives the candidate its share is asked no more than the limit', async () => {
+test('a router that never gives the candidate its share gets at most the limit of requests', async () => {
   await start(good, older, 0);
   const analysis = await collect();
   expect(turns()).toHaveLength(LIMIT_AT_HALF);
@@ -218,14 +221,14 @@ test('a router that never gives the candidate its share is asked no more than th
   expect(decide(analysis).outcome).toBe('inconclusive');
 });
 
-test('a small weight needs more requests, and gets them', async () => {
+test('a small weight gets more requests', async () => {
   await start(good, older, 10);
   const analysis = await collect({ weightPercent: 10 });
   expect(analysis.requests[CHAMPION]).toBeGreaterThan(LIMIT_AT_HALF);
   expect(decide(analysis).outcome).toBe('successful');
 });
 
-test('a router without traffic for anybody is asked no more than the limit', async () => {
+test('a router without traffic for any version gets at most the limit of requests', async () => {
   endpoint = await startEndpoint({ [CANDIDATE]: { weightPercent: 0, answer: good } });
   let heard = 0;
   const analysis = await collect({}, forever, () => {
@@ -236,7 +239,7 @@ test('a router without traffic for anybody is asked no more than the limit', asy
   expect(decide(analysis).outcome).toBe('inconclusive');
 });
 
-test('weeks that the champion does not answer are not compared, and its share of them is bounded', async () => {
+test('rows that the champion does not answer are not compared, and their number is limited', async () => {
   await start(good, refusing(500));
   const analysis = await collect();
   expect(analysis.compared).toEqual({ [CHAMPION]: 0, [CANDIDATE]: 0 });
@@ -246,14 +249,14 @@ test('weeks that the champion does not answer are not compared, and its share of
   expect(decide(analysis).outcome).toBe('inconclusive');
 });
 
-test('a candidate that answers other than it was evaluated fails', async () => {
+test('a candidate that does not repeat its evaluated forecasts fails', async () => {
   await start(forecasting(CANDIDATE_FACTOR * 1.001));
   const analysis = await collect();
   expect(analysis.maxParityDifference).toBeCloseTo(0.001);
   expect(decide(analysis).outcome).toBe('failed');
 });
 
-test('sales of zero have no relative error; returns count by their size', async () => {
+test('sales of zero have no WAPE; returned goods count by their absolute value', async () => {
   await start(good);
   const sold = (actual: number) => analysisRows(100).map((row) => ({ ...row, actual }));
   const zero = await collect({ rows: sold(0) });
@@ -282,7 +285,7 @@ test('an attempt that fails ends its other requests', async () => {
   await expectNoMoreRequests();
 });
 
-test('a cancelled step asks no more', async () => {
+test('a cancelled step sends no more requests', async () => {
   const cancelling = new AbortController();
   await start(late(good), late(older));
   const cancelled = new Error('cancelled');
@@ -293,7 +296,7 @@ test('a cancelled step asks no more', async () => {
   await expectNoMoreRequests();
 });
 
-test('a router that is away is a service that is down, not a result', async () => {
+test('an unavailable router is an error, not a result', async () => {
   await start(good);
   const { url, modelName } = endpoint;
   await endpoint.stop();
@@ -302,7 +305,7 @@ test('a router that is away is a service that is down, not a result', async () =
   expect(isUnavailable(error)).toBe(true);
 });
 
-test('an answer tells its version, or the sentence of a refusal', async () => {
+test('an answer has its version, or the message of a refusal', async () => {
   await start(good, refusing(422));
   const [row] = analysisRows(1);
   const instances = row === undefined ? [] : [row];

@@ -105,7 +105,7 @@ describe('backtest', () => {
     await expect(run('error.json', error)).rejects.toMatchObject({ ...error, nonRetryable: true });
   });
 
-  test('a result without a part of the backtest is an error that names the part', async () => {
+  test('the error of an incomplete result names the missing part', async () => {
     const { comparisons, ...rest } = backtest;
     expect(comparisons).toEqual([]);
     await expect(run('result.json', rest)).rejects.toMatchObject({
@@ -165,7 +165,7 @@ describe('decide', () => {
     });
   });
 
-  test('a candidate that the gate of the input rejects is a decision, and is recorded as one', async () => {
+  test('the rejection of a candidate is recorded as a decision', async () => {
     const gate = await decide({ gate: { minImprovementOverBaselines: 0.4 } });
     expect(gate.verdict).toBe('fail');
     expect(gate.checks.filter(({ passed }) => !passed).map(({ name }) => name)).toEqual(['seasonal_naive']);
@@ -174,7 +174,7 @@ describe('decide', () => {
     expect(argsOf('endRun')).toEqual([['FINISHED']]);
   });
 
-  test('a comparison that cannot tell asks for an approval where the input wants one', async () => {
+  test('an inconclusive comparison requires approval where the input asks for it', async () => {
     const unsure: Comparison = {
       slice: 'holiday=true',
       against: 'naive',

@@ -36,7 +36,7 @@ test('the folder is named after run and stage, and its URL leads to it', () => {
   expect(fileURLToPath(folder.url)).toBe(folder.path);
 });
 
-test('the spec is there, whole; opening the folder again keeps it and what the job wrote', async () => {
+test('opening a folder writes the spec; opening it again keeps the files of the job', async () => {
   const bytes = await readFile(join(folder.path, 'spec.json'), 'utf8');
   expect(JSON.parse(bytes)).toEqual(spec);
   await write('result.json', '{"rows": 3}');
@@ -46,7 +46,7 @@ test('the spec is there, whole; opening the folder again keeps it and what the j
   expect((await readdir(folder.path)).sort()).toEqual(['result.json', 'spec.json']);
 });
 
-test('spec and logs are replaced, never written in place, where a crash could leave half of them', async () => {
+test('spec and logs are replaced, never written in place, so that a crash leaves no half of a file', async () => {
   keepLog(folder, 1, 'the whole log');
   for (const name of ['spec.json', 'log-1.txt']) await link(join(folder.path, name), join(home, name));
   const before = await readFile(join(home, 'spec.json'), 'utf8');
@@ -59,13 +59,13 @@ test('spec and logs are replaced, never written in place, where a crash could le
   expect((await readdir(folder.path)).sort()).toEqual(['log-1.txt', 'spec.json']);
 });
 
-test('there is no outcome, then a result', async () => {
+test('the outcome is null until there is a result', async () => {
   expect(await readOutcome(folder, resultSchema)).toBeNull();
   await write('result.json', '{"rows": 3}');
   expect(await readOutcome(folder, resultSchema)).toEqual({ rows: 3 });
 });
 
-test('a result of another shape ends the stage and says which file and what is wrong', async () => {
+test('a result of another shape ends the stage; the error names the file and the field', async () => {
   await write('result.json', '{"rows": "three"}');
   await expect(readOutcome(folder, resultSchema)).rejects.toMatchObject({
     type: ERROR_TYPES.jobFailed,
@@ -74,7 +74,7 @@ test('a result of another shape ends the stage and says which file and what is w
   });
 });
 
-test("the job's own error is thrown with its type and sentence, and not tried again", async () => {
+test("the job's own error is thrown with its type and message, and not retried", async () => {
   await write('error.json', JSON.stringify({ type: 'BadData', message: '3 of 10 rows are bad' }));
   await expect(readOutcome(folder, resultSchema)).rejects.toMatchObject({
     type: 'BadData',
@@ -90,7 +90,7 @@ test('an error of another shape, and a torn file, are errors too', async () => {
   await expect(readOutcome(folder, resultSchema)).rejects.toThrow(SyntaxError);
 });
 
-test('progress comes line by line: whole ones, new ones, each once', async () => {
+test('each whole line of progress comes once', async () => {
   const read = createProgressReader(folder);
   expect(await read()).toEqual([]);
   await append(line('one') + line('two') + '{"message": "thr');

@@ -15,7 +15,7 @@ const comparison = (outcome: GateComparison['outcome'], slice: string): GateComp
   outcome,
 });
 
-test('the gate adds its verdict, its checks and a row a comparison', () => {
+test('the gate adds its decision, its checks and a row for each comparison', () => {
   const gate: GateDecision = {
     verdict: 'fail',
     checks: [

@@ -109,7 +109,7 @@ describe('compareWithActuals', () => {
        from ops.forecast_accuracy order by store, target_week`,
     );
 
-  test('says of each forecast whether the actual lay between p10 and p90, ends included', async () => {
+  test('records for each forecast whether the actual lies from p10 to p90', async () => {
     const actuals = [79, 80, 90, 100, 150, 151];
     for (const [i, actual] of actuals.entries()) {
       await forecast(3, i + 1, WEEK, [80, 100, 150]);
@@ -125,7 +125,7 @@ describe('compareWithActuals', () => {
     );
   });
 
-  test('counts in a repeated attempt what the first one recorded, and in the next snapshot only what is new', async () => {
+  test('a repeated attempt counts the records of the first; the next snapshot counts only new records', async () => {
     await forecast(3, 1, WEEK, [80, 100, 150]);
     await forecast(3, 1, NEXT, [80, 100, 150]);
     await sell([1, 1, 1, WEEK, 200], [2, 1, 1, NEXT, 50]);
@@ -136,7 +136,7 @@ describe('compareWithActuals', () => {
     expect((await accuracy()).map(([, , week]) => week)).toEqual([WEEK, NEXT]);
   });
 
-  test('takes the newest batch of the snapshot: no later one, and no correction of what was compared', async () => {
+  test('reads the newest batch of the snapshot; later batches and corrections of compared weeks do not count', async () => {
     await forecast(3, 1, WEEK, [80, 100, 150]);
     await sell([1, 1, 1, WEEK, 110], [2, 1, 1, WEEK, 125], [3, 1, 1, WEEK, 400]);
     expect(await compare(snapshot(2, WEEK))).toEqual({ actualsCompared: 1, wape: 0.2 });
@@ -144,7 +144,7 @@ describe('compareWithActuals', () => {
     expect((await accuracy()).map(([, , , , actual]) => actual)).toEqual([125]);
   });
 
-  test('compares neither another model, nor another data set, nor another week or series', async () => {
+  test('leaves out other models, data sets, weeks and series', async () => {
     await forecast(3, 1, WEEK, [80, 100, 150], 'other');
     await forecast(3, 2, WEEK, [80, 100, 150]);
     await sell([1, 1, 1, WEEK, 110], [1, 2, 1, NEXT, 110], [1, 2, 2, WEEK, 110]);
@@ -153,7 +153,7 @@ describe('compareWithActuals', () => {
     expect(await accuracy()).toEqual([]);
   });
 
-  test('has no relative error where nothing was sold; returns count by their size', async () => {
+  test('has no WAPE when nothing was sold; returned goods count by their absolute value', async () => {
     await forecast(3, 1, WEEK, [0, 10, 20]);
     await sell([1, 1, 1, WEEK, 0]);
     expect(await compare(snapshot(1, WEEK))).toEqual({ actualsCompared: 1, wape: null });
@@ -206,7 +206,7 @@ describe('recordForecasts', () => {
     });
   };
 
-  test('asks the champion, pinned, for the series that sold in the last week, and keeps each answer once', async () => {
+  test('asks the champion, pinned, for the series with sales in the last week, and records each answer once', async () => {
     await sell([1, 1, 1, LAST, 10], [1, 2, 7, LAST, 10], [1, 3, 1, '2026-02-27', 10], [2, 4, 1, LAST, 10]);
     const expected = {
       modelVersion: 3,
@@ -236,7 +236,7 @@ describe('recordForecasts', () => {
     ]);
   });
 
-  test('asks for no more weeks than the run does', async () => {
+  test('asks for at most horizonWeeks weeks', async () => {
     await sell([1, 1, 1, LAST, 10]);
     expect(await record(1)).toMatchObject({ forecastsRecorded: 1 });
   });
@@ -257,7 +257,7 @@ describe('recordForecasts', () => {
   });
 });
 
-test('the audit keeps one row for each step of a run, the first that was written', async () => {
+test('the audit keeps the first row of each step of a run', async () => {
   const analysis: StepAnalysis = {
     ...{ weightPercent: 10, requests: { 3: 40 }, failedRequests: {}, unreachable: {} },
     ...{ compared: { 3: 200 }, wape: { 3: 0.1 }, maxParityDifference: 0 },

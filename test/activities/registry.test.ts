@@ -34,11 +34,11 @@ const holders = () => Object.fromEntries([...mlflow.aliases].toSorted());
 const [first, candidate] = [version(1), version(2)];
 
 describe('findChampion', () => {
-  test('is null as long as no version holds the alias', async () => {
+  test('is null while no version holds the alias', async () => {
     expect(await activities().findChampion('m')).toBeNull();
   });
 
-  test('returns the holder with each of its facts from the tag of that fact', async () => {
+  test('returns the holder of the alias, with the values of its tags', async () => {
     mlflow.aliases.set('champion', 2);
     expect(await activities().findChampion('m')).toEqual(candidate);
   });
@@ -67,7 +67,7 @@ describe('moveAliases', () => {
     expect(holders()).toEqual({ champion: 2, previous: 1 });
   });
 
-  test('leaves previous as it is where there was no other champion', async () => {
+  test('does not change previous when there was no other champion', async () => {
     await activities().moveAliases({ candidate, champion: null });
     expect(holders()).toEqual({ champion: 2 });
     mlflow.aliases.set('previous', 1);
@@ -121,7 +121,7 @@ describe('register', () => {
   const model = { modelUri: 'file:///models/new', modelHash: 'new' } as TrainResult;
   const request = { input: resolved.input, model, snapshotId: 'shop-1-ab' };
 
-  test('makes one version a run, with the tags that later runs read, and the alias candidate', async () => {
+  test('registers one version per run, with its tags and the alias candidate', async () => {
     const made = await register({ mlflow: mlflow.asMlflow() }, request, 'key-1');
     expect(made).toEqual({
       modelName: 'm',

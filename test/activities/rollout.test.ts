@@ -115,7 +115,7 @@ describe('deploy', () => {
   });
 });
 
-test('removeAllBut ends the versions that have no traffic and are not to be kept', async () => {
+test('removeAllBut removes the versions that have no traffic and are not in keep', async () => {
   const serving = new MemoryServing([served(1, 0), served(2, 0), served(3, 0), served(4, 100)]);
   await run(serving, 'removeAllBut', { modelName: 'm', keep: [2] });
   expect(serving.calls).toEqual(['remove m 1', 'remove m 3']);

@@ -40,7 +40,7 @@ describe('messages', { timeout: 90_000 }, () => {
       expect((await handle.query(progressQuery)).stage).toBe(stage);
     }, 20_000);
 
-  test('an approval is waited for, refused before and after, and kept', async () => {
+  test('a run waits for one approval, refuses others, and records it', async () => {
     const fake = fakeActivities({}, version('any', 1));
     await environment.withWorker(fake, async ({ start }) => {
       const handle = await start({ rollout: { approval: 'required' } });
@@ -55,7 +55,7 @@ describe('messages', { timeout: 90_000 }, () => {
     });
   });
 
-  test('validators refuse an approval that nobody waits for and an abort without a reason', async () => {
+  test('validators refuse an approval when the run waits for none, and an abort without a reason', async () => {
     const fake = fakeActivities({ train: () => untilCancelled() });
     await environment.withWorker(fake, async ({ start }) => {
       const handle = await start();
@@ -98,7 +98,7 @@ describe('messages', { timeout: 90_000 }, () => {
     expect(fake.calls.slice(-2)).toEqual(['stopJob:train', 'endTracking']);
   });
 
-  test('the reason of an abort is that of the run, even when the job cannot be stopped', async () => {
+  test('an aborted run fails with the reason of the abort, even when its job cannot be stopped', async () => {
     const fake = fakeActivities({
       train: () => untilCancelled(() => undefined),
       stopJob: () => Promise.reject(ApplicationFailure.nonRetryable('Ray is away')),
@@ -172,7 +172,7 @@ describe('messages', { timeout: 90_000 }, () => {
     });
   });
 
-  test('a candidate that answers otherwise than evaluated gets no traffic', async () => {
+  test('a candidate that does not repeat its evaluated forecasts gets no traffic', async () => {
     const fake = fakeActivities(
       {
         checkForecastParity: () =>
@@ -188,7 +188,7 @@ describe('messages', { timeout: 90_000 }, () => {
     expect(fake.calls).not.toContain('setTraffic:10');
   });
 
-  test('a candidate that reads other features than it was trained with gets no traffic', async () => {
+  test('a candidate that reads other features online than in training gets no traffic', async () => {
     const asked: unknown[] = [];
     const fake = fakeActivities(
       {
@@ -205,7 +205,7 @@ describe('messages', { timeout: 90_000 }, () => {
     expect(fake.calls).not.toContain('setTraffic:10');
   });
 
-  test('a promotion that cannot be completed is taken back, and the run fails', async () => {
+  test('an incomplete promotion is rolled back, and the run fails', async () => {
     const fake = fakeActivities(
       { moveAliases: () => Promise.reject(ApplicationFailure.nonRetryable('no such model', 'NotFound')) },
       version('any', 1),
@@ -218,7 +218,7 @@ describe('messages', { timeout: 90_000 }, () => {
     expect(after.slice(0, 2)).toEqual(['setTraffic:0', 'restoreAliases']);
   });
 
-  test('a promotion that has begun is completed, even when the run is cancelled meanwhile', async () => {
+  test('a promotion is completed, even when the run is cancelled during it', async () => {
     let cancelled = (): void => undefined;
     const untilRunIsCancelled = new Promise<void>((resolveWait) => {
       cancelled = resolveWait;
@@ -243,7 +243,7 @@ describe('messages', { timeout: 90_000 }, () => {
     ]);
   });
 
-  test('a run ends after its lock, however long the lock takes', async () => {
+  test('a run ends after its lock, also when the lock is slow', async () => {
     await environment.withWorker(fakeActivities(), async ({ start, modelName }) => {
       const slow = `slow-${modelName}`;
       await (await start({ modelName: slow })).result();

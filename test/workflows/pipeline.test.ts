@@ -40,7 +40,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       expect(fake.calls.filter((call) => call.startsWith('setTraffic'))).toEqual(['setTraffic:100']);
     });
 
-    test('a later model is given 10, 50, 100 % after an analysis each, then the alias', async () => {
+    test('a later model gets 10, 50 and 100 %, each after an analysis, then the alias', async () => {
       const { fake, result } = await runWithChampion(environment);
       expect(result).toMatchObject({
         verdict: 'promoted',
@@ -65,7 +65,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       ]);
     });
 
-    test('a failing canary has weight 0 before anything else is done', async () => {
+    test('a failing canary loses its traffic before any other step of the rollback', async () => {
       const { fake, result } = await runWithChampion(environment, {
         analyzeStep: ({ weightPercent }) =>
           Promise.resolve(
@@ -123,7 +123,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       expect(fake.calls).not.toContain('deploy');
     });
 
-    test('what the gate leaves to a person waits for one before it has traffic', async () => {
+    test('a decision that the gate leaves to a person waits for approval before any traffic', async () => {
       const fake = fakeActivities({
         decide: () =>
           Promise.resolve({
@@ -174,7 +174,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       expect(fake.calls).toEqual(['resolveInput']);
     });
 
-    test('a stage that fails ends its job and the run, with the sentence of the job', async () => {
+    test("a failed stage ends its job and the run, with the job's error message", async () => {
       const fake = fakeActivities({
         ingest: () =>
           Promise.reject(ApplicationFailure.nonRetryable('12 % of the rows are bad', ERROR_TYPES.badData)),
@@ -186,7 +186,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       expect(fake.calls).toEqual(['resolveInput', 'ingest', 'stopJob:ingest']);
     });
 
-    test('search attributes and details say where the run is', async () => {
+    test('search attributes and details show the stage of the run', async () => {
       await environment.withWorker(fakeActivities(), async ({ start, modelName }) => {
         const handle = await start();
         await handle.result();

@@ -54,7 +54,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       expect(Object.keys(result.stageSeconds)).toEqual(['ingest', 'features', 'monitor']);
     });
 
-    test('says where it is as a pipeline does, without a verdict', async () => {
+    test('has progress and search attributes like a pipeline, without a verdict', async () => {
       await environment.withWorker(fakeActivities({}, champion), async ({ startUpdate, modelName }) => {
         const handle = await startUpdate();
         await handle.result();
@@ -95,7 +95,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       expect(wrong.calls).toEqual(['resolveUpdateInput']);
     });
 
-    test('features of other definitions end the run with the sentence of the job', async () => {
+    test("other feature definitions end the run with the job's error message", async () => {
       const sentence = 'the model in use was trained with version f0 of the features';
       const fake = fakeActivities(
         {
@@ -111,7 +111,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       expect(fake.calls.slice(-2)).toEqual(['buildFeatures', 'stopJob:features']);
     });
 
-    test('holds the model: no pipeline starts meanwhile; abort ends it; nothing waits for an approval', async () => {
+    test('holds the model against pipelines, can be aborted, and waits for no approval', async () => {
       const fake = fakeActivities({ buildFeatures: () => untilCancelled() }, champion);
       await environment.withWorker(fake, async ({ start, startUpdate }) => {
         const handle = await startUpdate();
