@@ -199,43 +199,48 @@ def forecast(
     """
     table, ahead = origin.table, np.arange(1, settings.horizon_weeks + 1)
     rows, horizons = np.repeat(origin.rows, len(ahead)), np.tile(ahead, len(origin.rows))
-    loaded = load_model(model.absolute().as_uri(), "candidate", "backtest", table.features)
     matrix = table.matrix(rows, horizons)
     values = {f.name: matrix[:, column] for column, f in enumerate(table.features)}
     store, dept = table.store[rows], table.dept[rows]
-    quantiles = loaded.predict(matrix, store, dept, horizons).astype(np.float64)
     weeks = [origin.week + int(h) * WEEK for h in ahead]
-    frame = pd.DataFrame(
-        {
-            "origin": origin.week,
-            "store": store,
-            "dept": dept,
-            "target_week": np.tile(np.array(weeks, dtype=object), len(origin.rows)),
-            "horizon": horizons,
-            **{
-                f"p{100 * q:g}".replace(".", "_"): quantiles[:, column]
-                for column, q in enumerate(loaded.manifest.quantiles)
-            },
-        }
-    )
+    scales = naive_errors(origin.folder / "features", np.datetime64(origin.week + WEEK))
+    loaded = load_model(model.absolute().as_uri(), "candidate", "backtest", table.features)
+    quantiles = loaded.predict(matrix, store, dept, horizons).astype(np.float64)
+    columns = {
+        "origin": origin.week,
+        "store": store,
+        "dept": dept,
+        "target_week": np.tile(np.array(weeks, dtype=object), len(origin.rows)),
+        "horizon": horizons,
+        **{
+            f"p{100 * q:g}".replace(".", "_"): quantiles[:, column]
+            for column, q in enumerate(loaded.manifest.quantiles)
+        },
+        **_simple_baselines(origin, settings, store, dept, horizons, values["last_year"]),
+        **({} if trees is None else {"lightgbm": trees.predict(table, rows, horizons)}),
+        "holiday": np.tile([is_holiday(week) for week in weeks], len(origin.rows)),
+        "store_type": values["type_code"],
+        "mean_sales": values["rolling_mean_52"],
+        "age_weeks": values["weeks_since_first"],
+        "scale": scales.of(store, dept),
+    }
+    return pd.DataFrame(columns)
+
+
+def _simple_baselines(
+    origin: Origin, settings: Settings, store: Integers, dept: Integers, horizons: Integers, last_year: Floats
+) -> dict[str, Floats]:
+    """Returns the naive and seasonal forecasts by name of the baseline, US dollars [N]."""
     grid = origin.grid
     index = series_indices(grid, store, dept)
     # A series without sales so far gets the newest mean of its department.
     naive = np.where(index < 0, _newest_of_departments(grid, dept), _newest(grid.sales)[index])
-    seasonal_naive = np.where(np.isnan(values["last_year"]), naive, values["last_year"])
-    frame["naive"], frame["seasonal_naive"] = naive, seasonal_naive
+    seasonal_naive = np.where(np.isnan(last_year), naive, last_year)
+    baselines = {"naive": naive, "seasonal_naive": seasonal_naive}
     if "seasonal_average" in settings.baselines:
         average = seasonal.seasonal_average(grid, settings.horizon_weeks)["average_shifted"]
-        frame["seasonal_average"] = np.where(index < 0, seasonal_naive, average[index, horizons - 1])
-    if trees is not None:
-        frame["lightgbm"] = trees.predict(table, rows, horizons)
-    frame["holiday"] = np.tile([is_holiday(week) for week in weeks], len(origin.rows))
-    frame["store_type"] = values["type_code"]
-    frame["mean_sales"] = values["rolling_mean_52"]
-    frame["age_weeks"] = values["weeks_since_first"]
-    scales = naive_errors(origin.folder / "features", np.datetime64(origin.week + WEEK))
-    frame["scale"] = scales.of(store, dept)
-    return frame
+        baselines["seasonal_average"] = np.where(index < 0, seasonal_naive, average[index, horizons - 1])
+    return baselines
 
 
 def fit_lightgbm(origin: Origin, settings: Settings) -> gradient_boosting.GradientBoosting | None:
