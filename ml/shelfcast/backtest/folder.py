@@ -63,7 +63,7 @@ class Folder:
     def known_at(self, origin: date) -> dict[str, pa.Table]:
         """Returns the tables up to the origin; covariates known in advance keep their later weeks.
 
-        ``features.known_when`` decides which of these values a feature may use at which origin.
+        ``features.publication_lags`` decides which of these values a feature may use at which origin.
         """
         weeks_in_advance = max((-(column.known_after_weeks or 0) for column in self.columns), default=0)
         last = {SALES.name: origin} | dict.fromkeys(

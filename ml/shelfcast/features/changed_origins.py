@@ -7,7 +7,7 @@ from datetime import date
 import psycopg
 
 from shelfcast.features.definitions import FeatureSet
-from shelfcast.features.known_when import SALES
+from shelfcast.features.publication_lags import SALES
 from shelfcast.snapshot import ALL_WEEKS, EXTERNALS
 
 

@@ -1,7 +1,7 @@
 """Definitions of all features: name, view, meaning, and the values that each one reads.
 
 A row of ``sales_history`` and ``store_externals`` at origin week t holds only values that are known at the
-end of t, by the rules of ``known_when``. ``calendar`` is keyed by the TARGET week and computed from dates
+end of t (``publication_lags``). ``calendar`` is keyed by the TARGET week and computed from dates
 alone. A feature about the target week (``last_year_h3``) has one column for each number of weeks ahead. Units
 are US dollars a week unless stated otherwise. A missing value is NULL or NaN, never 0.
 """
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from shelfcast.contracts.model import ModelFeature, View
-from shelfcast.features import known_when
-from shelfcast.features.known_when import SALES, Use
+from shelfcast.features import publication_lags
+from shelfcast.features.publication_lags import SALES, Use
 from shelfcast.job import UserError
 from shelfcast.snapshot import EXTERNALS, Covariate
 
@@ -189,12 +189,12 @@ class FeatureSet:
                 f"two features are called {', '.join(twice)}; give the covariate another name",
             )
         uses = {feature.name: feature.uses for feature in self.features}
-        known_when.check_uses(uses, self.sources, self.horizon_weeks)
+        publication_lags.check_uses(uses, self.sources, self.horizon_weeks)
 
     @property
     def sources(self) -> dict[str, Covariate]:
         """Sales and all covariates by name, each with the week in which it becomes known."""
-        return known_when.source_columns(self.covariates)
+        return publication_lags.source_columns(self.covariates)
 
     @property
     def features(self) -> list[Feature]:
@@ -239,7 +239,7 @@ class FeatureSet:
 
         It lies before the week for a covariate known in advance, and is ``date.min`` for a static one.
         """
-        return known_when.earliest_origin(self.sources[column], week)
+        return publication_lags.earliest_origin(self.sources[column], week)
 
 
 def publication_lag_weeks(column: Covariate) -> int:

@@ -21,7 +21,7 @@ from feature_samples import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shelfcast.features import known_when, sales_history, store_features, training_data
+from shelfcast.features import publication_lags, sales_history, store_features, training_data
 from shelfcast.features.definitions import STORE_EXTERNALS, FeatureSet
 
 HORIZON = 4
@@ -185,14 +185,14 @@ def leak_early(name: str) -> Callable[[pytest.MonkeyPatch], None]:
     """Returns a leak that reads the column in its own week, or a week before it is known."""
 
     def plant(monkeypatch: pytest.MonkeyPatch) -> None:
-        plain = known_when.source_columns
+        plain = publication_lags.source_columns
         weeks = min(KNOWN_AFTER[name] - 1, 0)
 
-        def sources(declared: object) -> dict[str, known_when.Covariate]:
+        def sources(declared: object) -> dict[str, publication_lags.Covariate]:
             found = plain(declared)
             return {**found, name: dataclasses.replace(found[name], known_after_weeks=weeks)}
 
-        monkeypatch.setattr(known_when, "source_columns", sources)
+        monkeypatch.setattr(publication_lags, "source_columns", sources)
         # Covariates of series are looked up among those that the feature set declares.
         early = [dataclasses.replace(c, known_after_weeks=weeks) if c.name == name else c for c in DECLARED]
         monkeypatch.setitem(globals(), "FEATURES", FeatureSet(HORIZON, tuple(early)))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from shelfcast.features.definitions import FeatureSet
-from shelfcast.features.known_when import SOURCE_COLUMNS
+from shelfcast.features.publication_lags import SOURCE_COLUMNS
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "features.md"
 

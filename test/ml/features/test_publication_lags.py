@@ -6,7 +6,7 @@ import pytest
 from feature_samples import DECLARED
 
 from shelfcast.features.definitions import MAX_HORIZON_WEEKS, FeatureSet
-from shelfcast.features.known_when import Use, check_uses, earliest_origin
+from shelfcast.features.publication_lags import Use, check_uses, earliest_origin
 from shelfcast.job import UserError
 from shelfcast.snapshot import Covariate
 
