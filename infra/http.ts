@@ -23,7 +23,7 @@ export class HttpError extends Error {
     this.status = status;
   }
 
-  /** True when the service is unavailable for the moment, so that a retry helps. */
+  /** Whether the service is unavailable for the moment, so that a retry helps. */
   get isUnavailable(): boolean {
     return isUnavailableStatus(this.status);
   }

@@ -18,7 +18,7 @@ interface ColumnSelection {
   /** Name of the prepared statement. */
   statement: string;
   names: readonly string[];
-  /** By horizon: for each feature of the view, its index in `names`. */
+  /** Index in `names` of each feature of the view, by horizon. */
   columnOf: ReadonlyMap<number, Int32Array>;
 }
 

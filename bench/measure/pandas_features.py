@@ -29,7 +29,7 @@ def write(
 
     Args:
         directory: Must exist.
-        sales: As ``shelfcast.snapshot`` reads them, like the others.
+        sales: Table in the form of ``shelfcast.snapshot``, like the others.
         store_weeks: One row a store and week.
         stores: One row a store.
         horizon_weeks: Largest number of weeks ahead.

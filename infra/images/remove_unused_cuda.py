@@ -24,7 +24,7 @@ def loaded_files() -> set[Path]:
 
 
 def is_only_for_gpus(path: Path, loaded: set[Path]) -> bool:
-    """Returns whether a file of CUDA's packages can be removed; licenses and files that Python reads stay."""
+    """Whether a file of CUDA's packages can be removed; licenses and files that Python reads stay."""
     if "include" in path.parts or "cccl" in path.parts:
         return True
     return path.suffix in {".a", ".bc"} or (".so" in path.name and path.resolve() not in loaded)

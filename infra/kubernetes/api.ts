@@ -46,7 +46,7 @@ export class KubernetesApi {
     this.#connection = new Connection(kubeConfig, options.timeoutMs);
   }
 
-  /** True when the cluster has objects of this kind. */
+  /** Whether the cluster has objects of this kind. */
   async has(apiVersion: string, kind: string, signal?: AbortSignal): Promise<boolean> {
     return (await this.#findResource(apiVersion, kind, signal)) !== null;
   }

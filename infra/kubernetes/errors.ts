@@ -24,7 +24,7 @@ export class KubernetesError extends HttpError {
   }
 
   /**
-   * True when the API server, its store or an operator's webhook is unavailable or overloaded, so that a retry helps. An API server
+   * Whether the API server, its store or an operator's webhook is unavailable or overloaded, so that a retry helps. An API server
    * answers 500 when it cannot reach its store or a webhook.
    */
   override get isUnavailable(): boolean {

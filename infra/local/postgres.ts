@@ -134,7 +134,7 @@ async function systemUser(): Promise<{ uid: number; gid: number }> {
   return { uid: Number(uid.stdout), gid: Number(gid.stdout) };
 }
 
-/** True when the user may pass through the folder and all folders above it. */
+/** Whether the user may pass through the folder and all folders above it. */
 function canTraverse(dir: string, user: { uid: number; gid: number }): boolean {
   const { mode, uid, gid } = statSync(dir);
   const bit = uid === user.uid ? 0o100 : gid === user.gid ? 0o010 : 0o001;

@@ -16,7 +16,7 @@ VARIABLE = "SHELFCAST_RAY_HEAD"
 
 
 def belongs(process: Path, folder: str) -> bool:
-    """Returns whether a head with this folder started the process (a folder of /proc)."""
+    """Whether a head with this folder started the process (a folder of /proc)."""
     try:
         if f"{VARIABLE}={folder}".encode() in (process / "environ").read_bytes().split(b"\0"):
             return True

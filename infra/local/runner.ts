@@ -44,7 +44,7 @@ export class ProgramRunner {
   readonly #onProgress: (line: string) => void;
   readonly #known: ReadonlyMap<string, ProgramState>;
   readonly #openedAt = Date.now();
-  /** True when this runner started supervisord, so that no service was running before. */
+  /** Whether this runner started supervisord, so that no service was running before. */
   readonly #isFresh: boolean;
 
   private constructor(
@@ -81,13 +81,13 @@ export class ProgramRunner {
     return new ProgramRunner(state, known, isFresh, onProgress);
   }
 
-  /** True when the service was alive when the runner was opened. */
+  /** Whether the service was alive when the runner was opened. */
   isAlive(name: Service): boolean {
     const known = this.#known.get(name);
     return known !== undefined && LIVING.includes(known.state);
   }
 
-  /** True when the runner starts the service. */
+  /** Whether the runner starts the service. */
   isStarting(name: Service): boolean {
     return this.#isFresh || !this.isAlive(name);
   }

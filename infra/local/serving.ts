@@ -87,7 +87,7 @@ class RouterAdmin {
   }
 }
 
-/** True when the address answers as this model and version and reports that it is ready. */
+/** Whether the address answers as this model and version and reports that it is ready. */
 async function isReady(modelName: string, { version, url }: Route): Promise<boolean> {
   try {
     const predictor = new HttpService({ name: `version ${version}`, url });

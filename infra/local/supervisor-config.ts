@@ -15,7 +15,7 @@ export interface Program {
   user?: string;
   /** Default TERM, sent to the process group. */
   stopSignal?: 'TERM' | 'INT' | 'QUIT';
-  /** True when the stop signal goes to the whole process group (default), false for its first process only. */
+  /** Whether the stop signal goes to the whole process group (default), false for its first process only. */
   stopGroup?: boolean;
   /** Seconds from the stop signal to SIGKILL; default 10. */
   stopSeconds?: number;

@@ -31,7 +31,7 @@ export interface ProgramState {
 const configPath = (state: LocalState) => join(state.dir, 'supervisord.conf');
 const programPath = (state: LocalState, name: string) => join(state.programsDir, `${name}.conf`);
 
-/** Resolves to true when supervisord answers. A connection alone proves little: the socket of a dying process accepts one. */
+/** Whether supervisord answers. A connection alone proves little: the socket of a dying process accepts one. */
 export async function isSupervisorRunning(state: LocalState): Promise<boolean> {
   try {
     await call(state, 'getState');

@@ -29,6 +29,11 @@ export const docComments = {
       'CallExpression[callee.property.name="describe"] > Literal.arguments:first-child'(node) {
         check(String(node.value), { node });
       },
+      'CallExpression[callee.property.name="meta"] > ObjectExpression > Property[key.name="description"] > Literal'(
+        node,
+      ) {
+        check(String(node.value), { node });
+      },
     };
   },
 };

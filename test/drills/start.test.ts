@@ -150,7 +150,7 @@ describe('the command line', { timeout: 300_000 }, () => {
   });
 });
 
-/** As a power cut does: supervisord first, so that it starts nothing anew. */
+/** Kills all processes like a power cut; supervisord first, so that it restarts nothing. */
 function killEverything(): void {
   const supervisor = supervisorPid(state);
   if (supervisor === null) throw new Error('supervisord is not running');

@@ -37,7 +37,7 @@ const unknown = (what: string, advice: string): Finding => ({ status: 'unknown',
 export const isForbidden = (error: unknown): boolean =>
   error instanceof KubernetesError && error.status === 403 && !isRefusedByWebhook(error);
 
-/** True when an operator's webhook refused the object; the API server answers 403 then, too. */
+/** Whether an operator's webhook refused the object; the API server answers 403 then, too. */
 export const isRefusedByWebhook = (error: unknown): boolean =>
   error instanceof KubernetesError && /admission webhook .* denied/.test(error.message);
 

@@ -94,7 +94,7 @@ export class ClusterJobs implements JobPlatform {
     await forgetStopped(this.#api, name);
   }
 
-  /** True when no job of the name exists; waits until the pods of a deleted one are gone. */
+  /** Whether no job of the name exists; waits until the pods of a deleted one are gone. */
   async #isFree(name: string, signal: AbortSignal): Promise<boolean> {
     for (;;) {
       if ((await this.#api.read(this.#reference(name), signal)) !== null) return false;

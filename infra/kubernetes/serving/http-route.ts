@@ -126,7 +126,7 @@ export function routedVersions(modelName: string, { spec: { rules } }: Route): W
   });
 }
 
-/** True when a gateway has accepted the route's current generation. */
+/** Whether a gateway has accepted the route's current generation. */
 export const isAccepted = ({ metadata, status }: Route): boolean =>
   status.parents.some(({ conditions }) =>
     conditions.some(

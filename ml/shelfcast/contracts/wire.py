@@ -41,7 +41,7 @@ def read_json(type_: type[T], path: Path) -> T:
     Raises:
         FileNotFoundError: There is no such file.
         json.JSONDecodeError: The file holds no JSON.
-        ContractError: As ``decode`` does; the message begins with the file's name.
+        ContractError: The content does not fit, as for ``decode``; the message begins with the file's name.
     """
     return decode(type_, json.loads(path.read_text(encoding="utf-8")), path.name)
 

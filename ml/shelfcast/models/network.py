@@ -93,7 +93,7 @@ class Preparation(nn.Module, ABC):
     """Maps features to level, simple forecasts and inputs, without learned weights.
 
     Attributes:
-        floor_usd: Added to every level so that a series without sales still has a positive one.
+        floor_usd: Amount added to every level, so that a series without sales has a positive one, too.
     """
 
     floor_usd: Tensor

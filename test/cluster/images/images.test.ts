@@ -6,7 +6,7 @@ import { kubectl, kubectlJson, kubectlWith } from '../kubectl.ts';
 import { loadImages } from './images.ts';
 
 const namespace = `images-${randomBytes(3).toString('hex')}`;
-/** As OpenShift picks them. */
+/** User id from the range of OpenShift. */
 const userId = randomInt(1_000_000_000, 2_000_000_000);
 
 beforeAll(async () => {

@@ -75,7 +75,7 @@ async function load(name: TestImage): Promise<string> {
   return image;
 }
 
-/** As `npm run images` does, with what differs here. Returns its name in buildah's storage. */
+/** Builds an image of the project from the stand-ins. Returns its name in buildah's storage. */
 async function buildOwn(image: keyof typeof BASES): Promise<string> {
   await ensureStandIn(BASES[image]);
   const reference = `localhost/${imageName(image)}:test`;

@@ -1,6 +1,6 @@
 /**
- * How npm, pip and uv reach their registries here (mirrors, proxies, certificates), given to a build by mounts: an image says nothing
- * of the machine that built it.
+ * Settings with which npm, pip and uv reach their registries here (mirrors, proxies, certificates). A build mounts them, so that its
+ * image contains nothing of the machine that built it.
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';

@@ -118,7 +118,7 @@ it('loses no request while its pods are evicted, which happens one by one', asyn
   expect(failures(load.replies)).toEqual([]);
 });
 
-/** As `kubectl drain` does it. */
+/** Evicts a pod like `kubectl drain`. */
 async function evict(pod = ''): Promise<'evicted' | 'refused'> {
   const path = `/api/v1/namespaces/${lab.namespace}/pods/${pod}/eviction`;
   const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: pod } };

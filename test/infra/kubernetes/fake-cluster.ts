@@ -39,7 +39,7 @@ export const forbidden = (what: string): FakeAnswer =>
 export class FakeCluster {
   /** Kinds that the cluster knows, e.g. `ray.io/v1 RayJob`. */
   readonly kinds = new Set<string>();
-  /** By `METHOD path`; `POST path`, without a name, is a creation. Comes before the objects. */
+  /** Answers by `METHOD path`, which replace those from the objects; a creation is `POST path` without a name. */
   readonly answers = new Map<string, (body: unknown, query: URLSearchParams) => FakeAnswer>();
   readonly requests: string[] = [];
   readonly #objects = new Map<string, FakeObject>();
