@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -13,6 +14,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
+#: Largest integer of which JavaScript knows that it is exact, 2^53 - 1.
+_MAX_SAFE_INTEGER = 9_007_199_254_740_991
 _TYPE_NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -29,7 +32,8 @@ def decode(type_: type[T], value: object, path: str) -> T:
         path: Name of the value in messages, for example ``spec.json``.
 
     Raises:
-        ContractError: A key is unknown or missing, or a value is of another type.
+        ContractError: A key is unknown or missing, or a value is of another type. Bounds and patterns are
+            checked where a value enters the pipeline.
     """
     decoded: T = _decode(type_, value, path)
     return decoded
@@ -78,7 +82,7 @@ def _decode(type_: Any, value: Any, path: str) -> Any:
     if origin is UnionType:
         return _decode_union(arguments, value, path)
     if origin is Literal:
-        if value in arguments and isinstance(value, type(arguments[0])):
+        if any(value == argument and type(value) is type(argument) for argument in arguments):
             return value
         raise _mismatch(path, " or ".join(f'"{argument}"' for argument in arguments), value)
     if origin is list:
@@ -92,9 +96,9 @@ def _decode(type_: Any, value: Any, path: str) -> Any:
         }
     if type_ is date:
         return _decode_date(value, path)
-    if type_ is float and type(value) is int:
-        return float(value)
-    if type(value) is not type_:
+    if type_ is float:
+        return _decode_number(value, path)
+    if type(value) is not type_ or (type_ is int and abs(value) > _MAX_SAFE_INTEGER):
         raise _mismatch(path, _TYPE_NAMES[type_], value)
     return value
 
@@ -107,8 +111,10 @@ def _decode_object(type_: Any, value: Any, path: str) -> Any:
         if key not in names:
             raise ContractError(f"{path}.{key}: unknown key of {type_.__name__}")
     for key, field in names.items():
-        if key not in entries and field.default is MISSING:
+        if key not in entries and (field.default is MISSING or _is_constant(types[field.name])):
             raise ContractError(f"{path}.{key}: missing from {type_.__name__}")
+        if field.default is None and entries.get(key, MISSING) is None:
+            raise ContractError(f"{path}.{key}: may be absent from {type_.__name__}, but not null")
     decoded = {
         names[key].name: _decode(types[names[key].name], item, f"{path}.{key}")
         for key, item in entries.items()
@@ -124,9 +130,15 @@ def _decode_union(members: tuple[Any, ...], value: Any, path: str) -> Any:
         return _decode(members[0], value, path)
     entries = _checked(dict, "an object", value, path)
     key, by_tag = _tags(members)
-    if entries.get(key) not in by_tag:
-        raise _mismatch(f"{path}.{key}", " or ".join(f'"{tag}"' for tag in by_tag), entries.get(key))
-    return _decode_object(by_tag[entries[key]], value, path)
+    tag = entries.get(key)
+    if not isinstance(tag, str) or tag not in by_tag:
+        raise _mismatch(f"{path}.{key}", " or ".join(f'"{tag}"' for tag in by_tag), tag)
+    return _decode_object(by_tag[tag], value, path)
+
+
+def _is_constant(type_: Any) -> bool:
+    """Whether the type has one value: JSON must have it, and only constructors may leave it out."""
+    return get_origin(type_) is Literal and len(get_args(type_)) == 1
 
 
 def _tags(members: tuple[Any, ...]) -> tuple[str, dict[Any, Any]]:
@@ -142,11 +154,26 @@ def _tags(members: tuple[Any, ...]) -> tuple[str, dict[Any, Any]]:
     raise TypeError(f"no field tells these apart: {', '.join(member.__name__ for member in members)}")
 
 
-def _decode_date(value: Any, path: str) -> date:
+def _decode_number(value: Any, path: str) -> float:
     try:
-        return date.fromisoformat(_checked(str, "a date", value, path))
+        number = float(value) if type(value) in (int, float) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise _mismatch(path, _TYPE_NAMES[float], value)
+    return number
+
+
+def _decode_date(value: Any, path: str) -> date:
+    text = _checked(str, "a date", value, path)
+    try:
+        day = date.fromisoformat(text)
     except ValueError:
-        raise _mismatch(path, "a date", value) from None
+        day = None
+    # fromisoformat also reads 20120127 and 2012-W04-5.
+    if day is None or day.isoformat() != text:
+        raise _mismatch(path, "a date", value)
+    return day
 
 
 def _checked(type_: type[T], name: str, value: Any, path: str) -> T:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
+import operator
+import re
 import subprocess
 import sys
 from datetime import date
@@ -11,8 +15,16 @@ from typing import Any
 
 import pytest
 
+from shelfcast.contracts.model import ModelManifest
 from shelfcast.contracts.results import Forecaster, Metrics
-from shelfcast.contracts.specs import IngestSpec, LongSource, StaticCovariate, TrainSpec, WeeklyCovariate
+from shelfcast.contracts.specs import (
+    EvaluateSpec,
+    IngestSpec,
+    LongSource,
+    StaticCovariate,
+    TrainSpec,
+    WeeklyCovariate,
+)
 from shelfcast.contracts.wire import ContractError, decode, encode
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -41,6 +53,38 @@ INGEST = {
     "requestId": "run-1",
     "source": {"kind": "long", "path": "/data", "columns": COLUMNS},
 }
+
+#: Values that test/contracts/json-values.test.ts gives to zod.
+JSON_VALUES = json.loads((PROJECT / "test/contracts/json-values.json").read_text(encoding="utf-8"))
+TYPES = {type_.__name__: type_ for type_ in (ModelManifest, TrainSpec, IngestSpec, EvaluateSpec)}
+
+
+def document_with(name: str, path: str, text: str | None) -> str:
+    """Text of the document with the value of one key replaced, or without the key."""
+    document = copy.deepcopy(JSON_VALUES["documents"][name])
+    *keys, last = [int(key) if key.isdigit() else key for key in path.split(".")]
+    owner = functools.reduce(operator.getitem, keys, document)
+    if text is None:
+        del owner[last]
+        return json.dumps(document)
+    owner[last] = "<value>"
+    return json.dumps(document).replace('"<value>"', text.replace("<400 zeros>", "0" * 400))
+
+
+def test_whole_documents_are_accepted() -> None:
+    for name, document in JSON_VALUES["documents"].items():
+        decode(TYPES[name], document, name)
+
+
+@pytest.mark.parametrize(("name", "path", "text"), JSON_VALUES["accepted"])
+def test_what_zod_accepts_is_accepted(name: str, path: str, text: str) -> None:
+    decode(TYPES[name], json.loads(document_with(name, path, text)), name)
+
+
+@pytest.mark.parametrize(("name", "path", "text"), JSON_VALUES["refused"])
+def test_what_zod_refuses_is_refused(name: str, path: str, text: str | None) -> None:
+    with pytest.raises(ContractError, match=f"^{re.escape(name)}[.]"):
+        decode(TYPES[name], json.loads(document_with(name, path, text)), name)
 
 
 def test_absent_keys_have_the_defaults_of_the_pipeline_input() -> None:
