@@ -43,6 +43,10 @@ class RawTable:
         """SQL list of the columns of ``schema``."""
         return identifiers(self.schema.names)
 
+    def in_key_order(self, rows: pa.Table) -> pa.Table:
+        """Returns the rows in the order of their keys."""
+        return rows.sort_by([(column, "ascending") for column in self.key])
+
 
 def _field(name: str, type_: pa.DataType) -> pa.Field:
     return pa.field(name, type_, nullable=False)

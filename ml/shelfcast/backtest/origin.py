@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ from shelfcast.features.training_data import ForecastRequest
 from shelfcast.features.version import feature_set_version
 from shelfcast.job import UserError, path_of, write_json
 from shelfcast.models.presets import NETWORKS
-from shelfcast.snapshot import EXTRAS, SALES, STORE_WEEKS, STORES
+from shelfcast.snapshot import EXTRAS, RAW_TABLES, SALES, STORE_WEEKS, STORES, content_hash
 
 #: Keys of the baselines. The naive ones are always computed; the others are slow and optional.
 BASELINES = ("naive", "seasonal_naive", "seasonal_average", "lightgbm")
@@ -128,15 +129,20 @@ def prepare(source: Folder, week: date, directory: Path, settings: Settings) -> 
 def train(origin: Origin, settings: Settings) -> Path:
     """Trains a model on the known data and returns its folder; a killed training resumes.
 
+    The training of another spec is removed: other data, or other settings.
+
     Raises:
         UserError: There are too few data, or a setting is invalid.
         RuntimeError: The training failed.
     """
     directory = origin.folder / "train"
-    directory.mkdir(exist_ok=True)
     spec = _train_spec(origin, settings)
-    _remove_stale_results(directory, spec)
+    if not _is_of(spec, directory):
+        shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(exist_ok=True)
     write_json(directory / "spec.json", spec)
+    # The error of an earlier start says nothing about this one.
+    (directory / "error.json").unlink(missing_ok=True)
     launcher = ["-m", "torch.distributed.run", "--standalone"]
     processes = ["--nproc-per-node", str(spec.processes)]
     job = ["-m", "shelfcast.train", "--dir", directory.absolute().as_uri()]
@@ -159,7 +165,9 @@ def _train_spec(origin: Origin, settings: Settings) -> TrainSpec:
         id=f"backtest-{origin.week}",
         dataset="backtest",
         batch_id=0,
-        content_hash="",
+        content_hash=content_hash(
+            {raw.name: raw.in_key_order(origin.tables[raw.name]) for raw in RAW_TABLES}
+        ),
         row_count=len(origin.tables[SALES.name]),
         series_count=len(origin.grid.store),
         first_week=origin.table.origin.min().item(),
@@ -180,12 +188,10 @@ def _train_spec(origin: Origin, settings: Settings) -> TrainSpec:
     )
 
 
-def _remove_stale_results(directory: Path, spec: TrainSpec) -> None:
-    """Removes the results of a training with another spec."""
+def _is_of(spec: TrainSpec, directory: Path) -> bool:
+    """Whether the folder holds a training of this spec."""
     previous = directory / "spec.json"
-    if previous.exists() and json.loads(previous.read_text(encoding="utf-8")) != encode(spec):
-        for name in ("result.json", "error.json"):
-            (directory / name).unlink(missing_ok=True)
+    return previous.exists() and json.loads(previous.read_text(encoding="utf-8")) == encode(spec)
 
 
 def forecast(

@@ -16,6 +16,9 @@ from sales_folder import DEPARTMENTS, STORES
 
 from shelfcast.backtest.__main__ import main
 from shelfcast.calendar import WEEK
+from shelfcast.contracts.results import JobError, TrainResult
+from shelfcast.contracts.wire import read_json
+from shelfcast.job import write_json
 
 QUICK = ["--max-epochs", "2", "--processes", "1", "--baselines", "naive", "--validation-weeks", "4"]
 KEYS = ["origin", "store", "dept", "target_week", "horizon"]
@@ -99,6 +102,33 @@ def test_nothing_after_the_origin_is_used(
     )
     earlier = backtest(tmp_path / "earlier", tmp_path / "out-earlier", [origin])
     assert not np.allclose(earlier["p50"], before["p50"], rtol=1e-3)
+    # A training on other data is not reused.
+    corrected = backtest(tmp_path / "earlier", tmp_path / "out", [origin])
+    pd.testing.assert_frame_equal(corrected, earlier)
+
+
+def test_a_repeated_command_reuses_only_a_training_with_the_same_settings(
+    whole: tuple[Path, list[date], pd.DataFrame], tmp_path: Path
+) -> None:
+    folder, weeks, rows = whole
+    origin, out = weeks[-5], tmp_path / "out"
+    training = out / "origins" / str(origin) / "train"
+    result, error = training / "result.json", training / "error.json"
+    stale = JobError(type="InvalidInput", message="an earlier start failed")
+    one_epoch = backtest(folder / "data", out, [origin], "--max-epochs", "1")
+    trained = result.stat().st_mtime_ns
+
+    write_json(error, stale)
+    again = backtest(folder / "data", out, [origin], "--max-epochs", "1")
+    pd.testing.assert_frame_equal(again, one_epoch)
+    assert result.stat().st_mtime_ns == trained
+
+    write_json(error, stale)
+    two_epochs = backtest(folder / "data", out, [origin])
+    assert read_json(TrainResult, result).started_from_epochs == [0]
+    pd.testing.assert_frame_equal(
+        two_epochs.drop(columns="actual"), rows[rows["origin"] == str(origin)].drop(columns="actual")
+    )
 
 
 def test_series_that_skip_the_origin_or_are_new_are_forecast_too(tmp_path: Path) -> None:
