@@ -12,10 +12,16 @@ export interface PythonModule {
 }
 
 const WIDTH = 110;
+/** Python class that holds the lowest and the highest value of a number. */
+const BOUNDS = 'Bounds';
 
 export function pythonModule({ description, definitions, imported }: PythonModule): string {
   const body = [...definitions].map(([name, schema]) => definition(name, schema)).join('\n\n');
-  const typing = ['ClassVar', 'Literal'].filter((name) => body.includes(name));
+  const typing = ['Annotated', 'Literal'].filter((name) => body.includes(name));
+  const imports = [
+    ...imported,
+    ...(body.includes(BOUNDS) ? [{ module: 'shelfcast.contracts.wire', names: [BOUNDS] }] : []),
+  ];
   return [
     docstring(
       `${description}\n\nGenerated from contracts/ by \`\`npm run generate\`\`; never edited by hand.`,
@@ -27,8 +33,8 @@ export function pythonModule({ description, definitions, imported }: PythonModul
     'from dataclasses import dataclass',
     ...(/\bdate\b/.test(body) ? ['from datetime import date'] : []),
     ...(typing.length > 0 ? [`from typing import ${typing.join(', ')}`] : []),
-    ...(imported.length > 0 ? [''] : []),
-    ...imported.map(({ module, names }) => `from ${module} import ${names.join(', ')}`),
+    ...(imports.length > 0 ? [''] : []),
+    ...imports.map(({ module, names }) => `from ${module} import ${names.join(', ')}`),
     '',
     // Import sorting wants two empty lines before a class and one before anything else.
     ...(body.startsWith('@') ? [''] : []),
@@ -68,10 +74,16 @@ function classDescription(name: string, schema: JsonSchema): string {
 function fieldDeclaration(owner: string, key: string, field: JsonSchema, isRequired: boolean): string {
   const name = snakeCase(key);
   if (camelCase(name) !== key) throw new Error(`${owner}.${key}: ${name} does not convert back to this key`);
-  const type = pythonType(field, `${owner}.${key}`);
+  const type = bounded(pythonType(field, `${owner}.${key}`), field);
   if (field.default !== undefined) return `${name}: ${type} = ${literal(field.default)}`;
   if (field.const !== undefined) return `${name}: ${type} = ${literal(field.const)}`;
   return isRequired ? `${name}: ${type}` : `${name}: ${type.replace(/ \| None$/, '')} | None = None`;
+}
+
+/** The type with the bounds of its number, if it has both; those of every exact integer in JavaScript do not count. */
+function bounded(type: string, { minimum, maximum }: JsonSchema): string {
+  if (minimum === undefined || maximum === undefined || minimum === Number.MIN_SAFE_INTEGER) return type;
+  return `Annotated[${type}, ${BOUNDS}(${minimum}, ${maximum})]`;
 }
 
 function pythonType(schema: JsonSchema, path = ''): string {

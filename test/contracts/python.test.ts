@@ -24,6 +24,20 @@ test('an optional key may be absent, a nullable one may not', () => {
   expect(text).toContain('    oracle_uri: str | None\n');
 });
 
+test('a number has its bounds, unless they are those of every exact integer', () => {
+  const text = moduleOf({
+    Example: objectOf({
+      share: { type: 'number', minimum: 0, maximum: 1 },
+      rate: { type: 'number', exclusiveMinimum: 0, maximum: 1 },
+      rows: { type: 'integer', minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER },
+    }),
+  });
+  expect(text).toContain('from shelfcast.contracts.wire import Bounds\n');
+  expect(text).toContain('    share: Annotated[float, Bounds(0, 1)]\n');
+  expect(text).toContain('    rate: float\n');
+  expect(text).toContain('    rows: int\n');
+});
+
 test('keys of a record keep their type', () => {
   const text = moduleOf({
     Side: { type: 'string', enum: ['left', 'right'], description: 'A side.' },

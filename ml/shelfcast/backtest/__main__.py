@@ -32,7 +32,7 @@ from shelfcast.backtest.origin import (
 from shelfcast.backtest.report import label, report_html
 from shelfcast.backtest.scores import QUANTILES, Errors, LeftOut, Summary, score, slices, sums
 from shelfcast.contracts.specs import TrainSpec
-from shelfcast.contracts.wire import default, encode
+from shelfcast.contracts.wire import bounds, default, encode
 from shelfcast.job import UserError, write_json
 
 _KEYS = ["origin", "store", "dept", "target_week", "horizon"]
@@ -86,10 +86,10 @@ def _run(options: argparse.Namespace) -> None:
         horizon_weeks=options.horizon,
         preset=check_preset(options.preset),
         baselines=check_baselines(names),
-        processes=options.processes,
-        max_epochs=options.max_epochs,
-        validation_weeks=options.validation_weeks,
-        seed=options.seed,
+        processes=_bounded(options, "processes"),
+        max_epochs=_bounded(options, "max_epochs"),
+        validation_weeks=_bounded(options, "validation_weeks"),
+        seed=_bounded(options, "seed"),
     )
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
@@ -110,6 +110,16 @@ def _run(options: argparse.Namespace) -> None:
     )
     errors = _errors(known, forecasters) if len(known) > 0 else None
     _write(out, rows, summary, errors, source, forecasters)
+
+
+def _bounded(options: argparse.Namespace, name: str) -> int:
+    """Returns an option within the bounds that a pipeline's input has."""
+    value: int = getattr(options, name)
+    least, most = bounds(TrainSpec, name)
+    if not least <= value <= most:
+        option = name.replace("_", "-")
+        raise UserError("InvalidInput", f"--{option} is {value}; it must be {least} to {most}")
+    return value
 
 
 def _origins(text: str) -> list[date]:

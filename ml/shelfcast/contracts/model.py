@@ -6,7 +6,9 @@ Generated from contracts/ by ``npm run generate``; never edited by hand.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from shelfcast.contracts.wire import Bounds
 
 #: Feast feature view; `calendar` is read for the target week, the others for the origin.
 View = Literal["sales_history", "store_externals", "store_attributes", "calendar"]
@@ -49,7 +51,7 @@ class ModelManifest:
     feast_project: str
     snapshot_id: str
     feature_set_version: str
-    horizon_weeks: int
+    horizon_weeks: Annotated[int, Bounds(1, 9007199254740991)]
     quantiles: list[float]
     features: list[ModelFeature]
     onnx_sha256: str

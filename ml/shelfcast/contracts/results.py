@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
 
 from shelfcast.contracts.specs import Snapshot
+from shelfcast.contracts.wire import Bounds
 
 #: Consequence of a broken rule: `error` stops the run before anything is written, `warning` is reported.
 Severity = Literal["error", "warning"]
@@ -377,7 +378,7 @@ class JobProgress:
     """
 
     message: str
-    fraction: float | None = None
+    fraction: Annotated[float, Bounds(0, 1)] | None = None
     epoch: EpochMetrics | None = None
     training: StepMetrics | None = None
 

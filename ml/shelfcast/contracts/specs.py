@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
+
+from shelfcast.contracts.wire import Bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +25,10 @@ class GeneratedSource:
     """
 
     kind: Literal["generated"] = "generated"
-    stores: int = 45
-    departments: int = 14
-    weeks: int = 104
-    seed: int = 7
+    stores: Annotated[int, Bounds(1, 10000)] = 45
+    departments: Annotated[int, Bounds(1, 98)] = 14
+    weeks: Annotated[int, Bounds(60, 1040)] = 104
+    seed: Annotated[int, Bounds(0, 9007199254740991)] = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class WeeklyCovariate:
 
     name: str
     of: Literal["series_week", "store_week"]
-    known_after_weeks: int
+    known_after_weeks: Annotated[int, Bounds(-52, 52)]
     description: str
 
 
@@ -139,7 +141,7 @@ class IngestSpec:
     dataset: str
     request_id: str
     source: Source
-    max_bad_row_share: float = 0.01
+    max_bad_row_share: Annotated[float, Bounds(0, 1)] = 0.01
     allow: list[str] | None = None
 
 
@@ -181,7 +183,7 @@ class FeaturesSpec:
 
     snapshot: Snapshot
     feast_project: str
-    horizon_weeks: int = 8
+    horizon_weeks: Annotated[int, Bounds(1, 39)] = 8
     feature_set_version: str | None = None
 
 
@@ -197,7 +199,7 @@ class SearchOptions:
         trials: Number of trials.
     """
 
-    trials: int
+    trials: Annotated[int, Bounds(1, 500)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,15 +232,15 @@ class TrainSpec:
     feast_project: str
     feature_set_version: str
     training_data_uri: str
-    horizon_weeks: int = 8
-    test_weeks: int = 8
-    validation_weeks: int = 8
+    horizon_weeks: Annotated[int, Bounds(1, 39)] = 8
+    test_weeks: Annotated[int, Bounds(1, 52)] = 8
+    validation_weeks: Annotated[int, Bounds(1, 52)] = 8
     preset: Preset = "global"
-    processes: int = 2
-    max_epochs: int = 12
-    batch_size: int = 1024
+    processes: Annotated[int, Bounds(1, 16)] = 2
+    max_epochs: Annotated[int, Bounds(1, 1000)] = 12
+    batch_size: Annotated[int, Bounds(16, 65536)] = 1024
     learning_rate: float = 0.002
-    seed: int = 7
+    seed: Annotated[int, Bounds(0, 9007199254740991)] = 7
     max_wall_time_minutes: float | None = None
     gpu_seconds: float | None = None
     search: SearchOptions | None = None
@@ -260,7 +262,7 @@ class EvaluateSpec:
     snapshot: Snapshot
     training_data_uri: str
     oracle_uri: str | None
-    horizon_weeks: int = 8
-    test_weeks: int = 8
+    horizon_weeks: Annotated[int, Bounds(1, 39)] = 8
+    test_weeks: Annotated[int, Bounds(1, 52)] = 8
     candidate_uri: str
     champion_uri: str | None

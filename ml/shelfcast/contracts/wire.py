@@ -10,13 +10,20 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import date
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
 #: Largest integer of which JavaScript knows that it is exact, 2^53 - 1.
 _MAX_SAFE_INTEGER = 9_007_199_254_740_991
 _TYPE_NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+class Bounds(NamedTuple):
+    """Lowest and highest value of a number."""
+
+    minimum: float
+    maximum: float
 
 
 class ContractError(ValueError):
@@ -53,6 +60,12 @@ def read_json(type_: type[T], path: Path) -> T:
 def default(type_: type[Any], field: str) -> Any:
     """Returns the default of a field of a generated dataclass."""
     return next(each.default for each in fields(type_) if each.name == field)
+
+
+def bounds(type_: type[Any], field: str) -> Bounds:
+    """Returns the bounds of a number of a generated dataclass."""
+    hint = get_type_hints(type_, include_extras=True)[field]
+    return next(each for each in hint.__metadata__ if isinstance(each, Bounds))
 
 
 def encode(value: Any) -> Any:

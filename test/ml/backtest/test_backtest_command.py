@@ -32,10 +32,16 @@ def backtest(data: Path, out: Path, origins: Sequence[date], *more: str) -> pd.D
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[date], pd.DataFrame]:
-    """A folder, its weeks, and forecasts from two origins, of which the second has one later week."""
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[date]]:
+    """A folder with ``data``, and the weeks of the data."""
     folder = tmp_path_factory.mktemp("backtest")
-    weeks = sales_folder.write(folder / "data")
+    return folder, sales_folder.write(folder / "data")
+
+
+@pytest.fixture(scope="module")
+def whole(written: tuple[Path, list[date]]) -> tuple[Path, list[date], pd.DataFrame]:
+    """A folder, its weeks, and forecasts from two origins, of which the second has one later week."""
+    folder, weeks = written
     return folder, weeks, backtest(folder / "data", folder / "out", [weeks[-5], weeks[-2]])
 
 
@@ -182,16 +188,21 @@ def test_one_model_may_serve_all_origins(
         (["--baselines", "prophet"], "prophet is none of naive"),
         (["--preset", "magic"], "magic is none of"),
         (["--horizon", "0"], "horizonWeeks is 0"),
+        (["--max-epochs", "0"], "--max-epochs is 0; it must be 1 to 1000"),
+        (["--processes", "0"], "--processes is 0; it must be 1 to 16"),
+        (["--processes", "17"], "--processes is 17; it must be 1 to 16"),
+        (["--seed", "-1"], "--seed is -1; it must be 0 to"),
+        (["--validation-weeks", "0"], "--validation-weeks is 0; it must be 1 to 52"),
     ],
 )
 def test_wrong_input_gets_a_sentence(
-    whole: tuple[Path, list[date], pd.DataFrame],
+    written: tuple[Path, list[date]],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     options: list[str],
     says: str,
 ) -> None:
-    folder, weeks, _ = whole
+    folder, weeks = written
     usual = ["--data", str(folder / "data"), "--out", str(tmp_path / "out"), "--origins", str(weeks[-2])]
     assert main([*usual, *QUICK, *options]) == 2
     assert re.search(says, capsys.readouterr().err)
