@@ -109,7 +109,8 @@ def read(path: Path, bad_rows: Path) -> Folder:
     if (path / "train.csv").exists():
         rows = read_folder(path)
     else:
-        rows = read_long_source(LongSource(path=str(path)), empty_tables())
+        # A relative path would be taken for a URL.
+        rows = read_long_source(LongSource(path=str(path.resolve())), empty_tables())
     bad = write_bad_rows(rows.findings, bad_rows)
     if bad > MAX_BAD_ROW_SHARE * rows.row_count:
         raise UserError(
@@ -127,9 +128,11 @@ def check_origins(folder: Folder, origins: Sequence[date]) -> None:
     """Checks that each origin can be forecast from.
 
     Raises:
-        UserError: ``InvalidInput``: an origin is not a week of the folder, or too few weeks precede it.
+        UserError: ``InvalidInput``: an origin is not a week of the folder, too few weeks precede it, or no
+            series has sales in it.
     """
     first, last = folder.weeks
+    with_sales = set(folder.sales["week"].unique().to_pylist())
     for origin in origins:
         days = (origin - first).days
         if days % 7:
@@ -144,4 +147,11 @@ def check_origins(folder: Folder, origins: Sequence[date]) -> None:
                 "InvalidInput",
                 f"--origins: {origin} must be from {first + MIN_WEEKS * WEEK} to {last}: the sales of the "
                 f"folder are of {first} to {last}, and {MIN_WEEKS} weeks must lie before an origin",
+            )
+        if origin not in with_sales:
+            before = max(week for week in with_sales if week < origin)
+            raise UserError(
+                "InvalidInput",
+                f"--origins: no series has sales in the week {origin}; the newest week before it that has "
+                f"sales is {before}",
             )

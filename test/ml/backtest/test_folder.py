@@ -1,0 +1,44 @@
+"""A folder of a backtest, and the origins that it allows."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from shelfcast.backtest.folder import Folder, check_origins, read
+from shelfcast.calendar import WEEK
+from shelfcast.job import UserError
+
+FIRST = date(2024, 1, 5)
+WEEKS = [FIRST + n * WEEK for n in range(30)]
+
+
+def write(folder: Path, weeks: list[date]) -> None:
+    """Writes a folder in the long layout with two series."""
+    folder.mkdir()
+    rows = [f"1,{dept},{week},{dept}00" for dept in (1, 2) for week in weeks]
+    (folder / "sales.csv").write_text("\n".join(["store,dept,week,sales", *rows, ""]), encoding="utf-8")
+    (folder / "stores.csv").write_text("store,type,size\n1,A,1000\n", encoding="utf-8")
+
+
+def read_weeks(folder: Path, weeks: list[date]) -> Folder:
+    write(folder / "data", weeks)
+    return read(folder / "data", folder / "bad-rows.csv")
+
+
+def test_a_relative_folder_in_the_long_layout_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "data", WEEKS)
+    monkeypatch.chdir(tmp_path)
+    assert len(read(Path("data"), tmp_path / "bad-rows.csv").sales) == 2 * len(WEEKS)
+
+
+def test_an_origin_needs_sales(tmp_path: Path) -> None:
+    folder = read_weeks(tmp_path, [*WEEKS[:24], *WEEKS[26:]])
+    check_origins(folder, [WEEKS[23], WEEKS[26]])
+    for missing in WEEKS[24:26]:
+        with pytest.raises(UserError, match=f"no series has sales in the week {missing};.* is {WEEKS[23]}$"):
+            check_origins(folder, [missing])
