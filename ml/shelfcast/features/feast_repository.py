@@ -46,15 +46,20 @@ def open_store(project: str, database_url: str) -> FeatureStore:
     """Returns Feast's store of a project.
 
     Raises:
-        UserError: The database's sessions are not in UTC.
+        UserError: The address lacks a part that Feast needs, or the database's sessions are not in UTC.
     """
+    config = settings(project, database_url)
     _require_utc(database_url)
-    return FeatureStore(config=RepoConfig(**settings(project, database_url)))
+    return FeatureStore(config=RepoConfig(**config))
 
 
 def settings(project: str, database_url: str) -> dict[str, Any]:
-    """Returns Feast's configuration of a project, as its ``feature_store.yaml`` would hold it."""
-    server = conninfo_to_dict(database_url)
+    """Returns Feast's configuration of a project, as its ``feature_store.yaml`` would hold it.
+
+    Raises:
+        UserError: ``InvalidInput``: the address lacks a part that Feast needs.
+    """
+    server = _parts(database_url)
     address = {
         "host": server["host"],
         "port": server.get("port", 5432),
@@ -63,6 +68,7 @@ def settings(project: str, database_url: str) -> dict[str, Any]:
         "password": server.get("password", ""),
         # Feast's own default is to require TLS; this is PostgreSQL's.
         "sslmode": server.get("sslmode", "prefer"),
+        **{f"{name}_path": server[name] for name in ("sslrootcert", "sslcert", "sslkey") if name in server},
     }
     return {
         "project": project,
@@ -73,6 +79,22 @@ def settings(project: str, database_url: str) -> dict[str, Any]:
         "online_store": {**address, "type": ONLINE_STORE, "db_schema": "feast_online"},
         "batch_engine": {"type": BATCH_ENGINE},
     }
+
+
+def _parts(database_url: str) -> dict[str, Any]:
+    """Returns the parts of the address by their names in PostgreSQL."""
+    try:
+        server = conninfo_to_dict(database_url)
+    except psycopg.ProgrammingError:
+        server = {}
+    missing = [part for part in ("host", "user", "dbname") if not server.get(part)]
+    if missing or "://" not in database_url:
+        lacks = f"lacks {', '.join(missing)}" if server and missing else "is not an address"
+        raise UserError(
+            "InvalidInput",
+            f"DATABASE_URL {lacks}; Feast needs one like postgresql://user:password@host:port/database",
+        )
+    return server
 
 
 def _require_utc(database_url: str) -> None:
