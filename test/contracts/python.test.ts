@@ -71,7 +71,7 @@ test.each<[string, Record<string, JsonSchema>, RegExp]>([
   [
     'a key that snake_case loses',
     { Example: objectOf({ max_epochs: { type: 'integer' } }) },
-    /does not lead back/,
+    /does not convert back/,
   ],
   [
     'a type without a description',

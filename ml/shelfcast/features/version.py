@@ -14,7 +14,7 @@ from shelfcast.contracts.wire import encode
 from shelfcast.features import (
     definitions,
     feature_groups,
-    known_when,
+    publication_lags,
     sales_history,
     store_features,
     weekly_values,
@@ -25,7 +25,7 @@ from shelfcast.features.definitions import FeatureSet
 _MODULES = (
     calendar,
     definitions,
-    known_when,
+    publication_lags,
     sales_history,
     store_features,
     weekly_values,

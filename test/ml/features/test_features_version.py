@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shelfcast import calendar
-from shelfcast.features import definitions, known_when, sales_history
+from shelfcast.features import definitions, publication_lags, sales_history
 from shelfcast.features.build import check_version
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.version import feature_set_version
@@ -42,7 +42,7 @@ def test_a_covariate_s_lag_name_and_key_change_the_version(change: dict[str, Any
         (definitions, '"_before": -1', '"_before": -2'),
         (definitions, "YEAR = 52", "YEAR = 53"),
         (definitions, "max(column.known_after_weeks, 0)", "max(column.known_after_weeks, 1)"),
-        (known_when, "timedelta(weeks=column", "timedelta(days=column"),
+        (publication_lags, "timedelta(weeks=column", "timedelta(days=column"),
         (sales_history, "_window(sales, 13", "_window(sales, 12"),
     ],
 )
@@ -58,8 +58,8 @@ def test_a_formula_changes_the_version(
     ("module", "old", "new"),
     [
         (definitions, '"sales in t"', '"sales in week t"'),
-        (known_when, '"consumer price index"', '"index of consumer prices"'),
-        (known_when, "#: Publication lags that", "#: The lags that"),
+        (publication_lags, '"consumer price index"', '"index of consumer prices"'),
+        (publication_lags, "#: Publication lags that", "#: The lags that"),
         (sales_history, "some first", "some rows first"),
         (calendar, '"""', '"""New words. '),
     ],
