@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -11,8 +12,18 @@ import pyarrow as pa
 from psycopg import sql
 from pyarrow import csv
 
+from shelfcast.job import UserError
+
 #: Rows that are converted to text at a time; the number bounds memory and hardly affects speed.
 _COPY_ROWS = 65_536
+
+#: SQLSTATE classes that another try may get past: lost connection, rollback, lack of resources, shutdown.
+_TRANSIENT = ("08", "40", "53", "57P")
+#: Words of a refused connection, for which psycopg has no SQLSTATE; in another language it is transient.
+_REFUSED = re.compile(
+    r'authentication failed|no password supplied|pg_hba\.conf|(database|role) ".*" does not exist'
+    r"|not permitted to log in|permission denied"
+)
 
 
 @contextmanager
@@ -20,14 +31,36 @@ def connect(url: str) -> Iterator[psycopg.Connection]:
     """Opens a connection in UTC; commits at the end of the block, rolls back when it raises.
 
     Raises:
-        ConnectionError: The server refused the connection or did not answer; another try may help.
+        ConnectionError: The server did not answer; another try may help.
+        UserError: ``InvalidInput``: the server refuses user, password or database.
     """
     try:
         connection = psycopg.connect(url, connect_timeout=10, options="-c timezone=UTC")
     except psycopg.OperationalError as error:
+        if not is_transient(error):
+            raise refused_connection("DATABASE_URL", error) from error
         raise ConnectionError(f"cannot connect to PostgreSQL (DATABASE_URL): {error}") from error
     with connection:
         yield connection
+
+
+def is_transient(error: psycopg.OperationalError) -> bool:
+    """Whether another try may help."""
+    if error.sqlstate is None:
+        return _REFUSED.search(str(error)) is None
+    return error.sqlstate.startswith(_TRANSIENT)
+
+
+def refused_connection(variable: str, error: psycopg.OperationalError) -> UserError:
+    """Returns the error of an address that PostgreSQL refuses.
+
+    Args:
+        variable: Environment variable that holds the address.
+        error: Answer of PostgreSQL.
+    """
+    return UserError(
+        "InvalidInput", f"PostgreSQL refuses the connection of {variable}: {error}; correct the address"
+    )
 
 
 def lock(connection: psycopg.Connection, name: str) -> None:

@@ -87,7 +87,7 @@ def read_long_queries(source: PostgresSource, known: Mapping[str, pa.Table]) -> 
 
     Raises:
         UserError: A query, its answer or a declaration of covariates is wrong.
-        ConnectionError: The database refused the connection or did not answer; another try may help.
+        ConnectionError: The database did not answer; another try may help.
     """
     covariates = covariates_from_input(encode(source.columns) or [], known[COVARIATES.name])
     queries: dict[FileName, str | None] = {

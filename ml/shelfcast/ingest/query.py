@@ -7,6 +7,7 @@ import os
 import psycopg
 from psycopg import sql
 
+from shelfcast.database import is_transient, refused_connection
 from shelfcast.job import UserError
 
 #: Session option that refuses queries that write.
@@ -23,8 +24,9 @@ def read_query(address_variable: str, name: str, query: str) -> bytes:
         query: One SELECT.
 
     Raises:
-        UserError: ``InvalidInput`` if the variable is not set, ``BadData`` if PostgreSQL refuses the query.
-        ConnectionError: The database refused the connection or did not answer; another try may help.
+        UserError: ``InvalidInput`` if the variable is not set or PostgreSQL refuses the connection,
+            ``BadData`` if PostgreSQL refuses or cancels the query.
+        ConnectionError: The database did not answer; another try may help.
     """
     address = os.environ.get(address_variable)
     if address is None:
@@ -41,9 +43,17 @@ def read_query(address_variable: str, name: str, query: str) -> bytes:
             cursor.copy(statement) as copy,
         ):
             return b"".join(copy)
-    except psycopg.OperationalError as error:
-        raise ConnectionError(
-            f"the query of {name} got no answer from the database of {address_variable}: {error}"
+    except psycopg.errors.QueryCanceled as error:
+        raise UserError(
+            "BadData",
+            f"PostgreSQL cancels the query of {name}: {error}; make the query faster, or raise the "
+            f"statement_timeout of the user of {address_variable}",
         ) from error
     except psycopg.Error as error:
+        if isinstance(error, psycopg.OperationalError) and is_transient(error):
+            raise ConnectionError(
+                f"the query of {name} got no answer from the database of {address_variable}: {error}"
+            ) from error
+        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+            raise refused_connection(address_variable, error) from error
         raise UserError("BadData", f"PostgreSQL refuses the query of {name}: {error}") from error

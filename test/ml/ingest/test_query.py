@@ -5,9 +5,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from shelfcast.contracts.specs import IngestSpec
 from shelfcast.contracts.wire import decode
+from shelfcast.database import connect, is_transient
 from shelfcast.ingest.__main__ import run
 from shelfcast.ingest.query import read_query
 from shelfcast.job import UserError
@@ -127,3 +129,60 @@ def test_the_address_is_not_part_of_the_input(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ConnectionError, match="from the database of SALES_DATABASE_URL") as failed:
         read_query(VARIABLE, "sales", "select 1")
     assert "secret" not in str(failed.value)
+
+
+def test_a_query_beyond_the_time_limit(
+    connection: psycopg.Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.execute("create role hurried login password 'secret'")
+    connection.execute("alter role hurried set statement_timeout = '50ms'")
+    monkeypatch.setenv(VARIABLE, make_conninfo(database_url, user="hurried", password="secret"))
+    with pytest.raises(
+        UserError, match=r"cancels the query of sales: .*statement_timeout of the user of SALES"
+    ):
+        read_query(VARIABLE, "sales", "select pg_sleep(30)")
+
+
+@pytest.mark.parametrize(
+    ("change", "answer"),
+    [
+        ({"password": "wrong"}, "password authentication failed"),
+        ({"password": ""}, "no password supplied"),
+        ({"dbname": "nowhere"}, 'database "nowhere" does not exist'),
+    ],
+)
+def test_a_refused_connection_is_an_answer(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, change: dict[str, str], answer: str
+) -> None:
+    address = make_conninfo(database_url, **change)
+    monkeypatch.setenv(VARIABLE, address)
+    with pytest.raises(UserError, match=f"refuses the connection of {VARIABLE}: .*{answer}") as raised:
+        read_query(VARIABLE, "sales", "select 1")
+    assert raised.value.type == "InvalidInput"
+    with (
+        pytest.raises(UserError, match=f"refuses the connection of DATABASE_URL: .*{answer}"),
+        connect(address),
+    ):
+        pass
+
+
+def test_a_server_that_ends_the_session_is_asked_again() -> None:
+    with pytest.raises(ConnectionError, match="the query of sales got no answer"):
+        read_query(VARIABLE, "sales", "select pg_terminate_backend(pg_backend_pid())")
+
+
+@pytest.mark.parametrize(
+    ("error", "transient"),
+    [
+        (psycopg.OperationalError("the server closed the connection unexpectedly"), True),
+        (psycopg.errors.CannotConnectNow("starting up"), True),
+        (psycopg.errors.TooManyConnections("too many clients"), True),
+        (psycopg.errors.SerializationFailure("conflict with recovery"), True),
+        (psycopg.errors.ConnectionFailure("lost"), True),
+        (psycopg.errors.InvalidPassword("wrong"), False),
+        (psycopg.errors.QueryCanceled("statement timeout"), False),
+        (psycopg.errors.IoError("bad block"), False),
+    ],
+)
+def test_which_errors_another_try_may_mend(error: psycopg.OperationalError, transient: bool) -> None:
+    assert is_transient(error) == transient
