@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from csv import Error, reader
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,7 @@ def parse_csv(name: str, data: bytes, wanted: tuple[str, ...], optional: tuple[s
         UserError: ``BadData``: the file is not UTF-8, has no rows, lacks a column, or a cell spans lines.
     """
     data = _with_lf(name, data)
-    header = data[: data.find(b"\n")].decode("utf-8", errors="replace")
-    names = [cell.strip().strip('"') for cell in header.split(",")]
+    names = _header(name, data)
     check_columns(f"{name}:1", names, wanted, optional)
     used = tuple(column for column in (*wanted, *optional) if column in names)
     table, invalid = _parse(name, data, names, used)
@@ -60,6 +60,15 @@ def parse_csv(name: str, data: bytes, wanted: tuple[str, ...], optional: tuple[s
     if file.row_count == 0:
         raise UserError("BadData", f"{name} has a header but no rows")
     return file
+
+
+def _header(name: str, data: bytes) -> list[str]:
+    """Returns the cells of the first line; a quoted one may hold a comma."""
+    line = data[: data.find(b"\n")].decode("utf-8", errors="replace")
+    try:
+        return [cell.strip() for cell in next(reader([line], skipinitialspace=True))]
+    except Error as error:
+        raise UserError("BadData", f"cannot read the header of {name} as CSV: {error}") from error
 
 
 def _parse(

@@ -46,6 +46,13 @@ def test_cells_survive_any_line_end(
     assert read_back.malformed == []
 
 
+def test_a_quoted_header_may_hold_a_comma(file: Path) -> None:
+    read_back = read(file, b'"notes, ""misc""", "a" ,b\nx,1,2\n"y, z",3,4\n')
+    assert read_back.columns["a"].to_pylist() == ["1", "3"]
+    assert read_back.malformed == []
+    assert read_back.unread == ('notes, "misc"',)
+
+
 def test_doubled_quotes_and_spaces(file: Path) -> None:
     assert read(file, b'"a", b \n "x" , y \n"p""q",\n').columns["b"].to_pylist() == ["y", ""]
 
@@ -75,6 +82,8 @@ def test_line_numbers_hold_past_the_parser_s_blocks(file: Path) -> None:
         (b"a,c\n1,2\n", "some.csv:1: no column b; the header is a,c and must have a,b"),
         (b"a,b,a\n1,2,3\n", "some.csv:1: column a occurs twice"),
         (b"a,b\n1,\xff\n", "as CSV in UTF-8"),
+        (b"\nb,a\n1,2\n", "some.csv:1: no column a, b"),
+        (b"a" * 200_000, "cannot read the header of some.csv as CSV: field larger than"),
         (b'a,b\n1,2\n3,"4\n5",6\n7,8\n', "some.csv:3: a quote is not closed on its line"),
     ],
 )
