@@ -31,7 +31,8 @@ IMPUTATION: dict[str, tuple[str, ...]] = {
     "lstm": _GLOBAL,
     "mlp-11": (
         _NAN,
-        "The level of a series: its mean of 13 weeks, then of 4, then its newest sales, then 0.",
+        "The level of a series: its mean of 13 weeks, then of 52 weeks, then its department's mean of 4"
+        " weeks in all stores, then 0.",
         "Features in dollars: that level. Others: 0. The network is not told which values are missing.",
     ),
 }
