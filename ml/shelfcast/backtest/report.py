@@ -51,8 +51,9 @@ def report_html(
         figures = {
             "errors": _png(errors_by_horizon(errors.by_horizon, forecasters)),
             "calibration": _png(calibration(known)),
-            "examples": _png(examples(known, history)),
         }
+        if (drawn := examples(known, history)) is not None:
+            figures["examples"] = _png(drawn)
     return render(
         "backtest.html.jinja",
         title=f"Backtest of {forecasters[0]}",
@@ -90,14 +91,20 @@ def calibration(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def examples(rows: pd.DataFrame, history: pd.DataFrame) -> Figure:
-    """Draws forecasts and actual sales of the series with the smallest, the median and the largest WAPE."""
+def examples(rows: pd.DataFrame, history: pd.DataFrame) -> Figure | None:
+    """Draws forecasts and actual sales of the series with the smallest, the median and the largest WAPE.
+
+    Returns:
+        The figure, or None if no series sells anything after the newest origin.
+    """
     newest = rows[rows["origin"] == rows["origin"].max()]
     groups = newest.assign(error=(newest["p50"] - newest["actual"]).abs()).groupby(["store", "dept"])
     sums = groups.agg(error=("error", "sum"), actual=("actual", lambda values: values.abs().sum()))
     # A series that sells nothing has no relative error.
-    selling = sums[sums["actual"] >= sums["actual"].median()]
+    selling = sums[(sums["actual"] > 0) & (sums["actual"] >= sums["actual"].median())]
     order = (selling["error"] / selling["actual"]).sort_values()
+    if order.empty:
+        return None
     figure = Figure(figsize=(9, 8), layout="constrained")
     ranks = {"best": 0, "median": len(order) // 2, "worst": len(order) - 1}
     for axes, (name, rank) in zip(np.atleast_1d(figure.subplots(3)), ranks.items(), strict=True):

@@ -7,7 +7,7 @@ from datetime import date
 
 import pandas as pd
 
-from shelfcast.backtest.report import report_html
+from shelfcast.backtest.report import examples, report_html
 from shelfcast.backtest.scores import Errors, Score
 from shelfcast.calendar import WEEK
 
@@ -70,3 +70,18 @@ def test_without_actual_sales_there_are_no_tables() -> None:
     assert "nothing to compare with" in html
     assert "<table" not in html
     assert "data:image" not in html
+
+
+def test_examples_are_series_that_sell() -> None:
+    each = [rows(0.0).assign(dept=dept) for dept in (1, 2, 3)]
+    figure = examples(pd.concat([*each, rows(80.0).assign(dept=4)]), history())
+    assert figure is not None
+    assert [axes.get_title() for axes in figure.axes] == [
+        f"{name}: store 1, dept 4, WAPE 25.0%" for name in ("best", "median", "worst")
+    ]
+
+
+def test_without_a_series_that_sells_there_are_no_examples() -> None:
+    html = report_html(ABOUT, errors(), rows(0.0), history(), FORECASTERS)
+    assert html.count('src="data:image/png;base64,') == 2
+    assert "worst series" not in html
