@@ -43,7 +43,7 @@ def write_model(folder: Path, model: Network, table: OriginTable, samples: Sampl
         folder: Destination.
         model: Calibrated model.
         table: Table of the samples.
-        samples: Samples on which graph and model are compared.
+        samples: Samples on which graph and model are compared; without any, all rows of the table are.
         spec: Spec of the training.
 
     Raises:
@@ -51,10 +51,7 @@ def write_model(folder: Path, model: Network, table: OriginTable, samples: Sampl
     """
     model = model.cpu().eval()
     graph = to_onnx(model)
-    check = samples.take(
-        np.linspace(0, len(samples) - 1, min(_CHECKED_SAMPLES, len(samples))).astype(np.int64)
-    )
-    check_graph(graph, model, table, check)
+    check_graph(graph, model, table, _spread(samples if len(samples) > 0 else _one_week_ahead(table)))
     sha256 = hashlib.sha256(graph).hexdigest()
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -76,6 +73,18 @@ def write_model(folder: Path, model: Network, table: OriginTable, samples: Sampl
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return sha256
+
+
+def _one_week_ahead(table: OriginTable) -> Samples:
+    """Returns each row of the table as a sample; the comparison needs no known target."""
+    rows = np.arange(len(table.origin))
+    return Samples(rows, np.ones_like(rows))
+
+
+def _spread(samples: Samples) -> Samples:
+    """Returns evenly spaced samples, ``_CHECKED_SAMPLES`` at most."""
+    count = min(_CHECKED_SAMPLES, len(samples))
+    return samples.take(np.linspace(0, len(samples) - 1, count).astype(np.int64))
 
 
 def to_onnx(model: Network) -> bytes:

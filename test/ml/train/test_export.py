@@ -94,6 +94,29 @@ def test_a_graph_that_answers_differently_is_refused(model: GlobalModel, shard: 
             model.members[0].head.bias -= 0.01
 
 
+def test_a_process_without_validation_samples_compares_other_rows(
+    tmp_path: Path,
+    folder: Path,
+    example: Example,
+    model: GlobalModel,
+    shard: Shard,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graph = to_onnx(model)
+    none = shard.validation.take(slice(0, 0))
+    write_model(tmp_path / "model", model, shard.table, none, example.spec)
+    assert (tmp_path / "model" / "model.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
+    with torch.no_grad():
+        model.members[0].head.bias += 0.01
+    monkeypatch.setattr("shelfcast.train.export.to_onnx", lambda _: graph)
+    try:
+        with pytest.raises(RuntimeError, match="differs from the model"):
+            write_model(tmp_path / "model", model, shard.table, none, example.spec)
+    finally:
+        with torch.no_grad():
+            model.members[0].head.bias -= 0.01
+
+
 def test_model_json_follows_the_contract(folder: Path, example: Example) -> None:
     manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     assert manifest == {
