@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -197,12 +197,12 @@ describe('supervisor', { timeout: 60_000 }, () => {
   it('is stopped by two calls at once, and both wait for its end', async () => {
     prepareState(state);
     await ensureSupervisor(state);
-    // It ends two seconds after it was told to.
-    const script = join(dir, 'slow-to-stop');
-    writeFileSync(script, `trap 'sleep 2; exit 0' INT TERM; while :; do sleep 0.1; done`);
-    const command: [string, string] = ['/bin/sh', script];
+    // It ends five seconds after it was told to.
+    const [script, ready] = [join(dir, 'slow-to-stop'), join(dir, 'slow-is-ready')];
+    writeFileSync(script, `trap 'sleep 5; exit 0' INT TERM; touch "$1"; while :; do sleep 0.1; done`);
+    const command: [string, string, string] = ['/bin/sh', script, ready];
     await ensureProgram(state, { name: 'slow', command, directory: dir, environment: {} });
-    await pidOf('slow');
+    await expect.poll(() => existsSync(ready), { timeout: 10_000 }).toBe(true);
     const pid = supervisorPid(state) ?? 0;
     const first = stopSupervisor(state);
     await expect
