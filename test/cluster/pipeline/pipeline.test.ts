@@ -14,6 +14,8 @@ import type { ClusterLab } from './lab.ts';
 import { expectNothingTwice, expectOnlyServing, inNamespace, openClusterLab } from './lab.ts';
 
 const PIPELINE_MS = 600_000;
+/** New images are built and given to the node: a quarter of an hour on a slow disk. */
+const IMAGES_MS = 1_800_000;
 const API_OUTAGE_MS = 20_000;
 
 describe('a pipeline on the cluster', { timeout: PIPELINE_MS }, () => {
@@ -26,7 +28,7 @@ describe('a pipeline on the cluster', { timeout: PIPELINE_MS }, () => {
 
   beforeAll(async () => {
     lab = await openClusterLab();
-  }, 600_000);
+  }, IMAGES_MS);
   afterEach(() => lab.endRuns());
   afterAll(async () => {
     process.stdout.write(`${report.toString()}\n`);
