@@ -1,7 +1,4 @@
-/**
- * The three ways in which jobs run on Kubernetes, with the real operators.
- * @module-tag smoke
- */
+/** The three ways in which jobs run on Kubernetes, with the real operators. */
 import { randomUUID } from 'node:crypto';
 import type { KubernetesApi } from '../../../infra/kubernetes/api.ts';
 import type { KubernetesConfig } from '../../../infra/kubernetes/config.ts';
