@@ -69,7 +69,7 @@ describe('new weeks', { timeout: 300_000 }, () => {
   test('cannot come before the pipeline: one sentence says so', async () => {
     const early = await shelfcast('ingest', write('early.csv', ofWeek(lastWeek)));
     expect(early.exitCode).toBe(2);
-    expect(early.stderr).toContain('run the pipeline first');
+    expect(early.stderr).toContain('train a model first with `npx shelfcast run`');
     const train = await shelfcast('ingest', path('early.csv'), '--train');
     expect(train.exitCode).toBe(2);
     expect(train.stderr).toContain('--dataset');
@@ -162,7 +162,7 @@ describe('new weeks', { timeout: 300_000 }, () => {
   test('of another data set, or for a model of other features, are refused', async () => {
     const other = await shelfcast('ingest', path('week-2.csv'), '--dataset', 'other');
     expect(other.exitCode).toBe(2);
-    expect(other.stderr).toContain(`was trained on the data set ${DATASET}, not other`);
+    expect(other.stderr).toContain(`was trained on the data set ${DATASET}, not on other`);
 
     const manifest = join(fileURLToPath(trained.registered.modelUri), 'model.json');
     const text = readFileSync(manifest, 'utf8');
