@@ -8,6 +8,7 @@ import { modelLockWorkflowId } from '../../contracts/names.ts';
 import { abortUpdate, approveUpdate, progressQuery } from '../../workflows/messages.ts';
 import type { PipelineHandle, TestEnvironment } from './environment.ts';
 import { failureOf, startTestEnvironment } from './environment.ts';
+import type { FakeActivities } from './fake-activities.ts';
 import { fakeActivities, featured, stepOutcome, untilCancelled, version } from './fake-activities.ts';
 
 describe('messages', { timeout: 90_000 }, () => {
@@ -73,6 +74,19 @@ describe('messages', { timeout: 90_000 }, () => {
     });
   });
 
+  /** Aborts the run in its training, and expects it to fail with that reason. */
+  const expectAbortInTrain = async (fake: FakeActivities, handle: PipelineHandle) => {
+    // An activity that is cancelled before it began never begins.
+    await vi.waitFor(() => {
+      expect(fake.calls).toContain('train');
+    }, 20_000);
+    await handle.executeUpdate(abortUpdate, { args: [{ reason: 'wrong data' }] });
+    expect(await failureOf(handle.result())).toMatchObject({
+      type: ERROR_TYPES.aborted,
+      message: 'aborted: wrong data',
+    });
+  };
+
   test('abort stops the job and fails the run with its reason', async () => {
     let ended = false;
     const fake = fakeActivities({
@@ -82,16 +96,7 @@ describe('messages', { timeout: 90_000 }, () => {
         }),
     });
     await environment.withWorker(fake, async ({ start, modelName }) => {
-      const handle = await start();
-      // An activity that is cancelled before it began never begins.
-      await vi.waitFor(() => {
-        expect(fake.calls).toContain('train');
-      }, 20_000);
-      await handle.executeUpdate(abortUpdate, { args: [{ reason: 'wrong data' }] });
-      expect(await failureOf(handle.result())).toMatchObject({
-        type: ERROR_TYPES.aborted,
-        message: 'aborted: wrong data',
-      });
+      await expectAbortInTrain(fake, await start());
       expect(await statusOf(modelLockWorkflowId(modelName))).toBe('COMPLETED');
     });
     expect(ended).toBe(true);
@@ -104,15 +109,7 @@ describe('messages', { timeout: 90_000 }, () => {
       stopJob: () => Promise.reject(ApplicationFailure.nonRetryable('Ray is away')),
     });
     await environment.withWorker(fake, async ({ start }) => {
-      const handle = await start();
-      await vi.waitFor(() => {
-        expect(fake.calls).toContain('train');
-      }, 20_000);
-      await handle.executeUpdate(abortUpdate, { args: [{ reason: 'wrong data' }] });
-      expect(await failureOf(handle.result())).toMatchObject({
-        type: ERROR_TYPES.aborted,
-        message: 'aborted: wrong data',
-      });
+      await expectAbortInTrain(fake, await start());
     });
     expect(fake.calls.slice(-2)).toEqual(['stopJob:train', 'endTracking']);
   });
