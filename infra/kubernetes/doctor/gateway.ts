@@ -112,7 +112,8 @@ async function checkAnswer({ config }: CheckContext, addresses: string[]): Promi
       });
       return ok(`${what} answers`);
     } catch (error) {
-      const reason = describeError((error as Error).cause);
+      // The message of an unanswered request names the gateway, as the finding does; its cause is the reason.
+      const reason = describeError((error as Error).cause ?? error);
       const known = addresses.length === 0 ? '' : ` (the Gateway's addresses are ${addresses.join(', ')})`;
       return wrong(
         what,
