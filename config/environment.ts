@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { TASK_QUEUE } from '../contracts/names.ts';
+import { sentencesOf } from '../contracts/pipeline.ts';
 import type { LocalConfig } from '../infra/local/services.ts';
 import { readEndpoints } from '../infra/local/services.ts';
 import type { ConnectionSecurity } from './temporal-connection.ts';
@@ -123,8 +124,7 @@ export interface TemporalConfig extends ConnectionSecurity {
 function parse<T>(schema: z.ZodType<T>, env: Environment): T {
   const parsed = schema.safeParse(env);
   if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  throw new Error(`invalid environment: ${issues.join('; ')}`);
+  throw new Error(`invalid environment: ${sentencesOf(parsed.error).join('; ')}`);
 }
 
 export function readWorkerConfig(env: Environment = process.env): WorkerConfig {

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { ESLint } from 'eslint';
 import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import firstWords from '../../scripts/lint/first-words.json' with { type: 'json' };
 import { PROJECT_DIR } from '../platform.ts';
 
 let folder: string;
@@ -22,8 +23,8 @@ const write = (path: string, text: string): void => {
 
 describe('a doc comment that begins with a fragment', () => {
   const eslint = new ESLint({ cwd: PROJECT_DIR });
-  const reported = async (comment: string): Promise<string[]> => {
-    const [result] = await eslint.lintText(`${comment}\nexport const weeks = 1;\n`, {
+  const reported = async (comment: string, code = 'export const weeks = 1;'): Promise<string[]> => {
+    const [result] = await eslint.lintText(`${comment}\n${code}\n`, {
       filePath: join(PROJECT_DIR, 'scripts', 'planted.mjs'),
     });
     return result?.messages.map(({ ruleId, message }) => `${ruleId ?? ''}: ${message}`) ?? [];
@@ -38,6 +39,24 @@ describe('a doc comment that begins with a fragment', () => {
     expect(await reported(comment)).toEqual([
       expect.stringContaining('house/doc-comments: Begin with a noun'),
     ]);
+  });
+
+  test.each([
+    "export const schema = z.string().describe('Which series are left out');",
+    "export const schema = z.object({}).meta({ id: 'Left', description: 'Which series are left out' });",
+  ])('in the description of a schema: %s', async (code) => {
+    expect(await reported('/** Series without a forecast. */', code)).toEqual([
+      expect.stringContaining('not with "Which"'),
+    ]);
+  });
+
+  test('in both languages, whatever the word', async () => {
+    for (const word of firstWords) {
+      expect(await reported(`/** ${word} it all. */`)).toHaveLength(1);
+      write(`${word}.py`, `"""${word} it all."""\n`);
+    }
+    const { stdout } = await lintPython();
+    expect(stdout.match(/\w+(?=\.py:1: begin with a noun)/g)?.sort()).toEqual(firstWords);
   });
 
   test('in TypeScript, a noun phrase is none', async () => {

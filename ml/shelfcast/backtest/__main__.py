@@ -30,7 +30,7 @@ from shelfcast.backtest.origin import (
     train,
 )
 from shelfcast.backtest.report import label, report_html
-from shelfcast.backtest.scores import QUANTILES, Errors, LeftOut, Summary, score, slices, sums
+from shelfcast.backtest.scores import QUANTILES, Errors, SeriesLeftOut, Summary, score, slices, sums
 from shelfcast.contracts.specs import TrainSpec
 from shelfcast.contracts.wire import bounds, default, encode
 from shelfcast.job import UserError, write_json
@@ -132,7 +132,7 @@ def _origins(text: str) -> list[date]:
 
 def _forecasts(
     source: Folder, origins: Sequence[date], settings: Settings, directory: Path, refit: bool
-) -> tuple[list[pd.DataFrame], list[LeftOut]]:
+) -> tuple[list[pd.DataFrame], list[SeriesLeftOut]]:
     frames, left_out, fitted = [], [], None
     for number, week in enumerate(origins, 1):
         begin = time.monotonic()
@@ -140,7 +140,7 @@ def _forecasts(
         if fitted is None or refit:
             fitted = train(origin, settings), fit_lightgbm(origin, settings)
         frames.append(forecast(origin, *fitted, settings))
-        left_out += [LeftOut(origin=week, store=store, dept=dept) for store, dept in origin.left_out]
+        left_out += [SeriesLeftOut(origin=week, store=store, dept=dept) for store, dept in origin.left_out]
         print(
             f"origin {week} ({number} of {len(origins)}): {len(frames[-1]):,} forecasts, "
             f"{time.monotonic() - begin:.0f} s",

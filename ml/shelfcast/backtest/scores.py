@@ -50,7 +50,7 @@ Scores = dict[str, Score]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeftOut:
+class SeriesLeftOut:
     """Series without a forecast at an origin."""
 
     origin: date
@@ -95,7 +95,7 @@ class Summary:
     origins: list[date]
     forecasts: int
     with_actual: int
-    left_out: list[LeftOut]
+    left_out: list[SeriesLeftOut]
 
 
 def score(rows: pd.DataFrame, forecasters: Sequence[str]) -> Scores:
