@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import subprocess
 import sys
@@ -16,8 +15,10 @@ import torch
 from fitted_trees import ROUNDS, FittedTrees, fitted_trees
 from train_example import WEEKS, Example, write_example
 
-from shelfcast.job import write_json
+from shelfcast.contracts.specs import TrainSpec
+from shelfcast.job import read_spec, write_json
 from shelfcast.train import fit_trees
+from shelfcast.train.__main__ import run
 from shelfcast.train.calibration import choose_shares
 from shelfcast.train.distributed import Processes
 
@@ -91,12 +92,10 @@ def test_the_job_ends_with_the_same_bytes_when_it_goes_on(example: Example, tmp_
             shutil.copytree(whole / "checkpoints", directory / "checkpoints")
         if left == 1:
             (directory / "checkpoints" / "epoch-0002.json").unlink()
-        command = [sys.executable, "-m", "shelfcast.train", "--dir", directory.as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-        assert done.returncode == 0, done.stderr
-        result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
-        assert result["startedFromEpochs"] == [0 if name == "whole" else left]
-        hashes.append(result["modelHash"])
+        trained = run(read_spec(directory, TrainSpec), directory)
+        assert trained is not None
+        assert trained.started_from_epochs == [0 if name == "whole" else left]
+        hashes.append(trained.model_hash)
     assert len(set(hashes)) == 1
     graph = onnx.load(whole / "model" / "model.onnx").graph
     assert "TreeEnsembleRegressor" in {node.op_type for node in graph.node}
