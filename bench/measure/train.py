@@ -161,59 +161,72 @@ def take_turns(directory: Path) -> None:
     spec = read_spec(directory, TrainSpec)
     with init_distributed() as processes:
         shard = read_shard(spec, processes.rank, processes.world_size)
+        turns = Turns(spec, directory, shard, processes)
+        reporter = ProgressReporter(directory, spec.max_epochs, turns.trainer.steps)
+        turns.trainer.run(turns.after_epoch, reporter.step if processes.is_rank_0 else None)
+        losses = [epoch.validation_loss for epoch in turns.trainer.epochs]
+        np.testing.assert_allclose(losses, [loss for loss, _ in turns.bare_epochs], rtol=SAME)
+        if processes.is_rank_0:
+            write_json(directory / "measured.json", turns.measured())
+
+
+class Turns:
+    """The trainer and the bare loops, an epoch of each in turn, and the seconds of all of them."""
+
+    def __init__(self, spec: TrainSpec, directory: Path, shard: Shard, processes: Processes) -> None:
         sizes: dict[int, int] = {}
         for part in processes.gather(dict(zip(shard.files, map(len, shard.training), strict=True))):
             sizes |= part
         sampler = EpochSampler([sizes[file] for file in sorted(sizes)], spec.batch_size, spec.seed)
-        trainer = Trainer(new_model(spec, shard, sampler, processes), shard, sampler, processes, spec)
-        gpu = processes.device.type == "cuda"
-        bare, *in_bfloat16 = [
+        self.processes = processes
+        self.trainer = Trainer(new_model(spec, shard, sampler, processes), shard, sampler, processes, spec)
+        has_gpu = processes.device.type == "cuda"
+        self.bare, *self.in_bfloat16 = [
             BareLoop(new_model(spec, shard, sampler, processes), shard, sampler, processes, spec, bfloat16)
-            for bfloat16 in ((False, True) if gpu else (False,))
+            for bfloat16 in ((False, True) if has_gpu else (False,))
         ]
-        checkpoints = Checkpoints(directory, config_hash(spec), processes.description)
-        checkpoint_seconds: list[float] = []
-        bare_epochs: list[tuple[float, float]] = []
-        bfloat16_seconds: list[float] = []
-        # The profiler slows the starts of kernels, so the time of this epoch is not used.
-        profiler = profile(activities=[ProfilerActivity.CUDA]) if gpu else None
+        self.checkpoints = Checkpoints(directory, config_hash(spec), processes.description)
+        self.checkpoint_seconds: list[float] = []
+        #: Validation loss and seconds of each epoch of the bare loop.
+        self.bare_epochs: list[tuple[float, float]] = []
+        self.bfloat16_seconds: list[float] = []
+        # The profiler slows the starts of kernels, so the time of the last epoch is not used.
+        self.profiler = profile(activities=[ProfilerActivity.CUDA]) if has_gpu else None
 
-        def after_epoch(epoch: EpochMetrics) -> None:
-            if profiler is not None and epoch.epoch == EPOCHS:
-                profiler.stop()
-            begin = time.perf_counter()
-            state = trainer.state()
-            if processes.is_rank_0:
-                checkpoints.save(epoch.epoch, state, trainer.best_epoch)
-            checkpoint_seconds.append(time.perf_counter() - begin)
-            dist.barrier()
-            bare_epochs.append(bare.epoch(epoch.epoch - 1))
-            bfloat16_seconds.extend(loop.epoch(epoch.epoch - 1)[1] for loop in in_bfloat16)
-            dist.barrier()
-            if profiler is not None and epoch.epoch == EPOCHS - 1:
-                profiler.start()
+    def after_epoch(self, epoch: EpochMetrics) -> None:
+        """Saves a checkpoint, then runs the same epoch of the bare loops."""
+        if self.profiler is not None and epoch.epoch == EPOCHS:
+            self.profiler.stop()
+        begin = time.perf_counter()
+        state = self.trainer.state()
+        if self.processes.is_rank_0:
+            self.checkpoints.save(epoch.epoch, state, self.trainer.best_epoch)
+        self.checkpoint_seconds.append(time.perf_counter() - begin)
+        dist.barrier()
+        self.bare_epochs.append(self.bare.epoch(epoch.epoch - 1))
+        self.bfloat16_seconds.extend(loop.epoch(epoch.epoch - 1)[1] for loop in self.in_bfloat16)
+        dist.barrier()
+        if self.profiler is not None and epoch.epoch == EPOCHS - 1:
+            self.profiler.start()
 
-        reporter = ProgressReporter(directory, spec.max_epochs, trainer.steps)
-        trainer.run(after_epoch, reporter.step if processes.is_rank_0 else None)
-        losses = [epoch.validation_loss for epoch in trainer.epochs]
-        np.testing.assert_allclose(losses, [loss for loss, _ in bare_epochs], rtol=SAME)
-        if processes.is_rank_0:
-            checkpoint = statistics.median(checkpoint_seconds[1:-1])
-            epoch_seconds = statistics.median(epoch.seconds for epoch in trainer.epochs[1:-1])
-            measured = Measured(
-                device=processes.device.type,
-                epoch_seconds=epoch_seconds + checkpoint,
-                checkpoint_seconds=checkpoint,
-                bare_seconds=statistics.median(seconds for _, seconds in bare_epochs[1:-1]),
-            )
-            if profiler is not None:
-                busy = sum(event.self_device_time_total for event in profiler.key_averages()) / 1e6
-                measured = replace(
-                    measured,
-                    gpu_share=busy / (epoch_seconds + checkpoint),
-                    bfloat16_seconds=statistics.median(bfloat16_seconds[1:-1]),
-                )
-            write_json(directory / "measured.json", measured)
+    def measured(self) -> Measured:
+        """Returns the medians, without the warm-up and the profiled epoch."""
+        checkpoint = statistics.median(self.checkpoint_seconds[1:-1])
+        epoch_seconds = statistics.median(epoch.seconds for epoch in self.trainer.epochs[1:-1])
+        measured = Measured(
+            device=self.processes.device.type,
+            epoch_seconds=epoch_seconds + checkpoint,
+            checkpoint_seconds=checkpoint,
+            bare_seconds=statistics.median(seconds for _, seconds in self.bare_epochs[1:-1]),
+        )
+        if self.profiler is None:
+            return measured
+        busy = sum(event.self_device_time_total for event in self.profiler.key_averages()) / 1e6
+        return replace(
+            measured,
+            gpu_share=busy / measured.epoch_seconds,
+            bfloat16_seconds=statistics.median(self.bfloat16_seconds[1:-1]),
+        )
 
 
 def new_model(spec: TrainSpec, shard: Shard, sampler: EpochSampler, processes: Processes) -> Network:
