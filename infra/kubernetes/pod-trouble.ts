@@ -28,7 +28,24 @@ export function whyPending(pods: readonly Pod[], events: readonly KubernetesEven
   const warning = events.findLast(({ type }) => type === 'Warning');
   if (warning === undefined) return '';
   const { kind = '', name = '' } = warning.involvedObject;
-  return oneSentence(`${kind} ${name}: ${warning.message ?? warning.reason ?? ''}`);
+  return oneSentence(
+    missingImage(pods, warning) ?? `${kind} ${name}: ${warning.message ?? warning.reason ?? ''}`,
+  );
+}
+
+/** Sentence on an image that the node's event tells of: the container's status, which names the image, may come later. */
+function missingImage(
+  pods: readonly Pod[],
+  { message = '', involvedObject }: KubernetesEvent,
+): string | undefined {
+  const reason = /^Error: (\w+)$/.exec(message)?.[1] ?? '';
+  const pod = pods.find((one) => nameOf(one) === involvedObject.name);
+  if (!IMAGE_REASON.test(reason) || pod === undefined) return undefined;
+  const { initContainers = [], containers = [] } = pod.spec ?? {};
+  const container = [...initContainers, ...containers].find(
+    ({ name }) => involvedObject.fieldPath?.endsWith(`{${name}}`) ?? false,
+  );
+  return container && `the image ${container.image} of pod ${nameOf(pod)} is not available (${reason})`;
 }
 
 function schedulingTrouble(pod: Pod, events: readonly KubernetesEvent[]): string | undefined {

@@ -84,7 +84,9 @@ function pod(name: string, image: string, program: Program): object {
   };
 }
 
-const javascript = (source: string): Program => ({ args: ['--input-type=module', '--eval', source] });
+const javascript = (source: string): Program => ({
+  command: ['node', '--input-type=module', '--eval', source],
+});
 const shell = (...lines: string[]): Program => ({ command: ['bash', '-ec', lines.join('\n')] });
 
 describe('the image of the worker', () => {

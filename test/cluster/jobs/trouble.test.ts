@@ -56,7 +56,7 @@ describe('the message of a job that does not start', { timeout: 120_000 }, () =>
     const training = { gpusPerNode: 1, resources: SMALL };
     const jobs = createTrainingJobs(namespace.api, namespace.config({ ...soon, training }));
     expect(await messageOf(jobs, 2)).toMatch(
-      /^pending: no node takes pod trouble-\S+: no node has the GPUs that it asks for \(1 nvidia.com\/gpu\): .*Insufficient nvidia.com\/gpu$/,
+      /^pending: no node takes pod trouble-\S+: no node has the GPUs that it requests \(1 nvidia.com\/gpu\): .*Insufficient nvidia.com\/gpu$/,
     );
   });
 

@@ -77,6 +77,21 @@ describe('a pod does not start', () => {
     );
   });
 
+  it('because of an image, which the event tells before the status', () => {
+    const pod: Pod = {
+      ...container({ waiting: { reason: 'ContainerCreating' } }),
+      spec: {
+        containers: [
+          { name: 'sidecar', image: 'proxy:1' },
+          { name: 'job', image: 'ml:1' },
+        ],
+      },
+    };
+    const said = event('Pod', 'Error: ErrImageNeverPull');
+    said.involvedObject = { kind: 'Pod', name: 'p', fieldPath: 'spec.containers{job}' };
+    expect(whyPending([pod], [said])).toBe('the image ml:1 of pod p is not available (ErrImageNeverPull)');
+  });
+
   it('for an unknown reason', () => {
     expect(whyPending([], [])).toBe('');
     expect(whyPending([container({ waiting: { reason: 'ContainerCreating' } })], [])).toBe('');
