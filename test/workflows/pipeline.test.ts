@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
+import type { GateDecision } from '../../contracts/gate.ts';
 import { SEARCH_ATTRIBUTES } from '../../contracts/names.ts';
 import { approveUpdate, progressQuery } from '../../workflows/messages.ts';
 import { eventually } from '../predictor/processes.ts';
@@ -38,6 +39,29 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
         'monitor',
       ]);
       expect(fake.calls.filter((call) => call.startsWith('setTraffic'))).toEqual(['setTraffic:100']);
+    });
+
+    test('a champion of another data set gives way at once, and stays deployed for a way back', async () => {
+      let kept: readonly number[] = [];
+      const { result } = await runWithChampion(
+        environment,
+        {
+          removeAllBut: ({ keep }) => {
+            kept = keep;
+            return Promise.resolve();
+          },
+        },
+        'other',
+      );
+      expect(result.rollout).toMatchObject({ path: 'first-model', previousVersion: 1, steps: [] });
+      expect(result.monitor?.modelVersion).toBe(2);
+      expect(kept).toEqual([2, 1]);
+    });
+
+    test('a champion of another data set records no forecasts of this one when the gate rejects', async () => {
+      const { fake, result } = await runWithChampion(environment, { decide: rejects }, 'other');
+      expect(result).toMatchObject({ verdict: 'rejected', monitor: null });
+      expect(fake.calls).not.toContain('recordForecasts');
     });
 
     test('a later model gets 10, 50 and 100 %, each after an analysis, then the alias', async () => {
@@ -106,17 +130,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
     });
 
     test('the gate rejects: no traffic, the champion is monitored', async () => {
-      const { fake, result } = await runWithChampion(environment, {
-        decide: () =>
-          Promise.resolve({
-            verdict: 'fail',
-            checks: [
-              { name: 'naive', passed: true, reason: 'is fine' },
-              { name: 'champion', passed: false, reason: 'is worse' },
-            ],
-            comparisons: [],
-          }),
-      });
+      const { fake, result } = await runWithChampion(environment, { decide: rejects });
       expect(result).toMatchObject({ verdict: 'rejected', rollout: null, monitor: { modelVersion: 1 } });
       expect(result.reason).toBe('the gate rejects version 2: is worse');
       expect(fake.calls).toContain('tagVerdict:rejected');
@@ -205,11 +219,22 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
   },
 );
 
+const rejects = (): Promise<GateDecision> =>
+  Promise.resolve({
+    verdict: 'fail',
+    checks: [
+      { name: 'naive', passed: true, reason: 'is fine' },
+      { name: 'champion', passed: false, reason: 'is worse' },
+    ],
+    comparisons: [],
+  });
+
 async function runWithChampion(
   environment: TestEnvironment,
   overrides: Parameters<typeof fakeActivities>[0] = {},
+  dataset?: string,
 ) {
-  const fake = fakeActivities(overrides, version('any', 1));
+  const fake = fakeActivities(overrides, version('any', 1, dataset));
   const result = await environment.withWorker(fake, async ({ start }) => (await start()).result());
   return { fake, result };
 }
