@@ -71,8 +71,8 @@ def test_bad_rows_within_the_limit(database_url: str, tmp_path: Path) -> None:
     assert result["badRowsUri"] == (tmp_path / "job" / "bad-rows.csv").as_uri()
     assert (tmp_path / "job" / "bad-rows.csv").read_text() == (
         '"file","line","column","value","rule","name"\n'
-        '"train.csv",5,"Date","20-01-24","Date must be a real date, written like 2012-01-27, without a time of '
-        'day other than midnight","date"\n'
+        '"train.csv",5,"Date","20-01-24","Date must be a real date, written like 2012-01-27, without a time '
+        'of day other than midnight","date"\n'
     )
 
 
