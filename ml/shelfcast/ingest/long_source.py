@@ -97,11 +97,7 @@ def read_long_queries(source: PostgresSource, known: Mapping[str, pa.Table]) -> 
         "stores": source.stores,
     }
     files = {
-        name: parse_csv(
-            f"query of {name}",
-            read_query(source.address_variable, name, sql),
-            *wanted_columns(name, covariates),
-        )
+        name: read_query(source.address_variable, name, sql, *wanted_columns(name, covariates))
         for name, sql in queries.items()
         if sql is not None
     }
