@@ -42,6 +42,9 @@ def test_a_superuser_is_refused(database_url: str, monkeypatch: pytest.MonkeyPat
     with pytest.raises(UserError, match=sentence) as raised:
         ask("select 1")
     assert raised.value.type == "InvalidInput"
+    monkeypatch.setenv(VARIABLE, make_conninfo(database_url, options="-c role=shelfcast_reader"))
+    with pytest.raises(UserError, match=sentence):
+        ask("select 1")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +61,7 @@ def test_a_member_of_a_powerful_role_is_refused(
     connection: psycopg.Connection, database_url: str, role: str
 ) -> None:
     name = conninfo_to_dict(database_url)["user"] if role == "superuser" else role
-    connection.execute("create role between_them")
+    connection.execute("create role between_them noinherit")
     connection.execute(f"grant {name} to between_them")
     try:
         connection.execute("grant between_them to shelfcast_reader")
