@@ -1,6 +1,5 @@
 /** Input of a pipeline or an update, from the options of a command. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { PipelineInput } from '../contracts/pipeline.ts';
 import { resolvePipelineInput } from '../contracts/pipeline.ts';
 import { SALES_FILE } from '../contracts/source.ts';
@@ -94,11 +93,13 @@ function sourceOf(data: string): PipelineInput['source'] {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found?.isFile() === true && SALES_FILE.test(path)) return { kind: 'long', path };
   if (found?.isDirectory() !== true) {
-    throw inputError(`${path} is neither a folder nor a file of sales (.csv or .parquet)`);
+    throw inputError(
+      `${path} is neither a folder nor a file of sales (.csv, .csv.gz, .csv.bz2, .csv.zst, .csv.zip or .parquet)`,
+    );
   }
-  const hasOneOf = (...names: string[]) => names.some((name) => existsSync(join(path, name)));
-  const isLong = hasOneOf('sales.csv', 'sales.parquet');
-  if (isLong && hasOneOf('train.csv')) {
+  const names = readdirSync(path);
+  const isLong = names.some((name) => name.replace(SALES_FILE, '') === 'sales');
+  if (isLong && names.includes('train.csv')) {
     throw inputError(
       `${path} has train.csv of the Walmart layout and sales of the long layout; keep one of them`,
     );

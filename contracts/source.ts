@@ -71,7 +71,9 @@ const longSource = z
     encoding: z
       .enum(['utf-8', 'latin-1'])
       .default('utf-8')
-      .describe('Encoding of CSV files; Parquet files need none.'),
+      .describe(
+        'Encoding of CSV files without a byte order mark; with `utf-8`, a file that is not UTF-8 is read as Windows-1252 and the report says so.',
+      ),
     columns: covariates.optional().describe("Covariates; they replace the folder's columns.json."),
   })
   .meta({ id: 'LongSource', description: 'Files in the long layout (docs/data.md).' });
@@ -106,7 +108,7 @@ type Source = z.output<typeof sourceSchema>;
 const GENERATED_DATASET = 'generated';
 
 /** Path or URL of a single file of sales in the long layout. */
-export const SALES_FILE = /\.(csv|parquet)$/i;
+export const SALES_FILE = /\.(csv(\.(gz|bz2|zst|zip))?|parquet)$/i;
 
 /** Returns the name of the data set, by default the name of the source's folder; otherwise the issue. */
 export function nameDataset(source: Source, given?: string): { dataset: string } | { issue: string } {

@@ -22,7 +22,8 @@ _TRANSIENT = ("08", "40", "53", "57P")
 #: Words of a refused connection, for which psycopg has no SQLSTATE; in another language it is transient.
 _REFUSED = re.compile(
     r'authentication failed|no password supplied|pg_hba\.conf|(database|role) ".*" does not exist'
-    r"|not permitted to log in|permission denied"
+    r"|not permitted to log in|permission denied|SSL was required|unsupported startup parameter"
+    r"|root certificate file|server certificate|certificate verify failed"
 )
 
 
@@ -51,7 +52,7 @@ def is_transient(error: psycopg.OperationalError) -> bool:
     return error.sqlstate.startswith(_TRANSIENT)
 
 
-def refused_connection(variable: str, error: psycopg.OperationalError) -> UserError:
+def refused_connection(variable: str, error: psycopg.OperationalError | str) -> UserError:
     """Returns the error of an address that PostgreSQL refuses.
 
     Args:

@@ -236,6 +236,14 @@ describe('options of the command line', () => {
     mkdirSync(long);
     writeFileSync(join(long, 'sales.parquet'), '');
     expect(inputOf({ data: long })).toEqual({ source: { kind: 'long', path: long } });
+    const compressed = join(folder, 'compressed');
+    mkdirSync(compressed);
+    writeFileSync(join(compressed, 'sales.csv.gz'), '');
+    expect(inputOf({ data: compressed })).toEqual({ source: { kind: 'long', path: compressed } });
+    const other = join(folder, 'other');
+    mkdirSync(other);
+    writeFileSync(join(other, 'sales.old.csv'), '');
+    expect(inputOf({ data: other }).source).toEqual({ kind: 'walmart-csv', path: other });
     expect(inputOf({ data: 'https://host/sales' })).toEqual({
       source: { kind: 'long', path: 'https://host/sales' },
     });
@@ -284,7 +292,7 @@ describe('options of the command line', () => {
     [
       'a folder that is not there',
       () => ({ data: join(folder, 'none') }),
-      /^\/.*none is neither a folder nor a file of sales \(\.csv or \.parquet\)$/,
+      /^\/.*none is neither a folder nor a file of sales \(\.csv, \.csv\.gz, .*\.parquet\)$/,
     ],
     ['a file of another kind', () => ({ data: file() }), /^\/.*input\.json is neither a folder nor a file/],
     [

@@ -15,6 +15,7 @@ from shelfcast.calendar import WEEK
 from shelfcast.contracts.specs import IngestSpec, LongSource
 from shelfcast.contracts.wire import default
 from shelfcast.ingest.bad_rows import write_bad_rows
+from shelfcast.ingest.decompression import CSV_ENDINGS
 from shelfcast.ingest.long_source import read_long_source
 from shelfcast.ingest.walmart import read_folder
 from shelfcast.job import UserError
@@ -106,7 +107,7 @@ def read(path: Path, bad_rows: Path) -> Folder:
     """
     if not path.is_dir():
         raise UserError("InvalidInput", f"--data: there is no folder {path}")
-    if (path / "train.csv").exists():
+    if any((path / f"train.{ending}").exists() for ending in CSV_ENDINGS):
         rows = read_folder(path)
     else:
         # A relative path would be taken for a URL.

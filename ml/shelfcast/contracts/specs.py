@@ -88,7 +88,8 @@ class LongSource:
     Attributes:
         kind: Kind of the source.
         path: Absolute path or URL of a folder with sales.csv or sales.parquet, or of a single file of sales.
-        encoding: Encoding of CSV files; Parquet files need none.
+        encoding: Encoding of CSV files without a byte order mark; with `utf-8`, a file that is not UTF-8 is
+            read as Windows-1252 and the report says so.
         columns: Covariates; they replace the folder's columns.json.
     """
 

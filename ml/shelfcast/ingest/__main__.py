@@ -66,6 +66,7 @@ def _read(spec: IngestSpec, directory: Path, before: dict[str, pa.Table]) -> _Ch
     checks = [
         *check_rows(rows.findings, bad_rows, rows.row_count, spec.max_bad_row_share),
         Check("unread-column", len(rows.unread), rows.unread),
+        Check("file-format", len(rows.notes), rows.notes),
         *check_load(rows.tables, before, datetime.now(UTC).date()),
     ]
     uri = report.resolve().as_uri() if bad_rows else None

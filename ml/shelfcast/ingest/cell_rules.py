@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +15,11 @@ import pyarrow.compute as pc
 #: Cells that mean "unknown" in columns that allow it.
 MISSING = ("NA", "")
 _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+
+#: Time of day that databases and programs write behind a date, with a zone or without.
+_MIDNIGHT = re.compile(
+    r"([T ]00:00(:00(\.0+)?)?( ?(Z|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?))?| 12:00(:00)? AM)$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ def _cast(cells: pa.Array, good: pa.Array, type_: pa.DataType) -> pa.Array:
 
 
 def _whole_number(cells: pa.Array) -> pa.Array:
+    # Programs with one type for numbers write 1.0; but 1.000 may be a thousand.
+    cells = pc.replace_substring_regex(cells, r"^([0-9]+)\.(0|00|0000+)$", r"\1")
     return _cast(cells, pc.match_substring_regex(cells, r"^0*[1-9][0-9]{0,8}$"), pa.int64())
 
 
@@ -78,6 +86,7 @@ def _iso_date(cells: pa.Array) -> pa.Array:
 
 
 def _date_or_none(text: str) -> date | None:
+    text = _MIDNIGHT.sub("", text)
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -97,7 +106,11 @@ NUMBER_OR_MISSING = CellRule(
 NUMBER_ABOVE_ZERO = CellRule("number-above-zero", "must be a number above 0", _number_above_zero)
 FLAG = CellRule("flag", "must be TRUE or FALSE", _flag)
 LETTER = CellRule("letter", "must be one letter from A to Z", _letter)
-ISO_DATE = CellRule("date", "must be a real date, written like 2012-01-27", _iso_date)
+ISO_DATE = CellRule(
+    "date",
+    "must be a real date, written like 2012-01-27, without a time of day other than midnight",
+    _iso_date,
+)
 
 
 def duplicated(*key: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -1,117 +1,211 @@
-"""Reader of CSV files with LF, CRLF or CR line ends, with or without a byte order mark."""
+"""Reader of CSV files as spreadsheets, databases and programs write them (docs/data.md)."""
 
 from __future__ import annotations
 
-from csv import Error, reader
+import csv as python_csv
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from shelfcast.ingest.csv_encoding import as_utf8, not_utf8
+from shelfcast.ingest.csv_header import Header, read_header
+from shelfcast.ingest.csv_quotes import check_quotes, row_ends
+from shelfcast.ingest.decompression import CSV_ENDINGS, decompress
 from shelfcast.ingest.source_file import SourceFile, check_columns
 from shelfcast.job import UserError
 
-_LINE_FEED = 10
+#: Arrow's limit for a block, and so for a row.
+_LARGEST_BLOCK = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a file.
+
+    Attributes:
+        cells: Columns of the rows with as many cells as the header, without surrounding spaces.
+        numbers: Numbers of these rows, from 0.
+        invalid: Number and text of each other row.
+    """
+
+    cells: list[pa.Array]
+    numbers: npt.NDArray[np.int64]
+    invalid: list[tuple[int, str]]
 
 
 def read_csv(path: Path, wanted: tuple[str, ...]) -> SourceFile:
-    """Reads the wanted columns of a file; blank lines are ignored.
+    """Reads the wanted columns of a file ``name.csv``, or of its compressed form.
 
     Raises:
         UserError: The file cannot be read, or ``parse_csv`` refuses it.
     """
+    files = [path.with_suffix(f".{ending}") for ending in CSV_ENDINGS]
+    present = [file for file in files if file.exists()] or [path]
+    if len(present) > 1:
+        names = " and ".join(file.name for file in present)
+        raise UserError("BadData", f"{path.parent} has both {names}; keep one of them")
+    file = present[0]
     try:
-        data = path.read_bytes()
+        data = file.read_bytes()
     except OSError as error:
         raise UserError(
             "BadData",
-            f"cannot read {path}: {error.strerror}; "
+            f"cannot read {file}: {error.strerror}; "
             "a folder in the Walmart layout has train.csv, features.csv and stores.csv",
         ) from error
-    return parse_csv(path.name, data, wanted)
+    return parse_csv(file.name, decompress(file.name, data), wanted)
 
 
-def parse_csv(name: str, data: bytes, wanted: tuple[str, ...], optional: tuple[str, ...] = ()) -> SourceFile:
-    """Reads the wanted columns, and the optional ones that are there.
+def parse_csv(
+    name: str,
+    data: bytes,
+    wanted: tuple[str, ...],
+    optional: tuple[str, ...] = (),
+    encoding: str = "utf-8",
+) -> SourceFile:
+    """Reads the wanted columns, and the optional ones that are there; rows without any content are ignored.
+
+    Args:
+        name: Name of the file, for messages.
+        data: Content of the file.
+        wanted: Names of columns that must be there.
+        optional: Names of columns that may be there.
+        encoding: Encoding as for ``as_utf8``.
 
     Raises:
-        UserError: ``BadData``: the file is not UTF-8, has no rows, lacks a column, or a cell spans lines.
+        UserError: ``BadData``: the file is not text, has no rows, lacks a column, or a quote is not closed.
     """
-    data = _with_lf(name, data)
-    names = _header(name, data)
-    check_columns(f"{name}:1", names, wanted, optional)
-    used = tuple(column for column in (*wanted, *optional) if column in names)
-    table, invalid = _parse(name, data, names, used)
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == _LINE_FEED)
-    if 1 + len(table) + len(invalid) != len(ends):
-        line = _open_quote(data)
-        raise UserError("BadData", f"{name}:{line}: a quote is not closed on its line; close it")
-    lines = np.setdiff1d(np.arange(2, len(ends) + 1), [line for line, _ in invalid], assume_unique=True)
-    is_row = ~np.isin(lines, np.flatnonzero(np.diff(ends) == 1) + 2)
-    columns = {
-        column: pc.utf8_trim_whitespace(table.column(column).combine_chunks().filter(pa.array(is_row)))
-        for column in used
-    }
-    malformed = [(line, text) for line, text in invalid if text.strip()]
-    unread = tuple(column for column in names if column not in used)
-    file = SourceFile(name, columns, lines[is_row], malformed, unread)
+    text, notes = as_utf8(name, data, encoding)
+    header = read_header(name, text, wanted)
+    check_columns(f"{name}:{header.line}", header.names, wanted, optional)
+    used = [column for column in (*wanted, *optional) if column in header.names]
+    unnamed = [position for position, column in enumerate(header.names) if column == ""]
+    rows = memoryview(text)[header.rows_start :]
+    found = _parse(name, text, header, [*(header.names.index(column) for column in used), *unnamed])
+    count = len(found.numbers) + len(found.invalid)
+    ends, lines = row_ends(name, rows, header.rows_line, header.delimiter, count)
+    found = _with_spare_cells(_without_blank(found, rows, ends, header.delimiter), header, used, unnamed)
+    unread = [column for column in header.names if column not in ("", *used)]
+    for position, cells in zip(unnamed, found.cells[len(used) :], strict=True):
+        if pc.any(pc.not_equal(cells, "")).as_py():
+            unread.append(f"column {position + 1}, which has no name")
+    file = SourceFile(
+        name,
+        dict(zip(used, found.cells, strict=False)),
+        lines[found.numbers],
+        [(int(lines[number]), row) for number, row in found.invalid],
+        tuple(unread),
+        (*notes, *(f"{name}: {note}" for note in header.notes)),
+        may_have_decimal_commas=header.delimiter != ",",
+    )
     if file.row_count == 0:
         raise UserError("BadData", f"{name} has a header but no rows")
     return file
 
 
-def _header(name: str, data: bytes) -> list[str]:
-    """Returns the cells of the first line; a quoted one may hold a comma."""
-    line = data[: data.find(b"\n")].decode("utf-8", errors="replace")
+def _parse(name: str, text: bytes, header: Header, positions: Sequence[int]) -> _Rows:
+    rows = memoryview(text)[header.rows_start :]
+    if len(rows) == 0:
+        return _Rows([pa.array([], pa.string()) for _ in positions], np.zeros(0, np.int64), [])
+    has_quotes = b'"' in text
     try:
-        return [cell.strip() for cell in next(reader([line], skipinitialspace=True))]
-    except Error as error:
-        raise UserError("BadData", f"cannot read the header of {name} as CSV: {error}") from error
+        return _read(rows, header, positions, has_quotes)
+    except pa.ArrowInvalid as error:
+        if has_quotes:
+            check_quotes(name, rows, header.rows_line, header.delimiter)
+        if "straddling" in str(error):
+            return _read(rows, header, positions, has_quotes, min(len(rows) + 1, _LARGEST_BLOCK))
+        raise not_utf8(name, text) or UserError(
+            "BadData", f"cannot read {name} as CSV: {error}; save it as CSV in UTF-8"
+        ) from error
 
 
-def _parse(
-    name: str, data: bytes, names: list[str], wanted: tuple[str, ...]
-) -> tuple[pa.Table, list[tuple[int, str]]]:
-    """Returns the rows that have a cell for each name, and (line, text) of all others."""
+def _read(
+    rows: memoryview, header: Header, positions: Sequence[int], has_quotes: bool, block: int | None = None
+) -> _Rows:
     invalid: list[tuple[int, str]] = []
 
     def on_invalid_row(row: csv.InvalidRow) -> str:
-        invalid.append((row.number, row.text))
+        invalid.append((row.number - 1, row.text))
         return "skip"
 
-    try:
-        table = csv.read_csv(
-            pa.BufferReader(data),
-            # Row numbers need a single thread, and are line numbers only if blank lines count.
-            read_options=csv.ReadOptions(use_threads=False, column_names=names, skip_rows=1),
-            parse_options=csv.ParseOptions(invalid_row_handler=on_invalid_row, ignore_empty_lines=False),
-            convert_options=csv.ConvertOptions(
-                include_columns=list(wanted),
-                column_types=dict.fromkeys(wanted, pa.string()),
-                strings_can_be_null=False,
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise UserError(
-            "BadData", f"cannot read {name} as CSV in UTF-8: {error}; save it as CSV in UTF-8"
-        ) from error
-    return table, invalid
+    # Names need not be unique, positions are.
+    names = [str(position) for position in range(len(header.names))]
+    used = [str(position) for position in positions]
+    table = csv.read_csv(
+        pa.BufferReader(pa.py_buffer(rows)),
+        # Row numbers need a single thread, and count blank lines.
+        read_options=csv.ReadOptions(use_threads=False, column_names=names, block_size=block),
+        parse_options=csv.ParseOptions(
+            delimiter=header.delimiter,
+            invalid_row_handler=on_invalid_row,
+            ignore_empty_lines=False,
+            newlines_in_values=has_quotes,
+        ),
+        convert_options=csv.ConvertOptions(
+            include_columns=used,
+            column_types=dict.fromkeys(used, pa.string()),
+            strings_can_be_null=False,
+        ),
+    )
+    cells = [pc.utf8_trim_whitespace(table.column(column).combine_chunks()) for column in used]
+    is_valid = np.ones(len(table) + len(invalid), np.bool_)
+    is_valid[[number for number, _ in invalid]] = False
+    return _Rows(cells, np.flatnonzero(is_valid), invalid)
 
 
-def _open_quote(data: bytes) -> int:
-    """Returns the most likely line: the first with an odd number of quotes, else the first with any."""
-    quotes = ((text.count(b'"'), line) for line, text in enumerate(data.split(b"\n"), 1))
-    return min((count % 2 == 0, line) for count, line in quotes if count)[1]
+def _without_blank(rows: _Rows, text: memoryview, ends: npt.NDArray[np.int64], delimiter: str) -> _Rows:
+    """Returns the rows that have a character other than white space, delimiters and quotes in any column."""
+    is_empty = np.ones(len(rows.numbers), np.bool_)
+    for cells in rows.cells:
+        if is_empty.any():
+            is_empty &= pc.equal(cells, "").to_numpy(zero_copy_only=False)
+    blank = [n for n in np.flatnonzero(is_empty) if _is_blank(_row(text, ends, rows.numbers[n]), delimiter)]
+    invalid = [(number, row) for number, row in rows.invalid if not _is_blank(row, delimiter)]
+    if not blank:
+        return _Rows(rows.cells, rows.numbers, invalid)
+    keep = np.ones(len(rows.numbers), np.bool_)
+    keep[blank] = False
+    return _Rows([cells.filter(pa.array(keep)) for cells in rows.cells], rows.numbers[keep], invalid)
 
 
-def _with_lf(name: str, data: bytes) -> bytes:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UserError("BadData", f"{name} is in UTF-16; save it as CSV in UTF-8")
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if not data.strip():
-        raise UserError("BadData", f"{name} is empty; it needs a header line and rows")
-    return data if data.endswith(b"\n") else data + b"\n"
+def _row(text: memoryview, ends: npt.NDArray[np.int64], number: int) -> str:
+    start = ends[number - 1] + 1 if number > 0 else 0
+    return bytes(text[start : ends[number]]).decode("utf-8", "replace")
+
+
+def _is_blank(row: str, delimiter: str) -> bool:
+    return not row.replace(delimiter, "").replace('"', "").strip()
+
+
+def _with_spare_cells(rows: _Rows, header: Header, used: Sequence[str], unnamed: Sequence[int]) -> _Rows:
+    """Returns the rows together with those that differ only in empty cells without a name at their end.
+
+    Excel leaves them out from one row on.
+    """
+    named = max((n for n, name in enumerate(header.names, 1) if name), default=0)
+    positions = [*(header.names.index(column) for column in used), *unnamed]
+    numbers, spare, invalid = [], [], []
+    for number, row in rows.invalid:
+        cells = [cell.strip() for cell in next(python_csv.reader([row], delimiter=header.delimiter), [])]
+        if len(cells) >= named and not any(cells[len(header.names) :]):
+            cells += [""] * (len(header.names) - len(cells))
+            numbers.append(number)
+            spare.append([cells[position] for position in positions])
+        else:
+            invalid.append((number, row))
+    if not numbers:
+        return rows
+    all_numbers = np.concatenate([rows.numbers, np.array(numbers, np.int64)])
+    order = np.argsort(all_numbers)
+    cells = [
+        pa.concat_arrays([column, pa.array(more, pa.string())]).take(pa.array(order))
+        for column, more in zip(rows.cells, zip(*spare, strict=True), strict=True)
+    ]
+    return _Rows(cells, all_numbers[order], invalid)

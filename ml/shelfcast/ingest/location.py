@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from shelfcast.job import UserError
 
-_FILE = re.compile(r"\.(csv|parquet)$", re.IGNORECASE)
+_FILE = re.compile(r"\.(csv(\.(gz|bz2|zst|zip))?|parquet)$", re.IGNORECASE)
 #: Status codes for which another try cannot help.
 _CLIENT_ERRORS = range(400, 500)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from shelfcast.ingest.covariates import (
     covariates_from_input,
 )
 from shelfcast.ingest.csv_file import parse_csv
+from shelfcast.ingest.decompression import CSV_ENDINGS, decompress
 from shelfcast.ingest.location import read_object, split_file
 from shelfcast.ingest.long_layout import FileName, read_long, wanted_columns
 from shelfcast.ingest.parquet_file import read_parquet
@@ -25,12 +26,11 @@ from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.job import UserError
 from shelfcast.snapshot import COVARIATES
 
-_Reader = Callable[[str, bytes, tuple[str, ...], tuple[str, ...]], SourceFile]
-_READERS: Mapping[str, _Reader] = {"csv": parse_csv, "parquet": read_parquet}
+_ENDINGS = (*CSV_ENDINGS, "parquet")
 
 
 def read_long_source(source: LongSource, known: Mapping[str, pa.Table]) -> SourceRows:
-    """Reads a source of kind ``long``: a folder, or one file of sales if the path ends in .csv or .parquet.
+    """Reads a source of kind ``long``: a folder, or one file of sales if the path ends like one.
 
     Args:
         source: Source of ``IngestSpec``.
@@ -55,16 +55,16 @@ def read_long_source(source: LongSource, known: Mapping[str, pa.Table]) -> Sourc
 def read_long_folder(
     path: str, encoding: str, known: Mapping[str, pa.Table], columns: Sequence[Any] | None = None
 ) -> SourceRows:
-    """Reads sales and the optional files, each as .csv or .parquet.
+    """Reads sales and the optional files, each as .csv, compressed or not, or .parquet.
 
     Args:
         path: Absolute path, or URL (http, https or s3) of a folder.
-        encoding: Encoding of CSV files, ``utf-8`` or ``latin-1``.
+        encoding: Encoding of CSV files as for ``parse_csv``, ``utf-8`` or ``latin-1``.
         known: Rows of the newest snapshot, as for ``long_layout.read_long``.
         columns: Covariates that count instead of the folder's columns.json.
 
     Raises:
-        UserError: ``BadData``: there are no sales, a file exists in both formats or cannot be read, or a
+        UserError: ``BadData``: there are no sales, a file exists in two formats or cannot be read, or a
             declaration is wrong.
         ConnectionError: A server did not answer; another try may help.
     """
@@ -97,11 +97,7 @@ def read_long_queries(source: PostgresSource, known: Mapping[str, pa.Table]) -> 
         "stores": source.stores,
     }
     files = {
-        name: parse_csv(
-            f"query of {name}",
-            read_query(source.address_variable, name, sql),
-            *wanted_columns(name, covariates),
-        )
+        name: read_query(source.address_variable, name, sql, *wanted_columns(name, covariates))
         for name, sql in queries.items()
         if sql is not None
     }
@@ -109,17 +105,17 @@ def read_long_queries(source: PostgresSource, known: Mapping[str, pa.Table]) -> 
 
 
 def _read_file(path: str, name: FileName, encoding: str, covariates: Covariates) -> SourceFile | None:
-    objects = {ending: read_object(path, f"{name}.{ending}") for ending in _READERS}
-    present = {ending: data for ending, data in objects.items() if data is not None}
+    objects = {f"{name}.{ending}": read_object(path, f"{name}.{ending}") for ending in _ENDINGS}
+    present = {file: data for file, data in objects.items() if data is not None}
     if len(present) > 1:
-        raise UserError("BadData", f"{path} has both {name}.csv and {name}.parquet; keep one of them")
-    for ending, data in present.items():
-        return _parse(f"{name}.{ending}", data, encoding, name, covariates)
+        raise UserError("BadData", f"{path} has both {' and '.join(present)}; keep one of them")
+    for file, data in present.items():
+        return _parse(file, data, encoding, name, covariates)
     return None
 
 
 def _parse(file_name: str, data: bytes, encoding: str, name: FileName, covariates: Covariates) -> SourceFile:
-    ending = file_name.rpartition(".")[2].lower()
-    if ending == "csv" and encoding == "latin-1":
-        data = data.decode("latin-1").encode()
-    return _READERS[ending](file_name, data, *wanted_columns(name, covariates))
+    columns = wanted_columns(name, covariates)
+    if file_name.lower().endswith(".parquet"):
+        return read_parquet(file_name, data, *columns)
+    return parse_csv(file_name, decompress(file_name, data), *columns, encoding)

@@ -33,19 +33,23 @@ def read_parquet(name: str, data: bytes, wanted: tuple[str, ...], optional: tupl
 
 
 def _text(name: str, column: str, values: pa.Array) -> pa.Array:
-    if pa.types.is_timestamp(values.type):
-        values = _midnights_as_dates(values)
     try:
-        return pc.utf8_trim_whitespace(values.cast(pa.string()).fill_null(""))
+        if pa.types.is_timestamp(values.type):
+            text = _local_times(values)
+        elif pa.types.is_decimal(values.type):
+            text = pc.replace_substring_regex(values.cast(pa.string()), r"\.0+$", "")
+        else:
+            text = values.cast(pa.string())
+        return pc.utf8_trim_whitespace(text.fill_null(""))
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         raise UserError(
             "BadData", f"{name}: column {column} has type {values.type}; write it as text, number or date"
         ) from error
 
 
-def _midnights_as_dates(values: pa.Array) -> pa.Array:
-    """Returns dates where all times are midnight: pandas writes dates as timestamps."""
-    try:
-        return values.cast(pa.date32())
-    except pa.ArrowInvalid:
-        return values
+def _local_times(values: pa.Array) -> pa.Array:
+    """Returns times as text, in their own zone if they have one; the rule for dates accepts midnights."""
+    codes = values.dictionary_encode()
+    times = codes.dictionary if values.type.tz is None else pc.local_timestamp(codes.dictionary)
+    text = pc.strftime(times, "%Y-%m-%d %H:%M:%S")
+    return pc.replace_substring_regex(text, r"\.0+$", "").take(codes.indices)

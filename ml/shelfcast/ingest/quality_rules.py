@@ -30,7 +30,11 @@ ROW_RULES = (
     Rule("number-above-zero", "warning", "a store's size is above 0"),
     Rule("flag", "warning", "a holiday flag is TRUE or FALSE"),
     Rule("letter", "warning", "a store's type is one letter from A to Z"),
-    Rule("date", "warning", "a week is a real date, written like 2012-01-27"),
+    Rule(
+        "date",
+        "warning",
+        "a week is a real date, written like 2012-01-27, without a time of day other than midnight",
+    ),
     Rule("unique-key", "warning", "a store, a store's week and a series' week occur once"),
     Rule("weekday", "warning", "all weeks end on one weekday"),
     Rule("store-in-file", "warning", "a store of a row is in the source's file of stores"),
@@ -68,6 +72,9 @@ LOAD_RULES = (
         "unread-column",
         "warning",
         "every column of the source is a known one or declared in columns.json",
+    ),
+    Rule(
+        "file-format", "warning", "files are in UTF-8, with commas, decimal points and dates like 2012-01-27"
     ),
     Rule("covariate-empty", "warning", "a covariate has a value"),
     Rule(

@@ -2,58 +2,135 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
 
+import numpy as np
 import psycopg
-from psycopg import sql
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
+from psycopg.types.string import TextLoader
 
-from shelfcast.database import is_transient, refused_connection
+from shelfcast.database import is_transient
+from shelfcast.ingest.reading_session import reading_session
+from shelfcast.ingest.source_file import SourceFile, check_columns
 from shelfcast.job import UserError
 
-#: Session option that refuses queries that write.
-_READ_ONLY = "-c default_transaction_read_only=on"
+#: Rows that are converted at a time; the number bounds memory and hardly affects speed.
+_ROWS = 16_384
+
+#: Errors of a cursor for anything but a SELECT, and for WITH that writes.
+_NO_CURSOR = (psycopg.errors.SyntaxError, psycopg.errors.FeatureNotSupported)
+
+_TIMESTAMP_WITH_TIME_ZONE = psycopg.adapters.types["timestamptz"].oid
 
 
-def read_query(address_variable: str, name: str, query: str) -> bytes:
-    """Returns the result as CSV with a header; a null is an empty cell. The query may only read.
+def read_query(
+    address_variable: str, name: str, query: str, wanted: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> SourceFile:
+    """Reads the wanted columns, and the optional ones that are there, as text; a null is an empty cell.
+
+    Rows have the line numbers that they would have in a CSV file.
 
     Args:
         address_variable: Environment variable with the database's address: an address contains a password,
             which must not be part of a run's input.
         name: Name of the query, for messages.
         query: One SELECT.
+        wanted: Names of the required columns.
+        optional: Names of further columns.
 
     Raises:
-        UserError: ``InvalidInput`` if the variable is not set or PostgreSQL refuses the connection,
-            ``BadData`` if PostgreSQL refuses or cancels the query.
+        UserError: ``InvalidInput`` if the address cannot be used, ``BadData`` if PostgreSQL refuses or
+            cancels the query, or a column or all rows are missing.
         ConnectionError: The database did not answer; another try may help.
     """
-    address = os.environ.get(address_variable)
-    if address is None:
-        raise UserError(
-            "InvalidInput",
-            f"source.addressVariable: {address_variable} is not set where jobs run; it must name a "
-            "PostgreSQL database, like postgresql://user:password@host:5432/database",
-        )
-    statement = sql.SQL("copy ({}) to stdout (format csv, header)").format(sql.SQL(query.strip().rstrip(";")))
+    where = f"query of {name}"
+    with _explained_errors(address_variable, where), reading_session(address_variable) as connection:
+        types = _describe(connection, where, query.encode())
+        names = [column for column, _ in types]
+        check_columns(where, names, wanted, optional)
+        used = tuple(column for column in (*wanted, *optional) if column in names)
+        _check_zones(where, dict(types), used)
+        cells = _read(connection, query.encode(), types, used)
+    row_count = len(cells[used[0]])
+    if row_count == 0:
+        raise UserError("BadData", f"the {where} returns no rows")
+    unread = tuple(column for column in names if column not in used)
+    return SourceFile(where, cells, np.arange(2, row_count + 2), unread=unread)
+
+
+@contextmanager
+def _explained_errors(address_variable: str, where: str) -> Iterator[None]:
     try:
-        with (
-            psycopg.connect(address, connect_timeout=10, options=_READ_ONLY) as connection,
-            connection.cursor() as cursor,
-            cursor.copy(statement) as copy,
-        ):
-            return b"".join(copy)
+        yield
     except psycopg.errors.QueryCanceled as error:
         raise UserError(
             "BadData",
-            f"PostgreSQL cancels the query of {name}: {error}; make the query faster, or raise the "
+            f"PostgreSQL cancels the {where}: {error}; make the query faster, or raise the "
             f"statement_timeout of the user of {address_variable}",
         ) from error
     except psycopg.Error as error:
         if isinstance(error, psycopg.OperationalError) and is_transient(error):
             raise ConnectionError(
-                f"the query of {name} got no answer from the database of {address_variable}: {error}"
+                f"the {where} got no answer from the database of {address_variable}: {error}"
             ) from error
-        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
-            raise refused_connection(address_variable, error) from error
-        raise UserError("BadData", f"PostgreSQL refuses the query of {name}: {error}") from error
+        raise UserError("BadData", f"PostgreSQL refuses the {where}: {error}") from error
+
+
+def _describe(connection: psycopg.Connection, where: str, query: bytes) -> list[tuple[str, int]]:
+    """Returns name and type of each column if PostgreSQL takes the text for one SELECT; nothing is executed.
+
+    A prepared statement is exactly one statement. COPY and COMMIT can be prepared, too, but a cursor can be
+    declared only for SELECT, WITH, VALUES and TABLE that do not write.
+    """
+    _prepare(connection, query)
+    description = connection.pgconn.describe_prepared(b"")
+    if description.nparams > 0:
+        raise UserError("BadData", f"the {where} has parameters like $1; write their values into it")
+    try:
+        _prepare(connection, b"declare shelfcast cursor for " + query)
+    except _NO_CURSOR as error:
+        raise UserError(
+            "BadData",
+            f"the {where} must be one SELECT that only reads; PostgreSQL says: {error.diag.message_primary}",
+        ) from error
+    names = [description.fname(column) or b"" for column in range(description.nfields)]
+    return [(name.decode().strip(), description.ftype(column)) for column, name in enumerate(names)]
+
+
+def _prepare(connection: psycopg.Connection, statement: bytes) -> None:
+    result = connection.pgconn.prepare(b"", statement)
+    if result.status != ExecStatus.COMMAND_OK:
+        raise error_from_result(result, "utf-8")
+
+
+def _check_zones(where: str, types: dict[str, int], used: tuple[str, ...]) -> None:
+    for column in used:
+        if types[column] == _TIMESTAMP_WITH_TIME_ZONE:
+            raise UserError(
+                "BadData",
+                f"the {where} returns {column} as a timestamp with time zone, whose day depends on the zone; "
+                f"name the zone: (sold_at at time zone 'Europe/Berlin')::date as {column}",
+            )
+
+
+def _read(
+    connection: psycopg.Connection, query: bytes, types: list[tuple[str, int]], used: tuple[str, ...]
+) -> dict[str, pa.Array]:
+    """Returns the used columns as text. The rows pass as they arrive: only these columns stay in memory."""
+    names = [name for name, _ in types]
+    chunks: dict[str, list[pa.Array]] = {name: [] for name in used}
+    with connection.cursor() as cursor:
+        for _, type_ in types:
+            cursor.adapters.register_loader(type_, TextLoader)
+        rows = cursor.stream(query, size=_ROWS)
+        while batch := list(islice(rows, _ROWS)):
+            cells = list(zip(*batch, strict=True))
+            for name in used:
+                text = pa.array(cells[names.index(name)], pa.string())
+                chunks[name].append(pc.utf8_trim_whitespace(text.fill_null("")))
+    return {name: pa.chunked_array(chunks.pop(name), pa.string()).combine_chunks() for name in used}

@@ -10,11 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelfcast.ingest.bad_rows import FINDING
-from shelfcast.ingest.cell_rules import CellRule
+from shelfcast.ingest.cell_rules import ISO_DATE, CellRule
+from shelfcast.ingest.regional_cells import plain_cells
 from shelfcast.ingest.source_file import SourceFile
 
 #: Column in the file -> name in ``Sheet.values``, and cell rule.
 Layout = Mapping[str, tuple[str, CellRule]]
+
+#: Rules of the cells that may have a decimal comma.
+_NUMBER_RULES = ("number", "number-above-zero")
 
 
 class Sheet:
@@ -28,12 +32,17 @@ class Sheet:
         findings: Findings, with the columns of ``FINDING``.
         row_count: Number of rows of the file, good and bad.
         unread: Columns of the file that are not in the layout, as ``<file>: <column>``.
+        notes: Sentences on how the file was read, for the load's report.
     """
 
     def __init__(self, file: SourceFile, layout: Layout) -> None:
         """Checks every cell of the layout's columns that the file has."""
         self.row_count = file.row_count
         self.unread = [f"{file.name}: {column}" for column in file.unread]
+        numbers = [column for column, (_, cell) in layout.items() if cell.name in _NUMBER_RULES]
+        dates = [column for column, (_, cell) in layout.items() if cell is ISO_DATE]
+        columns, notes = plain_cells(file, numbers, dates)
+        self.notes = [*file.notes, *notes]
         self._file_name = file.name
         self._lines = file.lines
         self._cells = pa.table(file.columns)
@@ -48,7 +57,7 @@ class Sheet:
         for column, (name, cell) in layout.items():
             if column not in file.columns:
                 continue
-            values[name], broken = cell.check(file.columns[column])
+            values[name], broken = cell.check(columns[column])
             self._report(broken, (column,), f"{column} {cell.requirement}", cell.name)
             bad |= broken
         self.values = pa.table(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from shelfcast.job import UserError
+
+#: Number or date, which is no name of a column.
+_VALUE = re.compile(r"[+-]?[0-9][0-9.,:/TZ-]*$")
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class SourceFile:
             are no lines.
         malformed: (line, text) of rows with another number of cells than the header.
         unread: Columns that were not asked for.
+        notes: Sentences on how the file was read, for the load's report.
+        may_have_decimal_commas: Whether commas do not separate the cells, so that numbers may have them.
     """
 
     name: str
@@ -29,6 +35,8 @@ class SourceFile:
     lines: np.ndarray
     malformed: list[tuple[int, str]] = field(default_factory=list)
     unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    may_have_decimal_commas: bool = False
 
     @property
     def row_count(self) -> int:
@@ -43,6 +51,12 @@ def check_columns(where: str, names: Sequence[str], wanted: Sequence[str], optio
         UserError: ``BadData``; the message begins with ``where``.
     """
     missing = [name for name in wanted if name not in names]
+    if len(missing) == len(wanted) and any(_VALUE.match(name) for name in names):
+        raise UserError(
+            "BadData",
+            f"{where}: the first row is {','.join(names)}, which looks like data; put a header with "
+            f"{','.join(wanted)} above it",
+        )
     if missing:
         raise UserError(
             "BadData",

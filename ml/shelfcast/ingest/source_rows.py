@@ -19,12 +19,14 @@ class SourceRows:
         findings: Findings about bad rows, with the columns of ``bad_rows.FINDING``.
         row_count: Number of rows of all files, good and bad.
         unread: Columns of the files that are not read, as ``<file>: <column>``.
+        notes: Sentences on how the files were read.
     """
 
     tables: dict[str, pa.Table]
     findings: pa.Table
     row_count: int
     unread: list[str]
+    notes: list[str]
 
 
 def source_rows(tables: dict[str, pa.Table], sheets: Sequence[Sheet]) -> SourceRows:
@@ -34,4 +36,5 @@ def source_rows(tables: dict[str, pa.Table], sheets: Sequence[Sheet]) -> SourceR
         pa.concat_tables([finding for sheet in sheets for finding in sheet.findings]),
         sum(sheet.row_count for sheet in sheets),
         [column for sheet in sheets for column in sheet.unread],
+        [note for sheet in sheets for note in sheet.notes],
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from shelfcast.contracts.specs import IngestSpec
 from shelfcast.contracts.wire import decode, encode
@@ -23,6 +24,19 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
     with connect(database_url) as connection:
         connection.autocommit = True
         yield connection
+
+
+@pytest.fixture
+def reader_url(connection: psycopg.Connection, database_url: str) -> Iterator[str]:
+    """Address of a new role that can read the tables of the schema ``shop``, as docs/data.md shows it."""
+    connection.execute("create schema if not exists shop")
+    connection.execute("create role shelfcast_reader login password 'secret'")
+    connection.execute("grant usage on schema shop to shelfcast_reader")
+    connection.execute("alter default privileges in schema shop grant select on tables to shelfcast_reader")
+    connection.execute("grant select on all tables in schema shop to shelfcast_reader")
+    yield make_conninfo(database_url, user="shelfcast_reader", password="secret")
+    connection.execute("drop owned by shelfcast_reader")
+    connection.execute("drop role shelfcast_reader")
 
 
 @pytest.fixture

@@ -60,15 +60,19 @@ def test_generated_source(connection: psycopg.Connection, database_url: str, tmp
 def test_bad_rows_within_the_limit(database_url: str, tmp_path: Path) -> None:
     lines = source_folders.rows()
     lines["train.csv"][4] = lines["train.csv"][4].replace("2020", "20")
+    lines["stores.csv"] = [row.replace(",", ";") for row in lines["stores.csv"]]
     folder = source_folders.write(tmp_path / "folder", lines)
     job = start(tmp_path / "job", database_url, "job_bad", {"kind": "walmart-csv", "path": str(folder)})
     assert (job.communicate(timeout=60)[1], job.returncode) == ("", 0)
     result = read_json(tmp_path / "job" / "result.json")
     assert (result["insertedRows"], result["badRows"]) == (23, 1)
+    rules = {rule["name"]: (rule["outcome"], rule["examples"]) for rule in result["quality"]["rules"]}
+    assert rules["file-format"] == ("warned", ["stores.csv: cells are separated by semicolons"])
     assert result["badRowsUri"] == (tmp_path / "job" / "bad-rows.csv").as_uri()
     assert (tmp_path / "job" / "bad-rows.csv").read_text() == (
         '"file","line","column","value","rule","name"\n'
-        '"train.csv",5,"Date","20-01-24","Date must be a real date, written like 2012-01-27","date"\n'
+        '"train.csv",5,"Date","20-01-24","Date must be a real date, written like 2012-01-27, without a time '
+        'of day other than midnight","date"\n'
     )
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import long_files
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pyarrow import csv, parquet
 
@@ -195,14 +197,50 @@ def test_unreadable_files(tmp_path: Path) -> None:
         read_long_folder(str(tmp_path), "utf-8", NOTHING)
 
 
-def test_an_encoding_is_utf_8_or_declared(tmp_path: Path) -> None:
+def test_an_encoding_is_found_or_declared(tmp_path: Path) -> None:
     lines = long_files.rows()
     lines["sales"][1] = "é,1,2020-01-03,5"
     long_files.write(tmp_path, lines)
     (tmp_path / "sales.csv").write_bytes("\n".join(lines["sales"]).encode("latin-1"))
-    with pytest.raises(UserError, match=r"cannot read sales\.csv as CSV in UTF-8"):
-        read_long_folder(str(tmp_path), "utf-8", NOTHING)
-    assert findings(read_long_folder(str(tmp_path), "latin-1", NOTHING))[0][3] == "é"
+    source = read_long_folder(str(tmp_path), "utf-8", NOTHING)
+    assert findings(source)[0][3] == "é"
+    assert source.notes == ["sales.csv is not UTF-8 and was read as Windows-1252"]
+    source = read_long_folder(str(tmp_path), "latin-1", NOTHING)
+    assert (findings(source)[0][3], source.notes) == ("é", [])
     (tmp_path / "sales.csv").write_text("\n".join(lines["sales"]), "utf-16")
-    with pytest.raises(UserError, match=r"sales\.csv is in UTF-16; save it as CSV in UTF-8"):
-        read_long_folder(str(tmp_path), "utf-8", NOTHING)
+    source = read_long_folder(str(tmp_path), "utf-8", NOTHING)
+    assert (findings(source)[0][3], source.notes) == ("é", [])
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York", "UTC", None])
+def test_midnights_of_parquet_are_dates_in_their_own_zone(
+    tmp_path: Path, unit: str, zone: str | None
+) -> None:
+    long_files.write(tmp_path, {"stores": ["store,type,size", "1,A,5"]})
+    midnights = pa.array([datetime(2020, 1, 3), datetime(2020, 7, 3), None]).cast(pa.timestamp(unit))
+    weeks = midnights if zone is None else pc.assume_timezone(midnights, zone)
+    ids = pa.array([Decimal("1.000")] * 3)
+    rows = pa.table({"store": [1.0] * 3, "dept": ids, "week": weeks, "sales": [5.0] * 3})
+    parquet.write_table(rows, tmp_path / "sales.parquet")
+    source = read_long_folder(str(tmp_path), "utf-8", NOTHING)
+    assert source.tables["sales"]["week"].to_pylist() == [date(2020, 1, 3), date(2020, 7, 3)]
+    assert [finding[1:4] for finding in findings(source)] == [(3, "week", "")]
+
+
+@pytest.mark.parametrize("zone", ["UTC", None])
+def test_another_time_of_day_in_parquet_is_a_bad_date(tmp_path: Path, zone: str | None) -> None:
+    long_files.write(tmp_path, {"stores": ["store,type,size", "1,A,5"]})
+    weeks = pa.array([datetime(2020, 1, 2, 18, 30), datetime(2020, 1, 10)], pa.timestamp("us", zone))
+    rows = pa.table({"store": [1, 1], "dept": [1, 1], "week": weeks, "sales": [5, 5]})
+    parquet.write_table(rows, tmp_path / "sales.parquet")
+    source = read_long_folder(str(tmp_path), "utf-8", NOTHING)
+    assert source.tables["sales"]["week"].to_pylist() == [date(2020, 1, 10)]
+    assert [finding[1:5] for finding in findings(source)] == [
+        (
+            1,
+            "week",
+            "2020-01-02 18:30:00",
+            "week must be a real date, written like 2012-01-27, without a time of day other than midnight",
+        )
+    ]

@@ -19,6 +19,7 @@ Finding = tuple[str, int, str, str, str]
 
 NUMBER = "must be a finite number like 1234.5, without thousands separators"
 WHOLE = "must be a whole number from 1 to 999999999"
+DAY = "must be a real date, written like 2012-01-27, without a time of day other than midnight"
 ONCE = "Store,Dept,Date must be in the file once"
 
 
@@ -95,7 +96,7 @@ def test_line_ends_and_byte_order_mark_change_nothing(tmp_path: Path, folder: Pa
         ("train.csv", 3, "1,1,2020-01-10,1e999,FALSE", "Weekly_Sales", "1e999", f"Weekly_Sales {NUMBER}"),
         ("train.csv", 3, "1,1,2020-01-10,$5,FALSE", "Weekly_Sales", "$5", f"Weekly_Sales {NUMBER}"),
         ("train.csv", 3, "0,1,2020-01-10,5,FALSE", "Store", "0", f"Store {WHOLE}"),
-        ("train.csv", 3, "1.0,1,2020-01-10,5,FALSE", "Store", "1.0", f"Store {WHOLE}"),
+        ("train.csv", 3, "1.5,1,2020-01-10,5,FALSE", "Store", "1.5", f"Store {WHOLE}"),
         ("train.csv", 3, "1,-1,2020-01-10,5,FALSE", "Dept", "-1", f"Dept {WHOLE}"),
         ("train.csv", 3, "1,9999999999,2020-01-10,5,FALSE", "Dept", "9999999999", f"Dept {WHOLE}"),
         (
@@ -104,7 +105,7 @@ def test_line_ends_and_byte_order_mark_change_nothing(tmp_path: Path, folder: Pa
             "1,1,2020-02-30,5,FALSE",
             "Date",
             "2020-02-30",
-            "Date must be a real date, written like 2012-01-27",
+            f"Date {DAY}",
         ),
         (
             "train.csv",
@@ -112,7 +113,7 @@ def test_line_ends_and_byte_order_mark_change_nothing(tmp_path: Path, folder: Pa
             "1,1,20200110,5,FALSE",
             "Date",
             "20200110",
-            "Date must be a real date, written like 2012-01-27",
+            f"Date {DAY}",
         ),
         (
             "train.csv",

@@ -1,0 +1,64 @@
+"""Decompression of source files, with a bound on the memory that they need."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from typing import IO
+
+import pyarrow as pa
+
+from shelfcast.job import UserError
+
+#: Endings of compressed CSV files behind ``.csv``, with Arrow's names of their codecs; zip has none.
+_CODECS = {"gz": "gzip", "bz2": "bz2", "zst": "zstd", "zip": None}
+#: Endings of CSV files.
+CSV_ENDINGS = ("csv", *(f"csv.{ending}" for ending in _CODECS))
+#: Largest decompressed file in bytes.
+LARGEST_FILE = 2 * 2**30
+
+
+def decompress(name: str, data: bytes) -> bytes:
+    """Returns the content of a file whose name ends in the ending of a codec; others as they are.
+
+    Raises:
+        UserError: ``BadData``: the file is damaged or too large, or an archive has not exactly one file.
+    """
+    ending = name.rpartition(".")[2].lower()
+    if ending not in _CODECS:
+        return data
+    codec = _CODECS[ending]
+    try:
+        if codec is None:
+            return _read_archive(name, data)
+        with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
+            return _read(name, stream)
+    except (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError("BadData", f"cannot decompress {name}: {error}; compress it again") from error
+
+
+def _read_archive(name: str, data: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        # macOS adds its own metadata.
+        files = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+        if len(files) != 1:
+            raise UserError("BadData", f"{name} has {len(files)} files; it must have exactly one, a CSV file")
+        if files[0].flag_bits & 1:
+            raise UserError("BadData", f"{name} is encrypted; write it without a password")
+        with archive.open(files[0]) as stream:
+            return _read(name, stream)
+
+
+def _read(name: str, stream: pa.NativeFile | IO[bytes]) -> bytes:
+    chunks, size = [], 0
+    while chunk := stream.read(2**20):
+        size += len(chunk)
+        if size > LARGEST_FILE:
+            raise UserError(
+                "BadData",
+                f"{name} has more than {LARGEST_FILE // 2**20} MiB when decompressed; load it in parts, or "
+                "as Parquet",
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,146 @@
+"""Numbers with decimal commas and dates like 27.01.2012, read where a file proves what they mean.
+
+A proof comes from all cells of a file, never from one: ``1,234`` and ``01/02/2024`` alone have two meanings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shelfcast.ingest.source_file import SourceFile
+from shelfcast.job import UserError
+
+#: Share of rows that must be dates in one order of day and month only: 60 % of days are above 12.
+_PROOF = 1 / 3
+_DAY_MONTH_YEAR = re.compile(r"([0-9]{1,2})([./-])([0-9]{1,2})\2([0-9]{4})( .*)?")
+_TWO_MEANINGS = r"^[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}$"
+_DOT_AND_THREE = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
+_DOTTED_THOUSANDS = r"^[+-]?[0-9]{1,3}(\.[0-9]{3})+(,|\.[0-9]{3})"
+_WITH_DECIMAL_COMMA = r"^[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)?(,[0-9]*)?([eE][+-]?[0-9]+)?$"
+
+
+def plain_cells(
+    file: SourceFile, numbers: Sequence[str], dates: Sequence[str]
+) -> tuple[dict[str, pa.Array], list[str]]:
+    """Returns the file's columns with decimal points and dates like 2012-01-27, and notes on what changed.
+
+    Args:
+        file: File as it was read.
+        numbers: Columns of numbers.
+        dates: Columns of dates.
+
+    Raises:
+        UserError: ``BadData``: the numbers or dates of a file have two meanings.
+    """
+    columns, notes = dict(file.columns), []
+    if file.may_have_decimal_commas:
+        cells = {name: columns[name] for name in numbers if name in columns}
+        example = _decimal_comma(file, cells)
+        if example is not None:
+            columns |= {name: _with_points(column) for name, column in cells.items()}
+            notes.append(f"{file.name}: numbers have decimal commas, like {example}")
+    for name in dates:
+        if name in columns:
+            columns[name], note = _iso_dates(file, name, columns[name])
+            notes += note
+    return columns, notes
+
+
+def _decimal_comma(file: SourceFile, columns: Mapping[str, pa.Array]) -> str | None:
+    """Returns a number that has a decimal comma for certain, or None where no number has one."""
+    comma = _first(file, columns, _certain(",", r"\."))
+    point = _first(file, columns, _certain(r"\.", ","))
+    unclear = _first(file, columns, _TWO_MEANINGS)
+    if comma and point:
+        raise UserError(
+            "BadData",
+            f"{file.name} has numbers with a decimal comma, {comma[1]} in line {comma[0]}, and with a "
+            f"decimal point, {point[1]} in line {point[0]}; write all numbers like 1234.5",
+        )
+    if comma:
+        unclear = None
+        if not _first(file, columns, _DOTTED_THOUSANDS):
+            unclear = _first(file, columns, _DOT_AND_THREE)
+    if unclear and not point:
+        raise UserError(
+            "BadData",
+            f"{file.name}:{unclear[0]}: {unclear[1]} has two meanings, and no other number of the file tells "
+            "which; write numbers like 1234.5 and separate cells by commas",
+        )
+    return comma[1] if comma else None
+
+
+def _certain(decimal: str, thousands: str) -> str:
+    """Returns the pattern of numbers in which only ``decimal`` can stand before the decimals."""
+    return (
+        "^[+-]?("
+        rf"[0-9]*{decimal}([0-9]{{1,2}}|[0-9]{{4,}})|(|0|[0-9]{{4,}}){decimal}[0-9]+|"
+        rf"[0-9]+{decimal}[0-9]+[eE][+-]?[0-9]+|"
+        rf"[0-9]{{1,3}}({thousands}[0-9]{{3}})+{decimal}[0-9]+|[0-9]{{1,3}}({thousands}[0-9]{{3}}){{2,}})$"
+    )
+
+
+def _first(file: SourceFile, columns: Mapping[str, pa.Array], pattern: str) -> tuple[int, str] | None:
+    """Returns line and text of the first cell that matches."""
+    found = [
+        (int(file.lines[row]), cells[row].as_py())
+        for cells in columns.values()
+        for row in [pc.index(pc.match_substring_regex(cells, pattern), True).as_py()]
+        if row >= 0
+    ]
+    return min(found, default=None)
+
+
+def _with_points(cells: pa.Array) -> pa.Array:
+    points = pc.replace_substring(pc.replace_substring(cells, ".", ""), ",", ".")
+    return pc.if_else(pc.match_substring_regex(cells, _WITH_DECIMAL_COMMA), points, cells)
+
+
+def _iso_dates(file: SourceFile, name: str, cells: pa.Array) -> tuple[pa.Array, list[str]]:
+    codes = cells.dictionary_encode()
+    texts = codes.dictionary.to_pylist()
+    matches = {n: match for n, text in enumerate(texts) if (match := _DAY_MONTH_YEAR.fullmatch(text))}
+    if not matches:
+        return cells, []
+    rows = np.bincount(codes.indices, minlength=len(texts))
+    of_matches = int(sum(rows[n] for n in matches))
+    if 2 * of_matches < len(cells):
+        return cells, []
+    orders = {
+        "the day": {n: _iso(m[4], m[3], m[1], m[5]) for n, m in matches.items()},
+        "the month": {n: _iso(m[4], m[1], m[3], m[5]) for n, m in matches.items()},
+    }
+    impossible = {
+        first: sum(int(rows[n]) for n, text in dates.items() if text is None)
+        for first, dates in orders.items()
+    }
+    proven = [
+        first
+        for first, other in (("the day", "the month"), ("the month", "the day"))
+        if impossible[first] == 0 and impossible[other] >= _PROOF * of_matches
+    ]
+    example = texts[next(iter(matches))]
+    if proven:
+        read = [orders[proven[0]].get(n) or text for n, text in enumerate(texts)]
+        note = f"{file.name}: {name} begins with {proven[0]}, so {example} is {read[next(iter(matches))]}"
+        return pa.array(read, pa.string()).take(codes.indices), [note]
+    if min(impossible.values()) == 0:
+        raise UserError(
+            "BadData",
+            f"{file.name}: {name} may begin with the day or with the month, as in {example}; "
+            "write dates like 2012-01-27",
+        )
+    return cells, []
+
+
+def _iso(year: str, month: str, day: str, rest: str | None) -> str | None:
+    try:
+        return date(int(year), int(month), int(day)).isoformat() + (rest or "")
+    except ValueError:
+        return None
