@@ -106,6 +106,10 @@ def test_line_numbers_count_blank_and_malformed_lines(file: Path) -> None:
 
 def test_a_row_with_a_cell_that_nobody_reads_is_not_blank(file: Path) -> None:
     assert read(file, b"a,b,note\n1,2,\n,,\n,,total\n").lines.tolist() == [2, 4]
+    assert read(file, b'a,b\n1,2\n "",\n,""\n').lines.tolist() == [2, 3]
+    long = b"x" * 200_000
+    read_back = read(file, b"a,b,note\n1,2,\n,," + long + b"\n,,,," + long + b"\n")
+    assert (read_back.lines.tolist(), [line for line, _ in read_back.malformed]) == ([2, 3], [4])
 
 
 def test_bad_rows_have_their_line_after_quoted_line_breaks(file: Path) -> None:
