@@ -161,7 +161,7 @@ def _read(
 
 
 def _without_blank(rows: _Rows, text: memoryview, ends: npt.NDArray[np.int64], delimiter: str) -> _Rows:
-    """Returns the rows that have a character other than white space, delimiters and quotes in any column."""
+    """Returns the rows that have text in any column, read or not."""
     is_empty = np.ones(len(rows.numbers), np.bool_)
     for cells in rows.cells:
         if is_empty.any():
@@ -181,7 +181,16 @@ def _row(text: memoryview, ends: npt.NDArray[np.int64], number: int) -> str:
 
 
 def _is_blank(row: str, delimiter: str) -> bool:
-    return not row.replace(delimiter, "").replace('"', "").strip()
+    return not any(_split(row, delimiter))
+
+
+def _split(row: str, delimiter: str) -> list[str]:
+    """Returns the cells of one row without surrounding spaces."""
+    try:
+        return [cell.strip() for cell in next(python_csv.reader([row], delimiter=delimiter), [])]
+    except python_csv.Error:
+        # Python's module refuses cells of more than 131,072 characters.
+        return [row]
 
 
 def _with_spare_cells(rows: _Rows, header: Header, used: Sequence[str], unnamed: Sequence[int]) -> _Rows:
@@ -193,7 +202,7 @@ def _with_spare_cells(rows: _Rows, header: Header, used: Sequence[str], unnamed:
     positions = [*(header.names.index(column) for column in used), *unnamed]
     numbers, spare, invalid = [], [], []
     for number, row in rows.invalid:
-        cells = [cell.strip() for cell in next(python_csv.reader([row], delimiter=header.delimiter), [])]
+        cells = _split(row, header.delimiter)
         if len(cells) >= named and not any(cells[len(header.names) :]):
             cells += [""] * (len(header.names) - len(cells))
             numbers.append(number)

@@ -50,6 +50,5 @@ def _text(name: str, column: str, values: pa.Array) -> pa.Array:
 def _local_times(values: pa.Array) -> pa.Array:
     """Returns times as text, in their own zone if they have one; the rule for dates accepts midnights."""
     codes = values.dictionary_encode()
-    times = codes.dictionary if values.type.tz is None else pc.local_timestamp(codes.dictionary)
-    text = pc.strftime(times, "%Y-%m-%d %H:%M:%S")
+    text = pc.strftime(codes.dictionary, "%Y-%m-%d %H:%M:%S")
     return pc.replace_substring_regex(text, r"\.0+$", "").take(codes.indices)

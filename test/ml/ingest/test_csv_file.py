@@ -106,6 +106,10 @@ def test_line_numbers_count_blank_and_malformed_lines(file: Path) -> None:
 
 def test_a_row_with_a_cell_that_nobody_reads_is_not_blank(file: Path) -> None:
     assert read(file, b"a,b,note\n1,2,\n,,\n,,total\n").lines.tolist() == [2, 4]
+    assert read(file, b'a,b\n1,2\n "",\n,""\n').lines.tolist() == [2, 3]
+    long = b"x" * 200_000
+    read_back = read(file, b"a,b,note\n1,2,\n,," + long + b"\n,,,," + long + b"\n")
+    assert (read_back.lines.tolist(), [line for line, _ in read_back.malformed]) == ([2, 3], [4])
 
 
 def test_bad_rows_have_their_line_after_quoted_line_breaks(file: Path) -> None:
@@ -123,8 +127,9 @@ def test_a_quote_within_an_unquoted_cell_is_text(file: Path) -> None:
 
 
 def test_a_cell_may_be_longer_than_the_parser_s_block(file: Path) -> None:
-    read_back = read(file, b'a,b,note\n1,2,"' + b"x\n" * 1_000_000 + b'"\n3,4,\n')
-    assert read_back.lines.tolist() == [2, 1_000_003]
+    rows = b"1,2,\n" * 300_000
+    read_back = read(file, b"a,b,note\n" + rows + b'3,4,"' + b"x\n" * 2_000_000 + b'"\n5,6,\n')
+    assert read_back.lines.tolist()[300_000:] == [300_002, 2_300_003]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +161,7 @@ def test_a_missing_last_cell_is_no_spare_one(file: Path) -> None:
         (b"a\tb\n1\t2\n", 2, ("some.csv: cells are separated by tabs",)),
         (b"a|b\n1|2\n", 2, ("some.csv: cells are separated by vertical bars",)),
         (b'"x,y,z";a;b\n;1;2\n', 2, ("some.csv: cells are separated by semicolons",)),
+        (b"x,y,z,u;a;b\n,;1;2\n", 2, ("some.csv: cells are separated by semicolons",)),
         (b"sep=;\r\na;b\r\n1;2\r\n", 3, ("some.csv: cells are separated by semicolons",)),
         (b'"sep=,"\n\na,b\n1,2\n', 4, ()),
     ],
