@@ -28,24 +28,25 @@ export function whyPending(pods: readonly Pod[], events: readonly KubernetesEven
   const warning = events.findLast(({ type }) => type === 'Warning');
   if (warning === undefined) return '';
   const { kind = '', name = '' } = warning.involvedObject;
-  return oneSentence(
-    missingImage(pods, warning) ?? `${kind} ${name}: ${warning.message ?? warning.reason ?? ''}`,
-  );
+  const pod = pods.find((one) => nameOf(one) === name);
+  const trouble = pod && eventTrouble(pod, warning, events);
+  return oneSentence(trouble ?? `${kind} ${name}: ${warning.message ?? warning.reason ?? ''}`);
 }
 
-/** Sentence on an image that the node's event tells of: the container's status, which names the image, may come later. */
-function missingImage(
-  pods: readonly Pod[],
-  { message = '', involvedObject }: KubernetesEvent,
+/** Sentence on a pod that no node takes, or on a missing image: the event may come before the pod's status says so. */
+function eventTrouble(
+  pod: Pod,
+  { reason, message = '', involvedObject }: KubernetesEvent,
+  events: readonly KubernetesEvent[],
 ): string | undefined {
-  const reason = /^Error: (\w+)$/.exec(message)?.[1] ?? '';
-  const pod = pods.find((one) => nameOf(one) === involvedObject.name);
-  if (!IMAGE_REASON.test(reason) || pod === undefined) return undefined;
+  if (reason === 'FailedScheduling') return unscheduled(pod, message, events);
+  const imageReason = /^Error: (\w+)$/.exec(message)?.[1] ?? '';
+  if (!IMAGE_REASON.test(imageReason)) return undefined;
   const { initContainers = [], containers = [] } = pod.spec ?? {};
   const container = [...initContainers, ...containers].find(
     ({ name }) => involvedObject.fieldPath?.endsWith(`{${name}}`) ?? false,
   );
-  return container && `the image ${container.image} of pod ${nameOf(pod)} is not available (${reason})`;
+  return container && `the image ${container.image} of pod ${nameOf(pod)} is not available (${imageReason})`;
 }
 
 function schedulingTrouble(pod: Pod, events: readonly KubernetesEvent[]): string | undefined {
@@ -54,8 +55,12 @@ function schedulingTrouble(pod: Pod, events: readonly KubernetesEvent[]): string
   );
   if (condition === undefined) return undefined;
   if (condition.reason === 'SchedulingGated') return `pod ${nameOf(pod)} waits for a scheduling gate`;
+  return unscheduled(pod, condition.message ?? '', events);
+}
+
+function unscheduled(pod: Pod, text: string, events: readonly KubernetesEvent[]): string {
   // The text after the first full stop is about preempting other pods.
-  const message = (condition.message ?? '').replace(/\. .*$/s, '');
+  const message = text.replace(/\. .*$/s, '');
   if (message.includes('unbound')) return unboundClaim(pod, message, events);
   const gpus = message.includes('nvidia.com/gpu')
     ? `: no node has the GPUs that it requests (${gpusOf(pod)})`

@@ -89,7 +89,12 @@ describe('messages', { timeout: 90_000 }, () => {
 
   test('abort stops the job and fails the run with its reason', async () => {
     let ended = false;
+    const statuses: string[] = [];
     const fake = fakeActivities({
+      endTracking: ({ status }) => {
+        statuses.push(status);
+        return Promise.resolve();
+      },
       train: () =>
         untilCancelled(() => {
           ended = true;
@@ -100,7 +105,27 @@ describe('messages', { timeout: 90_000 }, () => {
       expect(await statusOf(modelLockWorkflowId(modelName))).toBe('COMPLETED');
     });
     expect(ended).toBe(true);
+    expect(statuses).toEqual(['KILLED']);
     expect(fake.calls.slice(-2)).toEqual(['stopJob:train', 'endTracking']);
+  });
+
+  test('a second abort is refused while the first one stops the job', async () => {
+    let stopped = (): void => undefined;
+    const untilStopped = new Promise<void>((resolveWait) => {
+      stopped = resolveWait;
+    });
+    const fake = fakeActivities({ train: () => untilCancelled(), stopJob: () => untilStopped });
+    await environment.withWorker(fake, async ({ start }) => {
+      const handle = await start();
+      await runs(handle, 'train');
+      await handle.executeUpdate(abortUpdate, { args: [{ reason: 'wrong data' }] });
+      const again = handle.executeUpdate(abortUpdate, { args: [{ reason: 'another' }] });
+      await expect(again).rejects.toMatchObject({
+        cause: { message: 'this run is being aborted already: wrong data' },
+      });
+      stopped();
+      expect((await failureOf(handle.result())).message).toBe('aborted: wrong data');
+    });
   });
 
   test('an aborted run fails with the reason of the abort, even when its job cannot be stopped', async () => {

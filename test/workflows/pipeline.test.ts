@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { AuditActivities } from '../../activities/audit.ts';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 import type { GateDecision } from '../../contracts/gate.ts';
 import { SEARCH_ATTRIBUTES } from '../../contracts/names.ts';
@@ -7,7 +8,7 @@ import { approveUpdate, progressQuery } from '../../workflows/messages.ts';
 import { eventually } from '../predictor/processes.ts';
 import type { TestEnvironment } from './environment.ts';
 import { failureOf, startTestEnvironment } from './environment.ts';
-import { fakeActivities, stepOutcome, version } from './fake-activities.ts';
+import { fakeActivities, stepOutcome, untilCancelled, version } from './fake-activities.ts';
 
 // With a cache of 0 every workflow task replays the whole history, as after a worker's restart.
 describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
@@ -90,7 +91,12 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
     });
 
     test('a failing canary loses its traffic before any other step of the rollback', async () => {
+      const audited: Parameters<AuditActivities['audit']>[0][] = [];
       const { fake, result } = await runWithChampion(environment, {
+        audit: (row) => {
+          audited.push(row);
+          return Promise.resolve();
+        },
         analyzeStep: ({ weightPercent }) =>
           Promise.resolve(
             stepOutcome(
@@ -114,6 +120,29 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
         'compareWithActuals',
         'recordForecasts',
       ]);
+      expect(audited.at(-1)).toMatchObject({ action: 'rolled-back', analysis: { weightPercent: 50 } });
+    });
+
+    test('a failed upload ends the backtest beside it before the stage ends', async () => {
+      let hasEnded = false;
+      const fake = fakeActivities({
+        backtest: () =>
+          untilCancelled(() => {
+            hasEnded = true;
+          }),
+        recordTraining: async () => {
+          await eventually('the backtest', () =>
+            Promise.resolve(fake.calls.includes('backtest') || undefined),
+          );
+          throw ApplicationFailure.nonRetryable('MLflow has no space', ERROR_TYPES.jobFailed);
+        },
+      });
+      const failure = await environment.withWorker(fake, async ({ start }) =>
+        failureOf((await start()).result()),
+      );
+      expect(failure.message).toBe('MLflow has no space');
+      expect(hasEnded).toBe(true);
+      expect(fake.calls.slice(-2)).toEqual(['stopJob:evaluate', 'endTracking']);
     });
 
     test('an inconclusive step is repeated and may pass', async () => {

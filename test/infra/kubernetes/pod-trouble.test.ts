@@ -92,6 +92,20 @@ describe('a pod does not start', () => {
     expect(whyPending([pod], [said])).toBe('the image ml:1 of pod p is not available (ErrImageNeverPull)');
   });
 
+  it('because no node has the GPUs, which the event tells before the status', () => {
+    const resources = { limits: { 'nvidia.com/gpu': '1' } };
+    const pod: Pod = { metadata: { name: 'p' }, spec: { containers: [{ name: 'node', resources }] } };
+    const said: KubernetesEvent = {
+      ...event('Pod', `0/1 nodes are available: 1 Insufficient nvidia.com/gpu. ${PREEMPTION}`),
+      reason: 'FailedScheduling',
+      involvedObject: { kind: 'Pod', name: 'p' },
+    };
+    expect(whyPending([pod], [said])).toBe(
+      'no node takes pod p: no node has the GPUs that it requests (1 nvidia.com/gpu): ' +
+        '0/1 nodes are available: 1 Insufficient nvidia.com/gpu',
+    );
+  });
+
   it('for an unknown reason', () => {
     expect(whyPending([], [])).toBe('');
     expect(whyPending([container({ waiting: { reason: 'ContainerCreating' } })], [])).toBe('');
