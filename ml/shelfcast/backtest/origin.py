@@ -143,13 +143,14 @@ def train(origin: Origin, settings: Settings) -> Path:
     write_json(directory / "spec.json", spec)
     # The error of an earlier start says nothing about this one.
     (directory / "error.json").unlink(missing_ok=True)
-    launcher = ["-m", "torch.distributed.run", "--standalone"]
-    processes = ["--nproc-per-node", str(spec.processes)]
+    # A process alone needs no launcher, whose start takes as long as its own.
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(spec.processes)]
+    launcher = torchrun if spec.processes > 1 else []
     job = ["-m", "shelfcast.train", "--dir", directory.absolute().as_uri()]
     log = directory / "train.log"
     with log.open("w", encoding="utf-8") as file:
         code = subprocess.run(
-            [sys.executable, *launcher, *processes, *job], stdout=file, stderr=file, check=False
+            [sys.executable, *launcher, *job], stdout=file, stderr=file, check=False
         ).returncode
     if (directory / "error.json").exists():
         error = read_json(JobError, directory / "error.json")

@@ -29,7 +29,7 @@ from shelfcast.features.sql_engine import PostgreSQLComputeEngine
 from shelfcast.features.training_data import Inputs
 from shelfcast.features.version import feature_set_version
 
-HORIZON, RUNS = 2, 8
+HORIZON, RUNS = 2, 6
 #: A run is killed before or after a call of one of these.
 STEPS = (
     (feast_repository, "register_views"),
