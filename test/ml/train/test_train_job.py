@@ -44,7 +44,7 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_bytes(
     generator = random.Random(seed)
     epoch_seconds = [epoch["seconds"] for epoch in result(whole)["epochs"]]
     killed = example.job(tmp_path / "killed", **OPTIONS)
-    victims = [generator.choice(["rank 0", "rank 1"]), "launcher"]
+    victims = ["rank 0", "rank 1", "launcher"]
     generator.shuffle(victims)
     for epochs, victim in enumerate(victims):
         launcher = torchrun(killed)
@@ -65,9 +65,9 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_bytes(
     code, output = finish(torchrun(killed))
     assert code == 0, output
     one, other = result(whole), result(killed)
-    assert len(other["startedFromEpochs"]) == 3
+    assert len(other["startedFromEpochs"]) == 4
     assert other["startedFromEpochs"][0] == 0
-    assert other["startedFromEpochs"][-1] >= 1
+    assert other["startedFromEpochs"][-1] >= 2
     assert one["startedFromEpochs"] == [0]
     assert one["stoppedBy"] == other["stoppedBy"] == "epochs"
     assert other["modelHash"] == one["modelHash"]
