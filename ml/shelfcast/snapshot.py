@@ -17,6 +17,7 @@ from psycopg import sql
 from pyarrow import csv
 
 from shelfcast.database import identifiers
+from shelfcast.ids import plain_id
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ STORE_WEEKS = RawTable(
     pa.schema([_STORE, _WEEK, *(pa.field(name, pa.float64()) for name in EXTERNALS), _HOLIDAY]),
 )
 
+#: Stores; type and size are null where unknown.
 STORES = RawTable(
-    "store", ("store",), pa.schema([_STORE, _field("type", pa.string()), _field("size", pa.float64())])
+    "store", ("store",), pa.schema([_STORE, pa.field("type", pa.string()), pa.field("size", pa.float64())])
 )
 
 #: Key of a covariate's values: series and week, store and week, or store (a static covariate).
@@ -109,7 +111,21 @@ EXTRAS = RawTable(
 STORE_AS_A_WHOLE = 0
 ALL_WEEKS = date(1, 1, 1)
 
-RAW_TABLES = (SALES, STORE_WEEKS, STORES, COVARIATES, EXTRAS)
+#: Ids with their numbers. A number has one current id, and may have former ones.
+IDS = RawTable(
+    "id",
+    ("of", "id"),
+    pa.schema(
+        [
+            _field("of", pa.string()),
+            _field("id", pa.string()),
+            _field("number", pa.int64()),
+            _field("is_current", pa.bool_()),
+        ]
+    ),
+)
+
+RAW_TABLES = (SALES, STORE_WEEKS, STORES, COVARIATES, EXTRAS, IDS)
 
 
 @dataclass(frozen=True)
@@ -148,7 +164,7 @@ def read_store_weeks(connection: psycopg.Connection, dataset: str, batch_id: int
 
 
 def read_stores(connection: psycopg.Connection, dataset: str, batch_id: int) -> pa.Table:
-    """Returns store (int64), type (string), size (double, square feet)."""
+    """Returns store (int64), type (string), size (double, square feet); null where unknown."""
     return read_table(connection, STORES, dataset, batch_id)
 
 
@@ -179,6 +195,11 @@ def with_null_weeks(extras: pa.Table) -> pa.Table:
     return rows.set_column(index, "week", nullable).combine_chunks()
 
 
+def read_ids(connection: psycopg.Connection, dataset: str, batch_id: int) -> pa.Table:
+    """Returns of (string, an ``IdOf``), id (string), number (int64), is_current (bool)."""
+    return read_table(connection, IDS, dataset, batch_id)
+
+
 def read_table(connection: psycopg.Connection, table: RawTable, dataset: str, batch_id: int) -> pa.Table:
     """Returns the rows of a snapshot; none when the data set or the batch is unknown."""
     statement = sql.SQL("copy ({}) to stdout (format csv)").format(newest_rows(table, dataset, batch_id))
@@ -190,7 +211,12 @@ def read_table(connection: psycopg.Connection, table: RawTable, dataset: str, ba
         pa.BufferReader(text),
         read_options=csv.ReadOptions(column_names=table.schema.names),
         convert_options=csv.ConvertOptions(
-            column_types=table.schema, null_values=[""], true_values=["t"], false_values=["f"]
+            column_types=table.schema,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            true_values=["t"],
+            false_values=["f"],
         ),
     )
     return rows.cast(table.schema).combine_chunks()
@@ -217,27 +243,35 @@ def content_hash(tables: dict[str, pa.Table]) -> str:
     The hashed bytes, by table in the order of ``RAW_TABLES`` and then by column in the order of its schema:
     ``<table>.<column> <rows>`` and a line feed in UTF-8; for a nullable column one byte a row, 1 where it has
     a value; then the values of all rows, little-endian: int64, days since 1970-01-01 as int32, IEEE 754
-    double, bool as one byte, text as its UTF-8 bytes before a zero byte. A null counts as the value zero.
-    Tables of covariates without rows are left out, so a data set without covariates has the hash of its three
-    other tables.
+    double, bool as one byte, text as its UTF-8 bytes before a zero byte. A null counts as the value zero, or
+    as no text.
+
+    Left out are tables of covariates without rows, ids that are all plain (``are_plain``), and the bytes of
+    known values of stores if all are known: they came later, and older snapshots keep their hashes.
     """
     digest = hashlib.sha256()
     for table in RAW_TABLES:
         rows = tables[table.name]
-        if table in (COVARIATES, EXTRAS) and len(rows) == 0:
+        if (table in (COVARIATES, EXTRAS) and len(rows) == 0) or (table is IDS and are_plain(rows)):
             continue
         for field in table.schema:
             column = rows.column(field.name)
             digest.update(f"{table.name}.{field.name} {len(rows)}\n".encode())
-            if field.nullable:
+            if field.nullable and (table is not STORES or column.null_count > 0):
                 digest.update(column.is_valid().to_numpy().astype("u1").tobytes())
             digest.update(_value_bytes(column, field.type))
     return digest.hexdigest()
 
 
+def are_plain(ids: pa.Table) -> bool:
+    """Whether all rows of ``IDS`` have the plain id of their number."""
+    rows = zip(*(ids[name].to_pylist() for name in ("of", "id", "number")), strict=True)
+    return all(id_ == plain_id(of, number) for of, id_, number in rows)
+
+
 def _value_bytes(column: pa.ChunkedArray, type_: pa.DataType) -> bytes:
     if type_ == pa.string():
-        return b"".join(text.encode() + b"\0" for text in column.to_pylist())
+        return b"".join(text.encode() + b"\0" for text in column.fill_null("").to_pylist())
     if type_ == pa.date32():
         return _value_bytes(column.cast(pa.int32()), pa.int32())
     dtype = {pa.int64(): "<i8", pa.int32(): "<i4", pa.float64(): "<f8", pa.bool_(): "u1"}[type_]

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureDatabases, migrate, withDatabase } from '../../infra/database.ts';
 import type { FeatureDatabase } from '../predictor/processes.ts';
@@ -51,6 +51,45 @@ describe('migrations', { timeout: 60_000 }, () => {
     const names = (await applied(url)).map((row) => (row as { name: string }).name);
     expect(names).toEqual([...new Set(names)]);
     expect(names).toContain('0001_tables');
+  });
+
+  it('give an id to each number of data that were loaded before', async () => {
+    const url = await emptyDatabase('before');
+    await query(
+      url,
+      `create schema ops;
+       create table ops.migration (id serial primary key, name text not null, run_on timestamp not null);
+       insert into ops.migration (name, run_on) values ('0001_tables', now());
+       ${await readFile('infra/migrations/0001_tables.sql', 'utf8')}
+       insert into raw.batch (dataset, request_id, source, content_hash, row_count)
+         select dataset, dataset || n, '{}', '', 1 from unnest(array['a', 'b']) as dataset, generate_series(1, 2) as n
+         order by dataset, n;
+       insert into raw.sales values ('a', 7, 12, '2024-01-05', 1, false, 2), ('a', 7, 12, '2024-01-05', 2, false, 1);
+       insert into raw.extra values ('a', 'parking', 9, 0, '0001-01-01', 1, 1), ('a', 'promo', 7, 13, '2024-01-05', 1, 2);
+       insert into raw.store values ('a', 7, 'B', 1, 1), ('b', 999999999, 'Z', 1, 3), ('b', 999999999, 'B', 1, 4);
+       insert into raw.store_week (dataset, store, week, is_holiday, batch_id) values ('b', 5, '2024-01-05', false, 4)`,
+    );
+    await migrate(url);
+    expect(await query(url, 'select * from raw.id order by dataset, "of" desc, number, id')).toEqual(
+      [
+        ['a', 'type', 'B', 2, '1'],
+        ['a', 'store', '7', 7, '1'],
+        ['a', 'store', '9', 9, '1'],
+        ['a', 'dept', '12', 12, '1'],
+        ['a', 'dept', '13', 13, '2'],
+        ['b', 'type', 'B', 2, '4'],
+        ['b', 'type', 'Z', 26, '3'],
+        ['b', 'store', '5', 5, '4'],
+        ['b', 'store', '999999999', 999_999_999, '3'],
+      ].map(([dataset, of, id, number, batch_id]) => ({
+        dataset,
+        of,
+        id,
+        number,
+        is_current: true,
+        batch_id,
+      })),
+    );
   });
 
   it('say on which database they failed, without its password', async () => {

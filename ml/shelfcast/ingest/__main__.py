@@ -22,11 +22,12 @@ from shelfcast.ingest.generator import generate
 from shelfcast.ingest.load import SourceReport, known_result, load, lock_dataset, newest_snapshot
 from shelfcast.ingest.load_checks import check_content, check_load
 from shelfcast.ingest.long_source import read_long_queries, read_long_source
+from shelfcast.ingest.numbering import Numbering, plain_ids
 from shelfcast.ingest.quality import Check, check_allowed, require_quality
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.ingest.walmart import read_folder
 from shelfcast.job import UserError, database_url, main, report_progress
-from shelfcast.snapshot import SALES
+from shelfcast.snapshot import IDS, SALES
 
 #: Sources that are read, not generated.
 _Source = WalmartSource | LongSource | PostgresSource
@@ -70,7 +71,8 @@ def _read(spec: IngestSpec, directory: Path, before: dict[str, pa.Table]) -> _Ch
         *check_load(rows.tables, before, datetime.now(UTC).date()),
     ]
     uri = report.resolve().as_uri() if bad_rows else None
-    return rows.tables, checks, SourceReport(bad_rows=bad_rows, bad_rows_uri=uri, oracle_uri=None)
+    tables = rows.tables | {IDS.name: Numbering(rows.tables).rows(rows.tables)}
+    return tables, checks, SourceReport(bad_rows=bad_rows, bad_rows_uri=uri, oracle_uri=None)
 
 
 def _location(source: _Source) -> str:
@@ -94,7 +96,8 @@ def _generate(source: GeneratedSource, directory: Path, before: dict[str, pa.Tab
     oracle = directory / "oracle.parquet"
     parquet.write_table(generated.oracle, oracle)
     report = SourceReport(bad_rows=0, bad_rows_uri=None, oracle_uri=oracle.resolve().as_uri())
-    return generated.tables, check_content(generated.tables, before), report
+    tables = generated.tables | {IDS.name: plain_ids(generated.tables, before)}
+    return tables, check_content(tables, before), report
 
 
 if __name__ == "__main__":

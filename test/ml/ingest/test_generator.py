@@ -37,6 +37,7 @@ def test_shape(generated: Generated) -> None:
         "store": 45,
         "declared_column": 0,
         "extra": 0,
+        "id": 0,
     }
     assert all(generated.tables[table.name].schema == table.schema for table in RAW_TABLES)
     assert generated.oracle.column_names == ["store", "dept", "week", "expected_sales"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from datetime import date, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -11,6 +12,7 @@ from shelfcast.ingest.generator import generate
 from shelfcast.snapshot import (
     COVARIATES,
     EXTRAS,
+    IDS,
     RAW_TABLES,
     SALES,
     STORE_WEEKS,
@@ -23,6 +25,7 @@ SALES_ROWS = [(1, 2, date(2020, 1, 3), -10.25, True), (3, 4, date(1969, 12, 26),
 STORE_WEEK_ROWS = [(1, date(2020, 1, 3), None, 0.0, *[None] * 6, -2.5, True)]
 STORE_ROWS = [(1, "A", 1e5), (2, "Bé", 2.0)]
 COLUMN_ROWS = [("promo", "series_week", -4, "planned"), ("size2", "store", None, "")]
+ID_ROWS = [("dept", "2", 2, False), ("dept", "TOYS", 2, True)]
 EXTRA_ROWS = [("promo", 1, 2, date(2020, 1, 3), None), ("size2", 3, 0, date(1, 1, 1), 2.5)]
 
 
@@ -33,6 +36,7 @@ def tables() -> dict[str, pa.Table]:
         STORES: STORE_ROWS,
         COVARIATES: COLUMN_ROWS,
         EXTRAS: EXTRA_ROWS,
+        IDS: ID_ROWS,
     }
     return {
         raw.name: pa.Table.from_pylist(
@@ -72,7 +76,7 @@ def test_hash_is_of_the_documented_bytes() -> None:
         ]
     )
     empty = empty_tables()
-    without = tables() | {raw.name: empty[raw.name] for raw in (COVARIATES, EXTRAS)}
+    without = tables() | {raw.name: empty[raw.name] for raw in (COVARIATES, EXTRAS, IDS)}
     assert content_hash(without) == hashlib.sha256(wanted).hexdigest()
     wanted += b"".join(
         [
@@ -83,6 +87,8 @@ def test_hash_is_of_the_documented_bytes() -> None:
             *(b"extra.name 2\n", b"promo\0size2\0", b"extra.store 2\n", ints(1, 3)),
             *(b"extra.dept 2\n", ints(2, 0), b"extra.week 2\n", days(date(2020, 1, 3), date(1, 1, 1))),
             *(b"extra.value 2\n", b"\0\1", doubles(0.0, 2.5)),
+            *(b"id.of 2\n", b"dept\0dept\0", b"id.id 2\n", b"2\0TOYS\0"),
+            *(b"id.number 2\n", ints(2, 2), b"id.is_current 2\n", b"\0\1"),
         ]
     )
     assert content_hash(tables()) == hashlib.sha256(wanted).hexdigest()
@@ -91,6 +97,34 @@ def test_hash_is_of_the_documented_bytes() -> None:
 def test_the_hash_of_data_without_columns_of_their_own_is_as_it_always_was() -> None:
     generated = generate(stores=2, departments=3, weeks=60, seed=5).tables
     assert content_hash(generated) == ("e56392512d40d7b5f2899481295a6c51a0c3d887ade4bad1d41d63d6e00896e1")
+
+
+def test_ids_that_are_plain_and_stores_that_are_known_do_not_change_a_hash() -> None:
+    generated = generate(stores=2, departments=3, weeks=60, seed=5).tables
+    stores = generated["store"].to_pylist()
+
+    def hash_with(ids: list[tuple[str, str, int, bool]], store: dict[str, Any]) -> str:
+        rows = [dict(zip(IDS.schema.names, row, strict=True)) for row in ids]
+        changed = [stores[0] | store, *stores[1:]]
+        return content_hash(
+            generated
+            | {
+                IDS.name: pa.Table.from_pylist(rows, IDS.schema),
+                STORES.name: pa.Table.from_pylist(changed, STORES.schema),
+            }
+        )
+
+    plain = [("dept", "10", 10, True), ("store", "1", 1, True), ("type", "A", 1, True)]
+    before = content_hash(generated)
+    assert hash_with(plain, {}) == before
+    others = [
+        hash_with([("store", "CA_1", 1, True)], {}),
+        hash_with([("type", "a", 1, True)], {}),
+        hash_with(plain, {"size": None}),
+        hash_with(plain, {"type": None}),
+        hash_with(plain, {"type": ""}),
+    ]
+    assert len({before, *others}) == 6
 
 
 @pytest.mark.parametrize("raw", RAW_TABLES, ids=lambda raw: raw.name)
