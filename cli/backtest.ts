@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { ensurePython } from '../infra/local/toolchain.ts';
 import { readLocalConfig, userPath } from '../config/environment.ts';
+import type { DeclarationOptions } from './declaration.ts';
+import { declarationOf } from './declaration.ts';
 import { printProgress } from './output.ts';
 
-export interface BacktestOptions {
+export interface BacktestOptions extends DeclarationOptions {
   data: string;
   origins: string;
   out: string;
@@ -19,12 +21,23 @@ export interface BacktestOptions {
 }
 
 /** Resolves to the exit code of the Python program. */
-export async function backtest({ data, out, ...options }: BacktestOptions): Promise<number> {
+export async function backtest({
+  data,
+  out,
+  declaration: file,
+  column,
+  ignore,
+  ...options
+}: BacktestOptions): Promise<number> {
+  const declaration = declarationOf({ declaration: file, column, ignore });
   const { projectDir, cacheDir } = readLocalConfig();
   await ensurePython({ projectDir, cacheDir }, printProgress);
-  const args = Object.entries({ data: userPath(data), out: userPath(out), ...options }).flatMap(
-    ([name, value]) => [`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, value],
-  );
+  const declared = declaration === undefined ? {} : { declaration: JSON.stringify(declaration) };
+  const all = { data: userPath(data), out: userPath(out), ...declared, ...options };
+  const args = Object.entries(all).flatMap(([name, value]) => [
+    `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+    value,
+  ]);
   const python = join(projectDir, 'ml', '.venv', 'bin', 'python');
   const { exitCode } = await execa(python, ['-m', 'shelfcast.backtest', ...args], {
     stdio: 'inherit',

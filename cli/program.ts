@@ -53,14 +53,24 @@ function exitCodeOf(error: unknown): number {
   return isInput ? EXIT_CODES.invalidInput : EXIT_CODES.failed;
 }
 
+const repeated = (text: string, earlier: string[] | undefined): string[] => [...(earlier ?? []), text];
 const withAllow = (command: Command): Command =>
   command.option(
     '--allow <rule>',
     'data-quality rule that this load may break (names: docs/data.md); repeatable',
-    (rule: string, earlier: string[] | undefined) => [...(earlier ?? []), rule],
+    repeated,
   );
+const withDeclaration = (command: Command): Command =>
+  command
+    .option('--declaration <file>', 'JSON file that declares the columns of the sales, see docs/data.md')
+    .option(
+      '--column <role=column>',
+      'your column for week, store, dept, sales, holiday, type or size, like week=date or store=country,shop; repeatable',
+      repeated,
+    )
+    .option('--ignore <column>', 'column that is not read; repeatable', repeated);
 const withInput = (command: Command): Command =>
-  withAllow(command)
+  withDeclaration(withAllow(command))
     .option('--data <source>', 'sales: a folder, file or URL, see docs/data.md (default: generated sales)')
     .option('--dataset <name>', "name of the data set (default: the folder's name)")
     .option('--model <name>', `name of the model (default: ${DEFAULT_MODEL_NAME})`)
@@ -94,7 +104,7 @@ function addRunCommands({ add, connect, finish }: Cli): void {
     .action(async (options: InputOptions & { detach?: boolean }) => {
       finish(await (await import('./runs.ts')).runPipeline(connect, options));
     });
-  withAllow(add('ingest'))
+  withDeclaration(withAllow(add('ingest')))
     .description(
       'add new weeks to the data set of the model in use and renew its forecasts, without training',
     )
@@ -131,9 +141,12 @@ function addMessageCommands({ add, connect }: Cli): void {
 }
 
 function addBacktest({ add, finish }: Cli): void {
-  add('backtest')
+  withDeclaration(add('backtest'))
     .description('measure accuracy on past weeks: forecast each from what was known then (needs no services)')
-    .requiredOption('--data <folder>', 'sales in the Walmart or the long layout, see docs/data.md')
+    .requiredOption(
+      '--data <folder>',
+      'sales in the Walmart or the long layout, or one file; see docs/data.md',
+    )
     .requiredOption('--origins <weeks>', 'forecast origins (last known weeks), ISO dates separated by commas')
     .requiredOption('--out <folder>', 'folder for forecasts.csv, metrics.json and report.html')
     .option('--horizon <weeks>', 'number of weeks to forecast, 1 to 39', '8')

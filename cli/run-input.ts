@@ -8,8 +8,10 @@ import { resolveUpdateInput } from '../contracts/update.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import { userPath } from '../config/environment.ts';
 import { ShelfcastError } from '../client/shelfcast-error.ts';
+import type { DeclarationOptions } from './declaration.ts';
+import { declarationOf } from './declaration.ts';
 
-export interface InputOptions {
+export interface InputOptions extends DeclarationOptions {
   data?: string;
   dataset?: string;
   model?: string;
@@ -57,18 +59,27 @@ function mergedInput({
   approval,
   allow,
   input,
+  ...declarationOptions
 }: InputOptions): Record<string, unknown> {
   const base = input === undefined ? {} : readInput(input);
+  const declaration = declarationOf(declarationOptions);
+  const source = data === undefined ? base['source'] : sourceOf(data, declaration !== undefined);
   return {
     ...base,
     ...(model === undefined ? {} : { modelName: model }),
     ...(dataset === undefined ? {} : { dataset }),
-    ...(data === undefined ? {} : { source: sourceOf(data) }),
+    ...(source === undefined ? {} : { source: withDeclaration(source, declaration) }),
     ...(allow === undefined ? {} : { allow }),
     ...(approval === true
       ? { rollout: { ...(base['rollout'] as object | undefined), approval: 'required' } }
       : {}),
   };
+}
+
+function withDeclaration(source: unknown, declaration: object | undefined): unknown {
+  if (declaration === undefined) return source;
+  const given = source as { declaration?: object };
+  return { ...given, declaration: { ...given.declaration, ...declaration } };
 }
 
 /** Parses `--input`, which is JSON or the path of a file that holds it. */
@@ -87,7 +98,7 @@ function readInput(input: string): Record<string, unknown> {
 /**
  * Finds the layout of a source by its files (docs/data.md). The job refuses a folder that has the files of neither layout.
  */
-function sourceOf(data: string): PipelineInput['source'] {
+function sourceOf(data: string, isDeclared: boolean): PipelineInput['source'] {
   if (/^(https?|s3):\/\//.test(data)) return { kind: 'long', path: data };
   const path = userPath(data);
   const found = statSync(path, { throwIfNoEntry: false });
@@ -104,5 +115,5 @@ function sourceOf(data: string): PipelineInput['source'] {
       `${path} has train.csv of the Walmart layout and sales of the long layout; keep one of them`,
     );
   }
-  return { kind: isLong ? 'long' : 'walmart-csv', path };
+  return { kind: isLong || isDeclared || names.includes('shelfcast.json') ? 'long' : 'walmart-csv', path };
 }

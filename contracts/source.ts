@@ -1,5 +1,6 @@
 /** Sources of sales, and the default name of a data set. */
 import { z } from 'zod';
+import { covariates, declarationSchema } from './declaration.ts';
 
 export const generatedSource = z
   .strictObject({
@@ -21,43 +22,14 @@ const walmartSource = z
   })
   .meta({ id: 'WalmartSource', description: 'A folder in the layout of the Walmart competition.' });
 
-const columnName = z
-  .string()
-  .regex(/^[a-z][a-z0-9_]{0,39}$/, 'must be at most 40 lower-case letters, digits and underscores');
+const declaration = declarationSchema.optional();
 
-const description = z.string().min(1).describe('Meaning of the column, for people.');
-
-/** Covariates that the user adds (docs/data.md). The ingest job refuses names that are taken. */
-const covariates = z.array(
-  z
-    .discriminatedUnion('of', [
-      z
-        .strictObject({
-          name: columnName.describe('Name of the column.'),
-          of: z
-            .enum(['series_week', 'store_week'])
-            .describe('Key of its values: series and week, or store and week.'),
-          knownAfterWeeks: z
-            .int()
-            .min(-52)
-            .max(52)
-            .describe(
-              'The value of week w is known at the end of week w + knownAfterWeeks; ' +
-                'a negative number means known in advance.',
-            ),
-          description,
-        })
-        .meta({ id: 'WeeklyCovariate', description: 'A column with a value for each week.' }),
-      z
-        .strictObject({
-          name: columnName.describe('Name of the column.'),
-          of: z.literal('store').describe('Key of its values: the store.'),
-          description,
-        })
-        .meta({ id: 'StaticCovariate', description: 'A column with one value for each store.' }),
-    ])
-    .meta({ id: 'Covariate', description: 'A column that the user adds to the sales.' }),
-);
+/** Whether covariates are declared in one place: of two, one would be forgotten. */
+const hasOneListOfCovariates = (source: {
+  columns?: unknown;
+  declaration?: { covariates?: unknown } | undefined;
+}): boolean => source.columns === undefined || source.declaration?.covariates === undefined;
+const TWO_LISTS = 'columns and declaration.covariates both declare covariates; keep one of them';
 
 const longSource = z
   .strictObject({
@@ -75,7 +47,9 @@ const longSource = z
         'Encoding of CSV files without a byte order mark; with `utf-8`, a file that is not UTF-8 is read as Windows-1252 and the report says so.',
       ),
     columns: covariates.optional().describe("Covariates; they replace the folder's columns.json."),
+    declaration: declaration.describe("Meaning of the columns; it replaces the folder's shelfcast.json."),
   })
+  .refine(hasOneListOfCovariates, TWO_LISTS)
   .meta({ id: 'LongSource', description: 'Files in the long layout (docs/data.md).' });
 
 const postgresSource = z
@@ -93,7 +67,9 @@ const postgresSource = z
     storeWeeks: z.string().min(1).optional().describe('Query for the covariates of store and week.'),
     stores: z.string().min(1).optional().describe('Query for the stores and their static covariates.'),
     columns: covariates.optional().describe('Covariates among the columns of the queries.'),
+    declaration: declaration.describe('Meaning of the columns of the queries.'),
   })
+  .refine(hasOneListOfCovariates, TWO_LISTS)
   .meta({
     id: 'PostgresSource',
     description: 'Queries on a PostgreSQL; each returns the columns of a file in the long layout.',

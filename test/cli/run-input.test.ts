@@ -106,6 +106,10 @@ describe('an invalid value', () => {
     [withColumn({ of: 'store' }), /^source\.columns\.0: .*knownAfterWeeks/],
     [withColumn({ description: '' }), /^source\.columns\.0\.description: /],
     [
+      { source: { ...withColumn({}).source, declaration: { covariates: [] } } },
+      /^source: columns and declaration\.covariates both declare covariates; keep one of them$/,
+    ],
+    [
       {
         dataset: 'own',
         source: { kind: 'postgres', addressVariable: 'postgresql://me:secret@host', sales: 'select' },
@@ -253,6 +257,46 @@ describe('options of the command line', () => {
       message: expect.stringMatching(
         /^\/.*train\.csv of the Walmart layout and sales of the long layout/,
       ) as string,
+    });
+  });
+
+  test('flags declare the columns; they win over --declaration and over --input', () => {
+    const file = join(folder, 'declaration.json');
+    writeFileSync(file, JSON.stringify({ columns: { week: 'day', sales: 'sold' }, ignore: ['a'] }));
+    const flags = { column: ['week=date', 'store=country, shop'], ignore: ['row_id', 'note'] };
+    const url = 'https://host/sales';
+    const columns = { week: 'date', store: ['country', 'shop'] };
+    expect(inputOf({ data: url, ...flags }).source).toEqual({
+      kind: 'long',
+      path: url,
+      declaration: { columns, ignore: ['row_id', 'note'] },
+    });
+    expect(inputOf({ data: url, ...flags, declaration: file }).source).toMatchObject({
+      declaration: { columns: { ...columns, sales: 'sold' }, ignore: ['row_id', 'note'] },
+    });
+    const source = { kind: 'postgres', addressVariable: 'URL', sales: 'a', declaration: { ignore: ['b'] } };
+    const input = JSON.stringify({ dataset: 'shop', source });
+    expect(inputOf({ input, column: flags.column }).source).toEqual({
+      ...source,
+      declaration: { columns, ignore: ['b'] },
+    });
+    expect(inputOf({ input }).source).toEqual(source);
+    // A declaration is for the long layout, whatever the names of the files.
+    expect(inputOf({ data: own(), column: ['week=date'] }).source).toMatchObject({ kind: 'long' });
+    writeFileSync(join(own(), 'shelfcast.json'), '{}');
+    expect(inputOf({ data: own() }).source).toEqual({ kind: 'long', path: own() });
+    rmSync(join(own(), 'shelfcast.json'));
+  });
+
+  test.each([
+    [{ column: ['week'] }, '--column is week; write role=column'],
+    [{ column: ['day=date'] }, 'invalid declaration: columns: Unrecognized key: "day"'],
+    [{ column: ['week=date,day'] }, 'invalid declaration: columns.week: '],
+    [{ declaration: '/nowhere.json' }, '--declaration is not the path of a JSON file'],
+  ])('%j is refused', (options, sentence) => {
+    expect(refusal({ data: 'https://host/sales', ...options })).toMatchObject({
+      type: ERROR_TYPES.invalidInput,
+      message: expect.stringContaining(sentence) as string,
     });
   });
 

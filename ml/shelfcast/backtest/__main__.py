@@ -31,8 +31,8 @@ from shelfcast.backtest.origin import (
 )
 from shelfcast.backtest.report import label, report_html
 from shelfcast.backtest.scores import QUANTILES, Errors, SeriesLeftOut, Summary, score, slices, sums
-from shelfcast.contracts.specs import TrainSpec
-from shelfcast.contracts.wire import bounds, default, encode
+from shelfcast.contracts.specs import Declaration, TrainSpec
+from shelfcast.contracts.wire import bounds, decode, default, encode
 from shelfcast.job import UserError, write_json
 
 _KEYS = ["origin", "store", "dept", "target_week", "horizon"]
@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="backtest")
     parser.add_argument("--data", required=True, type=Path, help="folder in the Walmart or the long layout")
+    parser.add_argument("--declaration", help="meaning of the columns, as JSON")
     parser.add_argument("--origins", required=True, help="last known weeks, ISO dates separated by commas")
     parser.add_argument("--out", required=True, type=Path, help="folder for the results")
     parser.add_argument(
@@ -93,7 +94,7 @@ def _run(options: argparse.Namespace) -> None:
     )
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    source = folders.read(options.data, out / "bad-rows.csv")
+    source = folders.read(options.data, out / "bad-rows.csv", _declaration(options.declaration))
     folders.check_origins(source, origins)
     frames, left_out = _forecasts(source, origins, settings, out / "origins", options.refit == "true")
     rows = source.with_actuals(pd.concat(frames, ignore_index=True))
@@ -128,6 +129,13 @@ def _origins(text: str) -> list[date]:
     except ValueError as error:
         raise UserError("InvalidInput", f"--origins: {error}; write them as 2011-07-29,2011-08-05") from None
     return origins
+
+
+def _declaration(text: str | None) -> Declaration | None:
+    try:
+        return None if text is None else decode(Declaration, json.loads(text), "--declaration")
+    except ValueError as error:
+        raise UserError("InvalidInput", f"--declaration: {error}") from error
 
 
 def _forecasts(

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelfcast.calendar import WEEK
-from shelfcast.contracts.specs import IngestSpec, LongSource
+from shelfcast.contracts.specs import Declaration, IngestSpec, LongSource
 from shelfcast.contracts.wire import default
 from shelfcast.ingest.bad_rows import write_bad_rows
+from shelfcast.ingest.declaration import DECLARATION_FILE
 from shelfcast.ingest.decompression import CSV_ENDINGS
 from shelfcast.ingest.long_source import read_long_source
 from shelfcast.ingest.walmart import read_folder
@@ -95,23 +96,25 @@ class Folder:
         return set(zip(pairs["store"].to_pylist(), pairs["dept"].to_pylist(), strict=True))
 
 
-def read(path: Path, bad_rows: Path) -> Folder:
-    """Reads a folder in the Walmart or the long layout (docs/data.md).
+def read(path: Path, bad_rows: Path, declaration: Declaration | None = None) -> Folder:
+    """Reads a folder in the Walmart or the long layout, or one file of sales (docs/data.md).
 
     Args:
-        path: The folder.
+        path: The folder or the file.
         bad_rows: CSV file for rows that violate rules, written if there are any.
+        declaration: Meaning of the columns, instead of the folder's shelfcast.json.
 
     Raises:
         UserError: ``BadData``: the folder is in neither layout, or too many rows are bad.
     """
-    if not path.is_dir():
-        raise UserError("InvalidInput", f"--data: there is no folder {path}")
-    if any((path / f"train.{ending}").exists() for ending in CSV_ENDINGS):
+    if not path.exists():
+        raise UserError("InvalidInput", f"--data: there is no folder or file {path}")
+    is_declared = declaration is not None or (path / DECLARATION_FILE).exists()
+    if not is_declared and any((path / f"train.{ending}").exists() for ending in CSV_ENDINGS):
         rows = read_folder(path)
     else:
         # A relative path would be taken for a URL.
-        rows = read_long_source(LongSource(path=str(path.resolve())), empty_tables())
+        rows = read_long_source(LongSource(path=str(path.resolve()), declaration=declaration), empty_tables())
     bad = write_bad_rows(rows.findings, bad_rows)
     if bad > MAX_BAD_ROW_SHARE * rows.row_count:
         raise UserError(

@@ -54,12 +54,14 @@ class WeeklyCovariate:
         known_after_weeks: The value of week w is known at the end of week w + knownAfterWeeks; a negative
             number means known in advance.
         description: Meaning of the column, for people.
+        column: Your name of the column, if it isn't `name`.
     """
 
     name: str
     of: Literal["series_week", "store_week"]
     known_after_weeks: Annotated[int, Bounds(-52, 52)]
     description: str
+    column: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +72,56 @@ class StaticCovariate:
         name: Name of the column.
         of: Key of its values: the store.
         description: Meaning of the column, for people.
+        column: Your name of the column, if it isn't `name`.
     """
 
     name: str
     of: Literal["store"] = "store"
     description: str
+    column: str | None = None
 
 
 #: A column that the user adds to the sales.
 Covariate = WeeklyCovariate | StaticCovariate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnRoles:
+    """Your names of the columns of the long layout.
+
+    Attributes:
+        week: Last day of the week.
+        store: Store; the cells of several columns are joined to one id, like `US/12`.
+        dept: Department; the cells of several columns are joined to one id.
+        sales: Sales of the department in the week.
+        holiday: Whether the week is a holiday week.
+        type: The store's type.
+        size: The store's size.
+    """
+
+    week: str | None = None
+    store: str | list[str] | None = None
+    dept: str | list[str] | None = None
+    sales: str | None = None
+    holiday: str | None = None
+    type: str | None = None
+    size: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """Meaning of a source's columns (docs/data.md); in the input it replaces the folder's shelfcast.json.
+
+    Attributes:
+        columns: Your columns; one that is not named has its name of the long layout. Without a column of
+            stores or of departments, there is one of them.
+        ignore: Columns that are not read, and that the report does not name as unread.
+        covariates: Covariates; they replace the folder's columns.json.
+    """
+
+    columns: ColumnRoles | None = None
+    ignore: list[str] | None = None
+    covariates: list[Covariate] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +134,14 @@ class LongSource:
         encoding: Encoding of CSV files without a byte order mark; with `utf-8`, a file that is not UTF-8 is
             read as Windows-1252 and the report says so.
         columns: Covariates; they replace the folder's columns.json.
+        declaration: Meaning of the columns; it replaces the folder's shelfcast.json.
     """
 
     kind: Literal["long"] = "long"
     path: str
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
     columns: list[Covariate] | None = None
+    declaration: Declaration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +157,7 @@ class PostgresSource:
         store_weeks: Query for the covariates of store and week.
         stores: Query for the stores and their static covariates.
         columns: Covariates among the columns of the queries.
+        declaration: Meaning of the columns of the queries.
     """
 
     kind: Literal["postgres"] = "postgres"
@@ -121,6 +167,7 @@ class PostgresSource:
     store_weeks: str | None = None
     stores: str | None = None
     columns: list[Covariate] | None = None
+    declaration: Declaration | None = None
 
 
 #: Origin of the sales data.

@@ -16,7 +16,13 @@ T = TypeVar("T")
 
 #: Largest integer of which JavaScript knows that it is exact, 2^53 - 1.
 _MAX_SAFE_INTEGER = 9_007_199_254_740_991
-_TYPE_NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+_TYPE_NAMES = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+}
 
 
 class Bounds(NamedTuple):
@@ -141,6 +147,13 @@ def _decode_union(members: tuple[Any, ...], value: Any, path: str) -> Any:
     members = tuple(member for member in members if member is not NoneType)
     if len(members) == 1:
         return _decode(members[0], value, path)
+    plain = [member for member in members if not is_dataclass(member)]
+    if plain:
+        fitting = [member for member in plain if type(value) is (get_origin(member) or member)]
+        if not fitting:
+            names = (_TYPE_NAMES.get(get_origin(member) or member, "a value") for member in plain)
+            raise _mismatch(path, " or ".join(names), value)
+        return _decode(fitting[0], value, path)
     entries = _checked(dict, "an object", value, path)
     key, by_tag = _tags(members)
     tag = entries.get(key)

@@ -11,13 +11,14 @@ from typing import Any, get_args
 import pyarrow as pa
 
 from shelfcast.features.definitions import FeatureSet
+from shelfcast.ingest.declaration import Declared
 from shelfcast.job import UserError
 from shelfcast.snapshot import COVARIATES, EXTERNALS, Covariate, CovariateOf, covariates_of
 
 COLUMNS_FILE = "columns.json"
 _INPUT = "source.columns"
 
-_ENTRY_KEYS = ("name", "of", "knownAfterWeeks", "description")
+_ENTRY_KEYS = ("name", "of", "knownAfterWeeks", "description", "column")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 #: Suffixes of the names of a covariate's features.
 _FEATURE_SUFFIX = re.compile(r"_h[0-9]+$|_ahead$|_is_missing$")
@@ -41,11 +42,13 @@ class Covariates:
         declared_in: Name of the file or input key with the declarations, for messages.
         declared: Covariates that the load declares, in their order.
         by_name: Covariates that the load declares or the data set has from earlier loads.
+        columns: The user's names of columns, by name of the covariate, where these differ.
     """
 
     declared_in: str
     declared: tuple[Covariate, ...]
     by_name: Mapping[str, Covariate]
+    columns: Mapping[str, str]
 
     @property
     def table(self) -> pa.Table:
@@ -83,6 +86,16 @@ def covariates_from_input(entries: Sequence[Any], known: pa.Table) -> Covariates
     return _covariates(_INPUT, "InvalidInput", entries, known)
 
 
+def covariates_of_declaration(declared: Declared, known: pa.Table) -> Covariates:
+    """Returns the covariates of a declaration.
+
+    Raises:
+        UserError: Error of the declaration's type that names each invalid entry.
+    """
+    where = f"covariates of {declared.where}"
+    return _covariates(where, declared.error, declared.covariates or [], known)
+
+
 def _covariates(declared_in: str, error: str, entries: Sequence[Any], known: pa.Table) -> Covariates:
     earlier = {column.name: column for column in covariates_of(known)}
     issues = [
@@ -96,7 +109,9 @@ def _covariates(declared_in: str, error: str, entries: Sequence[Any], known: pa.
         Covariate(entry["name"], entry["of"], entry.get("knownAfterWeeks"), entry["description"])
         for entry in entries
     )
-    return Covariates(declared_in, declared, {**earlier, **{column.name: column for column in declared}})
+    by_name = {**earlier, **{column.name: column for column in declared}}
+    columns = {entry["name"]: entry["column"] for entry in entries if "column" in entry}
+    return Covariates(declared_in, declared, by_name, columns)
 
 
 def _issues(entry: Any, before: Sequence[Any], earlier: Mapping[str, Covariate]) -> Iterator[str]:
@@ -118,6 +133,9 @@ def _issues(entry: Any, before: Sequence[Any], earlier: Mapping[str, Covariate])
             "give the new column another name"
         )
     yield from _issues_of_weeks(entry, of)
+    column = entry.get("column")
+    if "column" in entry and not (isinstance(column, str) and column):
+        yield f"column must be the name of a column in the file and is {_shown(column)}"
     text = entry.get("description")
     if not (isinstance(text, str) and 0 < len(text) <= _MAX_DESCRIPTION and text.isprintable()):
         yield f"description must be one line of 1 to {_MAX_DESCRIPTION} characters"

@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from shelfcast.ingest.column_search import ColumnSearch
 from shelfcast.ingest.csv_encoding import as_utf8, not_utf8
 from shelfcast.ingest.csv_header import Header, read_header
 from shelfcast.ingest.csv_quotes import check_quotes, row_ends
 from shelfcast.ingest.decompression import CSV_ENDINGS, decompress
-from shelfcast.ingest.source_file import SourceFile, check_columns
+from shelfcast.ingest.source_file import SourceFile
 from shelfcast.job import UserError
 
 #: Arrow's limit for a block, and so for a row.
@@ -39,8 +40,8 @@ class _Rows:
     invalid: list[tuple[int, str]]
 
 
-def read_csv(path: Path, wanted: tuple[str, ...]) -> SourceFile:
-    """Reads the wanted columns of a file ``name.csv``, or of its compressed form.
+def read_csv(path: Path, search: ColumnSearch) -> SourceFile:
+    """Reads the columns of a file ``name.csv``, or of its compressed form.
 
     Raises:
         UserError: The file cannot be read, or ``parse_csv`` refuses it.
@@ -59,46 +60,41 @@ def read_csv(path: Path, wanted: tuple[str, ...]) -> SourceFile:
             f"cannot read {file}: {error.strerror}; "
             "a folder in the Walmart layout has train.csv, features.csv and stores.csv",
         ) from error
-    return parse_csv(file.name, decompress(file.name, data), wanted)
+    return parse_csv(file.name, decompress(file.name, data), search)
 
 
-def parse_csv(
-    name: str,
-    data: bytes,
-    wanted: tuple[str, ...],
-    optional: tuple[str, ...] = (),
-    encoding: str = "utf-8",
-) -> SourceFile:
-    """Reads the wanted columns, and the optional ones that are there; rows without any content are ignored.
+def parse_csv(name: str, data: bytes, search: ColumnSearch, encoding: str = "utf-8") -> SourceFile:
+    """Reads the columns that are searched for; rows without any content are ignored.
 
     Args:
         name: Name of the file, for messages.
         data: Content of the file.
-        wanted: Names of columns that must be there.
-        optional: Names of columns that may be there.
+        search: Columns that must be there or may be there.
         encoding: Encoding as for ``as_utf8``.
 
     Raises:
         UserError: ``BadData``: the file is not text, has no rows, lacks a column, or a quote is not closed.
     """
     text, notes = as_utf8(name, data, encoding)
-    header = read_header(name, text, wanted)
-    check_columns(f"{name}:{header.line}", header.names, wanted, optional)
-    used = [column for column in (*wanted, *optional) if column in header.names]
+    header = read_header(name, text, search)
+    columns = search.find(f"{name}:{header.line}", header.names)
+    used = columns.used
     unnamed = [position for position, column in enumerate(header.names) if column == ""]
     rows = memoryview(text)[header.rows_start :]
     found = _parse(name, text, header, [*(header.names.index(column) for column in used), *unnamed])
     count = len(found.numbers) + len(found.invalid)
     ends, lines = row_ends(name, rows, header.rows_line, header.delimiter, count)
     found = _with_spare_cells(_without_blank(found, rows, ends, header.delimiter), header, used, unnamed)
-    unread = [column for column in header.names if column not in ("", *used)]
+    unread = search.unread(header.names, columns)
     for position, cells in zip(unnamed, found.cells[len(used) :], strict=True):
         if pc.any(pc.not_equal(cells, "")).as_py():
             unread.append(f"column {position + 1}, which has no name")
     file = SourceFile(
         name,
-        dict(zip(used, found.cells, strict=False)),
+        columns.cells(dict(zip(used, found.cells, strict=False)), len(found.numbers)),
+        columns.labels,
         lines[found.numbers],
+        tuple(columns.constants),
         [(int(lines[number]), row) for number, row in found.invalid],
         tuple(unread),
         (*notes, *(f"{name}: {note}" for note in header.notes)),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from shelfcast.ingest.column_search import ColumnSearch
 from shelfcast.ingest.csv_quotes import check_quotes
 from shelfcast.job import UserError
 
@@ -37,7 +38,7 @@ class Header:
     notes: list[str]
 
 
-def read_header(name: str, text: bytes, wanted: Sequence[str]) -> Header:
+def read_header(name: str, text: bytes, search: ColumnSearch) -> Header:
     """Reads the first row that is not blank.
 
     The delimiter is declared by a line ``sep=;``, or it is the one that finds most of the wanted columns,
@@ -61,8 +62,8 @@ def read_header(name: str, text: bytes, wanted: Sequence[str]) -> Header:
             headers.append(_read(text, start, line, delimiter))
         except csv.Error as error:
             errors[delimiter] = error
-    found = [len({*wanted} & {*header.names}) for header in headers]
-    if errors and max(found, default=0) < len({*wanted}):
+    found = [search.count(header.names) for header in headers]
+    if errors and max(found, default=0) < len(search.wanted):
         delimiter, cause = next(iter(errors.items()))
         check_quotes(name, text[start:], line, delimiter)
         raise UserError("BadData", f"cannot read the header of {name} as CSV: {cause}") from cause

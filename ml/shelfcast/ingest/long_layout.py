@@ -5,7 +5,7 @@ Files may have further columns: the covariates of ``shelfcast.ingest.covariates`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal, get_args
 
 import numpy as np
@@ -14,7 +14,9 @@ import pyarrow as pa
 from shelfcast import calendar
 from shelfcast.ingest import cell_rules
 from shelfcast.ingest.cell_rules import CellRule
+from shelfcast.ingest.column_search import ColumnSearch, Value, closest
 from shelfcast.ingest.covariates import Covariates
+from shelfcast.ingest.declaration import ROLES, Declared
 from shelfcast.ingest.sheet import Layout, Sheet
 from shelfcast.ingest.sheet_checks import check_once, check_store, check_weekday, store_week
 from shelfcast.ingest.source_file import SourceFile
@@ -34,6 +36,11 @@ from shelfcast.snapshot import (
 )
 
 FileName = Literal["sales", "series_weeks", "store_weeks", "stores"]
+
+#: Roles of which a source may have one, without a column.
+SINGLE_ROLES = ("store", "dept")
+#: Id of the store or the department of a source without such a column.
+ONLY_ID = "1"
 
 _HOLIDAY = "holiday"
 _STORE: Layout = {"store": ("store", cell_rules.WHOLE_NUMBER)}
@@ -59,9 +66,29 @@ _OPTIONAL: dict[FileName, Layout] = {
 }
 
 
-def wanted_columns(file: FileName, covariates: Covariates) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the required and the optional columns of a file."""
-    return tuple(_WANTED[file]), tuple(_optional(file, covariates))
+def column_search(
+    file: FileName, declared: Declared, covariates: Covariates, single: Collection[str]
+) -> ColumnSearch:
+    """Returns the search for the columns of a file.
+
+    Args:
+        file: Name of the file.
+        declared: Declaration of the source.
+        covariates: Covariates of the load.
+        single: Roles of which there is one, without a column: ``store``, ``dept``.
+    """
+    own = {
+        **{role: declared.columns(role) for role in ROLES},
+        **{name: (column,) for name, column in covariates.columns.items()},
+    }
+    values = [
+        *(
+            Value(name, own.get(name, ()), constant=ONLY_ID if name in single else None)
+            for name in _WANTED[file]
+        ),
+        *(Value(name, own.get(name, ()), is_required=False) for name in _optional(file, covariates)),
+    ]
+    return ColumnSearch(tuple(values), tuple(declared.declaration.ignore or ()), may_be_declared=True)
 
 
 def read_long(
@@ -70,7 +97,7 @@ def read_long(
     """Checks the files; ``sales`` must be among them.
 
     Args:
-        files: Files read with ``wanted_columns``.
+        files: Files read with ``column_search``.
         known: Rows of the data set's newest snapshot by table name of ``shelfcast.snapshot``.
         covariates: Covariates of the load.
 
@@ -125,18 +152,25 @@ def _check_covariates(
     issues = []
     for number, covariate in enumerate(covariates.declared, 1):
         name = covariate.name
-        if name not in stored and not any(name in file.columns for file in files.values()):
+        if name not in stored and not any(name in file.labels for file in files.values()):
             possible_files = " or ".join(_files_of(covariate))
+            column = covariates.columns.get(name, name)
             issues.append(
-                f"{covariates.declared_in}, entry {number}: {possible_files} has no column {name}; add "
-                "it there, or do not declare it"
+                f"{covariates.declared_in}, entry {number}: {possible_files} has no column {column}; add "
+                f"it there, or do not declare it{_closest(column, files.values())}"
             )
     for name in covariates.by_name:
-        twice = [file.name for file in files.values() if name in file.columns]
+        twice = [file for file in files.values() if name in file.labels]
         if len(twice) > 1:
-            issues.append(f"{' and '.join(twice)} both have a column {name}; keep one of them")
+            names = " and ".join(file.name for file in twice)
+            issues.append(f"{names} both have a column {twice[0].labels[name]}; keep one of them")
     if issues:
         raise UserError("BadData", "; ".join(issues))
+
+
+def _closest(column: str, files: Iterable[SourceFile]) -> str:
+    names = closest(column, [name for file in files for name in file.unread])
+    return f" ({', '.join(names)} is not read)" if names else ""
 
 
 def _check_rows(
@@ -144,16 +178,16 @@ def _check_rows(
 ) -> None:
     stores = sheets.get("stores")
     if stores is not None:
-        check_once(stores, ("store",), ("store",))
+        check_once(stores, ("store",))
     weekly = [sheets[name] for name in get_args(FileName) if name in sheets and name != "stores"]
-    check_weekday("week", *weekly)
+    check_weekday(*weekly)
     if stores is not None and len(known[STORES.name]) == 0:
         for sheet in weekly:
-            check_store("store", sheet, stores, files["stores"].name)
+            check_store(sheet, stores, files["stores"].name)
     for name, key in _KEYS.items():
         if name in sheets:
-            check_once(sheets[name], key, key)
-    if _HOLIDAY in files["sales"].columns:
+            check_once(sheets[name], key)
+    if _HOLIDAY in files["sales"].labels:
         _check_one_flag(sheets["sales"], sheets.get("store_weeks"))
 
 
@@ -176,13 +210,13 @@ def _extra(rows: pa.Table, covariate: Covariate) -> pa.Table:
 
 def _check_flags(files: Mapping[FileName, SourceFile]) -> None:
     may_have = [file for name, file in files.items() if _HOLIDAY in _OPTIONAL[name]]
-    flagged = [file.name for file in may_have if _HOLIDAY in file.columns]
-    unflagged = [file.name for file in may_have if _HOLIDAY not in file.columns]
+    flagged = [file for file in may_have if _HOLIDAY in file.labels]
+    unflagged = [file for file in may_have if _HOLIDAY not in file.labels]
     if flagged and unflagged:
         raise UserError(
             "BadData",
-            f"{flagged[0]} has a column {_HOLIDAY} and {unflagged[0]} has none; give it to both, or to "
-            "neither and the calendar's holidays count",
+            f"{flagged[0].name} has a column {flagged[0].labels[_HOLIDAY]} and {unflagged[0].name} has none; "
+            "give it to both, or to neither and the calendar's holidays count",
         )
 
 
@@ -191,8 +225,8 @@ def _check_one_flag(sales: Sheet, weeks: Sheet | None) -> None:
     pairs = [np.stack([store_week(s), s.column("is_holiday")]) for s in (sales, weeks) if s is not None]
     key = np.unique(np.concatenate(pairs, axis=1), axis=1)[0]
     twice = key[1:][key[1:] == key[:-1]]
-    rule = "holiday must be the same in all rows of a store's week"
-    sales.reject(np.isin(store_week(sales), twice), (_HOLIDAY,), rule, "same-holiday")
+    rule = f"{sales.labels['is_holiday']} must be the same in all rows of a store's week"
+    sales.reject(np.isin(store_week(sales), twice), ("is_holiday",), rule, "same-holiday")
 
 
 def _with_flags(rows: pa.Table) -> pa.Table:

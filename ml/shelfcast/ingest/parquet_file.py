@@ -7,12 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from shelfcast.ingest.source_file import SourceFile, check_columns
+from shelfcast.ingest.column_search import ColumnSearch
+from shelfcast.ingest.source_file import SourceFile
 from shelfcast.job import UserError
 
 
-def read_parquet(name: str, data: bytes, wanted: tuple[str, ...], optional: tuple[str, ...]) -> SourceFile:
-    """Reads the wanted columns and the optional ones that the file has. Doubles keep their bits.
+def read_parquet(name: str, data: bytes, search: ColumnSearch) -> SourceFile:
+    """Reads the columns that are searched for. Doubles keep their bits.
 
     Raises:
         UserError: ``BadData``: the file is not Parquet, has no rows, lacks a column, or a column has lists.
@@ -22,14 +23,19 @@ def read_parquet(name: str, data: bytes, wanted: tuple[str, ...], optional: tupl
     except pa.ArrowInvalid as error:
         raise UserError("BadData", f"cannot read {name} as Parquet: {error}; write it again") from error
     names = file.schema_arrow.names
-    check_columns(name, names, wanted, optional)
-    used = [column for column in (*wanted, *optional) if column in names]
-    table = file.read(columns=used)
+    found = search.find(name, names)
+    table = file.read(columns=list(found.used))
     if len(table) == 0:
         raise UserError("BadData", f"{name} has no rows")
-    columns = {column: _text(name, column, table.column(column).combine_chunks()) for column in used}
-    unread = tuple(column for column in names if column not in used)
-    return SourceFile(name, columns, np.arange(1, len(table) + 1), unread=unread)
+    cells = {column: _text(name, column, table.column(column).combine_chunks()) for column in found.used}
+    return SourceFile(
+        name,
+        found.cells(cells, len(table)),
+        found.labels,
+        np.arange(1, len(table) + 1),
+        tuple(found.constants),
+        unread=tuple(search.unread(names, found)),
+    )
 
 
 def _text(name: str, column: str, values: pa.Array) -> pa.Array:

@@ -71,7 +71,7 @@ LOAD_RULES = (
     Rule(
         "unread-column",
         "warning",
-        "every column of the source is a known one or declared in columns.json",
+        "every column of the source is a known one, a declared one or ignored",
     ),
     Rule(
         "file-format", "warning", "files are in UTF-8, with commas, decimal points and dates like 2012-01-27"

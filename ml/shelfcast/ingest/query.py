@@ -15,8 +15,9 @@ from psycopg.pq import ExecStatus
 from psycopg.types.string import TextLoader
 
 from shelfcast.database import is_transient
+from shelfcast.ingest.column_search import ColumnSearch
 from shelfcast.ingest.reading_session import reading_session
-from shelfcast.ingest.source_file import SourceFile, check_columns
+from shelfcast.ingest.source_file import SourceFile
 from shelfcast.job import UserError
 
 #: Rows that are converted at a time; the number bounds memory and hardly affects speed.
@@ -28,10 +29,8 @@ _NO_CURSOR = (psycopg.errors.SyntaxError, psycopg.errors.FeatureNotSupported)
 _TIMESTAMP_WITH_TIME_ZONE = psycopg.adapters.types["timestamptz"].oid
 
 
-def read_query(
-    address_variable: str, name: str, query: str, wanted: tuple[str, ...], optional: tuple[str, ...] = ()
-) -> SourceFile:
-    """Reads the wanted columns, and the optional ones that are there, as text; a null is an empty cell.
+def read_query(address_variable: str, name: str, query: str, search: ColumnSearch) -> SourceFile:
+    """Reads the columns that are searched for as text; a null is an empty cell.
 
     Rows have the line numbers that they would have in a CSV file.
 
@@ -40,8 +39,7 @@ def read_query(
             which must not be part of a run's input.
         name: Name of the query, for messages.
         query: One SELECT.
-        wanted: Names of the required columns.
-        optional: Names of further columns.
+        search: Columns that must be there or may be there.
 
     Raises:
         UserError: ``InvalidInput`` if the address cannot be used, ``BadData`` if PostgreSQL refuses or
@@ -52,15 +50,20 @@ def read_query(
     with _explained_errors(address_variable, where), reading_session(address_variable) as connection:
         types = _describe(connection, where, query.encode())
         names = [column for column, _ in types]
-        check_columns(where, names, wanted, optional)
-        used = tuple(column for column in (*wanted, *optional) if column in names)
-        _check_zones(where, dict(types), used)
-        cells = _read(connection, query.encode(), types, used)
-    row_count = len(cells[used[0]])
+        found = search.find(where, names)
+        _check_zones(where, dict(types), found.used)
+        cells = _read(connection, query.encode(), types, found.used)
+    row_count = len(cells[found.used[0]])
     if row_count == 0:
         raise UserError("BadData", f"the {where} returns no rows")
-    unread = tuple(column for column in names if column not in used)
-    return SourceFile(where, cells, np.arange(2, row_count + 2), unread=unread)
+    return SourceFile(
+        where,
+        found.cells(cells, row_count),
+        found.labels,
+        np.arange(2, row_count + 2),
+        tuple(found.constants),
+        unread=tuple(search.unread(names, found)),
+    )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from shelfcast.ingest.cell_rules import ISO_DATE, CellRule
 from shelfcast.ingest.regional_cells import plain_cells
 from shelfcast.ingest.source_file import SourceFile
 
-#: Column in the file -> name in ``Sheet.values``, and cell rule.
+#: Value's name in the layout -> name in ``Sheet.values``, and cell rule.
 Layout = Mapping[str, tuple[str, CellRule]]
 
 #: Rules of the cells that may have a decimal comma.
@@ -29,6 +29,8 @@ class Sheet:
 
     Attributes:
         values: Typed columns of the good rows.
+        labels: The user's name of each column of ``values``.
+        constants: Columns of ``values`` for which the file has none, each with one constant in all rows.
         findings: Findings, with the columns of ``FINDING``.
         row_count: Number of rows of the file, good and bad.
         unread: Columns of the file that are not in the layout, as ``<file>: <column>``.
@@ -36,7 +38,10 @@ class Sheet:
     """
 
     def __init__(self, file: SourceFile, layout: Layout) -> None:
-        """Checks every cell of the layout's columns that the file has."""
+        """Checks every cell of the layout's values that the file has."""
+        layout = {file.labels[name]: rest for name, rest in layout.items() if name in file.labels}
+        self.labels = {name: label for label, (name, _) in layout.items()}
+        self.constants = file.constants
         self.row_count = file.row_count
         self.unread = [f"{file.name}: {column}" for column in file.unread]
         numbers = [column for column, (_, cell) in layout.items() if cell.name in _NUMBER_RULES]
@@ -55,24 +60,22 @@ class Sheet:
         bad = np.zeros(len(file.lines), dtype=bool)
         values: dict[str, pa.Array] = {}
         for column, (name, cell) in layout.items():
-            if column not in file.columns:
-                continue
             values[name], broken = cell.check(columns[column])
             self._report(broken, (column,), f"{column} {cell.requirement}", cell.name)
             bad |= broken
         self.values = pa.table(values)
         self._remove(bad)
 
-    def reject(self, bad: npt.NDArray[np.bool_], columns: tuple[str, ...], rule: str, name: str) -> None:
+    def reject(self, bad: npt.NDArray[np.bool_], names: tuple[str, ...], rule: str, name: str) -> None:
         """Removes the masked rows from ``values`` and adds findings with their cells in the columns.
 
         Args:
             bad: Mask of rows of ``values``.
-            columns: Columns of the file whose cells are reported.
+            names: Columns of ``values`` whose cells are reported.
             rule: Rule in words.
             name: Name of the rule in ``quality_rules.ROW_RULES``.
         """
-        self._report(bad, columns, rule, name)
+        self._report(bad, tuple(self.labels[column] for column in names), rule, name)
         self._remove(bad)
 
     def column(self, name: str) -> npt.NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Checks that compare rows or files, for any layout; ``columns`` have the file's names."""
+"""Checks that compare rows or files, for any layout."""
 
 from __future__ import annotations
 
@@ -11,26 +11,30 @@ from shelfcast.ingest.sheet import Sheet
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def check_weekday(column: str, *sheets: Sheet) -> None:
+def check_weekday(*sheets: Sheet) -> None:
     """Rejects rows whose week does not end on the most frequent weekday of all sheets."""
     weekdays = np.concatenate([_weekdays(sheet) for sheet in sheets])
     weekday = int(np.bincount(weekdays, minlength=7).argmax())
-    rule = f"{column} must be a {_WEEKDAYS[weekday]} as most others are"
     for sheet in sheets:
-        sheet.reject(_weekdays(sheet) != weekday, (column,), rule, "weekday")
+        rule = f"{sheet.labels['week']} must be a {_WEEKDAYS[weekday]} as most others are"
+        sheet.reject(_weekdays(sheet) != weekday, ("week",), rule, "weekday")
 
 
-def check_store(column: str, sheet: Sheet, stores: Sheet, file_name: str) -> None:
+def check_store(sheet: Sheet, stores: Sheet, file_name: str) -> None:
     """Rejects rows of stores that the sheet of stores lacks."""
     unknown = ~np.isin(sheet.column("store"), stores.column("store"))
-    sheet.reject(unknown, (column,), f"{column} must be in {file_name}, with good cells", "store-in-file")
+    rule = f"{sheet.labels['store']} must be in {file_name}, with good cells"
+    sheet.reject(unknown, ("store",), rule, "store-in-file")
 
 
-def check_once(sheet: Sheet, columns: tuple[str, ...], names: tuple[str, ...]) -> None:
+def check_once(sheet: Sheet, names: tuple[str, ...]) -> None:
     """Rejects all rows that share their key (``names`` in ``Sheet.values``)."""
     key = (sheet.column(name) for name in names)
-    rule = f"{','.join(columns)} must be in the file once"
-    sheet.reject(cell_rules.duplicated(*key), columns, rule, "unique-key")
+    own = tuple(name for name in names if name not in sheet.constants)
+    rule = f"{','.join(sheet.labels[name] for name in own)} must be in the file once"
+    if own != names:
+        rule += f", as no column is declared for {' and '.join(sheet.constants)}"
+    sheet.reject(cell_rules.duplicated(*key), own, rule, "unique-key")
 
 
 def store_week(sheet: Sheet) -> npt.NDArray[np.int64]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from shelfcast.ingest import cell_rules
+from shelfcast.ingest.column_search import search_for
 from shelfcast.ingest.csv_file import read_csv
 from shelfcast.ingest.sheet import Layout, Sheet
 from shelfcast.ingest.sheet_checks import check_once, check_store, check_weekday, store_week
@@ -46,15 +47,15 @@ def read_folder(path: Path) -> SourceRows:
         UserError: ``BadData``: a file cannot be read at all.
     """
     train, features, stores = (
-        Sheet(read_csv(path / name, tuple(layout)), layout)
+        Sheet(read_csv(path / name, search_for(*layout)), layout)
         for name, layout in (("train.csv", _TRAIN), ("features.csv", _FEATURES), ("stores.csv", _STORES))
     )
-    check_once(stores, ("Store",), ("store",))
-    check_weekday("Date", train, features)
+    check_once(stores, ("store",))
+    check_weekday(train, features)
     for sheet in (features, train):
-        check_store("Store", sheet, stores, "stores.csv")
-    check_once(features, ("Store", "Date"), ("store", "week"))
-    check_once(train, ("Store", "Dept", "Date"), ("store", "dept", "week"))
+        check_store(sheet, stores, "stores.csv")
+    check_once(features, ("store", "week"))
+    check_once(train, ("store", "dept", "week"))
     _check_against_features(train, features)
 
     sheets = {SALES: train, STORE_WEEKS: features, STORES: stores}
@@ -68,8 +69,8 @@ def read_folder(path: Path) -> SourceRows:
 def _check_against_features(train: Sheet, features: Sheet) -> None:
     known = store_week(features)
     rule = "Store,Date must be in features.csv, with good cells (NA for what is unknown)"
-    train.reject(~np.isin(store_week(train), known), ("Store", "Date"), rule, "store-week-in-file")
+    train.reject(~np.isin(store_week(train), known), ("store", "week"), rule, "store-week-in-file")
     order = np.argsort(known)
     row = order[np.searchsorted(known, store_week(train), sorter=order)]
     differs = features.column("is_holiday")[row] != train.column("is_holiday")
-    train.reject(differs, ("IsHoliday",), "IsHoliday must be as in features.csv", "same-holiday")
+    train.reject(differs, ("is_holiday",), "IsHoliday must be as in features.csv", "same-holiday")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shelfcast.ingest.column_search import search_for
 from shelfcast.ingest.csv_file import parse_csv, read_csv
 from shelfcast.ingest.source_file import SourceFile
 from shelfcast.job import UserError
@@ -29,7 +30,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def read(file: Path, data: bytes) -> SourceFile:
     file.write_bytes(data)
-    return read_csv(file, ("a", "b"))
+    return read_csv(file, search_for("a", "b"))
 
 
 @settings(deadline=None)
@@ -184,13 +185,13 @@ def test_the_header_tells_what_separates_cells(
     ],
 )
 def test_encodings(data: bytes, encoding: str, cell: str, notes: tuple[str, ...]) -> None:
-    read_back = parse_csv("some.csv", b"a,b\n1," + data + b"\n", ("b",), encoding=encoding)
+    read_back = parse_csv("some.csv", b"a,b\n1," + data + b"\n", search_for("b"), encoding=encoding)
     assert (read_back.columns["b"].to_pylist(), read_back.notes) == ([cell], notes)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_byte_order_mark_wins_over_the_declared_encoding(encoding: str) -> None:
-    read_back = parse_csv("some.csv", "b\né\n".encode(encoding), ("b",), encoding="latin-1")
+    read_back = parse_csv("some.csv", "b\né\n".encode(encoding), search_for("b"), encoding="latin-1")
     assert read_back.columns["b"].to_pylist() == ["é"]
 
 
@@ -243,4 +244,4 @@ def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"train\.csv: No such file or directory; a folder in the Walmart layout"
     ):
-        read_csv(tmp_path / "train.csv", ("a",))
+        read_csv(tmp_path / "train.csv", search_for("a"))

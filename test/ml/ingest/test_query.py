@@ -13,6 +13,7 @@ from shelfcast.contracts.specs import IngestSpec
 from shelfcast.contracts.wire import decode
 from shelfcast.ingest import reading_session
 from shelfcast.ingest.__main__ import run
+from shelfcast.ingest.column_search import search_for
 from shelfcast.ingest.csv_file import parse_csv
 from shelfcast.ingest.query import read_query
 from shelfcast.job import UserError
@@ -155,7 +156,7 @@ def strong_role(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("strong_role")
 def test_a_query_can_only_read(connection: psycopg.Connection, query: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as raised:
-        read_query(VARIABLE, "sales", query, ("a",))
+        read_query(VARIABLE, "sales", query, search_for("a"))
     assert raised.value.type == "BadData"
     assert connection.execute("select count(*) from shop.receipt").fetchone() == (30,)
     assert connection.execute("select to_regclass('shop.other')").fetchone() == (None,)
@@ -170,7 +171,7 @@ def test_a_query_starts_no_program(connection: psycopg.Connection, query: str) -
     assert folder is not None
     file = Path(folder[0]) / "started-by-a-query"
     with pytest.raises(UserError, match="query of sales") as raised:
-        read_query(VARIABLE, "sales", query.format(f"touch {file}"), ("a",))
+        read_query(VARIABLE, "sales", query.format(f"touch {file}"), search_for("a"))
     assert raised.value.type == "BadData"
     assert not file.exists()
 
@@ -188,7 +189,7 @@ def test_a_select_may_be_written_in_any_way(query: str) -> None:
 
 
 def cells(query: str, *names: str) -> dict[str, list[str]]:
-    columns = read_query(VARIABLE, "sales", query, names).columns
+    columns = read_query(VARIABLE, "sales", query, search_for(*names)).columns
     return {name: column.to_pylist() for name, column in columns.items()}
 
 
@@ -202,8 +203,8 @@ def test_values_are_as_postgresql_writes_them_as_csv(connection: psycopg.Connect
         "'infinity', -0.0, null order by 1"
     )
     with connection.cursor() as cursor, cursor.copy(f"copy ({query}) to stdout (format csv, header)") as copy:
-        expected = parse_csv("csv", b"".join(copy), tuple("abcdefghijkl"))
-    read = read_query(VARIABLE, "sales", query, tuple("abcdefghijk"), ("l", "m"))
+        expected = parse_csv("csv", b"".join(copy), search_for(*"abcdefghijkl"))
+    read = read_query(VARIABLE, "sales", query, search_for(*"abcdefghijk", optional=("l", "m")))
     assert read.columns == expected.columns
     assert read.columns["c"].to_pylist() == ["0.30000000000000004", "Infinity"]
     assert read.lines.tolist() == expected.lines.tolist() == [2, 3]
@@ -215,9 +216,9 @@ def test_a_cell_may_have_several_lines() -> None:
 
 def test_a_result_without_a_wanted_column_or_rows_is_refused() -> None:
     with pytest.raises(UserError, match=r"^query of sales: no column b; the header is a and must have a,b$"):
-        read_query(VARIABLE, "sales", "select pg_sleep(600) as a", ("a", "b"))
+        read_query(VARIABLE, "sales", "select pg_sleep(600) as a", search_for("a", "b"))
     with pytest.raises(UserError, match=r"^the query of sales returns no rows$"):
-        read_query(VARIABLE, "sales", "select 1 as a where false", ("a",))
+        read_query(VARIABLE, "sales", "select 1 as a where false", search_for("a"))
 
 
 def test_values_do_not_depend_on_the_server(connection: psycopg.Connection) -> None:
@@ -239,7 +240,7 @@ def test_values_do_not_depend_on_the_server(connection: psycopg.Connection) -> N
         "d": ["€"],
     }
     with pytest.raises(UserError, match="date/time field value out of range"):
-        read_query(VARIABLE, "sales", "select '01/03/2020'::date as a", ("a",))
+        read_query(VARIABLE, "sales", "select '01/03/2020'::date as a", search_for("a"))
 
 
 def test_the_time_zone_is_that_of_the_address_or_the_role_or_utc(
@@ -260,11 +261,13 @@ def test_the_time_zone_is_that_of_the_address_or_the_role_or_utc(
 def test_a_timestamp_with_time_zone_has_no_day_of_its_own() -> None:
     sold_at = "select timestamptz '2020-01-03 00:00 Europe/Berlin' as {} from shop.receipt limit 1"
     with pytest.raises(UserError, match=r"week as a timestamp with time zone.*at time zone") as raised:
-        read_query(VARIABLE, "sales", sold_at.format("week"), ("week",))
+        read_query(VARIABLE, "sales", sold_at.format("week"), search_for("week"))
     assert raised.value.type == "BadData"
     named = f"select (week at time zone 'Europe/Berlin')::date as week from ({sold_at.format('week')}) as x"
     assert cells(named, "week") == {"week": ["2020-01-03"]}
-    assert read_query(VARIABLE, "sales", f"select *, 1 as a from ({sold_at.format('other')}) as x", ("a",))
+    assert read_query(
+        VARIABLE, "sales", f"select *, 1 as a from ({sold_at.format('other')}) as x", search_for("a")
+    )
 
 
 @pytest.mark.parametrize(
@@ -285,7 +288,7 @@ def test_a_database_in_another_encoding(
             assert cells(query, "a") == {"a": ["é"]}
         else:
             with pytest.raises(UserError, match=message):
-                read_query(VARIABLE, "sales", query, ("a",))
+                read_query(VARIABLE, "sales", query, search_for("a"))
     finally:
         connection.execute("drop database old")
 
@@ -293,11 +296,12 @@ def test_a_database_in_another_encoding(
 def test_columns_that_nobody_reads_take_no_memory() -> None:
     program = (
         "import resource\n"
+        "from shelfcast.ingest.column_search import search_for\n"
         "from shelfcast.ingest.query import read_query\n"
         "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
         "before = peak()\n"
         "query = \"select g as a, repeat('x', 2000) as b from generate_series(1, 100000) g\"\n"
-        f"file = read_query('{VARIABLE}', 'sales', query, ('a',))\n"
+        f"file = read_query('{VARIABLE}', 'sales', query, search_for('a'))\n"
         "assert file.columns['a'].to_pylist() == [str(n) for n in range(1, 100001)]\n"
         "print(file.lines[-1], peak() - before)\n"
     )
@@ -312,9 +316,9 @@ def test_a_query_beyond_the_time_limit(connection: psycopg.Connection) -> None:
     with pytest.raises(
         UserError, match=r"cancels the query of sales: .*statement_timeout of the user of SALES"
     ):
-        read_query(VARIABLE, "sales", "select pg_sleep(30) as a", ("a",))
+        read_query(VARIABLE, "sales", "select pg_sleep(30) as a", search_for("a"))
 
 
 def test_a_server_that_ends_the_session_is_asked_again() -> None:
     with pytest.raises(ConnectionError, match="the query of sales got no answer"):
-        read_query(VARIABLE, "sales", "select pg_terminate_backend(pg_backend_pid()) as a", ("a",))
+        read_query(VARIABLE, "sales", "select pg_terminate_backend(pg_backend_pid()) as a", search_for("a"))

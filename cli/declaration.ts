@@ -1,0 +1,68 @@
+/** Declaration of a source's columns, from the options of a command. */
+import { readFileSync } from 'node:fs';
+import type { z } from 'zod';
+import { ShelfcastError } from '../client/shelfcast-error.ts';
+import { userPath } from '../config/environment.ts';
+import { declarationSchema } from '../contracts/declaration.ts';
+import { ERROR_TYPES } from '../contracts/errors.ts';
+import { sentencesOf } from '../contracts/pipeline.ts';
+
+export interface DeclarationOptions {
+  /** JSON file with a declaration; the other options override its values. */
+  declaration?: string | undefined;
+  /** Roles with their columns, like `store=country,shop`. */
+  column?: string[] | undefined;
+  /** Columns that are not read. */
+  ignore?: string[] | undefined;
+}
+
+type Declaration = z.input<typeof declarationSchema>;
+
+/**
+ * Returns the declaration of the options, or undefined if they have none.
+ *
+ * @throws ShelfcastError `InvalidInput` with one sentence for each invalid value
+ */
+export function declarationOf({ declaration, column, ignore }: DeclarationOptions): Declaration | undefined {
+  const base = declaration === undefined ? {} : readDeclaration(declaration);
+  const merged = {
+    ...base,
+    ...(column === undefined
+      ? {}
+      : { columns: { ...(base['columns'] as object | undefined), ...rolesOf(column) } }),
+    ...(ignore === undefined ? {} : { ignore: ignore.flatMap(namesIn) }),
+  };
+  if (Object.keys(merged).length === 0) return undefined;
+  const parsed = declarationSchema.safeParse(merged);
+  if (parsed.success) return parsed.data;
+  throw inputError(`invalid declaration: ${sentencesOf(parsed.error).join('; ')}`);
+}
+
+function rolesOf(column: string[]): Record<string, string | string[]> {
+  return Object.fromEntries(
+    column.map((text) => {
+      const [, role, names] = /^(\w+)=(.+)$/.exec(text) ?? [];
+      if (role === undefined || names === undefined)
+        throw inputError(
+          `--column is ${text}; write role=column, like --column week=date or --column store=country,shop`,
+        );
+      const columns = namesIn(names);
+      return [role, columns.length === 1 ? (columns[0] ?? '') : columns];
+    }),
+  );
+}
+
+const namesIn = (text: string): string[] => text.split(',').map((name) => name.trim());
+
+function readDeclaration(file: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(readFileSync(userPath(file), 'utf8'));
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
+  } catch (cause) {
+    throw inputError(`--declaration is not the path of a JSON file: ${(cause as Error).message}`, { cause });
+  }
+  throw inputError('--declaration must be a file with a JSON object, like {"columns": {"week": "date"}}');
+}
+
+const inputError = (message: string, options?: ErrorOptions) =>
+  new ShelfcastError(ERROR_TYPES.invalidInput, message, options);

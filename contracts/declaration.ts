@@ -1,0 +1,79 @@
+/** Declaration of a source's columns, of the same form in the input of a run and in the file shelfcast.json. */
+import { z } from 'zod';
+
+const ownColumn = z.string().min(1);
+
+const description = z.string().min(1).describe('Meaning of the column, for people.');
+const covariateName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]{0,39}$/, 'must be at most 40 lower-case letters, digits and underscores')
+  .describe('Name of the column.');
+const covariateColumn = ownColumn.optional().describe("Your name of the column, if it isn't `name`.");
+
+/** Covariates that the user adds (docs/data.md). The ingest job refuses names that are taken. */
+export const covariates = z.array(
+  z
+    .discriminatedUnion('of', [
+      z
+        .strictObject({
+          name: covariateName,
+          of: z
+            .enum(['series_week', 'store_week'])
+            .describe('Key of its values: series and week, or store and week.'),
+          knownAfterWeeks: z
+            .int()
+            .min(-52)
+            .max(52)
+            .describe(
+              'The value of week w is known at the end of week w + knownAfterWeeks; ' +
+                'a negative number means known in advance.',
+            ),
+          description,
+          column: covariateColumn,
+        })
+        .meta({ id: 'WeeklyCovariate', description: 'A column with a value for each week.' }),
+      z
+        .strictObject({
+          name: covariateName,
+          of: z.literal('store').describe('Key of its values: the store.'),
+          description,
+          column: covariateColumn,
+        })
+        .meta({ id: 'StaticCovariate', description: 'A column with one value for each store.' }),
+    ])
+    .meta({ id: 'Covariate', description: 'A column that the user adds to the sales.' }),
+);
+
+const ids = z.union([ownColumn, z.array(ownColumn).min(1)]).optional();
+
+const columnRoles = z
+  .strictObject({
+    week: ownColumn.optional().describe('Last day of the week.'),
+    store: ids.describe('Store; the cells of several columns are joined to one id, like `US/12`.'),
+    dept: ids.describe('Department; the cells of several columns are joined to one id.'),
+    sales: ownColumn.optional().describe('Sales of the department in the week.'),
+    holiday: ownColumn.optional().describe('Whether the week is a holiday week.'),
+    type: ownColumn.optional().describe("The store's type."),
+    size: ownColumn.optional().describe("The store's size."),
+  })
+  .meta({ id: 'ColumnRoles', description: 'Your names of the columns of the long layout.' });
+
+export const declarationSchema = z
+  .strictObject({
+    columns: columnRoles
+      .optional()
+      .describe(
+        'Your columns; one that is not named has its name of the long layout. ' +
+          'Without a column of stores or of departments, there is one of them.',
+      ),
+    ignore: z
+      .array(ownColumn)
+      .optional()
+      .describe('Columns that are not read, and that the report does not name as unread.'),
+    covariates: covariates.optional().describe("Covariates; they replace the folder's columns.json."),
+  })
+  .meta({
+    id: 'Declaration',
+    description:
+      "Meaning of a source's columns (docs/data.md); in the input it replaces the folder's shelfcast.json.",
+  });
