@@ -33,6 +33,7 @@ from shelfcast.backtest.report import label, report_html
 from shelfcast.backtest.scores import QUANTILES, Errors, SeriesLeftOut, Summary, score, slices, sums
 from shelfcast.contracts.specs import Declaration, TrainSpec
 from shelfcast.contracts.wire import bounds, decode, default, encode
+from shelfcast.ids import Ids
 from shelfcast.job import UserError, write_json
 
 _KEYS = ["origin", "store", "dept", "target_week", "horizon"]
@@ -109,7 +110,7 @@ def _run(options: argparse.Namespace) -> None:
         with_actual=len(known),
         left_out=left_out,
     )
-    errors = _errors(known, forecasters) if len(known) > 0 else None
+    errors = _errors(known, forecasters, source.ids) if len(known) > 0 else None
     _write(out, rows, summary, errors, source, forecasters)
 
 
@@ -148,7 +149,12 @@ def _forecasts(
         if fitted is None or refit:
             fitted = train(origin, settings), fit_lightgbm(origin, settings)
         frames.append(forecast(origin, *fitted, settings))
-        left_out += [SeriesLeftOut(origin=week, store=store, dept=dept) for store, dept in origin.left_out]
+        left_out += [
+            SeriesLeftOut(
+                origin=week, store=source.ids.shown("store", store), dept=source.ids.shown("dept", dept)
+            )
+            for store, dept in origin.left_out
+        ]
         print(
             f"origin {week} ({number} of {len(origins)}): {len(frames[-1]):,} forecasts, "
             f"{time.monotonic() - begin:.0f} s",
@@ -157,11 +163,11 @@ def _forecasts(
     return frames, left_out
 
 
-def _errors(rows: pd.DataFrame, forecasters: Sequence[str]) -> Errors:
+def _errors(rows: pd.DataFrame, forecasters: Sequence[str], ids: Ids) -> Errors:
     return Errors(
         overall=score(rows, forecasters),
         by_horizon={str(h): score(part, forecasters) for h, part in rows.groupby("horizon")},
-        slices={name: score(part, forecasters) for name, part in slices(rows).items()},
+        slices={name: score(part, forecasters) for name, part in slices(rows, ids).items()},
         sums=sums(rows, forecasters),
     )
 
@@ -177,7 +183,11 @@ def _write(
     usual = [*_KEYS, "p10", "p50", "p90", *forecasters[1:]]
     others = [name for name in QUANTILES if name not in usual]
     columns = [*usual, *others, "actual"]
-    rows[columns].to_csv(out / "forecasts.csv", index=False, float_format="%.2f")
+    shown = rows[columns].assign(
+        store=[source.ids.shown("store", store) for store in rows["store"]],
+        dept=[source.ids.shown("dept", dept) for dept in rows["dept"]],
+    )
+    shown.to_csv(out / "forecasts.csv", index=False, float_format="%.2f")
     write_json(out / "metrics.json", encode(summary) | ({} if errors is None else encode(errors)))
     about = {
         "origins": ", ".join(map(str, summary.origins)),
@@ -188,7 +198,7 @@ def _write(
             len(summary.left_out)
         ),
     }
-    html = report_html(about, errors, rows, source.history, forecasters)
+    html = report_html(about, errors, rows, source.history, forecasters, source.ids)
     (out / "report.html").write_text(html, encoding="utf-8")
     print(json.dumps({"forecasts": summary.forecasts, "withActual": summary.with_actual}))
     for name, by in ({} if errors is None else errors.overall).items():

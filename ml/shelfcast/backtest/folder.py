@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 from shelfcast.calendar import WEEK
 from shelfcast.contracts.specs import Declaration, IngestSpec, LongSource
 from shelfcast.contracts.wire import default
+from shelfcast.ids import Ids
 from shelfcast.ingest.bad_rows import write_bad_rows
 from shelfcast.ingest.declaration import DECLARATION_FILE
 from shelfcast.ingest.decompression import CSV_ENDINGS
@@ -23,6 +25,7 @@ from shelfcast.job import UserError
 from shelfcast.snapshot import (
     COVARIATES,
     EXTRAS,
+    IDS,
     SALES,
     STORE_WEEKS,
     Covariate,
@@ -50,6 +53,11 @@ class Folder:
 
     tables: dict[str, pa.Table]
     columns: tuple[Covariate, ...]
+
+    @cached_property
+    def ids(self) -> Ids:
+        """Ids of the folder's stores, departments and store types."""
+        return Ids.of(self.tables[IDS.name])
 
     @property
     def sales(self) -> pa.Table:
@@ -111,7 +119,7 @@ def read(path: Path, bad_rows: Path, declaration: Declaration | None = None) -> 
         raise UserError("InvalidInput", f"--data: there is no folder or file {path}")
     is_declared = declaration is not None or (path / DECLARATION_FILE).exists()
     if not is_declared and any((path / f"train.{ending}").exists() for ending in CSV_ENDINGS):
-        rows = read_folder(path)
+        rows = read_folder(path, empty_tables())
     else:
         # A relative path would be taken for a URL.
         rows = read_long_source(LongSource(path=str(path.resolve()), declaration=declaration), empty_tables())

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from shelfcast.backtest.scores import QUANTILES, Errors, Scores
+from shelfcast.ids import PLAIN_IDS, Ids
 from shelfcast.templates import render
 
 _LABELS = {
@@ -35,6 +36,7 @@ def report_html(
     rows: pd.DataFrame,
     history: pd.DataFrame,
     forecasters: Sequence[str],
+    ids: Ids = PLAIN_IDS,
 ) -> str:
     """Returns the HTML page.
 
@@ -44,6 +46,7 @@ def report_html(
         rows: Forecasts, with ``actual`` NaN where it is not known.
         history: Sales (store, dept, week, weekly_sales).
         forecasters: Keys of the forecasters, the model first.
+        ids: Ids of the rows' stores and departments.
     """
     known = rows[rows["actual"].notna()]
     figures = {}
@@ -52,7 +55,7 @@ def report_html(
             "errors": _png(errors_by_horizon(errors.by_horizon, forecasters)),
             "calibration": _png(calibration(known)),
         }
-        if (drawn := examples(known, history)) is not None:
+        if (drawn := examples(known, history, ids)) is not None:
             figures["examples"] = _png(drawn)
     return render(
         "backtest.html.jinja",
@@ -91,7 +94,7 @@ def calibration(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def examples(rows: pd.DataFrame, history: pd.DataFrame) -> Figure | None:
+def examples(rows: pd.DataFrame, history: pd.DataFrame, ids: Ids = PLAIN_IDS) -> Figure | None:
     """Draws forecasts and actual sales of the series with the smallest, the median and the largest WAPE.
 
     Returns:
@@ -116,7 +119,9 @@ def examples(rows: pd.DataFrame, history: pd.DataFrame) -> Figure | None:
         axes.plot(shown["week"], shown["weekly_sales"], color="black", linewidth=1, label="actual")
         axes.plot(ahead["target_week"], ahead["p50"], marker="o", markersize=3, label="forecast")
         axes.fill_between(ahead["target_week"].to_list(), ahead["p10"], ahead["p90"], alpha=0.3, label="80 %")
-        axes.set_title(f"{name}: store {store}, dept {dept}, WAPE {order.iloc[rank]:.1%}", fontsize=10)
+        title = f"{name}: {ids.series(store, dept)}, WAPE {order.iloc[rank]:.1%}"
+        # A dollar sign in an id begins no formula.
+        axes.set_title(title, fontsize=10, parse_math=False)
         axes.set_ylabel("USD")
     axes.legend(loc="upper left", fontsize=8)
     return figure

@@ -11,6 +11,7 @@ import pandas as pd
 
 from shelfcast.evaluate.metrics import bias, coverage, mase, pinball, rmse, wape, wmae
 from shelfcast.evaluate.slices import slices as slice_masks
+from shelfcast.ids import Ids, Shown
 
 #: Level of each quantile column in forecasts.csv.
 QUANTILES = {"p2_5": 0.025, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p97_5": 0.975}
@@ -54,8 +55,8 @@ class SeriesLeftOut:
     """Series without a forecast at an origin."""
 
     origin: date
-    store: int
-    dept: int
+    store: Shown
+    dept: Shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +130,11 @@ def score(rows: pd.DataFrame, forecasters: Sequence[str]) -> Scores:
     return result
 
 
-def slices(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def slices(rows: pd.DataFrame, ids: Ids) -> dict[str, pd.DataFrame]:
     """Returns the rows of each non-empty slice of the evaluate job."""
     names = ("store_type", "holiday", "mean_sales", "dept", "age_weeks")
-    masks = slice_masks(*(rows[name].to_numpy() for name in names))
+    store_type, holiday, mean_sales, dept, age_weeks = (rows[name].to_numpy() for name in names)
+    masks = slice_masks(store_type, holiday, mean_sales, dept, age_weeks, ids)
     return {name: rows[mask] for name, mask in masks.items() if mask.any()}
 
 

@@ -17,6 +17,7 @@ from shelfcast.evaluate.model import Model, Quantiles, Role
 from shelfcast.evaluate.naive_errors import NaiveErrors
 from shelfcast.evaluate.slices import Booleans
 from shelfcast.features.samples import Floats, Integers, OriginTable, Weeks
+from shelfcast.ids import PLAIN_IDS, Ids
 from shelfcast.job import UserError
 
 #: Names of the forecasters in tables and plots.
@@ -64,7 +65,7 @@ class Backtest:
         target_week: Target week, days, [N].
         actual: Sales in the target week, US dollars, [N].
         holiday: Whether the target week is a holiday week, [N].
-        store_type: Store type, 1 for A, 2 for B, ..., [N].
+        store_type: Number of the store type, NaN where unknown, [N].
         mean_sales: Mean weekly sales of the series over the year that ends at the origin, US dollars, [N].
         age_weeks: Weeks since the series' first sales, at the origin, [N].
         scale: In-sample error of the series' naive forecast (``naive_errors``), US dollars or NaN, [N].
@@ -73,6 +74,7 @@ class Backtest:
         levels: Quantile level of each of their columns, such as 0.1, [Q].
         left_out: Numbers of rows left out, and reasons.
         found: Number of rows before any was left out.
+        ids: Ids of stores, departments and store types.
     """
 
     row: Integers
@@ -91,6 +93,7 @@ class Backtest:
     levels: dict[Forecaster, tuple[float, ...]]
     left_out: list[LeftOut]
     found: int
+    ids: Ids = PLAIN_IDS
 
     def interval(self, forecaster: Forecaster, low: float, high: float) -> Floats | None:
         """Returns two quantiles, US dollars [N, 2]; None if the forecaster lacks one of them."""
@@ -126,7 +129,7 @@ def run_backtest(
     rows, horizons = samples
     columns, quantiles = _features_and_quantiles(table, rows, horizons, models, on_batch)
     store, dept, target_week = table.store[rows], table.dept[rows], table.target_week(rows, horizons)
-    _require_finite(quantiles["candidate"], store, dept, target_week)
+    _require_finite(quantiles["candidate"], store, dept, target_week, table.ids)
     forecasts: dict[Forecaster, Floats] = {
         role: quantiles[role][:, model.column_of(0.5)].astype(np.float64) for role, model in models.items()
     }
@@ -151,6 +154,7 @@ def run_backtest(
         levels={role: tuple(model.manifest.quantiles) for role, model in models.items()},
         left_out=left_out,
         found=len(rows),
+        ids=table.ids,
     )
 
 
@@ -185,14 +189,16 @@ def _features_and_quantiles(
     return columns, quantiles
 
 
-def _require_finite(quantiles: Quantiles, store: Integers, dept: Integers, target_week: Weeks) -> None:
+def _require_finite(
+    quantiles: Quantiles, store: Integers, dept: Integers, target_week: Weeks, ids: Ids
+) -> None:
     broken = np.flatnonzero(~np.isfinite(quantiles).all(axis=1))
     if len(broken) > 0:
         i = broken[0]
         raise UserError(
             "CandidateFailed",
             f"the candidate has no finite forecast for {len(broken)} of {len(quantiles)} rows, the first "
-            f"being store {store[i]}, dept {dept[i]}, week {target_week[i]}: look at its training",
+            f"being {ids.series(int(store[i]), int(dept[i]))}, week {target_week[i]}: look at its training",
         )
 
 

@@ -126,7 +126,12 @@ def _mean_pinball(backtest: Backtest, name: Forecaster, rows: Booleans) -> float
 def slices_of(backtest: Backtest, horizon_weeks: int) -> dict[str, Booleans]:
     """Returns the masks [N] of all slices by name: ``slices``, and ``horizon=1..`` (weeks ahead)."""
     masks = slices(
-        backtest.store_type, backtest.holiday, backtest.mean_sales, backtest.dept, backtest.age_weeks
+        backtest.store_type,
+        backtest.holiday,
+        backtest.mean_sales,
+        backtest.dept,
+        backtest.age_weeks,
+        backtest.ids,
     )
     return masks | {f"horizon={h}": backtest.horizon == h for h in range(1, horizon_weeks + 1)}
 

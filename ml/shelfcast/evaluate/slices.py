@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfcast.features.samples import Floats, Integers
+from shelfcast.ids import PLAIN_IDS, Ids
 
 Booleans = NDArray[np.bool_]
 
@@ -14,27 +15,37 @@ NEW_WEEKS = 52
 
 
 def slices(
-    store_type: Floats, holiday: Booleans, mean_sales: Floats, dept: Integers, age_weeks: Floats
+    store_type: Floats,
+    holiday: Booleans,
+    mean_sales: Floats,
+    dept: Integers,
+    age_weeks: Floats,
+    ids: Ids = PLAIN_IDS,
 ) -> dict[str, Booleans]:
     """Returns a mask [N] of each slice by name; masks may be all false.
 
-    ``store_type=A..``, ``holiday=true|false``, ``new_series=true|false``; ``volume=low|medium|high`` is the
-    third of the rows by mean sales, ``dept_group=low|medium|high`` the third of the departments by their sum.
+    ``store_type=A..`` (``NA``: unknown), ``holiday=true|false``, ``new_series=true|false``;
+    ``volume=low|medium|high`` is the third of the rows by mean sales, ``dept_group=low|medium|high`` the
+    third of the departments by their sum.
 
     Args:
-        store_type: Store type, 1 for A, 2 for B, ..., [N].
+        store_type: Number of the store type, NaN where unknown, [N].
         holiday: Whether the target week is a holiday week, [N].
         mean_sales: Mean weekly sales of the series in the year up to the origin, US dollars; NaN without
             sales, [N].
         dept: Department number, [N].
         age_weeks: Weeks since the series' first sales; NaN without sales, [N].
+        ids: Ids of the types.
     """
     size = np.nan_to_num(mean_sales)
     depts, dept_index = np.unique(dept, return_inverse=True)
     dept_size = np.bincount(dept_index, weights=size, minlength=len(depts)).astype(np.float64)
     is_new = ~(age_weeks >= NEW_WEEKS)
+    unknown_type = np.isnan(store_type)
+    types = np.unique(store_type[~unknown_type])
     return {
-        **{f"store_type={chr(64 + int(code))}": store_type == code for code in np.unique(store_type)},
+        **{f"store_type={ids.id('type', int(number))}": store_type == number for number in types},
+        **({"store_type=NA": unknown_type} if unknown_type.any() else {}),
         "holiday=true": holiday,
         "holiday=false": ~holiday,
         **{f"volume={third}": rows for third, rows in _thirds(size).items()},

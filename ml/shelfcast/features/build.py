@@ -22,6 +22,7 @@ from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.materialization import Window
 from shelfcast.features.training_data import Inputs
 from shelfcast.features.version import feature_set_version
+from shelfcast.ids import Ids
 
 
 def build_features(spec: FeaturesSpec, directory: Path) -> FeaturesResult:
@@ -150,6 +151,7 @@ def read_inputs(connection: psycopg.Connection, dataset: str, batch_id: int) -> 
         snapshot.read_store_weeks(connection, dataset, batch_id),
         snapshot.read_stores(connection, dataset, batch_id),
         snapshot.read_extras(connection, dataset, batch_id),
+        ids=Ids.of(snapshot.read_ids(connection, dataset, batch_id)),
     )
 
 

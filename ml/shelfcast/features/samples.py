@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from shelfcast.contracts.model import ModelFeature
 from shelfcast.contracts.wire import read_json
+from shelfcast.ids import PLAIN_IDS, Ids, read_ids_file
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -66,6 +67,7 @@ class OriginTable:
         ahead: Features for each number of weeks ahead [R, H, B].
         calendar: Calendar features of each week from ``first_week`` on [W, C].
         first_week: First week of ``calendar``.
+        ids: Ids of stores, departments and store types.
     """
 
     features: tuple[ModelFeature, ...]
@@ -77,6 +79,7 @@ class OriginTable:
     ahead: Floats
     calendar: Floats
     first_week: np.datetime64
+    ids: Ids = PLAIN_IDS
 
     @property
     def horizon_weeks(self) -> int:
@@ -183,6 +186,7 @@ def read_origin_table(
         ),
         calendar=_matrix(calendar, columns("calendar")),
         first_week=weeks[0],
+        ids=read_ids_file(folder),
     )
 
 

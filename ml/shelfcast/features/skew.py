@@ -22,6 +22,7 @@ from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS
 from shelfcast.features.samples import Integers, OriginTable, read_origin_table
 from shelfcast.features.version import feature_set_version
+from shelfcast.ids import PLAIN_IDS, Ids
 from shelfcast.job import write_json
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Sample:
         horizons: Weeks ahead, [N].
         features: All features of the data set, F.
         values: Features in the training data, [N, F]; NaN where unknown.
+        ids: Ids of stores and departments, for messages.
     """
 
     origin: date
@@ -59,6 +61,7 @@ class Sample:
     horizons: list[int]
     features: tuple[ModelFeature, ...]
     values: Floats
+    ids: Ids = PLAIN_IDS
 
     def column(self, feature: int, row: int) -> str:
         """Returns the column of a feature for an instance's number of weeks ahead."""
@@ -112,7 +115,8 @@ def sample_of(table: OriginTable, rows: Integers, horizons: Integers) -> Sample:
     columns = (table.store[rows].tolist(), table.dept[rows].tolist(), weeks.tolist())
     keys = [Keys(store=store, dept=dept, week=week) for store, dept, week in zip(*columns, strict=True)]
     origin = table.origin[rows[0]].astype(date)
-    return Sample(origin, keys, horizons.tolist(), table.features, table.matrix(rows, horizons))
+    values = table.matrix(rows, horizons)
+    return Sample(origin, keys, horizons.tolist(), table.features, values, table.ids)
 
 
 def read_offline(
@@ -145,7 +149,10 @@ def require_same(sample: Sample, values: Floats, reader: str) -> None:
         return
     row, feature = different[0]
     view, column = sample.features[feature].view, sample.column(feature, row)
-    entity = ", ".join(f"{key} {sample.keys[row][key]}" for key in JOIN_KEYS[view])
+    keys = sample.keys[row]
+    entity = ", ".join(
+        f"{key} {keys[key] if key == 'week' else sample.ids.id(key, keys[key])}" for key in JOIN_KEYS[view]
+    )
     trained, other = _shown(sample.values[row, feature]), _shown(values[row, feature])
     raise RuntimeError(
         f"{view} of {entity}: {column} is {trained} in the training data, {reader} {other} "

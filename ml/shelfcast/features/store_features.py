@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from shelfcast.features.definitions import STORE_EXTERNALS, FeatureSet, missing_flag
 from shelfcast.features.weekly_values import covariate_columns, to_grid, week_indices
-from shelfcast.job import UserError
 
 Floats = NDArray[np.float64]
 
@@ -45,11 +44,12 @@ def store_features(
         weeks: Weeks with sales, all from first to last. Rows of later weeks are read only for covariates
             known in advance.
         store_weeks: Rows as ``snapshot.read_store_weeks`` returns them.
-        store_rows: Rows as ``snapshot.read_stores`` returns them.
+        store_rows: ``store``, ``type_code`` and ``size``, the last two null where unknown; a store without
+            a row has neither.
         extras: Rows of stores as a whole, as ``snapshot.read_extras`` returns them.
 
     Raises:
-        UserError: A store has no row, its type is not a letter, or a week is not whole weeks from the sales.
+        UserError: A week is not whole weeks from the sales.
     """
     static = extras.filter(extras["week"].is_null())
     weekly = extras.filter(extras["week"].is_valid())
@@ -116,20 +116,9 @@ def _store_rows(stores: NDArray[np.int64], rows: pa.Table) -> NDArray[np.int64]:
 
 
 def _attributes(stores: NDArray[np.int64], rows: pa.Table) -> dict[str, Floats]:
-    by_store = {row["store"]: row for row in rows.to_pylist()}
-    unknown = [str(store) for store in stores.tolist() if store not in by_store]
-    if unknown:
-        raise UserError(
-            "BadData", f"stores {', '.join(unknown)} have sales but no type and size; add their rows"
-        )
-    used = [by_store[store] for store in stores.tolist()]
-    return {
-        "type_code": np.array([_type_code(row["store"], row["type"]) for row in used]),
-        "size": np.array([row["size"] for row in used], dtype=np.float64),
-    }
-
-
-def _type_code(store: int, type_: str) -> float:
-    if len(type_) != 1 or not "A" <= type_ <= "Z":
-        raise UserError("BadData", f"store {store} has the type {type_!r}; it must be a letter A to Z")
-    return float(ord(type_) - ord("A") + 1)
+    row = _store_rows(stores, rows)
+    attributes = {}
+    for name in ("type_code", "size"):
+        attributes[name] = np.full(len(stores), np.nan)
+        attributes[name][row[row >= 0]] = rows[name].to_numpy()[row >= 0]
+    return attributes

@@ -10,6 +10,7 @@
   after its last: ``week`` date32, then all columns of ``calendar`` as int64. Join it on origin + 7h days.
 - ``features.json``: ``{"featureSetVersion": ..., "horizonWeeks": H, "features": [{name, view, column},
   ..]}``, the list in the form of model.json; ``{horizon}`` in a column stands for h.
+- ``ids.json``: ids that people see by number; absent where all are plain (``shelfcast.ids``).
 
 A series has a row at each origin at which it has sales; in a backtest also at the forecast origin. Series
 number n, in the order of (store, dept), is in file n mod 16, so that each file holds series of all stores.
@@ -46,7 +47,8 @@ from shelfcast.features.store_features import (
 )
 from shelfcast.features.version import feature_set_version
 from shelfcast.features.weekly_values import Grid, covariate_columns, to_grid, week_indices
-from shelfcast.job import write_json
+from shelfcast.ids import PLAIN_IDS, Ids, write_ids
+from shelfcast.job import UserError, write_json
 from shelfcast.snapshot import EXTRAS, STORE_AS_A_WHOLE
 
 SERIES_FILES = 16
@@ -63,12 +65,14 @@ class Inputs:
         aggregates: Aggregates over all series.
         store_features: Covariates of all stores.
         series_extras: Grid of each covariate of series and weeks by name, as ``weekly_values.to_grid`` does.
+        ids: Ids of the snapshot.
     """
 
     grid: SalesGrid
     aggregates: Aggregates
     store_features: StoreFeatures
     series_extras: dict[str, Grid]
+    ids: Ids
 
     @property
     def weeks(self) -> tuple[date, date]:
@@ -101,6 +105,7 @@ def prepare(
     stores: pa.Table,
     extras: pa.Table = NO_EXTRAS,
     request: ForecastRequest = ForecastRequest(),
+    ids: Ids = PLAIN_IDS,
 ) -> Inputs:
     """Returns the inputs for a snapshot's tables, in the form in which ``shelfcast.snapshot`` reads them.
 
@@ -112,9 +117,22 @@ def prepare(
     grid = grid.with_forecast_rows(request.forecast_from, request.new_series)
     is_of_store = pc.equal(extras["dept"], STORE_AS_A_WHOLE)
     covariates = store_features(
-        aggregates.stores, grid.weeks, store_weeks, stores, extras.filter(is_of_store)
+        aggregates.stores, grid.weeks, store_weeks, _with_type_codes(stores, ids), extras.filter(is_of_store)
     )
-    return Inputs(grid, aggregates, covariates, _series_extras(grid, extras.filter(pc.invert(is_of_store))))
+    series_extras = _series_extras(grid, extras.filter(pc.invert(is_of_store)))
+    return Inputs(grid, aggregates, covariates, series_extras, ids)
+
+
+def _with_type_codes(stores: pa.Table, ids: Ids) -> pa.Table:
+    """Returns stores with the number of their type, null where unknown, as column ``type_code``."""
+    types = stores["type"].combine_chunks().dictionary_encode()
+    numbers = []
+    for type_ in types.dictionary.to_pylist():
+        number = ids.number("type", type_)
+        if number is None:
+            raise UserError("BadData", f"store type {type_!r} has no number in raw.id; load the stores again")
+        numbers.append(number)
+    return stores.append_column("type_code", pa.array(numbers, pa.float64()).take(types.indices))
 
 
 def grid_of(sales: pa.Table) -> SalesGrid:
@@ -137,6 +155,7 @@ def write(
     features: FeatureSet,
     extras: pa.Table = NO_EXTRAS,
     request: ForecastRequest = ForecastRequest(),
+    ids: Ids = PLAIN_IDS,
 ) -> str:
     """Writes the whole folder in this process, without database and Ray.
 
@@ -145,10 +164,11 @@ def write(
         sales: ``store``, ``dept``, ``week`` (date32), ``weekly_sales`` (US dollars); other columns are
             ignored.
         store_weeks: ``store``, ``week`` and ``snapshot.EXTERNALS`` (double, null where unknown).
-        stores: ``store``, ``type`` (a letter), ``size`` (square feet).
+        stores: ``store``, ``type``, ``size`` (square feet), the last two null where unknown.
         features: Features to compute.
         extras: Rows as ``snapshot.read_extras`` returns them.
         request: Rows beyond those of weeks with sales.
+        ids: Ids of the tables' numbers.
 
     Returns:
         Version of the feature set.
@@ -156,7 +176,7 @@ def write(
     Raises:
         UserError: The tables cannot be used; see ``prepare``.
     """
-    inputs = prepare(sales, store_weeks, stores, extras, request)
+    inputs = prepare(sales, store_weeks, stores, extras, request, ids)
     for number in range(SERIES_FILES):
         write_series(directory, number, series_rows(inputs, number, features))
     return write_shared(directory, inputs, features)
@@ -221,8 +241,9 @@ def series_path(directory: Path, number: int) -> Path:
 
 
 def write_shared(directory: Path, inputs: Inputs, features: FeatureSet) -> str:
-    """Writes calendar.parquet and features.json; returns the feature set's version."""
+    """Writes calendar.parquet, features.json and ids.json; returns the feature set's version."""
     _write(directory / "calendar.parquet", calendar_rows(*inputs.weeks))
+    write_ids(directory, inputs.ids)
     version = feature_set_version(features)
     description = TrainingDataDescription(
         feature_set_version=version,

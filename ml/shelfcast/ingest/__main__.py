@@ -22,7 +22,7 @@ from shelfcast.ingest.generator import generate
 from shelfcast.ingest.load import SourceReport, known_result, load, lock_dataset, newest_snapshot
 from shelfcast.ingest.load_checks import check_content, check_load
 from shelfcast.ingest.long_source import read_long_queries, read_long_source
-from shelfcast.ingest.numbering import Numbering, plain_ids
+from shelfcast.ingest.numbering import plain_ids
 from shelfcast.ingest.quality import Check, check_allowed, require_quality
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.ingest.walmart import read_folder
@@ -68,11 +68,11 @@ def _read(spec: IngestSpec, directory: Path, before: dict[str, pa.Table]) -> _Ch
         *check_rows(rows.findings, bad_rows, rows.row_count, spec.max_bad_row_share),
         Check("unread-column", len(rows.unread), rows.unread),
         Check("file-format", len(rows.notes), rows.notes),
+        Check("similar-id", len(rows.similar_ids), rows.similar_ids),
         *check_load(rows.tables, before, datetime.now(UTC).date()),
     ]
     uri = report.resolve().as_uri() if bad_rows else None
-    tables = rows.tables | {IDS.name: Numbering(rows.tables).rows(rows.tables)}
-    return tables, checks, SourceReport(bad_rows=bad_rows, bad_rows_uri=uri, oracle_uri=None)
+    return rows.tables, checks, SourceReport(bad_rows=bad_rows, bad_rows_uri=uri, oracle_uri=None)
 
 
 def _location(source: _Source) -> str:
@@ -82,7 +82,7 @@ def _location(source: _Source) -> str:
 def _read_rows(source: _Source, before: dict[str, pa.Table]) -> SourceRows:
     match source:
         case WalmartSource():
-            return read_folder(Path(source.path))
+            return read_folder(Path(source.path), before)
         case LongSource():
             return read_long_source(source, before)
         case PostgresSource():

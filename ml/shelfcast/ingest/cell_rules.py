@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -11,6 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+_MAX_ID, _MAX_TYPE = 100, 40
+#: Categories of characters that would break a line: control characters, separators of lines and paragraphs.
+_NOT_SHOWN = ("Cc", "Zl", "Zp")
+#: Long number as spreadsheets and statistics programs write it; its last digits may be lost.
+_ROUNDED = re.compile(r"[0-9](\.[0-9]+)?[eE]\+[0-9]{2,3}")
 
 #: Cells that mean "unknown" in columns that allow it.
 MISSING = ("NA", "")
@@ -51,10 +58,25 @@ def _cast(cells: pa.Array, good: pa.Array, type_: pa.DataType) -> pa.Array:
     return pc.if_else(good, cells, pa.scalar(None, pa.string())).cast(type_)
 
 
+def _id(cells: pa.Array) -> pa.Array:
+    codes = cells.dictionary_encode()
+    return pa.array([_id_or_none(text) for text in codes.dictionary.to_pylist()], pa.string()).take(
+        codes.indices
+    )
+
+
+def _id_or_none(text: str) -> str | None:
+    text = unicodedata.normalize("NFC", text)
+    is_shown = not any(unicodedata.category(character) in _NOT_SHOWN for character in text)
+    is_id = 0 < len(text) <= _MAX_ID and is_shown and not _ROUNDED.fullmatch(text)
+    return text if is_id else None
+
+
 def _whole_number(cells: pa.Array) -> pa.Array:
     # Programs with one type for numbers write 1.0; but 1.000 may be a thousand.
     cells = pc.replace_substring_regex(cells, r"^([0-9]+)\.(0|00|0000+)$", r"\1")
-    return _cast(cells, pc.match_substring_regex(cells, r"^0*[1-9][0-9]{0,8}$"), pa.int64())
+    numbers = _cast(cells, pc.match_substring_regex(cells, r"^0*[1-9][0-9]{0,8}$"), pa.int64())
+    return numbers.cast(pa.string())
 
 
 def _number(cells: pa.Array) -> pa.Array:
@@ -74,8 +96,10 @@ def _flag(cells: pa.Array) -> pa.Array:
     return pc.if_else(is_flag, pc.starts_with(words, "T"), None)
 
 
-def _letter(cells: pa.Array) -> pa.Array:
-    return _cast(cells, pc.match_substring_regex(cells, "^[A-Z]$"), pa.string())
+def _type(cells: pa.Array) -> pa.Array:
+    types = pc.if_else(pc.is_in(cells, pa.array(MISSING)), pa.scalar(None, pa.string()), cells)
+    ids = _id(types.fill_null(""))
+    return pc.if_else(pc.less_equal(pc.utf8_length(ids), _MAX_TYPE), ids, pa.scalar(None, pa.string()))
 
 
 def _iso_date(cells: pa.Array) -> pa.Array:
@@ -95,7 +119,13 @@ def _date_or_none(text: str) -> date | None:
     return day if day.isoformat() == text else None
 
 
-WHOLE_NUMBER = CellRule("whole-number", "must be a whole number from 1 to 999999999", _whole_number)
+ID = CellRule(
+    "id",
+    f"must be text of 1 to {_MAX_ID} characters, without control characters, and not be a number that a "
+    "program has rounded, like 4.01E+12",
+    _id,
+)
+WHOLE_NUMBER = CellRule("id", "must be a whole number from 1 to 999999999", _whole_number)
 NUMBER = CellRule("number", "must be a finite number like 1234.5, without thousands separators", _number)
 NUMBER_OR_MISSING = CellRule(
     "number",
@@ -103,9 +133,11 @@ NUMBER_OR_MISSING = CellRule(
     _number,
     may_be_missing=True,
 )
-NUMBER_ABOVE_ZERO = CellRule("number-above-zero", "must be a number above 0", _number_above_zero)
+NUMBER_ABOVE_ZERO = CellRule(
+    "number-above-zero", "must be a number above 0, or NA", _number_above_zero, may_be_missing=True
+)
 FLAG = CellRule("flag", "must be TRUE or FALSE", _flag)
-LETTER = CellRule("letter", "must be one letter from A to Z", _letter)
+TYPE = CellRule("type", f"must be text of 1 to {_MAX_TYPE} characters, or NA", _type, may_be_missing=True)
 ISO_DATE = CellRule(
     "date",
     "must be a real date, written like 2012-01-27, without a time of day other than midnight",

@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shelfcast.ids import Ids
 from shelfcast.ingest.covariate_checks import check_covariates
 from shelfcast.ingest.quality import EXAMPLES, Check
-from shelfcast.snapshot import SALES, STORE_WEEKS, STORES
+from shelfcast.snapshot import IDS, SALES, STORE_WEEKS, STORES
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -48,9 +49,10 @@ class SalesRows:
     dept: Ints
     week: Ints
     sales: Floats
+    ids: Ids
 
     @classmethod
-    def of(cls, *tables: pa.Table) -> SalesRows:
+    def of(cls, ids: Ids, *tables: pa.Table) -> SalesRows:
         """Returns the rows of the tables; of rows with the same key the first table's counts."""
         keys = [
             np.concatenate([_ints(table, name) for table in tables]) for name in ("store", "dept", "week")
@@ -62,14 +64,19 @@ class SalesRows:
         first = np.ones(len(order), dtype=bool)
         first[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
         store, dept, week = (key[first] for key in keys)
-        return cls(store, dept, week, sales[order][first])
+        return cls(store, dept, week, sales[order][first], ids)
 
     def examples(self, mask: Mask) -> list[str]:
         """Returns the first masked rows in words."""
         return [
-            f"store {self.store[n]} dept {self.dept[n]} {_date(self.week[n])}: {self.sales[n]:g}"
+            f"{self.series(n)} {_date(self.week[n])}: {self.sales[n]:g}"
             for n in np.flatnonzero(mask)[:EXAMPLES]
         ]
+
+    def series(self, row: np.intp) -> str:
+        """Returns a row's series in words."""
+        store, dept = self.ids.id("store", int(self.store[row])), self.ids.id("dept", int(self.dept[row]))
+        return f"store {store} dept {dept}"
 
 
 def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], today: date) -> list[Check]:
@@ -80,41 +87,51 @@ def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], to
         known: Rows of the data set's newest snapshot by table name, empty if there is none.
         today: Current day in UTC; a week that ends later is not over.
     """
-    sales = SalesRows.of(tables[SALES.name])
+    ids = _ids(tables, known)
+    sales = SalesRows.of(ids, tables[SALES.name])
     checks = [
         *check_content(tables, known),
         _broken_rows("future-week", sales, sales.week > (today - date(1970, 1, 1)).days),
-        _unknown_stores(tables, known),
+        *_unknown_stores(tables, known, ids),
         *check_covariates(tables, known),
     ]
     if len(known[SALES.name]) == 0:
         return checks
-    before = SalesRows.of(known[SALES.name])
-    after = SalesRows.of(tables[SALES.name], known[SALES.name])
+    before = SalesRows.of(ids, known[SALES.name])
+    after = SalesRows.of(ids, tables[SALES.name], known[SALES.name])
     new = np.setdiff1d(sales.store, before.store)
     return [
         *checks,
-        Check("new-store", len(new), [f"store {store}" for store in new[:EXAMPLES]]),
+        Check("new-store", len(new), _stores(new, ids)),
         *_changes(np.unique(sales.week), before, after),
     ]
 
 
 def check_content(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table]) -> list[Check]:
     """Checks that apply to any load, the generator's included."""
-    sales = SalesRows.of(tables[SALES.name])
+    ids = _ids(tables, known)
+    sales = SalesRows.of(ids, tables[SALES.name])
     return [
         _broken_rows("sales-range", sales, np.abs(sales.sales) > MAX_SALES_USD),
-        _external_ranges(tables[STORE_WEEKS.name]),
+        _external_ranges(tables[STORE_WEEKS.name], ids),
         _broken_rows("negative-sales", sales, sales.sales < 0),
-        _missing_weeks(SalesRows.of(tables[SALES.name], known[SALES.name])),
+        _missing_weeks(SalesRows.of(ids, tables[SALES.name], known[SALES.name])),
     ]
+
+
+def _ids(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table]) -> Ids:
+    return Ids.of(pa.concat_tables([rows[IDS.name] for rows in (known, tables)]))
+
+
+def _stores(stores: Ints, ids: Ids) -> list[str]:
+    return [f"store {ids.id('store', int(store))}" for store in stores[:EXAMPLES]]
 
 
 def _broken_rows(rule: str, sales: SalesRows, mask: Mask) -> Check:
     return Check(rule, int(mask.sum()), sales.examples(mask))
 
 
-def _external_ranges(rows: pa.Table) -> Check:
+def _external_ranges(rows: pa.Table, ids: Ids) -> Check:
     broken, examples = np.zeros(len(rows), dtype=bool), []
     for name, (low, high) in EXTERNAL_RANGES.items():
         values = rows.column(name)
@@ -122,21 +139,27 @@ def _external_ranges(rows: pa.Table) -> Check:
         mask = outside.to_numpy()
         broken |= mask
         for row in rows.filter(outside).slice(0, EXAMPLES).to_pylist():
-            examples.append(f"store {row['store']} {row['week']}: {name} {row[name]:g}")
+            examples.append(f"store {ids.id('store', row['store'])} {row['week']}: {name} {row[name]:g}")
     return Check("external-range", int(broken.sum()), examples[:EXAMPLES])
 
 
-def _unknown_stores(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table]) -> Check:
+def _unknown_stores(
+    tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], ids: Ids
+) -> Iterable[Check]:
+    """Yields the checks that stores are described: a data set may describe none of its stores."""
     described = np.concatenate([_ints(rows[STORES.name], "store") for rows in (tables, known)])
+    stores = np.unique(np.concatenate([_ints(rows[SALES.name], "store") for rows in (tables, known)]))
+    describes_some = np.isin(stores, described).any()
     unknown = np.setdiff1d(_ints(tables[SALES.name], "store"), described)
-    return Check("unknown-store", len(unknown), [f"store {store}" for store in unknown[:EXAMPLES]])
+    yield Check("unknown-store", len(unknown) if describes_some else 0, _stores(unknown, ids))
+    yield Check("no-store-described", 0 if describes_some else len(unknown), _stores(unknown, ids))
 
 
 def _missing_weeks(sales: SalesRows) -> Check:
     same_series = (sales.store[1:] == sales.store[:-1]) & (sales.dept[1:] == sales.dept[:-1])
     missing = np.where(same_series, np.diff(sales.week) // 7 - 1, 0)
     examples = [
-        f"store {sales.store[n]} dept {sales.dept[n]}: {missing[n]} from {_date(sales.week[n] + 7)}"
+        f"{sales.series(n)}: {missing[n]} from {_date(sales.week[n] + 7)}"
         for n in np.flatnonzero(missing > 0)[:EXAMPLES]
     ]
     return Check("missing-week", int(missing.clip(0).sum()), examples)

@@ -17,9 +17,11 @@ from shelfcast.ingest.cell_rules import CellRule
 from shelfcast.ingest.column_search import ColumnSearch, Value, closest
 from shelfcast.ingest.covariates import Covariates
 from shelfcast.ingest.declaration import ROLES, Declared
+from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.sheet import Layout, Sheet
 from shelfcast.ingest.sheet_checks import check_once, check_store, check_weekday, store_week
 from shelfcast.ingest.source_file import SourceFile
+from shelfcast.ingest.source_ids import number_ids
 from shelfcast.ingest.source_rows import SourceRows, source_rows
 from shelfcast.job import UserError
 from shelfcast.snapshot import (
@@ -43,14 +45,14 @@ SINGLE_ROLES = ("store", "dept")
 ONLY_ID = "1"
 
 _HOLIDAY = "holiday"
-_STORE: Layout = {"store": ("store", cell_rules.WHOLE_NUMBER)}
+_STORE: Layout = {"store": ("store", cell_rules.ID)}
 _STORE_WEEK: Layout = {**_STORE, "week": ("week", cell_rules.ISO_DATE)}
-_SERIES_WEEK: Layout = {**_STORE_WEEK, "dept": ("dept", cell_rules.WHOLE_NUMBER)}
+_SERIES_WEEK: Layout = {**_STORE_WEEK, "dept": ("dept", cell_rules.ID)}
 _WANTED: dict[FileName, Layout] = {
     "sales": {**_SERIES_WEEK, "sales": ("weekly_sales", cell_rules.NUMBER)},
     "series_weeks": _SERIES_WEEK,
     "store_weeks": _STORE_WEEK,
-    "stores": {**_STORE, "type": ("type", cell_rules.LETTER), "size": ("size", cell_rules.NUMBER_ABOVE_ZERO)},
+    "stores": {**_STORE, "type": ("type", cell_rules.TYPE), "size": ("size", cell_rules.NUMBER_ABOVE_ZERO)},
 }
 _KEYS: dict[FileName, tuple[str, ...]] = {
     "sales": ("store", "dept", "week"),
@@ -110,6 +112,8 @@ def read_long(
     sheets = {
         name: Sheet(file, {**_WANTED[name], **_optional(name, covariates)}) for name, file in files.items()
     }
+    numbering = Numbering(known)
+    similar = _number_ids(sheets, numbering)
     _check_rows(sheets, files, known)
     sales, weeks, stores = sheets["sales"], sheets.get("store_weeks"), sheets.get("stores")
     tables = {
@@ -121,7 +125,18 @@ def read_long(
     }
     if stores is not None:
         tables[STORES.name] = stores.values.select(STORES.schema.names).cast(STORES.schema)
-    return source_rows(tables, list(sheets.values()))
+    return source_rows(tables, list(sheets.values()), numbering, similar)
+
+
+def _number_ids(sheets: Mapping[FileName, Sheet], numbering: Numbering) -> list[str]:
+    """Replaces the ids by numbers; a file may spell an id in another way than the file of stores or sales."""
+    order: tuple[FileName, ...] = ("stores", "sales", "store_weeks", "series_weeks")
+    stores = [sheets[name] for name in order if name in sheets]
+    depts = [sheets[name] for name in order if name in sheets and "dept" in _WANTED[name]]
+    return [
+        *number_ids("store", stores, numbering, list_=sheets.get("stores")),
+        *number_ids("dept", depts, numbering),
+    ]
 
 
 def _optional(file: FileName, covariates: Covariates) -> Layout:
@@ -181,7 +196,7 @@ def _check_rows(
         check_once(stores, ("store",))
     weekly = [sheets[name] for name in get_args(FileName) if name in sheets and name != "stores"]
     check_weekday(*weekly)
-    if stores is not None and len(known[STORES.name]) == 0:
+    if stores is not None and len(known[STORES.name]) == 0 and _describe(stores, sheets["sales"]):
         for sheet in weekly:
             check_store(sheet, stores, files["stores"].name)
     for name, key in _KEYS.items():
@@ -189,6 +204,11 @@ def _check_rows(
             check_once(sheets[name], key)
     if _HOLIDAY in files["sales"].labels:
         _check_one_flag(sheets["sales"], sheets.get("store_weeks"))
+
+
+def _describe(stores: Sheet, sales: Sheet) -> bool:
+    """Whether the file of stores has any store with sales."""
+    return bool(np.isin(stores.column("store"), sales.column("store")).any())
 
 
 def _extras(sheets: Mapping[FileName, Sheet], covariates: Covariates) -> Iterator[pa.Table]:

@@ -44,6 +44,8 @@ def _text(name: str, column: str, values: pa.Array) -> pa.Array:
             text = _local_times(values)
         elif pa.types.is_decimal(values.type):
             text = pc.replace_substring_regex(values.cast(pa.string()), r"\.0+$", "")
+        elif pa.types.is_floating(values.type):
+            text = _floats(values)
         else:
             text = values.cast(pa.string())
         return pc.utf8_trim_whitespace(text.fill_null(""))
@@ -51,6 +53,16 @@ def _text(name: str, column: str, values: pa.Array) -> pa.Array:
         raise UserError(
             "BadData", f"{name}: column {column} has type {values.type}; write it as text, number or date"
         ) from error
+
+
+def _floats(values: pa.Array) -> pa.Array:
+    """Returns floats as text, without an exponent where they are exact whole numbers: they may be ids."""
+    text = values.cast(pa.string())
+    values = values.cast(pa.float64())
+    is_whole = pc.and_(pc.less(pc.abs(values), 2.0**53), pc.equal(values, pc.floor(values)))
+    is_short = pc.match_substring(text, "e+")
+    whole = pc.if_else(pc.and_(is_whole, is_short), values, pa.scalar(None, pa.float64()))
+    return pc.coalesce(whole.cast(pa.int64()).cast(pa.string()), text)
 
 
 def _local_times(values: pa.Array) -> pa.Array:

@@ -25,11 +25,11 @@ class Rule:
 #: Rules for single rows. A row that breaks one is left out and reported in bad-rows.csv.
 ROW_RULES = (
     Rule("cell-count", "warning", "a row has as many cells as the header"),
-    Rule("whole-number", "warning", "stores and departments are whole numbers from 1 to 999999999"),
+    Rule("id", "warning", "stores and departments are text of 1 to 100 characters"),
     Rule("number", "warning", "a number is finite, with a decimal point and without thousands separators"),
-    Rule("number-above-zero", "warning", "a store's size is above 0"),
+    Rule("number-above-zero", "warning", "a store's size is above 0, or NA"),
     Rule("flag", "warning", "a holiday flag is TRUE or FALSE"),
-    Rule("letter", "warning", "a store's type is one letter from A to Z"),
+    Rule("type", "warning", "a store's type is text of 1 to 40 characters, or NA"),
     Rule(
         "date",
         "warning",
@@ -46,7 +46,9 @@ ROW_RULES = (
 LOAD_RULES = (
     Rule("bad-row-share", "error", "no more than maxBadRowShare of the rows break a rule for single rows"),
     Rule(
-        "unknown-store", "error", "a store with sales has a type and a size, from this load or an earlier one"
+        "unknown-store",
+        "error",
+        "a store with sales has a row of type and size, from this load or an earlier one, where others have",
     ),
     Rule("future-week", "error", "sales are of weeks that are over"),
     Rule("sales-range", "error", "sales of a department in a week are within 1e9 USD of zero"),
@@ -76,12 +78,18 @@ LOAD_RULES = (
     Rule(
         "file-format", "warning", "files are in UTF-8, with commas, decimal points and dates like 2012-01-27"
     ),
+    Rule(
+        "similar-id",
+        "warning",
+        "no id differs from another one only in leading zeros, upper and lower case, white space or width",
+    ),
     Rule("covariate-empty", "warning", "a covariate has a value"),
     Rule(
         "covariate-late",
         "warning",
         "a covariate has a value for the newest week that its knownAfterWeeks says is known",
     ),
+    Rule("no-store-described", "warning", "stores with sales have a row of type and size"),
     Rule("new-store", "warning", "the data set has had sales of the store before"),
     Rule("missing-week", "warning", "a series has every week from its first to its last"),
     Rule("negative-sales", "warning", "sales are not below zero (returns)"),

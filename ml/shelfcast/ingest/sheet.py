@@ -78,6 +78,13 @@ class Sheet:
         self._report(bad, tuple(self.labels[column] for column in names), rule, name)
         self._remove(bad)
 
+    def replace(self, name: str, by_text: Mapping[str, int]) -> None:
+        """Replaces the texts of a column of ``values`` by numbers."""
+        texts = self.values.column(name).combine_chunks().dictionary_encode()
+        numbers = pa.array([by_text[text] for text in texts.dictionary.to_pylist()], pa.int64())
+        index = self.values.column_names.index(name)
+        self.values = self.values.set_column(index, name, numbers.take(texts.indices))
+
     def column(self, name: str) -> npt.NDArray[np.int64]:
         """Returns a column of ``values`` without nulls; weeks as days since 1970-01-01, flags as 0 and 1."""
         values = self.values.column(name)

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.sheet import Sheet
+from shelfcast.snapshot import IDS, STORES
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class SourceRows:
         row_count: Number of rows of all files, good and bad.
         unread: Columns of the files that are not read, as ``<file>: <column>``.
         notes: Sentences on how the files were read.
+        similar_ids: Sentences about ids that are like others.
     """
 
     tables: dict[str, pa.Table]
@@ -27,14 +31,19 @@ class SourceRows:
     row_count: int
     unread: list[str]
     notes: list[str]
+    similar_ids: list[str]
 
 
-def source_rows(tables: dict[str, pa.Table], sheets: Sequence[Sheet]) -> SourceRows:
-    """Returns the tables together with the findings of the sheets that they come from."""
+def source_rows(
+    tables: dict[str, pa.Table], sheets: Sequence[Sheet], numbering: Numbering, similar_ids: list[str]
+) -> SourceRows:
+    """Returns the tables and new ids together with the findings of the sheets that they come from."""
+    numbering.add("type", pc.unique(tables[STORES.name]["type"].drop_null()).to_pylist())
     return SourceRows(
-        tables,
+        tables | {IDS.name: numbering.rows(tables)},
         pa.concat_tables([finding for sheet in sheets for finding in sheet.findings]),
         sum(sheet.row_count for sheet in sheets),
         [column for sheet in sheets for column in sheet.unread],
         [note for sheet in sheets for note in sheet.notes],
+        similar_ids,
     )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from shelfcast.ingest import cell_rules
 from shelfcast.ingest.column_search import search_for
 from shelfcast.ingest.csv_file import read_csv
+from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.sheet import Layout, Sheet
 from shelfcast.ingest.sheet_checks import check_once, check_store, check_weekday, store_week
+from shelfcast.ingest.source_ids import number_ids
 from shelfcast.ingest.source_rows import SourceRows, source_rows
 from shelfcast.snapshot import SALES, STORE_WEEKS, STORES, empty_tables
 
@@ -35,13 +39,17 @@ _FEATURES: Layout = {
 }
 _STORES: Layout = {
     **_STORE,
-    "Type": ("type", cell_rules.LETTER),
+    "Type": ("type", cell_rules.TYPE),
     "Size": ("size", cell_rules.NUMBER_ABOVE_ZERO),
 }
 
 
-def read_folder(path: Path) -> SourceRows:
+def read_folder(path: Path, known: Mapping[str, pa.Table]) -> SourceRows:
     """Reads and checks the three files.
+
+    Args:
+        path: The folder.
+        known: Rows of the data set's newest snapshot by table name of ``shelfcast.snapshot``.
 
     Raises:
         UserError: ``BadData``: a file cannot be read at all.
@@ -50,6 +58,9 @@ def read_folder(path: Path) -> SourceRows:
         Sheet(read_csv(path / name, search_for(*layout)), layout)
         for name, layout in (("train.csv", _TRAIN), ("features.csv", _FEATURES), ("stores.csv", _STORES))
     )
+    numbering = Numbering(known)
+    similar = number_ids("store", (stores, features, train), numbering)
+    similar += number_ids("dept", (train,), numbering)
     check_once(stores, ("store",))
     check_weekday(train, features)
     for sheet in (features, train):
@@ -63,7 +74,7 @@ def read_folder(path: Path) -> SourceRows:
         **empty_tables(),
         **{raw.name: sheet.values.select(raw.schema.names).cast(raw.schema) for raw, sheet in sheets.items()},
     }
-    return source_rows(tables, [train, features, stores])
+    return source_rows(tables, [train, features, stores], numbering, similar)
 
 
 def _check_against_features(train: Sheet, features: Sheet) -> None:

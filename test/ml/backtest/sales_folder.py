@@ -14,6 +14,11 @@ from shelfcast.ingest.generator import generate
 STORES, DEPARTMENTS, WEEKS = 4, 3, 84
 _MARKDOWNS = [f"MarkDown{n}" for n in range(1, 6)]
 
+_LONG = {
+    "train": ("sales", {"Store": "store", "Dept": "dept", "Date": "week", "Weekly_Sales": "sales"}),
+    "stores": ("stores", {"Store": "store", "Type": "type", "Size": "size"}),
+}
+
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
@@ -46,3 +51,13 @@ def write(folder: Path, change: Change = lambda sales: sales) -> list[date]:
     stores.to_csv(folder / "stores.csv", index=False)
     assert weeks[-1] - weeks[0] == (WEEKS - 1) * WEEK
     return weeks
+
+
+def write_with_text_ids(source: Path, folder: Path) -> None:
+    """Writes a folder of ``write`` in the long layout; store 1 becomes CA_1 and department 1 FOODS, 1."""
+    folder.mkdir()
+    ids = {"store": "CA_{}", "dept": "FOODS, {}"}
+    for walmart, (name, columns) in _LONG.items():
+        rows = pd.read_csv(source / f"{walmart}.csv")[list(columns)].rename(columns=columns)
+        texts = {of: rows[of].map(form.format) for of, form in ids.items() if of in rows}
+        rows.assign(**texts).to_csv(folder / f"{name}.csv", index=False)

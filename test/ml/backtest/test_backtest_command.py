@@ -152,11 +152,19 @@ def test_series_that_skip_the_origin_or_are_new_are_forecast_too(tmp_path: Path)
             | (only_three & (sales["Date"] < origin - 2 * WEEK))
             | ((sales["Store"] == 4) & ~other & (sales["Date"] > origin - 60 * WEEK))
         )
-        return sales[~drop]
+        unknown = sales[one & (sales["Date"] > origin)].assign(Dept=9)
+        return pd.concat([sales[~drop], unknown])
 
     sales_folder.write(tmp_path / "data", gaps)
-    rows = backtest(tmp_path / "data", tmp_path / "out", [weeks[-4]])
-    means = rows.groupby(["store", "dept"])["p50"].mean()
+    sales_folder.write_with_text_ids(tmp_path / "data", tmp_path / "text")
+    rows = backtest(tmp_path / "text", tmp_path / "out", [weeks[-4]])
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["leftOut"] == [{"origin": str(weeks[-4]), "store": "CA_1", "dept": "FOODS, 9"}]
+    assert {name for name in metrics["slices"] if "type" in name} <= {f"store_type={t}" for t in "ABC"}
+    assert rows["store"].str.fullmatch("CA_[1-4]").all()
+    assert rows["dept"].str.fullmatch("FOODS, [1-3]").all()
+    numbers = {of: rows[of].str[-1].astype(int) for of in ("store", "dept")}
+    means = rows.assign(**numbers).groupby(["store", "dept"])["p50"].mean()
     assert np.isfinite(rows[["p10", "p50", "p90", "naive", "seasonal_naive"]]).all(axis=None)
     history = pd.read_csv(tmp_path / "data" / "train.csv").groupby(["Store", "Dept"])["Weekly_Sales"].mean()
     # One that pauses, one that is new, one of three weeks: near the size of what is known of its like.

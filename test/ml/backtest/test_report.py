@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import date
 
@@ -10,6 +11,7 @@ import pandas as pd
 from shelfcast.backtest.report import examples, report_html
 from shelfcast.backtest.scores import Errors, Score
 from shelfcast.calendar import WEEK
+from shelfcast.ids import Ids
 
 ORIGIN = date(2026, 5, 1)
 FORECASTERS = ("global", "lightgbm")
@@ -79,6 +81,14 @@ def test_examples_are_series_that_sell() -> None:
     assert [axes.get_title() for axes in figure.axes] == [
         f"{name}: store 1, dept 4, WAPE 25.0%" for name in ("best", "median", "worst")
     ]
+
+
+def test_examples_have_the_ids_of_the_data() -> None:
+    ids = Ids({"store": {1: "$5 & $more"}, "dept": {4: "FOODS_$4$"}})
+    figure = examples(rows(80.0).assign(dept=4), history(), ids)
+    assert figure is not None
+    figure.savefig(io.BytesIO(), format="png")
+    assert figure.axes[0].get_title() == "best: store $5 & $more, dept FOODS_$4$, WAPE 25.0%"
 
 
 def test_without_a_series_that_sells_there_are_no_examples() -> None:

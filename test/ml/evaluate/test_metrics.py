@@ -22,6 +22,7 @@ from shelfcast.evaluate.metrics import (
     wape,
     wmae,
 )
+from shelfcast.ids import PLAIN_IDS, Ids
 from shelfcast.job import UserError
 
 ACTUAL = np.array([100.0, 200.0, -50.0, 0.0])
@@ -181,10 +182,22 @@ def test_slices_of_hand_made_rows() -> None:
     }
 
 
+def test_slices_of_store_types_have_the_types_of_the_data() -> None:
+    types = np.array([1.0, 2.0, 2.0, 27.0, np.nan, np.nan])
+    of = replace(backtest(6), store_type=types, ids=Ids({"type": {2: "mall", 27: "NA "}}))
+    found = slices_of(of, 0)
+    assert {name: np.flatnonzero(rows).tolist() for name, rows in found.items() if "type" in name} == {
+        "store_type=A": [0],
+        "store_type=mall": [1, 2],
+        "store_type=NA ": [3],
+        "store_type=NA": [4, 5],
+    }
+
+
 def test_the_backtest_command_has_the_same_slices() -> None:
     of = backtest(6)
     columns = ("store_type", "holiday", "mean_sales", "dept", "age_weeks", "row")
-    found = slices_of_rows(pd.DataFrame({name: getattr(of, name) for name in columns}))
+    found = slices_of_rows(pd.DataFrame({name: getattr(of, name) for name in columns}), PLAIN_IDS)
     wanted = {name: np.flatnonzero(rows).tolist() for name, rows in slices_of(of, 0).items()}
     assert {name: rows["row"].tolist() for name, rows in found.items()} == wanted
 

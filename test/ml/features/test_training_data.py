@@ -31,7 +31,9 @@ from shelfcast.features.definitions import (
     STORE_EXTERNALS,
     FeatureSet,
 )
+from shelfcast.features.samples import read_origin_table
 from shelfcast.features.version import feature_set_version
+from shelfcast.ids import PLAIN_IDS, Ids
 from shelfcast.job import UserError
 
 HORIZON = 3
@@ -198,13 +200,28 @@ def test_the_version_changes_with_what_is_declared() -> None:
     assert len(versions) == 3
 
 
+def test_types_have_numbers_and_what_is_unknown_is_nan(tmp_path: Path) -> None:
+    tables = tables_of({(1, 1, 0): 5.0, (2, 1, 0): 6.0, (3, 1, 0): 6.0, (4, 1, 0): 6.0}, {(1, 0): [1.0] * 9})
+    stores = pa.table({"store": [1, 2, 3], "type": ["mall", None, "B"], "size": [None, 3.0, 4.0]})
+    ids = Ids({"store": {1: "CA_1"}, "dept": {}, "type": {1: "mall", 3: "b"}})
+    training_data.write(tmp_path, tables.sales, tables.store_weeks, stores, FeatureSet(1), ids=ids)
+    table = read_origin_table(tmp_path)
+    names = [feature.name for feature in table.features]
+    values = table.matrix(np.arange(4), np.ones(4, np.int64))
+    rows = values[:, [names.index("type_code"), names.index("size")]][np.argsort(table.store)]
+    unknown = np.nan
+    np.testing.assert_array_equal(rows, [[1, unknown], [unknown, 3], [2, 4], [unknown, unknown]])
+    assert (table.ids.id("store", 1), table.ids.id("store", 2), table.ids.id("type", 2)) == ("CA_1", "2", "B")
+    training_data.write(tmp_path, tables.sales, tables.store_weeks, tables.stores, FeatureSet(1))
+    assert not (tmp_path / "ids.json").exists()
+    assert read_origin_table(tmp_path).ids == PLAIN_IDS
+
+
 def test_stores_that_break_a_rule_are_refused() -> None:
     tables = tables_of({(1, 1, 0): 5.0, (2, 1, 0): 6.0}, {(1, 0): [1.0] * 9})
     sales, store_weeks, stores = tables.sales, tables.store_weeks, tables.stores
-    with pytest.raises(UserError, match="stores 1, 2 have sales but no type and size"):
-        training_data.prepare(sales, store_weeks, stores.slice(2))
     wrong = stores.set_column(1, "type", pa.array(["A", "b", "C", "A"]))
-    with pytest.raises(UserError, match="store 2 has the type 'b'; it must be a letter A to Z"):
+    with pytest.raises(UserError, match=r"store type 'b' has no number in raw\.id"):
         training_data.prepare(sales, store_weeks, wrong)
     odd = store_weeks.set_column(1, "week", pa.array([FIRST_WEEK + timedelta(days=2)]))
     with pytest.raises(UserError, match="store week 2024-01-07 is not whole weeks from") as raised:

@@ -9,10 +9,10 @@ from shelfcast.ingest.cell_rules import ISO_DATE, WHOLE_NUMBER
 @pytest.mark.parametrize(
     ("text", "number"),
     [
-        ("1", 1),
-        ("1.0", 1),
-        ("007.00", 7),
-        ("999999999.0000000", 999_999_999),
+        ("1", "1"),
+        ("1.0", "1"),
+        ("007.00", "7"),
+        ("999999999.0000000", "999999999"),
         # A thousand in many countries.
         ("1.000", None),
         ("1.5", None),
@@ -22,7 +22,7 @@ from shelfcast.ingest.cell_rules import ISO_DATE, WHOLE_NUMBER
         ("1.", None),
     ],
 )
-def test_a_whole_number_may_be_written_as_a_float(text: str, number: int | None) -> None:
+def test_a_whole_number_may_be_written_as_a_float(text: str, number: str | None) -> None:
     values, broken = WHOLE_NUMBER.check(pa.array([text]))
     assert (values.to_pylist(), broken.tolist()) == ([number], [number is None])
 

@@ -65,13 +65,13 @@ def test_a_compressed_file_is_as_the_file(tmp_path: Path, ending: str) -> None:
 
 def test_a_folder_in_the_walmart_layout_may_have_compressed_files(tmp_path: Path) -> None:
     folder = source_folders.write(tmp_path, source_folders.rows())
-    expected = read_folder(folder)
+    expected = read_folder(folder, empty_tables())
     data = (folder / "train.csv").read_bytes()
     (folder / "train.csv.zip").write_bytes(archive(data, "train.csv"))
     with pytest.raises(UserError, match=r"has both train\.csv and train\.csv\.zip; keep one of them"):
-        read_folder(folder)
+        read_folder(folder, empty_tables())
     (folder / "train.csv").unlink()
-    assert read_folder(folder).tables == expected.tables
+    assert read_folder(folder, empty_tables()).tables == expected.tables
 
 
 @pytest.mark.parametrize("ending", COMPRESS)

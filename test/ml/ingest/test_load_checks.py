@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shelfcast.ids import PLAIN_IDS
 from shelfcast.ingest.generator import generate
 from shelfcast.ingest.load_checks import SalesRows, check_content, check_load
 from shelfcast.ingest.quality import Check
@@ -15,6 +16,7 @@ from shelfcast.snapshot import (
     COVARIATES,
     EXTERNALS,
     EXTRAS,
+    IDS,
     SALES,
     STORE_WEEKS,
     STORES,
@@ -99,7 +101,9 @@ def test_a_load_s_value_counts_before_the_known_one(
     load: dict[tuple[int, int, int], float], known: dict[tuple[int, int, int], float]
 ) -> None:
     before = tables([(*key, value) for key, value in known.items()]) if known else NOTHING
-    rows = SalesRows.of(tables([(*key, value) for key, value in load.items()])["sales"], before["sales"])
+    rows = SalesRows.of(
+        PLAIN_IDS, tables([(*key, value) for key, value in load.items()])["sales"], before["sales"]
+    )
     day = (FIRST - date(1970, 1, 1)).days
     keys = zip(rows.store.tolist(), rows.dept.tolist(), ((rows.week - day) // 7).tolist(), strict=True)
     assert list(zip(keys, rows.sales.tolist(), strict=True)) == sorted({**known, **load}.items())
@@ -120,6 +124,35 @@ def test_stores() -> None:
     known = tables([(1, 1, 0, 5.0)], stores=(1, 2))
     assert found(load, known)["unknown-store"].rows == 0
     assert found(load, known)["new-store"] == Check("new-store", 1, ["store 2"])
+
+
+def test_a_data_set_may_describe_none_of_its_stores() -> None:
+    load = tables([(1, 1, 0, 5.0), (2, 1, 0, 5.0)], stores=(3,))
+    undescribed = Check("no-store-described", 2, ["store 1", "store 2"])
+    assert found(load)["unknown-store"].rows == 0
+    assert found(load)["no-store-described"] == undescribed
+    assert found(load, load)["no-store-described"] == undescribed
+    described = tables([(1, 1, 1, 5.0)], stores=(1,))
+    assert found(load, described)["unknown-store"] == Check("unknown-store", 1, ["store 2"])
+    assert found(load, described)["no-store-described"].rows == 0
+
+
+def test_examples_have_the_ids_of_the_data() -> None:
+    load = tables([(1, 1, 0, -5.0), (1, 1, 2, 2e9), (2, 1, 9, 5.0)], stores=(1,), cpi=-1.0)
+    ids = [("store", "CA_1", 1, True), ("store", "CA_2", 2, True), ("dept", "TOYS", 1, True)]
+    rows = [dict(zip(IDS.schema.names, row, strict=True)) for row in ids]
+    named = {"id": pa.Table.from_pylist(rows, IDS.schema)}
+    expected = {
+        "negative-sales": "store CA_1 dept TOYS 2020-01-03: -5",
+        "sales-range": "store CA_1 dept TOYS 2020-01-17: 2e+09",
+        "missing-week": "store CA_1 dept TOYS: 1 from 2020-01-10",
+        "external-range": "store CA_1 2020-01-03: cpi -1",
+        "unknown-store": "store CA_2",
+        "new-store": "store CA_2",
+    }
+    known = tables([(1, 1, 0, 5.0)], stores=(1,))
+    for checks in (found(load | named, known), found(load, known | named)):
+        assert {rule: checks[rule].examples[0] for rule in expected} == expected
 
 
 @pytest.mark.parametrize(

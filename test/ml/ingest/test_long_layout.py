@@ -125,7 +125,7 @@ def test_store_weeks_come_from_sales_where_nothing_is_known(tmp_path: Path) -> N
             "store-in-file",
         ),
         ("store_weeks", "1,2020-01-10,mild", "temperature", "mild", f"temperature {NUMBER}, or NA", "number"),
-        ("stores", "3,a,5", "type", "a", "type must be one letter from A to Z", "letter"),
+        ("stores", "3,A,0", "size", "0", "size must be a number above 0, or NA", "number-above-zero"),
     ],
 )
 def test_one_bad_row(

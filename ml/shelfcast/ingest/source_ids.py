@@ -1,0 +1,156 @@
+"""Ids in the rows of a load: spellings of one id are found, and each id gets its number.
+
+An id is text, taken as written. Programs change the spelling of ids that look like numbers: they write 1.0
+for 1, and drop leading zeros. Such a spelling is read as the id that the data set or another file of the load
+has. All other texts are ids of their own; those that look alike are reported.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from shelfcast.ids import IdOf
+from shelfcast.ingest.numbering import Numbering
+from shelfcast.ingest.sheet import Sheet
+
+_DIGITS = re.compile(r"[0-9]+")
+_DOTTED = re.compile(r"[0-9]+(\.[0-9]+)+")
+#: Whole number of a program with one type for numbers; 1.000 is none, because it may be a thousand.
+_FLOAT = re.compile(r"([0-9]+)\.(0|00|0000+)")
+_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(\.[0-9]{3})+")
+#: Share of the numbers with a dot up to which those that are not whole are errors.
+_ODD_SHARE = 0.01
+_MISSING = "NA"
+_UNCLEAR = (
+    "must be text or a whole number, not a number with decimals like 1.5 or 1.000, which may be a thousand"
+)
+
+
+def number_ids(
+    of: IdOf, sheets: Sequence[Sheet], numbering: Numbering, list_: Sheet | None = None
+) -> list[str]:
+    """Replaces ids by their numbers in the sheets, and rejects rows whose id is unclear.
+
+    Args:
+        of: Kind of the ids, which is also their name in ``Sheet.values``.
+        sheets: Sheets in order: an id may have another spelling than in an earlier one.
+        numbering: Numbers of the data set's ids, to which new ones are added.
+        list_: Sheet among them that lists the ids, each in one row.
+
+    Returns:
+        Sentences about ids that are like others.
+    """
+    numbers = numbering.of(of)
+    known = frozenset(numbers)
+    counts = sum((_counts(of, sheet) for sheet in sheets), Counter[str]())
+    are_floats, unclear = _number_like({text: n for text, n in counts.items() if text not in known})
+    spellings = _Spellings(known)
+    notes = []
+    for sheet in sheets:
+        missing = set() if sheet is list_ or spellings.has(_MISSING) else {_MISSING}
+        _reject(sheet, of, missing, "must not be NA, which is no id")
+        _reject(sheet, of, unclear, _UNCLEAR)
+        read = {text: spellings.find(text, are_floats) for text in _counts(of, sheet)}
+        spellings.add(read.values())
+        numbering.add(of, read.values())
+        sheet.replace(of, {text: numbers[id_] for text, id_ in read.items()})
+        notes += [
+            f"{of} {text!r} is read as {id_!r}" for text, id_ in read.items() if _whole(text) != _whole(id_)
+        ]
+    similar = [f"{of} {id_!r} and {other!r} are two ids" for id_, other in sorted(_similar(numbers, known))]
+    return [*dict.fromkeys(notes), *similar]
+
+
+class _Spellings:
+    """Ids so far, by their spellings."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._ids: set[str] = set()
+        self._by_number: dict[str, list[str]] = defaultdict(list)
+        self.add(ids)
+
+    def has(self, id_: str) -> bool:
+        """Whether an id is written like this."""
+        return id_ in self._ids
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Adds ids."""
+        for id_ in sorted(set(ids).difference(self._ids)):
+            self._ids.add(id_)
+            if _DIGITS.fullmatch(id_):
+                self._by_number[_without_zeros(id_)].append(id_)
+
+    def find(self, text: str, may_be_float: bool) -> str:
+        """Returns the id that a text stands for: one of the ids so far, or a new one."""
+        if text in self._ids:
+            return text
+        whole = _whole(text) if may_be_float else text
+        if whole in self._ids or not _DIGITS.fullmatch(whole):
+            return whole
+        same = self._by_number.get(_without_zeros(whole), [])
+        return same[0] if len(same) == 1 else whole
+
+
+def _number_like(counts: Mapping[str, int]) -> tuple[bool, set[str]]:
+    """Returns whether texts like 1.0 are whole numbers, and the texts whose meaning is unclear.
+
+    Args:
+        counts: Number of rows by text.
+    """
+    dotted = [text for text in counts if _DOTTED.fullmatch(text)]
+    floats = {text for text in dotted if _FLOAT.fullmatch(text)}
+    thousands = {text for text in dotted if _THOUSANDS.fullmatch(text)}
+    others = set(dotted) - floats - thousands
+    float_rows, other_rows = (sum(counts[text] for text in texts) for texts in (floats, others))
+    if other_rows > _ODD_SHARE * (float_rows + other_rows):
+        # Dots separate parts of a code.
+        return False, set()
+    return True, thousands | others
+
+
+def _counts(of: IdOf, sheet: Sheet) -> Counter[str]:
+    """Returns the number of rows by text."""
+    codes = sheet.values[of].combine_chunks().dictionary_encode()
+    rows = np.bincount(codes.indices.to_numpy(), minlength=len(codes.dictionary))
+    return Counter(dict(zip(codes.dictionary.to_pylist(), rows.tolist(), strict=True)))
+
+
+def _reject(sheet: Sheet, of: IdOf, texts: Collection[str], rule: str) -> None:
+    if not texts:
+        return
+    codes = sheet.values[of].combine_chunks().dictionary_encode()
+    is_bad = np.array([text in texts for text in codes.dictionary.to_pylist()], bool)
+    if is_bad.any():
+        sheet.reject(is_bad[codes.indices.to_numpy()], (of,), f"{sheet.labels[of]} {rule}", "id")
+
+
+def _whole(text: str) -> str:
+    match = _FLOAT.fullmatch(text)
+    return match[1] if match else text
+
+
+def _without_zeros(digits: str) -> str:
+    return digits.lstrip("0") or "0"
+
+
+def _similar(ids: Collection[str], known: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yields each new id that differs from another one only in case, white space, width or leading zeros."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for id_ in ids:
+        groups[_folded(id_)].append(id_)
+    for group in groups.values():
+        first, *others = sorted(group, key=lambda id_: (id_ not in known, id_))
+        yield from ((id_, first) for id_ in others if id_ not in known)
+
+
+def _folded(id_: str) -> str:
+    if id_.isascii() and id_.isdigit():
+        return _without_zeros(id_)
+    text = unicodedata.normalize("NFKC", id_).casefold()
+    text = "".join(c for c in text if not c.isspace() and unicodedata.category(c) != "Cf")
+    return _without_zeros(text) if _DIGITS.fullmatch(text) else text
