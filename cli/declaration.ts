@@ -5,7 +5,7 @@ import { ShelfcastError } from '../client/shelfcast-error.ts';
 import { userPath } from '../config/environment.ts';
 import { declarationSchema } from '../contracts/declaration.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';
-import { sentencesOf } from '../contracts/pipeline.ts';
+import { sentencesOf } from '../contracts/zod-issues.ts';
 
 export interface DeclarationOptions {
   /** JSON file with a declaration; the other options override its values. */

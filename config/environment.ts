@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { TASK_QUEUE } from '../contracts/names.ts';
-import { sentencesOf } from '../contracts/pipeline.ts';
+import { sentencesOf } from '../contracts/zod-issues.ts';
 import type { LocalConfig } from '../infra/local/services.ts';
 import { readEndpoints } from '../infra/local/services.ts';
 import type { ConnectionSecurity } from './temporal-connection.ts';

@@ -6,6 +6,7 @@ import { DEFAULT_MODEL_NAME } from './names.ts';
 import type { RegisteredVersion, RolloutResult } from './rollout.ts';
 import { generatedSource, nameDataset, sourceSchema } from './source.ts';
 import type { Stage, Verdict } from './stages.ts';
+import { sentencesOf } from './zod-issues.ts';
 
 export const trainOptions = z
   .strictObject({
@@ -193,10 +194,6 @@ export function resolvePipelineInput(raw: unknown): { input: ResolvedPipelineInp
     ? { issues: [`dataset: ${named.issue}`] }
     : { input: { ...parsed.data, dataset: named.dataset } };
 }
-
-/** Returns one sentence for each invalid value, with its path. */
-export const sentencesOf = (error: z.ZodError): string[] =>
-  error.issues.map((issue) => `${issue.path.join('.') || 'the input'}: ${issue.message}`);
 
 /** Input as a person or program writes it; every value has a default. */
 export type PipelineInput = z.input<typeof pipelineInputSchema>;

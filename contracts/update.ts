@@ -3,8 +3,9 @@ import type { z } from 'zod';
 import type { FeaturesResult, IngestResult } from './jobs.ts';
 import type { MonitorResult, ResolvedPipelineInput } from './pipeline.ts';
 import type { RegisteredVersion } from './rollout.ts';
-import { pipelineInputSchema, sentencesOf } from './pipeline.ts';
+import { pipelineInputSchema } from './pipeline.ts';
 import type { Stage } from './stages.ts';
+import { sentencesOf } from './zod-issues.ts';
 
 /** Input of an update: part of a pipeline's input, without a default source. */
 export const updateInputSchema = pipelineInputSchema

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { TASK_QUEUE } from '../../contracts/names.ts';
 import type { PipelineInput, PipelineResult } from '../../contracts/pipeline.ts';
+import { RAY_CONNECTIONS } from '../../infra/local/programs.ts';
 import type { LocalConfig } from '../../infra/local/services.ts';
 import { localEnvironment, startServices, stopServices } from '../../infra/local/services.ts';
 import { localState, readPorts } from '../../infra/local/state.ts';
@@ -36,8 +37,7 @@ export async function onFreshPlatform(work: (servicesSeconds: number) => Promise
 export const rayEnvironment = (): Record<string, string> => ({
   ...localEnvironment(config),
   RAY_ADDRESS: `127.0.0.1:${readPorts(state).ray}`,
-  RAY_AUTH_MODE: 'token',
-  RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER: '0',
+  ...RAY_CONNECTIONS,
 });
 
 /** Runs one pipeline; the seconds are from the start of its workflow to its result. */

@@ -9,6 +9,14 @@ import type { ServiceProgram } from './runner.ts';
 /** Bytes of shared memory for Ray's objects: a table of 65,520 rows takes a tenth of it. */
 const OBJECT_STORE_BYTES = 200_000_000;
 
+/** Variables of every process that speaks with the local Ray. */
+export const RAY_CONNECTIONS = {
+  // Explicit, because Ray's default depends on a file in the user's home.
+  RAY_AUTH_MODE: 'token',
+  // Despite its name, this keeps all ports of a head with the address 127.0.0.1 on loopback.
+  RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER: '0',
+};
+
 const searchPath = (state: LocalState) =>
   `${join(state.venvDir, 'bin')}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
 
@@ -67,16 +75,13 @@ export function rayProgram(
     environment: {
       ...jobEnvironment,
       PATH: searchPath(state),
-      // Explicit, because Ray's default depends on a file in the user's home. Jobs inherit both.
-      RAY_AUTH_MODE: 'token',
+      ...RAY_CONNECTIONS,
       RAY_AUTH_TOKEN: token,
       // Prestarted idle workers take 100 MB each, and CPU time while everything starts.
       RAY_num_prestart_python_workers: '0',
       RAY_prestart_worker_first_driver: '0',
       RAY_enable_metrics_collection: '0',
       RAY_USAGE_STATS_ENABLED: '0',
-      // Despite its name, this keeps all ports of a head with the address 127.0.0.1 on loopback.
-      RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER: '0',
       // 0 lets Ray choose free Prometheus ports, so that a second head can start.
       DASHBOARD_METRIC_PORT: '0',
       AUTOSCALER_METRIC_PORT: '0',

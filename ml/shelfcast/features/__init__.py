@@ -1,5 +1,8 @@
 """Computes leak-free features of a snapshot, registers them with Feast and materializes the newest online."""
 
+import importlib
+import sys
+from types import ModuleType
 from typing import TypeVar
 
 import typeguard
@@ -14,3 +17,16 @@ def _unchecked(target: T) -> T:
 # Feast marks its classes with @typechecked, which parses a whole module anew for each method: half of the CPU
 # time that an import of Feast takes. Mypy checks what this package calls.
 typeguard.typechecked = _unchecked  # type: ignore[assignment]
+
+
+class _LazyTorch(ModuleType):
+    """Feast's way to PyTorch, which imports it when it is asked for it."""
+
+    def get_torch(self) -> ModuleType:
+        """Returns PyTorch."""
+        return importlib.import_module("torch")
+
+
+# Feast imports PyTorch for features that are tensors: half of the rest of its import time, and no feature here
+# is one.
+sys.modules.setdefault("feast.torch_wrapper", _LazyTorch("feast.torch_wrapper"))

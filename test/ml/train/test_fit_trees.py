@@ -13,12 +13,10 @@ import onnx
 import pytest
 import torch
 from fitted_trees import ROUNDS, FittedTrees, fitted_trees
-from train_example import WEEKS, Example, write_example
+from train_example import WEEKS, Example, result, train_here, write_example
 
-from shelfcast.contracts.specs import TrainSpec
-from shelfcast.job import read_spec, write_json
+from shelfcast.job import write_json
 from shelfcast.train import fit_trees
-from shelfcast.train.__main__ import run
 from shelfcast.train.calibration import choose_shares
 from shelfcast.train.distributed import Processes
 
@@ -92,10 +90,9 @@ def test_the_job_ends_with_the_same_bytes_when_it_goes_on(example: Example, tmp_
             shutil.copytree(whole / "checkpoints", directory / "checkpoints")
         if left == 1:
             (directory / "checkpoints" / "epoch-0002.json").unlink()
-        trained = run(read_spec(directory, TrainSpec), directory)
-        assert trained is not None
-        assert trained.started_from_epochs == [0 if name == "whole" else left]
-        hashes.append(trained.model_hash)
+        assert train_here(directory) == 0
+        assert result(directory)["startedFromEpochs"] == [0 if name == "whole" else left]
+        hashes.append(result(directory)["modelHash"])
     assert len(set(hashes)) == 1
     graph = onnx.load(whole / "model" / "model.onnx").graph
     assert "TreeEnsembleRegressor" in {node.op_type for node in graph.node}

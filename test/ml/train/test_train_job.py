@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from train_example import Example, epochs_reported, finish, progress, result, torchrun
+from train_example import Example, epochs_reported, finish, progress, result, torchrun, train_here
 
 from shelfcast.train.restarts import Restarts
 
@@ -96,8 +96,7 @@ def test_another_number_of_processes_goes_on_and_says_what_that_means(
     directory = example.job(tmp_path / "job", **OPTIONS, processes=1)
     checkpoints = shutil.copytree(whole / "checkpoints", directory / "checkpoints")
     (checkpoints / "epoch-0005.json").unlink()
-    command = [sys.executable, "-m", "shelfcast.train", "--dir", directory.as_uri()]
-    subprocess.run(command, check=True, capture_output=True, timeout=600)
+    assert train_here(directory) == 0
     resumed, undisturbed = result(directory), result(whole)
     assert resumed["startedFromEpochs"] == [4]
     messages = [line["message"] for line in progress(directory)]
@@ -154,9 +153,7 @@ def test_what_one_process_finds_wrong_ends_all() -> None:
 
 def test_a_loss_that_is_not_finite_ends_the_training(example: Example, tmp_path: Path) -> None:
     directory = example.job(tmp_path / "job", learningRate=1e30)
-    command = [sys.executable, "-m", "shelfcast.train", "--dir", directory.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 2
+    assert train_here(directory) == 2
     error = json.loads((directory / "error.json").read_text(encoding="utf-8"))
     assert error["type"] == "InvalidInput"
     assert "lower learningRate" in error["message"]
@@ -169,11 +166,7 @@ def test_a_training_that_fails_twice_in_the_same_way_is_not_started_again(
     directory = example.job(tmp_path / "job", maxEpochs=1, batchSize=2_048)
     # Where a folder is to be.
     (directory / "report").write_text("in the way", encoding="utf-8")
-    command = [sys.executable, "-m", "shelfcast.train", "--dir", directory.as_uri()]
-    codes = [
-        subprocess.run(command, capture_output=True, timeout=600, check=False).returncode for _ in range(3)
-    ]
-    assert codes == [1, 1, 2]
+    assert [train_here(directory) for _ in range(3)] == [1, 1, 2]
     error = json.loads((directory / "error.json").read_text(encoding="utf-8"))
     assert error["type"] == "JobFailed"
     assert "failed twice after step 3 with the same error" in error["message"]

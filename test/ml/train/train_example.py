@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from shelfcast.contracts.specs import Snapshot, TrainSpec
 from shelfcast.contracts.wire import encode
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.ingest.generator import generate
+from shelfcast.job import main
+from shelfcast.train.__main__ import run
 
 STORES, DEPARTMENTS, WEEKS, HORIZON_WEEKS = 5, 4, 90, 4
 
@@ -84,6 +87,20 @@ def torchrun(directory: Path, processes: int = 2) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def train_here(directory: Path) -> int:
+    """Runs a training in this process, which spares the import of PyTorch; returns its exit status."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["shelfcast.train", "--dir", directory.as_uri()])
+        try:
+            main(run, TrainSpec)
+        except SystemExit as end:
+            return int(str(end.code))
+        except Exception:
+            # An interpreter's exit status after an error that nobody catches.
+            return 1
+    return 0
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
