@@ -27,6 +27,5 @@ class _LazyTorch(ModuleType):
         return importlib.import_module("torch")
 
 
-# Feast imports PyTorch for features that are tensors: half of the rest of its import time, and no feature here
-# is one.
+# Feast imports PyTorch for features that are tensors, which none here is; the import takes three seconds.
 sys.modules.setdefault("feast.torch_wrapper", _LazyTorch("feast.torch_wrapper"))
