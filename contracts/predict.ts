@@ -1,5 +1,6 @@
 /** Wire format of forecasts: headers, requests, answers and refusals. docs/predictor.md describes it for clients. */
 import { z } from 'zod';
+import { seriesIdSchema } from './series-id.ts';
 
 /** Version that must answer a request, or that gave an answer. */
 export const VERSION_HEADER = 'x-shelfcast-version';
@@ -13,8 +14,8 @@ export const featureValuesSchema = z.record(z.string(), z.number().nullable());
 
 /** Request for one forecast. */
 export const predictInstanceSchema = z.strictObject({
-  store: z.int(),
-  dept: z.int(),
+  store: seriesIdSchema,
+  dept: seriesIdSchema,
   /** Weeks ahead, from 1. */
   horizon: z.int(),
   /** All features of the model. Without them the predictor reads Feast's online tables. */
@@ -27,8 +28,9 @@ export const predictRequestSchema = z.strictObject({
 });
 
 const predictionSchema = z.object({
-  store: z.int(),
-  dept: z.int(),
+  /** The ids, as the request wrote them. */
+  store: z.union([z.int(), z.string()]),
+  dept: z.union([z.int(), z.string()]),
   horizon: z.int(),
   /** Newest week whose sales the features know; null for instances that carried features. */
   origin: z.iso.date().nullable(),

@@ -8,6 +8,7 @@ type View = ModelFeature['view'];
 export interface FeatureRow {
   /** Index of the instance in the request, and its row in the feature matrix. */
   instance: number;
+  /** Numbers of store and department, which the tables have as keys. */
   store: number;
   dept: number;
   horizon: number;

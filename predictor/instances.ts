@@ -2,6 +2,8 @@
 import type { ModelManifest } from '../contracts/model.ts';
 import { MAX_INSTANCES, predictInstanceSchema } from '../contracts/predict.ts';
 import type { PredictInstance } from '../contracts/predict.ts';
+import { normalId } from '../contracts/series-id.ts';
+import type { SeriesId } from '../contracts/series-id.ts';
 import { RequestError } from './errors.ts';
 
 export interface Instance extends Omit<PredictInstance, 'features'> {
@@ -42,6 +44,23 @@ function wholeNumber(instance: JsonObject, key: string, index: number): number {
     throw invalidInstance(index, `"${key}" must be a whole number, but is ${shown(value)}.`);
   }
   return value;
+}
+
+function seriesId(instance: JsonObject, key: 'store' | 'dept', index: number): SeriesId {
+  const value = instance[key];
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
+  if (typeof value === 'string' && normalId(value) !== undefined) return value;
+  throw invalidInstance(index, `"${key}" ${whyNoId(value)}`);
+}
+
+function whyNoId(value: unknown): string {
+  if (typeof value === 'string') {
+    return `must have 1 to 100 characters, and no control characters, but is ${shown(value)}.`;
+  }
+  if (Number.isInteger(value)) {
+    return `is the number ${shown(value)}, of which JSON keeps only the first 15 or 16 digits; send the id as a string.`;
+  }
+  return `must be a string or a whole number, but is ${shown(value)}.`;
 }
 
 function rawFeatures(
@@ -119,8 +138,8 @@ export function parseRequest(body: unknown, manifest: ModelManifest): ParsedRequ
         `unknown keys ${unknown.join(', ')}; known are ${[...INSTANCE_KEYS].join(', ')}.`,
       );
     }
-    const store = wholeNumber(instance, 'store', index);
-    const dept = wholeNumber(instance, 'dept', index);
+    const store = seriesId(instance, 'store', index);
+    const dept = seriesId(instance, 'dept', index);
     const horizon = wholeNumber(instance, 'horizon', index);
     if (horizon < 1 || horizon > manifest.horizonWeeks) {
       throw new RequestError(

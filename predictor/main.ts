@@ -5,6 +5,7 @@ import { createPredictorMetrics } from './metrics.ts';
 import { loadModel } from './model.ts';
 import { createOnlineFeatures } from './online-features.ts';
 import { createReadiness } from './readiness.ts';
+import { createSeriesNumberReader } from './series-numbers.ts';
 import { createPredictor } from './server.ts';
 import { optionalInteger, optionalText, requiredText } from './environment.ts';
 
@@ -21,10 +22,14 @@ async function start(): Promise<void> {
   });
   const pool = openPool(databaseUrl);
   const readiness = createReadiness(pool);
+  const seriesNumbers = createSeriesNumberReader(pool, model.manifest.dataset);
+  // If the database is away, the first request that needs the ids tries again.
+  await seriesNumbers.load().catch(() => undefined);
   const app = createPredictor({
     name,
     version,
     model,
+    seriesNumbers,
     features: createOnlineFeatures(pool, model.manifest),
     readiness,
     metrics: createPredictorMetrics(name, version),

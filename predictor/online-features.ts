@@ -4,11 +4,13 @@
  */
 import type pg from 'pg';
 import type { ModelManifest } from '../contracts/model.ts';
+import { shownId } from '../contracts/series-id.ts';
 import { RequestError } from './errors.ts';
 import { ABSENT, databaseError, readBlock } from './feast-tables.ts';
 import type { FeatureBlock } from './feast-tables.ts';
 import { planCalendar, planSeries, viewsOf } from './feature-plan.ts';
 import type { FeatureRow, ViewRead } from './feature-plan.ts';
+import type { Instance } from './instances.ts';
 
 const MS_PER_DAY = 86_400_000;
 const DAYS_PER_WEEK = 7;
@@ -22,12 +24,17 @@ export interface ForecastWeek {
   targetWeek: string;
 }
 
+/** Instance with features from Feast's online tables, and its ids as the request wrote them. */
+interface AskedRow extends FeatureRow {
+  asked: Pick<Instance, 'store' | 'dept'>;
+}
+
 export interface OnlineFeatures {
   /**
    * Writes the features of each row into `matrix` (row-major [N, F]) and returns its weeks in the same order.
    * @throws RequestError 404 unknown series, 409 stale or missing features, 503 unavailable database
    */
-  read(rows: readonly FeatureRow[], matrix: Float64Array): Promise<ForecastWeek[]>;
+  read(rows: readonly AskedRow[], matrix: Float64Array): Promise<ForecastWeek[]>;
 }
 
 interface FetchedView extends ViewRead {
@@ -36,9 +43,9 @@ interface FetchedView extends ViewRead {
 
 const isoDate = (day: number): string => new Date(day * MS_PER_DAY).toISOString().slice(0, 10);
 
-const named = ({ instance, store, dept }: FeatureRow): string =>
-  `Instance ${instance}: store ${store}, dept ${dept}`;
-const facts = ({ instance, store, dept }: FeatureRow): Record<string, unknown> => ({
+const named = ({ instance, asked: { store, dept } }: AskedRow): string =>
+  `Instance ${instance}: store ${shownId(store)}, dept ${shownId(dept)}`;
+const facts = ({ instance, asked: { store, dept } }: AskedRow): Record<string, unknown> => ({
   instance,
   store,
   dept,
@@ -90,13 +97,7 @@ function copyRow(
 }
 
 /** Returns the series' newest week. @throws RequestError when the series is unknown or that week too old */
-function originDay(
-  dataset: string,
-  sales: FetchedView,
-  i: number,
-  row: FeatureRow,
-  watermark: number,
-): number {
+function originDay(dataset: string, sales: FetchedView, i: number, row: AskedRow, watermark: number): number {
   const day = dayOf(sales, i);
   if (day === ABSENT) {
     const sentence = `${named(row)} is not a series of the data set "${dataset}".`;
@@ -114,7 +115,7 @@ function originDay(
   return day;
 }
 
-function requireStore(store: FetchedView, i: number, row: FeatureRow): void {
+function requireStore(store: FetchedView, i: number, row: AskedRow): void {
   if (dayOf(store, i) !== ABSENT) return;
   const { view } = store.view;
   throw new RequestError(
@@ -125,7 +126,7 @@ function requireStore(store: FetchedView, i: number, row: FeatureRow): void {
   );
 }
 
-function requireTargetWeek(calendar: FetchedView, i: number, row: FeatureRow, targetWeek: string): void {
+function requireTargetWeek(calendar: FetchedView, i: number, row: AskedRow, targetWeek: string): void {
   if (dayOf(calendar, i) !== ABSENT) return;
   throw new RequestError(
     409,
@@ -139,7 +140,7 @@ export function createOnlineFeatures(pool: pg.Pool, manifest: ModelManifest): On
   const views = viewsOf(manifest);
   const width = manifest.features.length;
 
-  async function readSeries(rows: readonly FeatureRow[], matrix: Float64Array): Promise<ForecastWeek[]> {
+  async function readSeries(rows: readonly AskedRow[], matrix: Float64Array): Promise<ForecastWeek[]> {
     const plan = planSeries(views, rows);
     const [watermark, sales, ...stores] = await Promise.all([
       readWatermark(pool, manifest.feastProject),

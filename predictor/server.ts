@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { VERSION_HEADER } from '../contracts/predict.ts';
 import type { PredictResponse, Prediction, ReadyResponse } from '../contracts/predict.ts';
+import { shownId } from '../contracts/series-id.ts';
 import { createApp } from './app.ts';
 import { RequestError, errorBody } from './errors.ts';
 import { parseRequest } from './instances.ts';
@@ -10,6 +11,7 @@ import type { PredictorMetrics } from './metrics.ts';
 import type { Model } from './model.ts';
 import type { ForecastWeek, OnlineFeatures } from './online-features.ts';
 import type { Readiness } from './readiness.ts';
+import type { SeriesNumberReader, SeriesNumbers } from './series-numbers.ts';
 
 const BODY_LIMIT_BYTES = 16 * 1024 * 1024;
 
@@ -17,6 +19,7 @@ export interface PredictorDependencies {
   name: string;
   version: string;
   model: Model;
+  seriesNumbers: SeriesNumberReader;
   features: OnlineFeatures;
   readiness: Readiness;
   metrics: PredictorMetrics;
@@ -27,12 +30,16 @@ export interface PredictorDependencies {
 async function collectFeatures(
   dependencies: PredictorDependencies,
   instances: Instance[],
+  { stores, depts }: SeriesNumbers,
   matrix: Float64Array,
 ): Promise<(ForecastWeek | null)[]> {
   const width = dependencies.model.manifest.features.length;
   const weeks = new Array<ForecastWeek | null>(instances.length).fill(null);
-  const fromFeast = instances.flatMap(({ store, dept, horizon, features }, instance) => {
-    if (features === undefined) return { instance, store, dept, horizon };
+  const fromFeast = instances.flatMap((asked, instance) => {
+    const { horizon, features } = asked;
+    if (features === undefined) {
+      return { instance, store: stores[instance] as number, dept: depts[instance] as number, horizon, asked };
+    }
     matrix.set(features, instance * width);
     return [];
   });
@@ -62,7 +69,7 @@ function toPredictions(
       throw new RequestError(
         500,
         'NON_FINITE_FORECAST',
-        `Instance ${row}: the model answered ${p10}, ${p50}, ${p90} for store ${store}, dept ${dept}, horizon ${horizon}; ` +
+        `Instance ${row}: the model answered ${p10}, ${p50}, ${p90} for store ${shownId(store)}, dept ${shownId(dept)}, horizon ${horizon}; ` +
           'this model version should be taken out of service.',
         { instance: row, store, dept },
       );
@@ -102,12 +109,17 @@ async function predict(
   const { model, metrics } = dependencies;
   const { instances, ignoredFeatures } = parseRequest(body, model.manifest);
   const matrix = new Float64Array(instances.length * model.manifest.features.length).fill(NaN);
-  const weeks = await collectFeatures(dependencies, instances, matrix);
-  const ids = (key: 'store' | 'dept' | 'horizon'): BigInt64Array =>
-    BigInt64Array.from(instances, (instance) => BigInt(instance[key]));
+  const numbers = await dependencies.seriesNumbers.numbersOf(instances);
+  const weeks = await collectFeatures(dependencies, instances, numbers, matrix);
+  const horizons = instances.map(({ horizon }) => horizon);
   const stop = metrics.inferenceSeconds.startTimer();
   const quantiles = await model
-    .predict({ features: matrix, store: ids('store'), dept: ids('dept'), horizon: ids('horizon') })
+    .predict({
+      features: matrix,
+      store: BigInt64Array.from(numbers.stores, BigInt),
+      dept: BigInt64Array.from(numbers.depts, BigInt),
+      horizon: BigInt64Array.from(horizons, BigInt),
+    })
     .catch((cause: unknown) => {
       const sentence = `The model failed on this request: ${(cause as Error).message}`;
       throw new RequestError(500, 'INFERENCE_FAILED', sentence, {}, { cause });

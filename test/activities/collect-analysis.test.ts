@@ -68,7 +68,7 @@ const turns = () => endpoint.asked.filter(({ pinned }) => !pinned);
 const pinnedTo = (version: number) =>
   endpoint.asked.filter((request) => request.pinned && request.version === version);
 const weeks = (asked: SmallEndpoint['asked']) =>
-  asked.flatMap(({ instances }) => instances.map(({ dept }) => dept));
+  asked.flatMap(({ instances }) => instances.map(({ dept }) => Number(dept)));
 const sorted = (numbers: number[]) => numbers.toSorted((a, b) => a - b);
 
 /** Requests that were already sent may still arrive. */

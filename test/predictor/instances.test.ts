@@ -24,8 +24,10 @@ function verdict(body: unknown): string {
   }
 }
 
-const wholeNumber = fc.oneof(
-  { weight: 9, arbitrary: fc.integer() },
+const id = fc.oneof(
+  { weight: 9, arbitrary: fc.oneof(fc.integer(), fc.string({ unit: 'grapheme', minLength: 1 })) },
+  fc.string({ unit: 'binary', maxLength: 120 }),
+  fc.string({ unit: fc.constantFrom(' ', '\n', '\u00a0', '\ud800', 'x') }),
   fc.double({ noNaN: true, noDefaultInfinity: true }),
   fc.jsonValue(),
 );
@@ -36,9 +38,9 @@ const number = fc.oneof(
 /** Weeks ahead, within and outside of the model's 12. */
 const horizon = fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 0, max: 13 }) }, fc.integer());
 const instance = fc.oneof(
-  { weight: 9, arbitrary: fc.record({ store: wholeNumber, dept: wholeNumber, horizon }) },
+  { weight: 9, arbitrary: fc.record({ store: id, dept: id, horizon }) },
   fc.record({
-    store: fc.integer(),
+    store: id,
     dept: fc.integer(),
     horizon,
     features: fc.record({ lag_1: number, temperature: number }, { requiredKeys: ['lag_1'] }),
@@ -78,4 +80,52 @@ it.each([
 ])('refuses %s of a million nested arrays', (_name, request) => {
   const nested = '['.repeat(1_000_000) + ']'.repeat(1_000_000);
   expect(verdict(JSON.parse(request(nested)))).toBe('INVALID_INSTANCE');
+});
+
+it.each([
+  ['"CA_1"', '"FOODS 1"'],
+  ['" 007 "', '"4006381333931"'],
+  ['"18446744073709551615"', '9007199254740991'],
+  ['1.0', '1e3'],
+  ['-1', '0'],
+  ['"__proto__"', '"toString"'],
+  ['"Caf\u00e9"', '"Cafe\u0301"'],
+])('keeps the ids %s and %s as the request wrote them', (store, dept) => {
+  const request = `{"instances":[{"store":${store},"dept":${dept},"horizon":1}]}`;
+  const { instances } = parseRequest(JSON.parse(request), manifest);
+  expect(JSON.stringify(instances.map(({ store: s, dept: d }) => [s, d]))).toBe(
+    JSON.stringify([[JSON.parse(store), JSON.parse(dept)]]),
+  );
+});
+
+it.each([
+  [
+    '9007199254740992',
+    'is the number 9007199254740992, of which JSON keeps only the first 15 or 16 digits; send the id as a string.',
+  ],
+  ['18446744073709551615', 'send the id as a string.'],
+  ['-1e300', 'send the id as a string.'],
+  ['1e999', 'must be a string or a whole number, but is null.'],
+  ['1.5', 'must be a string or a whole number, but is 1.5.'],
+  ['null', 'must be a string or a whole number, but is null.'],
+  ['["CA_1"]', 'must be a string or a whole number, but is ["CA_1"].'],
+  ['""', 'must have 1 to 100 characters, and no control characters, but is "".'],
+  ['" \\t "', 'but is " \\t ".'],
+  ['"CA\\n1"', 'but is "CA\\n1".'],
+  ['"\\ud800"', 'but is "\\ud800".'],
+])('refuses the id %s', (dept, words) => {
+  const request = `{"instances":[{"store":1,"dept":${dept},"horizon":1}]}`;
+  expect(() => parseRequest(JSON.parse(request), manifest)).toThrow(
+    expect.objectContaining({
+      code: 'INVALID_INSTANCE',
+      message: expect.stringContaining(words) as string,
+    }) as Error,
+  );
+});
+
+it('refuses an id of a million characters in a short sentence', () => {
+  const request = { instances: [{ store: 'x'.repeat(1_000_000), dept: 1, horizon: 1 }] };
+  expect(() => parseRequest(request, manifest)).toThrow(
+    /^Instance 0: "store" must have 1 to 100 characters.{1,120}$/,
+  );
 });

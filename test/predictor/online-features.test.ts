@@ -79,7 +79,10 @@ afterEach(async () => {
 });
 
 const rowsOf = (...horizons: number[]) =>
-  horizons.map((horizon, instance) => ({ instance, store: 1 + (instance % 2), dept: 3, horizon }));
+  horizons.map((horizon, instance) => {
+    const asked = { store: 1 + (instance % 2), dept: 3 };
+    return { instance, ...asked, horizon, asked };
+  });
 
 const read = (...horizons: number[]) =>
   createOnlineFeatures(pool, manifest).read(

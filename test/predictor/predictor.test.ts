@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
+import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../infra/local/ports.ts';
 import { PROJECT_DIR } from '../platform.ts';
@@ -21,6 +22,13 @@ import {
   startFeatureDatabase,
   startMain,
 } from './processes.ts';
+import { openPool } from '../../predictor/feast-tables.ts';
+import { createPredictorMetrics } from '../../predictor/metrics.ts';
+import { loadModel } from '../../predictor/model.ts';
+import { createOnlineFeatures } from '../../predictor/online-features.ts';
+import { createReadiness } from '../../predictor/readiness.ts';
+import { createSeriesNumberReader } from '../../predictor/series-numbers.ts';
+import { createPredictor } from '../../predictor/server.ts';
 import type { FeatureDatabase, RunningMain } from './processes.ts';
 import { modelHash, writeFeastRows, writeModels } from './python.ts';
 import { FEATURES, expectedP50, post, raw } from './requests.ts';
@@ -184,6 +192,79 @@ describe('features from Feast', () => {
   });
 });
 
+describe('ids of text', () => {
+  let pool: pg.Pool;
+  let app: ReturnType<typeof createPredictor>;
+
+  beforeAll(async () => {
+    const model = await loadModel(pathToFileURL(join(folder, 'models', '1')).href, { threads: 1 });
+    const manifest = { ...model.manifest, dataset: 'shop' };
+    await database.run(`
+      insert into raw.batch (dataset, request_id, source, content_hash, row_count) select 'shop', 's', '{}', 'ab', 1;
+      insert into raw.id select 'shop', "of", id, number, is_current, batch_id from raw.batch, (values
+        ('store', 'CA_1', 1, true), ('store', '18446744073709551615', 2, true), ('store', 'empty', 5, true),
+        ('dept', '4006381333931', 3, true), ('dept', '007', 4, true), ('dept', 'old 007', 4, false)
+      ) as ids ("of", id, number, is_current)`);
+    pool = openPool(database.url);
+    app = createPredictor({
+      ...{ name: 'sales-forecast', version: '3', logLevel: 'silent' },
+      model: { ...model, manifest },
+      seriesNumbers: createSeriesNumberReader(pool, manifest.dataset),
+      features: createOnlineFeatures(pool, manifest),
+      readiness: createReadiness(pool),
+      metrics: createPredictorMetrics('sales-forecast', '3'),
+    });
+  });
+  afterAll(async () => {
+    await app.close();
+    await pool.end();
+  });
+
+  const askShop = async (instances: unknown[]): Promise<[number, Answer['body']]> => {
+    const url = '/v1/models/sales-forecast:predict?explain=features';
+    const response = await app.inject({ method: 'POST', url, payload: { instances } });
+    return [response.statusCode, response.json()];
+  };
+
+  it('find the features and the number of a series, and are answered as the request wrote them', async () => {
+    const asked = [
+      { store: 'CA_1', dept: '4006381333931', horizon: 1 },
+      { store: 'CA_1', dept: 4_006_381_333_931, horizon: 1 },
+      { store: ' 18446744073709551615', dept: '007', horizon: 2 },
+      { store: '18446744073709551615', dept: 'old 007', horizon: 2 },
+    ];
+    const [status, body] = await askShop([...asked, { ...asked[2], features: raw() }]);
+    expect(status).toBe(200);
+    const numbers = [
+      [1, 3],
+      [1, 3],
+      [2, 4],
+      [2, 4],
+      [2, 4],
+    ].map(([store = 0, dept = 0]) => ({ store, dept }));
+    expect(body.predictions?.slice(0, 4)).toMatchObject(asked);
+    body.predictions?.forEach((prediction, i) => {
+      const series = { ...(numbers[i] as { store: number; dept: number }), horizon: prediction.horizon };
+      expect(prediction.p50).toBe(expectedP50(series, prediction.features ?? raw()));
+      if (i < 4) expect(prediction.features?.lag_1).toBe(1000 * series.store + series.dept);
+    });
+  });
+
+  it.each([
+    ['an unknown store', 'ca_1', '007', 'store "ca_1", dept "007" is not a series of the data set "shop".'],
+    ['an unknown department', 'CA_1', 'TOYS', 'store "CA_1", dept "TOYS" is not a series of'],
+    ['two ids that are no series together', 'empty', '007', 'store "empty", dept "007" is not a series of'],
+    ['the number of another id', 1, '007', 'store 1, dept "007" is not a series of'],
+  ])('name %s', async (_name, store, dept, words) => {
+    const [status, { error }] = await askShop([
+      { store: 'CA_1', dept: '007', horizon: 1 },
+      { store, dept, horizon: 1 },
+    ]);
+    expect([status, error]).toMatchObject([404, { code: 'UNKNOWN_SERIES', instance: 1, store, dept }]);
+    expect(error?.message).toContain(`Instance 1: ${words}`);
+  });
+});
+
 describe('refusals', () => {
   it('names an unknown series', async () => {
     const { status, body } = await ask([
@@ -226,8 +307,8 @@ describe('refusals', () => {
     [
       400,
       'INVALID_INSTANCE',
-      '"store" must be a whole number, but is "1"',
-      { store: '1', dept: 3, horizon: 1 },
+      '"store" must be a string or a whole number, but is true',
+      { store: true, dept: 3, horizon: 1 },
     ],
     [400, 'INVALID_INSTANCE', 'but is 1.5', { store: 1, dept: 1.5, horizon: 1 }],
     [400, 'INVALID_INSTANCE', '"horizon" must be a whole number, but is missing', { store: 1, dept: 3 }],

@@ -30,6 +30,13 @@ function start(
     name: 'm',
     version: '3',
     model: { manifest, predict, close: () => Promise.resolve() },
+    seriesNumbers: {
+      numbersOf: (instances) => {
+        const ones = instances.map(() => 1);
+        return Promise.resolve({ stores: ones, depts: ones });
+      },
+      load: () => Promise.resolve(),
+    },
     features: { read },
     readiness: { check: () => Promise.resolve({ ready: true, reason: '' }), drain: () => undefined },
     metrics: createPredictorMetrics('m', '3'),
