@@ -4,6 +4,7 @@ import type { ModelManifest } from '../contracts/model.ts';
 import type { StepAnalysis } from '../contracts/rollout.ts';
 import type { Answer, Endpoint } from './endpoint.ts';
 import { askForecasts } from './endpoint.ts';
+import type { WithIds } from './series-ids.ts';
 import type { TallyPlan } from './tally.ts';
 import { Tally } from './tally.ts';
 
@@ -11,8 +12,11 @@ import { Tally } from './tally.ts';
 const ANALYSIS_BATCH = 10;
 const REQUESTS_IN_FLIGHT = 4;
 
+/** Analysis row with the user's ids. */
+export type NamedAnalysisRow = WithIds<AnalysisRow>;
+
 /** True when the model answers the rows' horizons and the rows have all its features. */
-export function canAnswer(manifest: ModelManifest, rows: readonly AnalysisRow[]): boolean {
+export function canAnswer(manifest: ModelManifest, rows: readonly NamedAnalysisRow[]): boolean {
   return rows.every(
     (row) =>
       row.horizon <= manifest.horizonWeeks &&
@@ -22,7 +26,7 @@ export function canAnswer(manifest: ModelManifest, rows: readonly AnalysisRow[])
 
 export interface AnalysisPlan extends TallyPlan {
   endpoint: Endpoint;
-  rows: readonly AnalysisRow[];
+  rows: readonly NamedAnalysisRow[];
 }
 
 /**
@@ -76,7 +80,7 @@ function maxRequests({ options, weightPercent }: AnalysisPlan): number {
 
 async function askChampion(
   { endpoint, versions }: AnalysisPlan,
-  batch: readonly AnalysisRow[],
+  batch: readonly NamedAnalysisRow[],
   signal: AbortSignal,
 ): Promise<Answer | null> {
   if (versions.champion === null) return null;
@@ -84,14 +88,14 @@ async function askChampion(
 }
 
 /** Instance of a request that carries the features. */
-export const asInstance = ({ store, dept, horizon, features }: AnalysisRow) => ({
+export const asInstance = ({ store, dept, horizon, features }: NamedAnalysisRow) => ({
   store,
   dept,
   horizon,
   features,
 });
 
-function batches(rows: readonly AnalysisRow[]): AnalysisRow[][] {
+function batches(rows: readonly NamedAnalysisRow[]): NamedAnalysisRow[][] {
   return Array.from({ length: Math.ceil(rows.length / ANALYSIS_BATCH) }, (_, i) =>
     rows.slice(i * ANALYSIS_BATCH, (i + 1) * ANALYSIS_BATCH),
   );

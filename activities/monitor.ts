@@ -7,6 +7,7 @@ import type { Prediction } from '../contracts/predict.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
 import { readManifest } from './job-outputs.ts';
+import { readSeriesIds } from './series-ids.ts';
 
 /** Forecasts of a request; half of what the predictor accepts (MAX_INSTANCES). */
 const FORECAST_BATCH = 5_000;
@@ -34,6 +35,7 @@ export function createMonitorActivities(deps: MonitorDependencies): MonitorActiv
   };
 }
 
+/** Series as the tables number it. */
 interface Series {
   store: number;
   dept: number;
@@ -47,20 +49,26 @@ async function recordForecasts(
   const series = await activeSeries(database, snapshot);
   const manifest = await readManifest(champion.modelUri);
   const horizons = Array.from({ length: Math.min(horizonWeeks, manifest.horizonWeeks) }, (_, i) => i + 1);
-  const instances = series.flatMap((key) => horizons.map((horizon) => ({ ...key, horizon })));
+  const asked = series.flatMap((key) => horizons.map((horizon) => ({ ...key, horizon })));
+  const { withIds } = await readSeriesIds(database, snapshot.dataset);
   const endpoint = { url: serving.url, modelName: champion.modelName };
   const nextWeek: Prediction[] = [];
-  for (let from = 0; from < instances.length; from += FORECAST_BATCH) {
-    const part = instances.slice(from, from + FORECAST_BATCH);
-    const answer = await askForecasts(endpoint, part, context.cancellationSignal, champion.version);
+  for (let from = 0; from < asked.length; from += FORECAST_BATCH) {
+    const part = asked.slice(from, from + FORECAST_BATCH);
+    const answer = await askForecasts(
+      endpoint,
+      part.map(withIds),
+      context.cancellationSignal,
+      champion.version,
+    );
     const predictions = forecastsOf(answer, champion.version, `${part.length} forecasts`);
-    await insertForecasts(database, champion, predictions);
+    await insertForecasts(database, champion, part, predictions);
     nextWeek.push(...predictions.filter(({ horizon }) => horizon === 1));
-    context.heartbeat(`${from + part.length} of ${instances.length} forecasts`);
+    context.heartbeat(`${from + part.length} of ${asked.length} forecasts`);
   }
   return {
     modelVersion: champion.version,
-    forecastsRecorded: instances.length,
+    forecastsRecorded: asked.length,
     seriesForecast: series.length,
     seriesLeftOut: snapshot.seriesCount - series.length,
     samples: sample(nextWeek),
@@ -80,8 +88,10 @@ async function activeSeries(database: Pool, snapshot: Snapshot): Promise<Series[
 async function insertForecasts(
   database: Pool,
   { modelName, version, dataset }: RegisteredVersion,
+  asked: readonly Series[],
   predictions: Prediction[],
 ): Promise<void> {
+  const numbers = (key: keyof Series) => asked.map((series) => series[key]);
   const column = <K extends keyof Prediction>(key: K) => predictions.map((prediction) => prediction[key]);
   await database.query(
     `insert into ops.forecast
@@ -93,7 +103,7 @@ async function insertForecasts(
       modelName,
       version,
       dataset,
-      ...[column('origin'), column('store'), column('dept'), column('horizon'), column('targetWeek')],
+      ...[column('origin'), numbers('store'), numbers('dept'), column('horizon'), column('targetWeek')],
       ...[column('p10'), column('p50'), column('p90')],
     ],
   );

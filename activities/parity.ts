@@ -12,7 +12,7 @@ export const PARITY_TOLERANCE = 1e-4;
 /** Largest relative difference between deployed and evaluated p10, p50, p90 (relative to at least one dollar). */
 export function parityDifference(
   manifest: Pick<ModelManifest, 'quantiles'>,
-  rows: readonly AnalysisRow[],
+  rows: readonly Pick<AnalysisRow, 'expected'>[],
   predictions: readonly Prediction[],
 ): number {
   const columns = [0.1, 0.5, 0.9].map((quantile) => manifest.quantiles.indexOf(quantile));

@@ -8,6 +8,7 @@ import { askForecasts, forecastsOf } from './endpoint.ts';
 import { asInstance, canAnswer, collectAnalysis } from './analysis.ts';
 import { readAnalysisRows, readManifest } from './job-outputs.ts';
 import { PARITY_TOLERANCE, parityDifference } from './parity.ts';
+import { readSeriesIds } from './series-ids.ts';
 import { decideStep } from './step-decision.ts';
 
 const READY_POLL_MS = 500;
@@ -44,7 +45,11 @@ export interface RolloutActivities {
   removeVersion: (request: { modelName: string; version: number }) => Promise<void>;
 }
 
-export function createRolloutActivities(deps: Pick<Dependencies, 'serving'>): RolloutActivities {
+export type RolloutDependencies = Pick<Dependencies, 'serving'> & {
+  database: Pick<Dependencies['database'], 'query'>;
+};
+
+export function createRolloutActivities(deps: RolloutDependencies): RolloutActivities {
   const { serving } = deps;
   return {
     deploy: (request) => deploy(deps, request),
@@ -129,7 +134,7 @@ async function deploy(
 }
 
 async function checkForecastParity(
-  { serving }: Pick<Dependencies, 'serving'>,
+  { database, serving }: RolloutDependencies,
   { candidate, analysisRowsUri }: { candidate: RegisteredVersion; analysisRowsUri: string },
 ): Promise<string> {
   const { cancellationSignal } = Context.current();
@@ -138,8 +143,10 @@ async function checkForecastParity(
   // Every n-th row of the file, so that all stores, departments and horizons are covered.
   const stride = Math.max(1, Math.floor(all.length / PARITY_ROWS));
   const rows = all.filter((_, i) => i % stride === 0).slice(0, PARITY_ROWS);
+  const { withIds } = await readSeriesIds(database, candidate.dataset);
+  const instances = rows.map((row) => asInstance(withIds(row)));
   const endpoint = { url: serving.url, modelName: candidate.modelName };
-  const answer = await askForecasts(endpoint, rows.map(asInstance), cancellationSignal, candidate.version);
+  const answer = await askForecasts(endpoint, instances, cancellationSignal, candidate.version);
   const predictions = forecastsOf(answer, candidate.version, `${rows.length} evaluated forecasts`);
   const difference = parityDifference(manifest, rows, predictions);
   const numbers = `${rows.length} deployed forecasts have a relative difference of up to ${difference.toExponential(1)} to the evaluated forecasts`;
@@ -153,11 +160,12 @@ async function checkForecastParity(
 }
 
 async function analyzeStep(
-  { serving }: Pick<Dependencies, 'serving'>,
+  { database, serving }: RolloutDependencies,
   { candidate, champion, analysisRowsUri, weightPercent, options }: StepRequest,
 ): Promise<{ analysis: StepAnalysis; decision: StepDecision }> {
   const context = Context.current();
-  const rows = await readAnalysisRows(analysisRowsUri);
+  const { withIds } = await readSeriesIds(database, candidate.dataset);
+  const rows = (await readAnalysisRows(analysisRowsUri)).map(withIds);
   const comparable = championOnDataset(champion, candidate.dataset);
   const canCompare = comparable !== null && canAnswer(await readManifest(comparable.modelUri), rows);
   const versions = { candidate: candidate.version, champion: canCompare ? comparable.version : null };

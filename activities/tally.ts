@@ -9,6 +9,8 @@ import { parityDifference } from './parity.ts';
 import type { ComparedVersions } from './step-decision.ts';
 import { hasTooManyFailures } from './step-decision.ts';
 
+type KnownWeek = Pick<AnalysisRow, 'actual' | 'expected'>;
+
 export interface TallyPlan {
   versions: ComparedVersions;
   weightPercent: number;
@@ -22,7 +24,7 @@ export class Tally {
   readonly #failedRequests = new Map<number, number>();
   readonly #unreachable = new Map<number, number>();
   readonly #absoluteError = new Map<number, number>();
-  readonly #compared = new Set<AnalysisRow>();
+  readonly #compared = new Set<KnownWeek>();
   #actualSum = 0;
   #maxParityDifference = 0;
 
@@ -73,7 +75,7 @@ export class Tally {
    * @param askChampion called only when the batch has rows that were not compared yet
    */
   async compare(
-    batch: readonly AnalysisRow[],
+    batch: readonly KnownWeek[],
     predictions: readonly Prediction[],
     askChampion: () => Promise<Answer | null>,
   ): Promise<void> {
@@ -88,11 +90,7 @@ export class Tally {
     });
   }
 
-  #addErrors(
-    row: AnalysisRow,
-    ofCandidate: Prediction | undefined,
-    ofChampion: Prediction | undefined,
-  ): void {
+  #addErrors(row: KnownWeek, ofCandidate: Prediction | undefined, ofChampion: Prediction | undefined): void {
     if (this.#compared.has(row)) return;
     const { candidate, champion } = this.#plan.versions;
     this.#compared.add(row);

@@ -12,6 +12,10 @@ import type { Serving } from '../infra/platform.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
 import { readManifest, readSkewSample } from './job-outputs.ts';
+import type { WithIds } from './series-ids.ts';
+import { readSeriesIds } from './series-ids.ts';
+
+type SampleRow = WithIds<SkewSample['sample'][number]>;
 
 export interface TrainingServingSkewActivities {
   /**
@@ -41,12 +45,14 @@ export async function checkTrainingServingSkew(
 ): Promise<string> {
   const skewSample = await readSkewSample(skewSampleUri);
   const manifest = await readManifest(candidate.modelUri);
+  const { withIds } = await readSeriesIds(database, manifest.dataset);
+  const sample = skewSample.sample.map(withIds);
   return await withFeaturesLock(database, manifest.feastProject, (onlineSnapshot) => {
     if (onlineSnapshot === null) return notCompared('another run is building features');
     if (onlineSnapshot !== skewSample.snapshotId) {
       return notCompared(`they belong to snapshot ${onlineSnapshot}, not to ${skewSample.snapshotId}`);
     }
-    return compareSample(serving.url, candidate, manifest, skewSample.sample, signal);
+    return compareSample(serving.url, candidate, manifest, sample, signal);
   });
 }
 
@@ -54,7 +60,7 @@ async function compareSample(
   url: string,
   { modelName, version }: RegisteredVersion,
   { feastProject, features }: ModelManifest,
-  sample: SkewSample['sample'],
+  sample: readonly SampleRow[],
   signal: AbortSignal,
 ): Promise<string> {
   const instances = sample.map(({ store, dept, horizon }) => ({ store, dept, horizon }));
@@ -83,7 +89,7 @@ const notCompared = (why: string): string => `its online features were not compa
  */
 export function featureDifferences(
   names: readonly string[],
-  sample: SkewSample['sample'],
+  sample: readonly SampleRow[],
   predictions: readonly Prediction[],
 ): string[] {
   return sample.flatMap((row, i) => {

@@ -105,7 +105,9 @@ function addresses(
   endpoints: Endpoints,
 ): string {
   const [sample] = monitor?.samples ?? [];
-  const body = `{"instances":[{"store":${sample?.store ?? 1},"dept":${sample?.dept ?? 1},"horizon":1}]}`;
+  const instance = { store: sample?.store ?? 1, dept: sample?.dept ?? 1, horizon: 1 };
+  // The shell takes the body in single quotes.
+  const body = JSON.stringify({ instances: [instance] }).replaceAll("'", '\\u0027');
   return [
     `Temporal UI  ${endpoints.temporalUi}`,
     `MLflow       ${endpoints.mlflow}`,

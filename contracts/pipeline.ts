@@ -5,6 +5,7 @@ import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from '
 import { DEFAULT_MODEL_NAME } from './names.ts';
 import type { RegisteredVersion, RolloutResult } from './rollout.ts';
 import { generatedSource, nameDataset, sourceSchema } from './source.ts';
+import type { SeriesId } from './series-id.ts';
 import type { Stage, Verdict } from './stages.ts';
 import { sentencesOf } from './zod-issues.ts';
 
@@ -218,8 +219,8 @@ export interface MonitorResult {
 }
 
 export interface SampleForecast {
-  store: number;
-  dept: number;
+  store: SeriesId;
+  dept: SeriesId;
   targetWeek: string;
   p10: number;
   p50: number;

@@ -174,7 +174,7 @@ describe('recordForecasts', () => {
       modelName: 'm',
       modelVersion: '3',
       predictions: instances.map(({ store, dept, horizon }) => {
-        const p50 = 100 * store + dept + horizon / 10;
+        const p50 = 100 * Number(store) + Number(dept) + horizon / 10;
         const targetWeek = new Date(Date.parse(LAST) + horizon * 7 * 86_400_000).toISOString().slice(0, 10);
         return {
           store,
@@ -233,6 +233,49 @@ describe('recordForecasts', () => {
       ['m', 3, 'shop', LAST, 1, 1, 2, '2026-03-20', 100.2, 101.2, 103.2],
       ['m', 3, 'shop', LAST, 2, 7, 1, '2026-03-13', 206.1, 207.1, 209.1],
       ['m', 3, 'shop', LAST, 2, 7, 2, '2026-03-20', 206.2, 207.2, 209.2],
+    ]);
+  });
+
+  test("asks and shows by the user's ids, and records by numbers, which views show by id", async () => {
+    await sell([1, 1, 1, LAST, 10], [1, 2, 7, LAST, 10], [2, 1, 1, LAST, 10]);
+    await database.run(
+      `insert into raw.id (dataset, "of", id, number, is_current, batch_id) values
+         ('shop', 'store', 'CA_1', 1, true, 1), ('shop', 'store', 'TX_1', 2, true, 1),
+         ('shop', 'dept', '1', 1, true, 1), ('shop', 'dept', 'TOYS', 7, true, 1),
+         ('shop', 'dept', 'TOYS', 7, false, 2), ('shop', 'dept', 'GAMES', 7, true, 2),
+         ('elsewhere', 'store', 'NY_1', 1, true, 1)`,
+    );
+    const values = { forecast: 2, p10: 1, p50: 2, p90: 3 };
+    const recorded = await record(1, (instances) => ({
+      status: 200,
+      body: {
+        ...{ modelName: 'm', modelVersion: '3' },
+        predictions: instances.map(({ store, dept, horizon }) => ({
+          ...{ store, dept, horizon, origin: LAST, targetWeek: '2026-03-13' },
+          ...values,
+        })),
+      },
+    }));
+    const series = [
+      ['CA_1', '1'],
+      ['TX_1', 'GAMES'],
+    ];
+    const [asked] = endpoint.asked;
+    expect(asked?.instances.map(({ store, dept }) => [store, dept])).toEqual(series);
+    expect(recorded).toMatchObject({ samples: series.map(([store, dept]) => ({ store, dept })) });
+    expect(await rowsOf('select store, dept from ops.forecast order by store')).toEqual([
+      [1, 1],
+      [2, 7],
+    ]);
+    const byId =
+      'select store, dept, p10, p50, p90, target_week::text from ops.forecast_by_id order by store';
+    expect(await rowsOf(byId)).toEqual(series.map((ids) => [...ids, 1, 2, 3, '2026-03-13']));
+    await sell([3, 2, 7, '2026-03-13', 4], [3, 9, 9, '2026-03-13', 4]);
+    await createMonitorActivities({ database: pool, serving: new MemoryServing() }).compareWithActuals({
+      ...{ champion, snapshot: snapshot(3, '2026-03-13'), horizonWeeks: 1 },
+    });
+    expect(await rowsOf('select store, dept, p50, actual from ops.forecast_accuracy_by_id')).toEqual([
+      ['TX_1', 'GAMES', 2, 4],
     ]);
   });
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
-import type { RolloutActivities } from '../../activities/rollout.ts';
+import type { RolloutActivities, RolloutDependencies } from '../../activities/rollout.ts';
 import { createRolloutActivities } from '../../activities/rollout.ts';
 import type { AnalysisRow } from '../../contracts/jobs.ts';
 import type { ModelManifest } from '../../contracts/model.ts';
@@ -37,13 +37,19 @@ const served = (number: number, weightPercent: number, ready = true) => ({
   ready,
 });
 
+/** Rows of raw.current_id. */
+let ids: { of: 'store' | 'dept'; number: number; id: string }[] = [];
+const database = {
+  query: () => Promise.resolve({ rows: ids }),
+} as unknown as RolloutDependencies['database'];
+
 /** Runs an activity as a worker does. */
 function run<K extends keyof RolloutActivities>(
   serving: MemoryServing,
   name: K,
   request: Parameters<RolloutActivities[K]>[0],
 ): ReturnType<RolloutActivities[K]> {
-  const activity = createRolloutActivities({ serving })[name] as (
+  const activity = createRolloutActivities({ serving, database })[name] as (
     request: unknown,
   ) => Promise<Awaited<ReturnType<RolloutActivities[K]>>>;
   return activityEnvironment().run(() => activity(request)) as ReturnType<RolloutActivities[K]>;
@@ -181,6 +187,27 @@ describe('before the router', () => {
     expect(depts).toEqual(Array.from({ length: 200 }, (_, i) => i * 3));
   });
 
+  test("asks by the user's ids: numbers in a column where all are whole, else text", async () => {
+    const rows = analysisRows(12).map((row, i) => ({ ...row, store: 1 + (i % 2), dept: 1 + (i % 3) }));
+    const analysisRowsUri = write(rows);
+    ids = [
+      { of: 'store', number: 1, id: '1' },
+      { of: 'store', number: 2, id: '2' },
+      { of: 'dept', number: 1, id: 'FOODS_1' },
+      { of: 'dept', number: 2, id: '2' },
+    ];
+    const serving = await start(forecasting(CANDIDATE_FACTOR));
+    await run(serving, 'checkForecastParity', { candidate, analysisRowsUri });
+    await run(serving, 'analyzeStep', { ...step(analysisRowsUri) });
+    ids = [];
+    const series = endpoint.asked.flatMap(({ instances }) =>
+      instances.map(({ store, dept }: PredictInstance) => JSON.stringify([store, dept])),
+    );
+    expect([...new Set(series)].sort()).toEqual(
+      [1, 2].flatMap((store) => ['2', '3', 'FOODS_1'].map((dept) => JSON.stringify([store, dept]))),
+    );
+  });
+
   test.each([
     ['within the tolerance', 1 + 0.9e-4, null],
     ['beyond the tolerance', 1 + 1.1e-4, /difference of up to 1\.1e-4 .*allowed: 0\.0001/],
@@ -252,7 +279,10 @@ describe('before the router', () => {
     const environment = activityEnvironment();
     const heartbeat = vi.fn();
     environment.on('heartbeat', heartbeat);
-    await environment.run(createRolloutActivities({ serving }).analyzeStep, step(write(analysisRows(100))));
+    await environment.run(
+      createRolloutActivities({ serving, database }).analyzeStep,
+      step(write(analysisRows(100))),
+    );
     expect(heartbeat).toHaveBeenCalledTimes(endpoint.asked.filter(({ pinned }) => !pinned).length);
   });
 });

@@ -55,6 +55,13 @@ describe('features differ', () => {
     ]);
   });
 
+  test("by the user's ids", () => {
+    const sample = [{ ...row({ lag_1: 1 }), store: 'CA_1', dept: 'FOODS_1' }];
+    expect(featureDifferences(['lag_1'], sample, [answer({ lag_1: 2 })])).toEqual([
+      'store CA_1, dept FOODS_1, week 2012-02-03: lag_1 is 2 online, 1 in training',
+    ]);
+  });
+
   test('another week, and no answer', () => {
     const sample = [row({ lag_1: 1 }), row({ lag_1: 1 })];
     expect(featureDifferences(['lag_1'], sample, [answer({ lag_1: 1 }, '2012-02-10')])).toEqual([
