@@ -22,7 +22,7 @@ export interface SeriesNumbers {
 
 export interface SeriesNumberReader {
   /**
-   * Numbers of ids that are known from an earlier read need no database, nor do those of instances with features.
+   * Numbers of ids that are known from an earlier read need no database. Instances with features are answered without it.
    * @throws RequestError 503 when an id is unknown so far, and raw.id cannot be read
    */
   numbersOf(instances: readonly Instance[]): Promise<SeriesNumbers>;
@@ -106,14 +106,18 @@ export function createSeriesNumberReader(pool: pg.Pool, dataset: string): Series
       const ids = known ?? noIds();
       const { numbers, unknown } = translate(ids, instances);
       if (unknown.length === 0) return numbers;
-      const needRead = unknown.some((i) => {
+      const mustRead = unknown.some((i) => {
         const hasNumbers = numbers.stores[i] !== NO_NUMBER && numbers.depts[i] !== NO_NUMBER;
-        // A model knows no id that is newer than itself, and whole numbers are rarely other than their own ids.
         return instances[i]?.features === undefined || (known === undefined && !hasNumbers);
       });
-      if (needRead) return translate(await read(), instances).numbers;
-      if (known === undefined) read().catch(() => undefined);
-      return numbers;
+      if (mustRead) return translate(await read(), instances).numbers;
+      // All of these instances have features, and are answered without the database, too: with whole numbers as their
+      // own ids before the first read, and later with ids that are new to the model.
+      if (known === undefined) {
+        read().catch(() => undefined);
+        return numbers;
+      }
+      return translate(await read().catch(() => ids), instances).numbers;
     },
     async load() {
       await read();

@@ -169,11 +169,14 @@ describe('without the database', () => {
     query.mockClear();
     failure = failing('ECONNREFUSED');
     expect(await reader.numbersOf([raw('CA_1'), raw(8)])).toEqual({ stores: [1, 7], depts: [1, 1] });
+    expect(query).not.toHaveBeenCalled();
     expect(await reader.numbersOf([raw('TX_1'), raw(99), raw(1)])).toEqual({
       stores: [NONE, 99, NONE],
       depts: [1, 1, 1],
     });
-    expect(query).not.toHaveBeenCalled();
+    failure = undefined;
+    rows.push(store('TX_1', 19));
+    expect(await reader.numbersOf([raw('TX_1'), raw('CA_1')])).toEqual({ stores: [19, 1], depts: [1, 1] });
   });
 
   it('that the role may not read, the refusal says what to grant', async () => {
