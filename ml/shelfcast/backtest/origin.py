@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from shelfcast.backtest.folder import Folder, Series
 from shelfcast.baselines import gradient_boosting, seasonal
-from shelfcast.calendar import WEEK, is_holiday
+from shelfcast.calendar import WEEK
 from shelfcast.contracts.results import JobError, TrainResult
 from shelfcast.contracts.specs import Preset, Snapshot, TrainSpec
 from shelfcast.contracts.wire import default, encode, read_json
@@ -26,6 +26,7 @@ from shelfcast.evaluate.model import load_model
 from shelfcast.evaluate.naive_errors import naive_errors
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.own_holidays import holiday_flag
 from shelfcast.features.sales_history import SalesGrid, aggregate
 from shelfcast.features.samples import Floats, Integers, OriginTable, read_origin_table
 from shelfcast.features.training_data import ForecastRequest
@@ -226,7 +227,7 @@ def forecast(
         },
         **_simple_baselines(origin, settings, store, dept, horizons, values["last_year"]),
         **({} if trees is None else {"lightgbm": trees.predict(table, rows, horizons)}),
-        "holiday": np.tile([is_holiday(week) for week in weeks], len(origin.rows)),
+        "holiday": values[holiday_flag(values)] == 1,
         "store_type": values["type_code"],
         "mean_sales": values["rolling_mean_52"],
         "age_weeks": values["weeks_since_first"],

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from shelfcast.calendar import HOLIDAY_WEIGHT
 from shelfcast.features.feature_groups import DOLLARS
+from shelfcast.features.own_holidays import holiday_flag
 from shelfcast.features.samples import Floats, Integers, OriginTable
 from shelfcast.models.boosting import boost
 
@@ -61,7 +62,8 @@ def fit(
     if known == 0 or known < len(rows):
         raise ValueError(f"{known} of {len(rows)} targets are known; trees need some rows, all with a target")
     inputs, unit = _inputs(table, rows, horizons, variant)
-    is_holiday = inputs[:, _names(table).index("is_holiday")] == 1
+    names = _names(table)
+    is_holiday = inputs[:, names.index(holiday_flag(names))] == 1
     weight = np.where(is_holiday, HOLIDAY_WEIGHT, 1.0)
     return GradientBoosting(((variant, boost(inputs, target, unit, weight, ROUNDS, seed)),))
 

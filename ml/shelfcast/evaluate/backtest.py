@@ -16,6 +16,7 @@ from shelfcast.contracts.results import Forecaster
 from shelfcast.evaluate.model import Model, Quantiles, Role
 from shelfcast.evaluate.naive_errors import NaiveErrors
 from shelfcast.evaluate.slices import Booleans
+from shelfcast.features.own_holidays import holiday_flag
 from shelfcast.features.samples import Floats, Integers, OriginTable, Weeks
 from shelfcast.ids import PLAIN_IDS, Ids
 from shelfcast.job import UserError
@@ -33,7 +34,7 @@ BATCH_ROWS = 16_384
 
 #: Forecaster -> feature that is its point forecast.
 _BASELINES: dict[Forecaster, str] = {"naive": "sales_0", "seasonal_naive": "last_year"}
-_HOLIDAY, _STORE_TYPE = "is_holiday", "type_code"
+_STORE_TYPE = "type_code"
 _MEAN_SALES, _AGE_WEEKS = "rolling_mean_52", "weeks_since_first"
 
 _REASONS: dict[Forecaster, str] = {
@@ -144,7 +145,7 @@ def run_backtest(
         horizon=horizons[kept],
         target_week=target_week[kept],
         actual=table.targets[rows, horizons - 1][kept],
-        holiday=columns[_HOLIDAY][kept] == 1,
+        holiday=columns[holiday_flag(columns)][kept] == 1,
         store_type=columns[_STORE_TYPE][kept],
         mean_sales=columns[_MEAN_SALES][kept],
         age_weeks=columns[_AGE_WEEKS][kept],
@@ -167,7 +168,7 @@ def _features_and_quantiles(
 ) -> tuple[dict[str, Floats], dict[Role, Quantiles]]:
     """Returns the features that the backtest reads, and each model's quantiles (NaN beyond its horizon)."""
     names = [feature.name for feature in table.features]
-    needed = [*_BASELINES.values(), _HOLIDAY, _STORE_TYPE, _MEAN_SALES, _AGE_WEEKS]
+    needed = [*_BASELINES.values(), holiday_flag(names), _STORE_TYPE, _MEAN_SALES, _AGE_WEEKS]
     columns = {name: np.empty(len(rows)) for name in needed}
     quantiles = {
         role: np.full((len(rows), len(model.manifest.quantiles)), np.nan, np.float32)

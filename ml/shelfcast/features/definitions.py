@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from shelfcast.contracts.model import ModelFeature, View
-from shelfcast.features import publication_lags
+from shelfcast.features import own_holidays, publication_lags
 from shelfcast.features.publication_lags import SALES, Use
 from shelfcast.job import UserError
 from shelfcast.snapshot import EXTERNALS, Covariate
@@ -122,6 +122,34 @@ _SALES_HISTORY: tuple[Feature, ...] = (
     ),
 )
 
+#: Features of a data set with holidays of its own; formulas in ``alike_weeks``.
+_ALIKE: tuple[Feature, ...] = (
+    _sales_ahead(
+        own_holidays.LAST_YEAR,
+        "sales in the week of last year that is alike, w - holiday_weeks_back weeks",
+        Use(
+            SALES,
+            -own_holidays.MIN_WEEKS_BACK,
+            of_target=True,
+            last_horizon=own_holidays.MIN_WEEKS_BACK,
+        ),
+        Use(own_holidays.WEEKS_BACK, 0, of_target=True),
+    ),
+    _sales_ahead(
+        own_holidays.DEPT_SEASON,
+        "department over all stores: sales in the week of last year that is alike / mean of the weeks "
+        "t-64..t-52",
+        Use(
+            SALES,
+            -own_holidays.MIN_WEEKS_BACK,
+            of_target=True,
+            last_horizon=own_holidays.MIN_WEEKS_BACK,
+        ),
+        Use(own_holidays.WEEKS_BACK, 0, of_target=True),
+        Use(SALES, -YEAR),
+    ),
+)
+
 #: Store-week covariates of every data set; each also has an ``<name>_is_missing`` flag.
 STORE_EXTERNALS = EXTERNALS
 
@@ -206,6 +234,7 @@ class FeatureSet:
         store_weeks = [f for c in declared if c.of == "store_week" for f in _weekly(c, "store_externals")]
         return [
             *_SALES_HISTORY,
+            *(_ALIKE if own_holidays.has_own_holidays(sources) else ()),
             *series_weeks,
             *(feature for column in externals for feature in _weekly(column, "store_externals")),
             *(_missing(column) for column in externals),
@@ -257,7 +286,10 @@ def weeks_known_ahead(column: Covariate) -> int:
 def _weekly(column: Covariate, view: View) -> list[Feature]:
     lag, known_ahead = publication_lag_weeks(column), weeks_known_ahead(column)
     week = f"t - {lag} weeks" if lag else "t"
-    features = [Feature(column.name, view, f"{column.description}, in {week}", (Use(column.name, -lag),))]
+    features = []
+    if column.name not in own_holidays.ONLY_AHEAD:
+        use = Use(column.name, -lag)
+        features.append(Feature(column.name, view, f"{column.description}, in {week}", (use,)))
     if known_ahead:
         features.append(
             Feature(

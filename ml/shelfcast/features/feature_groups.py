@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shelfcast.contracts.model import ModelFeature
+from shelfcast.features import own_holidays
 from shelfcast.features.definitions import (
     DEPT_LAGS,
     NEIGHBOURS,
@@ -35,7 +36,7 @@ DEPT_WINDOW = ("dept_mean_0", *(f"dept_lag_{n}" for n in DEPT_LAGS))
 #: The weeks around the target week one year before, US dollars, in order of time.
 LAST_YEAR_WINDOW = tuple(f"last_year{end}" for end in NEIGHBOURS)
 #: All features in US dollars, which scale with the size of the series.
-DOLLARS = frozenset((*OWN_DOLLARS, *OWN_WINDOW, *DEPT_WINDOW, *LAST_YEAR_WINDOW))
+DOLLARS = frozenset((*OWN_DOLLARS, *OWN_WINDOW, *DEPT_WINDOW, *LAST_YEAR_WINDOW, own_holidays.LAST_YEAR))
 RATIOS = (
     "trend_4_13",
     "year_on_year_4",
@@ -61,6 +62,9 @@ PLAIN = (
 )
 #: Holidays with a feature ``weeks_to_<name>``.
 NAMED_HOLIDAYS = ("super_bowl", "labor_day", "thanksgiving", "christmas", "easter")
+#: Those that a data set with holidays of its own keeps: their dates matter there, or are one more season.
+NAMED_EVERYWHERE = ("christmas", "easter")
+_AMERICAN = {f"weeks_to_{name}" for name in NAMED_HOLIDAYS if name not in NAMED_EVERYWHERE}
 #: Inputs of the preset ``mlp-11``, in their order.
 MLP_11 = (
     "sales_0",
@@ -117,10 +121,20 @@ PRESET_FEATURES: dict[str, frozenset[str]] = {
 def covariate_names(features: Sequence[ModelFeature]) -> list[str]:
     """Returns the names of the features made of the data set's own covariates, in order."""
     usual = {feature.name for feature in FeatureSet(horizon_weeks=1).model_features}
+    usual |= own_holidays.FEATURES
     return [feature.name for feature in features if feature.name not in usual]
+
+
+def used_names(preset: str, features: Sequence[ModelFeature]) -> frozenset[str]:
+    """Returns the names of the features that a network of the preset uses, of all features of a data set."""
+    names = {feature.name for feature in features}
+    used = PRESET_FEATURES[preset] | set(covariate_names(features))
+    if own_holidays.has_own_holidays(names):
+        used = used - own_holidays.REPLACED - _AMERICAN | own_holidays.FEATURES
+    return used & names
 
 
 def preset_features(preset: str, features: FeatureSet) -> list[Feature]:
     """Returns the features that a network of the preset uses."""
-    used = PRESET_FEATURES[preset] | set(covariate_names(features.model_features))
+    used = used_names(preset, features.model_features)
     return [feature for feature in features.features if feature.name in used]

@@ -29,7 +29,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from shelfcast.calendar import WEEK, calendar_features, week_range
+from shelfcast.features.alike_weeks import alike_columns
 from shelfcast.features.definitions import CALENDAR, MAX_HORIZON_WEEKS, FeatureSet
+from shelfcast.features.own_holidays import WEEKS_BACK, has_own_holidays
 from shelfcast.features.sales_history import (
     Aggregates,
     SalesGrid,
@@ -189,7 +191,8 @@ def series_rows(inputs: Inputs, number: int, features: FeatureSet) -> pa.Table:
     series, week = np.nonzero(grid.has_row)
     store = np.searchsorted(stores.stores, grid.store)[series]
     history = sales_history(grid, part.aggregates, features)
-    history |= {name: values[series, week] for name, values in _extra_columns(part, features).items()}
+    extra = _extra_columns(part, features) | _alike_columns(part, features)
+    history |= {name: values[series, week] for name, values in extra.items()}
     columns = {
         **{name: history[name] for name in features.view_columns["sales_history"]},
         **{name: values[store, week] for name, values in external_columns(stores, features).items()},
@@ -228,6 +231,16 @@ def _extra_columns(inputs: Inputs, features: FeatureSet) -> dict[str, Grid]:
             values = inputs.series_extras.get(covariate.name, unknown)
             columns |= covariate_columns(values, covariate, features.horizon_weeks)
     return columns
+
+
+def _alike_columns(inputs: Inputs, features: FeatureSet) -> dict[str, Grid]:
+    """Returns the columns about the week of last year with the same holiday, each [series, weeks]."""
+    if not has_own_holidays(features.sources):
+        return {}
+    grid, stores = inputs.grid, inputs.store_features
+    unknown = np.full((len(stores.stores), len(grid.weeks) + MAX_HORIZON_WEEKS), np.nan)
+    weeks_back = stores.externals.get(WEEKS_BACK, unknown)[np.searchsorted(stores.stores, grid.store)]
+    return alike_columns(grid, inputs.aggregates, weeks_back, features.horizon_weeks)
 
 
 def write_series(directory: Path, number: int, rows: pa.Table) -> None:

@@ -12,8 +12,10 @@ from functools import cache
 from shelfcast import calendar
 from shelfcast.contracts.wire import encode
 from shelfcast.features import (
+    alike_weeks,
     definitions,
     feature_groups,
+    own_holidays,
     publication_lags,
     sales_history,
     store_features,
@@ -30,6 +32,8 @@ _MODULES = (
     store_features,
     weekly_values,
     feature_groups,
+    own_holidays,
+    alike_weeks,
 )
 
 

@@ -19,6 +19,7 @@ from shelfcast.contracts.specs import (
 from shelfcast.database import connect
 from shelfcast.ingest.bad_rows import check_rows, write_bad_rows
 from shelfcast.ingest.generator import generate
+from shelfcast.ingest.holiday_covariates import with_holidays
 from shelfcast.ingest.load import SourceReport, known_result, load, lock_dataset, newest_snapshot
 from shelfcast.ingest.load_checks import check_content, check_load
 from shelfcast.ingest.long_source import read_long_queries, read_long_source
@@ -62,6 +63,7 @@ def _read(spec: IngestSpec, directory: Path, before: dict[str, pa.Table]) -> _Ch
         return _generate(source, directory, before)
     report_progress(directory, f"reading {_location(source)}", fraction=0)
     rows = _read_rows(source, before)
+    tables = with_holidays(rows.tables, before, rows.has_flags)
     report = directory / "bad-rows.csv"
     bad_rows = write_bad_rows(rows.findings, report)
     checks = [
@@ -69,10 +71,10 @@ def _read(spec: IngestSpec, directory: Path, before: dict[str, pa.Table]) -> _Ch
         Check("unread-column", len(rows.unread), rows.unread),
         Check("file-format", len(rows.notes), rows.notes),
         Check("similar-id", len(rows.similar_ids), rows.similar_ids),
-        *check_load(rows.tables, before, datetime.now(UTC).date()),
+        *check_load(tables, before, datetime.now(UTC).date()),
     ]
     uri = report.resolve().as_uri() if bad_rows else None
-    return rows.tables, checks, SourceReport(bad_rows=bad_rows, bad_rows_uri=uri, oracle_uri=None)
+    return tables, checks, SourceReport(bad_rows=bad_rows, bad_rows_uri=uri, oracle_uri=None)
 
 
 def _location(source: _Source) -> str:

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shelfcast.features.own_holidays import COVARIATE_NAMES, HOLIDAY
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.snapshot import (
     COVARIATES,
@@ -21,6 +22,9 @@ from shelfcast.snapshot import (
 
 Tables = Mapping[str, pa.Table]
 
+#: Weeks after the newest one whose holidays should be known: a quarter.
+HOLIDAY_WEEKS_AHEAD = 13
+
 
 def check_covariates(tables: Tables, known: Tables) -> list[Check]:
     """Checks that covariates have values, and as early as they are declared to be known.
@@ -30,6 +34,7 @@ def check_covariates(tables: Tables, known: Tables) -> list[Check]:
         known: Rows of the data set's newest snapshot by table name.
     """
     covariates = {c.name: c for rows in (known, tables) for c in covariates_of(rows[COVARIATES.name])}
+    covariates = {name: c for name, c in covariates.items() if name not in COVARIATE_NAMES}
     last_week = _max(*(rows[SALES.name]["week"] for rows in (tables, known)))
     empty, late = [], []
     for covariate in covariates.values():
@@ -43,7 +48,21 @@ def check_covariates(tables: Tables, known: Tables) -> list[Check]:
     return [
         Check("covariate-empty", len(empty), empty[:EXAMPLES]),
         Check("covariate-late", len(late), late[:EXAMPLES]),
+        _holidays_ahead(tables, known, last_week),
     ]
+
+
+def _holidays_ahead(tables: Tables, known: Tables, last_week: date | None) -> Check:
+    """Checks that the weeks after the newest one are known to have a holiday or none, of each store.
+
+    A data set without holidays of its own keeps the rule: its calendar has no end.
+    """
+    rows = pa.concat_tables([t[EXTRAS.name].filter(pc.field("name") == HOLIDAY) for t in (known, tables)])
+    newest = rows.group_by("store").aggregate([("week", "max")]).sort_by("store")
+    wanted = (last_week or date.min) + timedelta(weeks=HOLIDAY_WEEKS_AHEAD)
+    late = [row for row in newest.to_pylist() if row["week_max"] < wanted]
+    examples = [f"store {row['store']}: known to {row['week_max']}, not to {wanted}" for row in late]
+    return Check("holidays-ahead", len(late), examples[:EXAMPLES])
 
 
 def _max(*weeks: pa.ChunkedArray) -> date | None:

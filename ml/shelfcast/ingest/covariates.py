@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pyarrow as pa
 
+from shelfcast.features import own_holidays
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.ingest.declaration import Declared
 from shelfcast.job import UserError
@@ -97,7 +98,8 @@ def covariates_of_declaration(declared: Declared, known: pa.Table) -> Covariates
 
 
 def _covariates(declared_in: str, error: str, entries: Sequence[Any], known: pa.Table) -> Covariates:
-    earlier = {column.name: column for column in covariates_of(known)}
+    # The ingest job derives those of holidays; no file has them as columns.
+    earlier = {c.name: c for c in covariates_of(known) if c.name not in own_holidays.COVARIATE_NAMES}
     issues = [
         f"{declared_in}, entry {number}: {issue}"
         for number, entry in enumerate(entries, 1)
@@ -152,7 +154,7 @@ def _issues_of_name(name: Any, of: Any) -> Iterator[str]:
     elif name in EXTERNALS:
         if of != "store_week":
             yield f"{name} has a value for each store and week; its of must be store_week"
-    elif name in _RESERVED or name in _feature_names():
+    elif name in _RESERVED | own_holidays.COVARIATE_NAMES | own_holidays.FEATURES | _feature_names():
         yield f"name {name} is reserved; choose another"
 
 

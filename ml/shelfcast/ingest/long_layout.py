@@ -125,7 +125,8 @@ def read_long(
     }
     if stores is not None:
         tables[STORES.name] = stores.values.select(STORES.schema.names).cast(STORES.schema)
-    return source_rows(tables, list(sheets.values()), numbering, similar)
+    has_flags = "is_holiday" in sales.values.column_names
+    return source_rows(tables, list(sheets.values()), numbering, similar, has_flags)
 
 
 def _number_ids(sheets: Mapping[FileName, Sheet], numbering: Numbering) -> list[str]:

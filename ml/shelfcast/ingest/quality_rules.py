@@ -90,6 +90,11 @@ LOAD_RULES = (
         "a covariate has a value for the newest week that its knownAfterWeeks says is known",
     ),
     Rule("no-store-described", "warning", "stores with sales have a row of type and size"),
+    Rule(
+        "holidays-ahead",
+        "warning",
+        "of a data set with its own holidays, each store's are known for the 13 weeks after the newest",
+    ),
     Rule("new-store", "warning", "the data set has had sales of the store before"),
     Rule("missing-week", "warning", "a series has every week from its first to its last"),
     Rule("negative-sales", "warning", "sales are not below zero (returns)"),

@@ -24,6 +24,7 @@ class SourceRows:
         unread: Columns of the files that are not read, as ``<file>: <column>``.
         notes: Sentences on how the files were read.
         similar_ids: Sentences about ids that are like others.
+        has_flags: Whether the holiday flags are the source's own, and not of ``shelfcast.calendar``.
     """
 
     tables: dict[str, pa.Table]
@@ -32,10 +33,15 @@ class SourceRows:
     unread: list[str]
     notes: list[str]
     similar_ids: list[str]
+    has_flags: bool
 
 
 def source_rows(
-    tables: dict[str, pa.Table], sheets: Sequence[Sheet], numbering: Numbering, similar_ids: list[str]
+    tables: dict[str, pa.Table],
+    sheets: Sequence[Sheet],
+    numbering: Numbering,
+    similar_ids: list[str],
+    has_flags: bool,
 ) -> SourceRows:
     """Returns the tables and new ids together with the findings of the sheets that they come from."""
     numbering.add("type", pc.unique(tables[STORES.name]["type"].drop_null()).to_pylist())
@@ -46,4 +52,5 @@ def source_rows(
         [column for sheet in sheets for column in sheet.unread],
         [note for sheet in sheets for note in sheet.notes],
         similar_ids,
+        has_flags,
     )

@@ -74,7 +74,7 @@ def read_folder(path: Path, known: Mapping[str, pa.Table]) -> SourceRows:
         **empty_tables(),
         **{raw.name: sheet.values.select(raw.schema.names).cast(raw.schema) for raw, sheet in sheets.items()},
     }
-    return source_rows(tables, [train, features, stores], numbering, similar)
+    return source_rows(tables, [train, features, stores], numbering, similar, has_flags=True)
 
 
 def _check_against_features(train: Sheet, features: Sheet) -> None:

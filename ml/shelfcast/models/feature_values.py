@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from shelfcast.contracts.model import ModelFeature
+from shelfcast.features import own_holidays
 
 #: Bound of dollar values; larger ones are errors of the source, and float32 would overflow.
 _LARGEST_USD = 1e9
@@ -60,20 +61,32 @@ class FeatureValues:
 
     def season(self) -> Tensor:
         """Returns the department's seasonal ratio: target week over recent quarter, a year ago [N]."""
-        return self.first_known(("dept_season",), self.one).clamp(1 / _LARGEST_SEASON, _LARGEST_SEASON)
+        names = self._present(own_holidays.DEPT_SEASON, "dept_season")
+        return self.first_known(names, self.one).clamp(1 / _LARGEST_SEASON, _LARGEST_SEASON)
 
     def last_year(self, otherwise: Tensor) -> Tensor:
         """Returns last year's sales of the target week, aligned to Christmas, US dollars [N].
 
+        In a data set with holidays of its own, they are aligned to these first.
         52 weeks are a day or two short of a year, so some of the days were in the week before.
 
         Args:
             otherwise: Fallback where last year's week is unknown, US dollars [N].
         """
-        week = self.first_known(("last_year",), otherwise)
+        week = self.first_known(self._present(own_holidays.LAST_YEAR, "last_year"), otherwise)
         week_before = self.first_known(("last_year_before",), week)
         share = (self.get("christmas_shift").abs() / 7).clamp(0, 1)
         return week * (1 - share) + week_before * share
+
+    def _present(self, *names: str) -> list[str]:
+        return [name for name in names if name in self._columns]
+
+    def holidays(self) -> list[Tensor]:
+        """Returns the inputs about the data set's own holidays, [N, 2 C]; nothing if it has none."""
+        if not own_holidays.has_own_holidays(self._columns):
+            return []
+        values, known = self.matrix(own_holidays.INPUTS)
+        return [torch.cat([values, known.float()], dim=1)]
 
     def of_any_unit(self, names: Sequence[str]) -> Tensor:
         """Returns signed logs of features of any unit, and whether each is known [N, 2 len(names)]."""

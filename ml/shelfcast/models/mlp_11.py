@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from shelfcast.contracts.model import ModelFeature
 from shelfcast.features.feature_groups import MLP_11, MLP_11_LEVELS
+from shelfcast.features.own_holidays import holiday_flag
 from shelfcast.models.feature_values import FeatureValues
 from shelfcast.models.network import (
     QUANTILE_OUTPUTS,
@@ -42,7 +43,7 @@ class _Inputs(Preparation):
         mean = values.first_known(("rolling_mean_13", *MLP_11_LEVELS), values.zero)
         level = mean.abs() + self.floor_usd
         dollars, known = values.matrix(_DOLLARS)
-        others, _ = values.matrix(MLP_11[len(_DOLLARS) :])
+        others, _ = values.matrix([*MLP_11[len(_DOLLARS) : -1], holiday_flag(self._columns)])
         scaled = torch.where(known, dollars / level[:, None], 1.0).clamp(-10, 10)
         base = (mean / level)[:, None]
         inputs = torch.cat([scaled, others, horizon[:, None].float()], dim=1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from shelfcast.features.feature_groups import OWN_DOLLARS, PLAIN, RATIOS
+from shelfcast.features.own_holidays import without_replaced
 from shelfcast.models.feature_values import LARGEST_RATIO, FeatureValues
 from shelfcast.models.network import ModelInputs, Preparation
 
@@ -90,7 +91,7 @@ class Summaries(Preparation):
     def _inputs(self, values: FeatureValues, level: Tensor, forecasts: Tensor, horizon: Tensor) -> Tensor:
         dollars, dollars_known = values.matrix(OWN_DOLLARS)
         ratios, ratios_known = values.matrix(RATIOS)
-        plain, plain_known = values.matrix(PLAIN)
+        plain, plain_known = values.matrix(without_replaced(PLAIN, self._columns))
         # In logs, a half and a double are equally far from no change.
         logs = ratios.clamp(1 / LARGEST_RATIO, LARGEST_RATIO).log()
         ahead = horizon[:, None].float()
@@ -105,6 +106,7 @@ class Summaries(Preparation):
                 forecasts.clamp(-10, 10),
                 torch.cat([dollars_known, ratios_known, plain_known], dim=1).float(),
                 values.of_any_unit(self._covariates),
+                *values.holidays(),
             ],
             dim=1,
         )

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from shelfcast.contracts.model import ModelFeature
-from shelfcast.features.feature_groups import DOLLARS, PRESET_FEATURES, covariate_names
+from shelfcast.features.feature_groups import DOLLARS, used_names
 from shelfcast.models.feature_values import FeatureValues, feature_columns
 from shelfcast.models.network import Inputs
 
@@ -43,7 +43,7 @@ class Trees(nn.Module):
 
     def __init__(self, features: Sequence[ModelFeature]) -> None:
         super().__init__()
-        used = PRESET_FEATURES["ensemble"] | set(covariate_names(features))
+        used = used_names("ensemble", features)
         self._columns = feature_columns(features)
         self._names = [name for name in self._columns if name in used]
         dollars = [name in DOLLARS for name in self._names]

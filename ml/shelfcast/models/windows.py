@@ -13,9 +13,11 @@ from torch import Tensor
 from shelfcast.features.feature_groups import (
     DEPT_WINDOW,
     LAST_YEAR_WINDOW,
+    NAMED_EVERYWHERE,
     NAMED_HOLIDAYS,
     OWN_WINDOW,
 )
+from shelfcast.features.own_holidays import has_own_holidays, without_replaced
 from shelfcast.models.feature_values import FeatureValues
 from shelfcast.models.network import ModelInputs, Preparation
 
@@ -28,6 +30,14 @@ _NEAR_WEEKS = (-2, -1, 0, 1, 2)
 _FAR_WEEKS = 8
 #: Penalty on every logit except the seasonal forecast's, from which an untrained network thus starts.
 _INITIAL_PENALTY = 2.0
+#: Features of the target week that are inputs as they are.
+_WEEK = (
+    "christmas_shift",
+    "easter_shift",
+    "december_days_before_christmas",
+    "is_holiday",
+    "is_holiday_last_year",
+)
 _WEEKS_A_YEAR = 365.2425 / 7
 
 
@@ -78,6 +88,7 @@ class Windows(Preparation):
             torch.stack([season, *growth, *sizes], dim=1),
             self._week(values, horizon),
             values.of_any_unit(self._covariates),
+            *values.holidays(),
         ]
         return ModelInputs(level, forecasts, torch.cat(inputs, dim=1), penalty, seasonal / level)
 
@@ -112,23 +123,15 @@ class Windows(Preparation):
     def _week(self, values: FeatureValues, horizon: Tensor) -> Tensor:
         """Returns calendar inputs of the target week, and the horizon [N, C]."""
         columns = []
-        for name in NAMED_HOLIDAYS:
+        own = has_own_holidays(self._columns)
+        for name in NAMED_EVERYWHERE if own else NAMED_HOLIDAYS:
             distance = values.get(f"weeks_to_{name}")
             columns += [(distance == weeks).float() for weeks in _NEAR_WEEKS]
             columns.append(distance.clamp(-_FAR_WEEKS, _FAR_WEEKS))
         angle = values.get("week_of_year") * (2 * math.pi / _WEEKS_A_YEAR)
         ahead = horizon.float()
         columns += [angle.sin(), angle.cos(), (2 * angle).sin(), (2 * angle).cos()]
-        columns += [
-            values.get(name)
-            for name in (
-                "christmas_shift",
-                "easter_shift",
-                "december_days_before_christmas",
-                "is_holiday",
-                "is_holiday_last_year",
-            )
-        ]
+        columns += [values.get(name) for name in without_replaced(_WEEK, self._columns)]
         columns += [ahead / self._horizon_weeks, 1 / ahead.clamp(min=1)]
         return torch.stack(columns, dim=1)
 

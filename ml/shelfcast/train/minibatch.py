@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from shelfcast.calendar import HOLIDAY_WEIGHT
+from shelfcast.features.own_holidays import holiday_flag
 from shelfcast.features.samples import OriginTable
 from shelfcast.train.data import Samples
 
@@ -65,7 +66,8 @@ class BatchReader:
             for name, array in arrays.items()
         }
         self._runs = table.runs
-        self._holiday = [feature.name for feature in table.features].index("is_holiday")
+        names = [feature.name for feature in table.features]
+        self._holiday = names.index(holiday_flag(names))
 
     def read(self, samples: Samples) -> Batch:
         """Returns the samples as a minibatch, in the same order."""

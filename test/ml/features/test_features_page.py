@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.own_holidays import COVARIATES
 from shelfcast.features.publication_lags import SOURCE_COLUMNS
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "features.md"
@@ -16,7 +17,7 @@ def cells() -> list[tuple[str, ...]]:
 
 def test_the_page_lists_all_features() -> None:
     page = set(cells())
-    features = {(f.view, f"`{f.column}`", f.description) for f in FeatureSet(horizon_weeks=1).features}
+    features = {(f.view, f"`{f.column}`", f.description) for f in FeatureSet(1, COVARIATES).features}
     views = {row[0] for row in features}
     assert {row for row in page if row[0] in views} == features
 
