@@ -58,6 +58,16 @@ const columnRoles = z
   })
   .meta({ id: 'ColumnRoles', description: 'Your names of the columns of the long layout.' });
 
+const id = z.string().min(1).max(100);
+
+const rename = z
+  .strictObject({
+    of: z.enum(['store', 'dept']).describe('Whether a store or a department got another id.'),
+    from: id.describe('Former id.'),
+    to: id.describe('New id, which has the history of the former one.'),
+  })
+  .meta({ id: 'Rename', description: 'A store or a department that got another id.' });
+
 export const declarationSchema = z
   .strictObject({
     columns: columnRoles
@@ -71,6 +81,10 @@ export const declarationSchema = z
       .optional()
       .describe('Columns that are not read, and that the report does not name as unread.'),
     covariates: covariates.optional().describe("Covariates; they replace the folder's columns.json."),
+    renamed: z
+      .array(rename)
+      .optional()
+      .describe('Stores and departments that got another id, in the order of the changes.'),
   })
   .meta({
     id: 'Declaration',

@@ -48,9 +48,9 @@ class Ids:
 
     @classmethod
     def of(cls, rows: pa.Table) -> Ids:
-        """Returns the ids of rows of ``snapshot.IDS``."""
+        """Returns the ids of rows of ``snapshot.IDS``; of rows with the same key the last one counts."""
         current: dict[IdOf, dict[int, str]] = {of: {} for of in get_args(IdOf)}
-        for row in rows.to_pylist():
+        for row in {(row["of"], row["id"]): row for row in rows.to_pylist()}.values():
             if row["is_current"] and row["id"] != plain_id(row["of"], row["number"]):
                 current[row["of"]][row["number"]] = row["id"]
         return cls(current)

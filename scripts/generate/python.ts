@@ -124,10 +124,12 @@ function literal(value: unknown): string {
   throw new Error(`no Python literal for ${JSON.stringify(value)}`);
 }
 
-const snakeCase = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+/** Keys that Python reserves get an underscore, which `wire.py` drops. */
+const snakeCase = (key: string): string =>
+  key === 'from' ? 'from_' : key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 const camelCase = (name: string): string =>
-  name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+  name.replace(/_$/, '').replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 
 function docstring(text: string, indent: string): string {
   const lines = text

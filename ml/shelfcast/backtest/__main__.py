@@ -34,6 +34,7 @@ from shelfcast.backtest.scores import QUANTILES, Errors, SeriesLeftOut, Summary,
 from shelfcast.contracts.specs import Declaration, TrainSpec
 from shelfcast.contracts.wire import bounds, decode, default, encode
 from shelfcast.ids import Ids
+from shelfcast.ingest.quality import EXAMPLES
 from shelfcast.job import UserError, write_json
 
 _KEYS = ["origin", "store", "dept", "target_week", "horizon"]
@@ -96,6 +97,8 @@ def _run(options: argparse.Namespace) -> None:
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     source = folders.read(options.data, out / "bad-rows.csv", _declaration(options.declaration))
+    for sentence in source.similar_ids[:EXAMPLES]:
+        print(f"note: {sentence}")
     folders.check_origins(source, origins)
     frames, left_out = _forecasts(source, origins, settings, out / "origins", options.refit == "true")
     rows = source.with_actuals(pd.concat(frames, ignore_index=True))

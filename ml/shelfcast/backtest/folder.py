@@ -50,10 +50,12 @@ class Folder:
     Attributes:
         tables: Tables of ``shelfcast.snapshot``, by name.
         columns: Covariates of the folder.
+        similar_ids: Sentences about ids that are like others.
     """
 
     tables: dict[str, pa.Table]
     columns: tuple[Covariate, ...]
+    similar_ids: tuple[str, ...] = ()
 
     @cached_property
     def ids(self) -> Ids:
@@ -134,7 +136,7 @@ def read(path: Path, bad_rows: Path, declaration: Declaration | None = None) -> 
     tables = empty_tables() | with_holidays(rows.tables, empty_tables(), rows.has_flags)
     if len(tables[SALES.name]) == 0:
         raise UserError("BadData", f"{path} has no good row of sales")
-    return Folder(tables, tuple(covariates_of(tables[COVARIATES.name])))
+    return Folder(tables, tuple(covariates_of(tables[COVARIATES.name])), tuple(rows.similar_ids))
 
 
 def check_origins(folder: Folder, origins: Sequence[date]) -> None:

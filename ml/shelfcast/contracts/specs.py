@@ -109,6 +109,21 @@ class ColumnRoles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rename:
+    """A store or a department that got another id.
+
+    Attributes:
+        of: Whether a store or a department got another id.
+        from_: Former id.
+        to: New id, which has the history of the former one.
+    """
+
+    of: Literal["store", "dept"]
+    from_: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
     """Meaning of a source's columns (docs/data.md); in the input it replaces the folder's shelfcast.json.
 
@@ -117,11 +132,13 @@ class Declaration:
             stores or of departments, there is one of them.
         ignore: Columns that are not read, and that the report does not name as unread.
         covariates: Covariates; they replace the folder's columns.json.
+        renamed: Stores and departments that got another id, in the order of the changes.
     """
 
     columns: ColumnRoles | None = None
     ignore: list[str] | None = None
     covariates: list[Covariate] | None = None
+    renamed: list[Rename] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -213,4 +213,5 @@ def _mismatch(path: str, expected: str, value: Any) -> ContractError:
 
 
 def _camel_case(name: str) -> str:
-    return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)
+    # A name that Python reserves has an underscore behind it.
+    return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name.removesuffix("_"))

@@ -108,7 +108,9 @@ def _slices(by_slice: Mapping[str, ByForecaster]) -> str:
         candidate = by_forecaster["candidate"]
         errors = (usd(by_forecaster[name].wmae) for name in names)
         covered = candidate.coverage80
-        lines.append((slice_, f"{candidate.rows:,}", *errors, "" if covered is None else percent(covered)))
+        # The name of a store type is text of the user's.
+        name = slice_.replace("|", "\\|")
+        lines.append((name, f"{candidate.rows:,}", *errors, "" if covered is None else percent(covered)))
     return _table(("slice", "rows", *(LABELS[name] for name in names), "in 80 % interval"), lines)
 
 

@@ -12,6 +12,8 @@ Booleans = NDArray[np.bool_]
 
 #: Age in weeks below which a series is new: its target weeks have no week one year earlier.
 NEW_WEEKS = 52
+#: Number of store types that have a slice, those with the most rows.
+MAX_TYPES = 26
 
 
 def slices(
@@ -42,7 +44,8 @@ def slices(
     dept_size = np.bincount(dept_index, weights=size, minlength=len(depts)).astype(np.float64)
     is_new = ~(age_weeks >= NEW_WEEKS)
     unknown_type = np.isnan(store_type)
-    types = np.unique(store_type[~unknown_type])
+    types, rows = np.unique(store_type[~unknown_type], return_counts=True)
+    types = np.sort(types[np.argsort(-rows, kind="stable")[:MAX_TYPES]])
     return {
         **{f"store_type={ids.id('type', int(number))}": store_type == number for number in types},
         **({"store_type=NA": unknown_type} if unknown_type.any() else {}),

@@ -60,12 +60,13 @@ def _cast(cells: pa.Array, good: pa.Array, type_: pa.DataType) -> pa.Array:
 
 def _id(cells: pa.Array) -> pa.Array:
     codes = cells.dictionary_encode()
-    return pa.array([_id_or_none(text) for text in codes.dictionary.to_pylist()], pa.string()).take(
+    return pa.array([id_or_none(text) for text in codes.dictionary.to_pylist()], pa.string()).take(
         codes.indices
     )
 
 
-def _id_or_none(text: str) -> str | None:
+def id_or_none(text: str) -> str | None:
+    """Returns an id in its normal form; None if the text is no id."""
     text = unicodedata.normalize("NFC", text)
     is_shown = not any(unicodedata.category(character) in _NOT_SHOWN for character in text)
     is_id = 0 < len(text) <= _MAX_ID and is_shown and not _ROUNDED.fullmatch(text)

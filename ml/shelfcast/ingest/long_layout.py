@@ -5,13 +5,14 @@ Files may have further columns: the covariates of ``shelfcast.ingest.covariates`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 
 from shelfcast import calendar
+from shelfcast.contracts.specs import Rename
 from shelfcast.ingest import cell_rules
 from shelfcast.ingest.cell_rules import CellRule
 from shelfcast.ingest.column_search import ColumnSearch, Value, closest
@@ -94,7 +95,10 @@ def column_search(
 
 
 def read_long(
-    files: Mapping[FileName, SourceFile], known: Mapping[str, pa.Table], covariates: Covariates
+    files: Mapping[FileName, SourceFile],
+    known: Mapping[str, pa.Table],
+    covariates: Covariates,
+    renamed: Sequence[Rename] = (),
 ) -> SourceRows:
     """Checks the files; ``sales`` must be among them.
 
@@ -102,10 +106,11 @@ def read_long(
         files: Files read with ``column_search``.
         known: Rows of the data set's newest snapshot by table name of ``shelfcast.snapshot``.
         covariates: Covariates of the load.
+        renamed: Stores and departments that got another id.
 
     Raises:
-        UserError: ``BadData``: only one of sales and store_weeks has a holiday flag, or a covariate is in no
-            file or in two.
+        UserError: ``BadData``: an id cannot be renamed, only one of sales and store_weeks has a holiday flag,
+            or a covariate is in no file or in two.
     """
     _check_flags(files)
     _check_covariates(files, known, covariates)
@@ -113,7 +118,7 @@ def read_long(
         name: Sheet(file, {**_WANTED[name], **_optional(name, covariates)}) for name, file in files.items()
     }
     numbering = Numbering(known)
-    similar = _number_ids(sheets, numbering)
+    similar = _number_ids(sheets, numbering, renamed)
     _check_rows(sheets, files, known)
     sales, weeks, stores = sheets["sales"], sheets.get("store_weeks"), sheets.get("stores")
     tables = {
@@ -129,14 +134,16 @@ def read_long(
     return source_rows(tables, list(sheets.values()), numbering, similar, has_flags)
 
 
-def _number_ids(sheets: Mapping[FileName, Sheet], numbering: Numbering) -> list[str]:
+def _number_ids(
+    sheets: Mapping[FileName, Sheet], numbering: Numbering, renamed: Sequence[Rename]
+) -> list[str]:
     """Replaces the ids by numbers; a file may spell an id in another way than the file of stores or sales."""
     order: tuple[FileName, ...] = ("stores", "sales", "store_weeks", "series_weeks")
     stores = [sheets[name] for name in order if name in sheets]
     depts = [sheets[name] for name in order if name in sheets and "dept" in _WANTED[name]]
     return [
-        *number_ids("store", stores, numbering, list_=sheets.get("stores")),
-        *number_ids("dept", depts, numbering),
+        *number_ids("store", stores, numbering, renamed, list_=sheets.get("stores")),
+        *number_ids("dept", depts, numbering, renamed),
     ]
 
 

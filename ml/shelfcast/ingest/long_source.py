@@ -173,7 +173,7 @@ def _read_files(
         if name == "sales":
             single = [role for role in single if role in files[name].constants]
     check_declared(declared, list(files.values()))
-    return read_long(files, known, covariates)
+    return read_long(files, known, covariates, declared.declaration.renamed or ())
 
 
 def _read_file(path: str, name: FileName, encoding: str, search: ColumnSearch) -> SourceFile | None:

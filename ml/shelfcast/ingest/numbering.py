@@ -32,9 +32,13 @@ class Numbering:
             known: Rows of the data set's newest snapshot by table name.
         """
         self._numbers: dict[IdOf, dict[str, int]] = {of: {} for of in get_args(IdOf)}
-        self._new: list[tuple[IdOf, str, int]] = []
+        self._former: set[tuple[IdOf, str]] = set()
+        self._new: set[tuple[IdOf, str]] = set()
+        self._renamed: set[tuple[IdOf, str]] = set()
         for row in known[IDS.name].to_pylist():
             self._numbers[row["of"]][row["id"]] = row["number"]
+            if not row["is_current"]:
+                self._former.add((row["of"], row["id"]))
         # A load of version 0.1.0 names no ids.
         for of, used in _used_numbers(known).items():
             unnamed = used.difference(self._numbers[of].values())
@@ -58,19 +62,42 @@ class Numbering:
         others = [id_ for id_ in new if id_ not in numbers]
         self._add(of, numbers | dict(zip(others, _free_numbers(used, len(others)), strict=True)))
 
+    def rename(self, of: IdOf, former: str, current: str) -> None:
+        """Makes an id the current one of another id's number, which must be known.
+
+        Raises:
+            UserError: ``BadData``: the new id has a number of its own.
+        """
+        numbers = self._numbers[of]
+        number = numbers[former]
+        if numbers.setdefault(current, number) != number:
+            raise UserError(
+                "BadData",
+                f"{of} {former!r} cannot be renamed to {current!r}, which has a history of its own; rename "
+                "it to a new id, or load all of its data under one id into a new data set",
+            )
+        names: set[tuple[IdOf, str]] = {(of, id_) for id_, other in numbers.items() if other == number}
+        self._renamed |= names
+        self._former = (self._former | names) - {(of, current)}
+
     def rows(self, tables: Mapping[str, pa.Table]) -> pa.Table:
-        """Returns the rows of ``IDS`` for the new ids that the tables of the load use."""
+        """Returns the rows of ``IDS`` for renamed ids, and for new ids that the tables of the load use."""
         used = _used_numbers(tables) | {"type": {self._numbers["type"][id_] for id_ in _types(tables)}}
-        rows = [
-            {"of": of, "id": id_, "number": number, "is_current": True}
-            for of, id_, number in self._new
-            if number in used[of]
-        ]
-        return pa.Table.from_pylist(rows, IDS.schema)
+        new = {(of, id_) for of, id_ in self._new if self._numbers[of][id_] in used[of]}
+        keys = sorted(new | self._renamed)
+        return pa.table(
+            {
+                "of": [of for of, _ in keys],
+                "id": [id_ for _, id_ in keys],
+                "number": [self._numbers[of][id_] for of, id_ in keys],
+                "is_current": [key not in self._former for key in keys],
+            },
+            IDS.schema,
+        )
 
     def _add(self, of: IdOf, numbers: Mapping[str, int]) -> None:
         self._numbers[of].update(numbers)
-        self._new += [(of, id_, number) for id_, number in numbers.items()]
+        self._new.update((of, id_) for id_ in numbers)
 
 
 def plain_ids(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table]) -> pa.Table:

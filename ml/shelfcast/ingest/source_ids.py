@@ -14,14 +14,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from shelfcast.contracts.specs import Rename
 from shelfcast.ids import IdOf
+from shelfcast.ingest.cell_rules import ID, id_or_none
 from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.sheet import Sheet
+from shelfcast.job import UserError
 
 _DIGITS = re.compile(r"[0-9]+")
 _DOTTED = re.compile(r"[0-9]+(\.[0-9]+)+")
-#: Whole number of a program with one type for numbers; 1.000 is none, because it may be a thousand.
-_FLOAT = re.compile(r"([0-9]+)\.(0|00|0000+)")
+#: Whole number of a program with one type for numbers, unless it may be a thousand, like 1.000.
+_FLOAT = re.compile(r"([0-9]+)\.0+")
 _THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(\.[0-9]{3})+")
 #: Share of the numbers with a dot up to which those that are not whole are errors.
 _ODD_SHARE = 0.01
@@ -32,7 +35,11 @@ _UNCLEAR = (
 
 
 def number_ids(
-    of: IdOf, sheets: Sequence[Sheet], numbering: Numbering, list_: Sheet | None = None
+    of: IdOf,
+    sheets: Sequence[Sheet],
+    numbering: Numbering,
+    renamed: Sequence[Rename] = (),
+    list_: Sheet | None = None,
 ) -> list[str]:
     """Replaces ids by their numbers in the sheets, and rejects rows whose id is unclear.
 
@@ -40,36 +47,50 @@ def number_ids(
         of: Kind of the ids, which is also their name in ``Sheet.values``.
         sheets: Sheets in order: an id may have another spelling than in an earlier one.
         numbering: Numbers of the data set's ids, to which new ones are added.
+        renamed: Renamed ids of any kind, in the order of the changes.
         list_: Sheet among them that lists the ids, each in one row.
 
     Returns:
         Sentences about ids that are like others.
+
+    Raises:
+        UserError: ``BadData``: an id cannot be renamed, or is unknown.
     """
     numbers = numbering.of(of)
     known = frozenset(numbers)
-    counts = sum((_counts(of, sheet) for sheet in sheets), Counter[str]())
+    counts_of = [_counts(of, sheet) for sheet in sheets]
+    counts = sum(counts_of, Counter[str]())
     are_floats, unclear = _number_like({text: n for text, n in counts.items() if text not in known})
-    spellings = _Spellings(known)
-    notes = []
-    for sheet in sheets:
+    renames = _possible(of, [(_id(r.from_), _id(r.to)) for r in renamed if r.of == of], known, counts)
+    spellings = _Spellings(known, _former_ids(renames, known))
+    read_as: list[dict[str, str]] = []
+    for sheet, texts in zip(sheets, counts_of, strict=True):
         missing = set() if sheet is list_ or spellings.has(_MISSING) else {_MISSING}
-        _reject(sheet, of, missing, "must not be NA, which is no id")
-        _reject(sheet, of, unclear, _UNCLEAR)
-        read = {text: spellings.find(text, are_floats) for text in _counts(of, sheet)}
-        spellings.add(read.values())
-        numbering.add(of, read.values())
+        _reject(sheet, of, missing & texts.keys(), "must not be NA, which is no id")
+        _reject(sheet, of, unclear & texts.keys(), _UNCLEAR)
+        read_as.append({text: spellings.find(text, are_floats) for text in texts.keys() - missing - unclear})
+        spellings.add(read_as[-1].values())
+    # All at once: whole numbers of any sheet get their own numbers.
+    numbering.add(of, (id_ for read in read_as for id_ in read.values()))
+    for sheet, read in zip(sheets, read_as, strict=True):
         sheet.replace(of, {text: numbers[id_] for text, id_ in read.items()})
-        notes += [
-            f"{of} {text!r} is read as {id_!r}" for text, id_ in read.items() if _whole(text) != _whole(id_)
-        ]
-    similar = [f"{of} {id_!r} and {other!r} are two ids" for id_, other in sorted(_similar(numbers, known))]
-    return [*dict.fromkeys(notes), *similar]
+    for former, current in renames:
+        # All rows of the former id may be bad.
+        if former in numbers:
+            numbering.rename(of, former, current)
+    spelled = {pair for read in read_as for pair in read.items() if _differ_in_zeros(*pair)}
+    return [
+        *(f"{of} {text!r} is read as {id_!r}" for text, id_ in sorted(spelled)),
+        *(f"{of} {id_!r} and {other!r} are two ids" for id_, other in sorted(_similar(numbers, known))),
+    ]
 
 
 class _Spellings:
     """Ids so far, by their spellings."""
 
-    def __init__(self, ids: Iterable[str]) -> None:
+    def __init__(self, ids: Iterable[str], former: Mapping[str, str]) -> None:
+        """Begins with ids, and the former id of each new id."""
+        self._former = former
         self._ids: set[str] = set()
         self._by_number: dict[str, list[str]] = defaultdict(list)
         self.add(ids)
@@ -87,6 +108,7 @@ class _Spellings:
 
     def find(self, text: str, may_be_float: bool) -> str:
         """Returns the id that a text stands for: one of the ids so far, or a new one."""
+        text = self._former.get(text, text)
         if text in self._ids:
             return text
         whole = _whole(text) if may_be_float else text
@@ -96,6 +118,48 @@ class _Spellings:
         return same[0] if len(same) == 1 else whole
 
 
+def _id(text: str) -> str:
+    id_ = id_or_none(text.strip())
+    if id_ is None:
+        raise UserError("BadData", f"renamed: {text!r} {ID.requirement}")
+    return id_
+
+
+def _possible(
+    of: IdOf, renames: Sequence[tuple[str, str]], known: Collection[str], new: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Returns the renames whose former id is known, in the load, or a new id of another rename.
+
+    Raises:
+        UserError: ``BadData``: neither the former nor the new id of a rename is known.
+    """
+    former, current = {*known, *new}, set(known)
+    possible = []
+    for pair in renames:
+        if pair[0] in former:
+            possible.append(pair)
+            former.add(pair[1])
+    for pair in reversed(renames):
+        if pair[1] in current:
+            current.add(pair[0])
+        elif pair not in possible:
+            raise UserError(
+                "BadData",
+                f"renamed: {of} {pair[0]!r} is neither in the data set nor in this load; correct the entry, "
+                "or remove it",
+            )
+    return possible
+
+
+def _former_ids(renames: Sequence[tuple[str, str]], known: Collection[str]) -> dict[str, str]:
+    """Returns the first id of each renamed id that the data set does not know."""
+    first: dict[str, str] = {}
+    for former, current in renames:
+        if current not in known:
+            first[current] = first.get(former, former)
+    return first
+
+
 def _number_like(counts: Mapping[str, int]) -> tuple[bool, set[str]]:
     """Returns whether texts like 1.0 are whole numbers, and the texts whose meaning is unclear.
 
@@ -103,8 +167,8 @@ def _number_like(counts: Mapping[str, int]) -> tuple[bool, set[str]]:
         counts: Number of rows by text.
     """
     dotted = [text for text in counts if _DOTTED.fullmatch(text)]
-    floats = {text for text in dotted if _FLOAT.fullmatch(text)}
     thousands = {text for text in dotted if _THOUSANDS.fullmatch(text)}
+    floats = {text for text in dotted if _FLOAT.fullmatch(text)} - thousands
     others = set(dotted) - floats - thousands
     float_rows, other_rows = (sum(counts[text] for text in texts) for texts in (floats, others))
     if other_rows > _ODD_SHARE * (float_rows + other_rows):
@@ -134,6 +198,11 @@ def _whole(text: str) -> str:
     return match[1] if match else text
 
 
+def _differ_in_zeros(text: str, id_: str) -> bool:
+    digits, other = _whole(text), _whole(id_)
+    return digits != other and _without_zeros(digits) == _without_zeros(other)
+
+
 def _without_zeros(digits: str) -> str:
     return digits.lstrip("0") or "0"
 
@@ -149,8 +218,8 @@ def _similar(ids: Collection[str], known: Collection[str]) -> Iterator[tuple[str
 
 
 def _folded(id_: str) -> str:
-    if id_.isascii() and id_.isdigit():
-        return _without_zeros(id_)
-    text = unicodedata.normalize("NFKC", id_).casefold()
-    text = "".join(c for c in text if not c.isspace() and unicodedata.category(c) != "Cf")
+    text = "".join(id_.split()).casefold()
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).casefold()
+        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
     return _without_zeros(text) if _DIGITS.fullmatch(text) else text

@@ -21,6 +21,7 @@ from shelfcast.contracts.specs import (
     EvaluateSpec,
     IngestSpec,
     LongSource,
+    Rename,
     StaticCovariate,
     TrainSpec,
     WeeklyCovariate,
@@ -174,3 +175,9 @@ def test_specs_are_read_without_any_library() -> None:
         [sys.executable, "-c", loaded], cwd=PROJECT / "ml", capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"pydantic", "numpy", "pandas", "torch"} & set(modules)
+
+
+def test_a_key_that_python_reserves() -> None:
+    value = {"of": "dept", "from": "TOYS", "to": "GAMES"}
+    assert decode(Rename, value, "rename").from_ == "TOYS"
+    assert encode(decode(Rename, value, "rename")) == value

@@ -194,6 +194,13 @@ def test_slices_of_store_types_have_the_types_of_the_data() -> None:
     }
 
 
+def test_only_the_most_frequent_types_have_slices() -> None:
+    types = np.repeat(np.arange(1.0, 31.0), np.where(np.arange(30) == 7, 1, 2))[:59]
+    of = replace(backtest(59), store_type=types, ids=Ids({"type": {n: f"type {n}" for n in range(1, 31)}}))
+    named = [name for name in slices_of(of, 0) if name.startswith("store_type=")]
+    assert named == [f"store_type=type {n}" for n in range(1, 28) if n != 8]
+
+
 def test_the_backtest_command_has_the_same_slices() -> None:
     of = backtest(6)
     columns = ("store_type", "holiday", "mean_sales", "dept", "age_weeks", "row")

@@ -29,6 +29,7 @@ from shelfcast.features.feature_groups import PRESET_FEATURES
 from shelfcast.features.materialization import Window
 from shelfcast.features.offline_tables import JOIN_KEYS, table_name
 from shelfcast.features.version import feature_set_version
+from shelfcast.ids import read_ids_file
 from shelfcast.job import UserError
 
 HORIZON = 2
@@ -130,6 +131,21 @@ def test_what_is_online_is_the_newest_offline_row(
     monkeypatch.setattr(cluster, "CELLS_PER_TASK", 200)
     snapshot = add_batch(url, "job_first", tables_of(*small_snapshot()))
     project = "shelfcast_job_first"
+    with connect(url) as connection:
+        connection.execute(
+            """
+            insert into raw.id select 'job_first', of, id, number, true, %(batch)s
+            from (values ('store', 'CA_1', 1), ('type', 'mall', 30)) as ids (of, id, number)
+            """,
+            {"batch": snapshot["batchId"]},
+        )
+        connection.execute(
+            """
+            update raw.store set size = null, type = case store when 1 then 'mall' end
+            where batch_id = %(batch)s and store < 3
+            """,
+            {"batch": snapshot["batchId"]},
+        )
     result = run(snapshot, tmp_path / "first")
     assert result == {
         "featureSetVersion": feature_set_version(FEATURES),
@@ -142,6 +158,15 @@ def test_what_is_online_is_the_newest_offline_row(
     }
     assert_online_is_the_newest_offline(url, project, result["featureSetVersion"])
     assert_offline_is_the_training_data(url, project, tmp_path / "first")
+    attributes = query(
+        url,
+        "select store, type_code, size is null from {table} order by 1",
+        "feast_online",
+        project,
+        "store_attributes",
+    )
+    assert [row[:3] for row in attributes[:2]] == [(1, 30, True), (2, None, True)]
+    assert read_ids_file(tmp_path / "first").series(1, 2) == "store CA_1, dept 2"
     assert watermark(url, project) == (week(WEEKS - 1), snapshot["id"])
     times = query(url, "select distinct event_ts from {table}", "feast_online", project, "sales_history")
     assert {row[0].date() for row in times} == {week(WEEKS - 1), week(ENDED[2])}

@@ -47,12 +47,17 @@ def ingest(
     monkeypatch.setenv("DATABASE_URL", database_url)
 
     def load(
-        dataset: str, request_id: str, folder: Path, max_bad_row_share: float = 0, allow: tuple[str, ...] = ()
+        dataset: str,
+        request_id: str,
+        folder: Path,
+        max_bad_row_share: float = 0,
+        allow: tuple[str, ...] = (),
+        kind: str = "walmart-csv",
     ) -> dict[str, Any]:
         spec = {
             "dataset": dataset,
             "requestId": request_id,
-            "source": {"kind": "walmart-csv", "path": str(folder)},
+            "source": {"kind": kind, "path": str(folder)},
             "maxBadRowShare": max_bad_row_share,
             "allow": list(allow),
         }

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import long_files
 import numpy as np
 import psycopg
 import pyarrow as pa
@@ -22,6 +25,7 @@ from shelfcast.snapshot import (
     RAW_TABLES,
     SALES,
     content_hash,
+    read_ids,
     read_sales,
     read_store_weeks,
     read_stores,
@@ -149,6 +153,43 @@ def test_the_same_rows_again_are_a_batch_without_rows(
     assert stored_rows(connection, "again") == [2, 24, 12, 2]
     assert first["snapshot"]["contentHash"] == second["snapshot"]["contentHash"]
     assert first["snapshot"]["id"] != second["snapshot"]["id"]
+
+
+def test_text_ids_keep_their_numbers(connection: psycopg.Connection, ingest: Ingest, tmp_path: Path) -> None:
+    weeks = long_files.FIRST_WEEK, long_files.FIRST_WEEK + timedelta(weeks=1)
+    awkward = ['a "b", c', "\\.", "\\N", "007", "4006381333931", "😀"]
+
+    def load(request: int, depts: list[str], **files: Any) -> dict[str, Any]:
+        rows = [f'"CA,1","{dept.replace(chr(34), chr(34) * 2)}",{week},5' for dept in depts for week in weeks]
+        sales = ["store,dept,week,sales", *rows]
+        folder = long_files.write(tmp_path / str(request), {"sales": sales, **files})
+        if request == 2:
+            rename = {"renamed": [{"of": "dept", "from": "007", "to": "008"}]}
+            (folder / "shelfcast.json").write_text(json.dumps(rename))
+        return ingest("texts", f"texts-{request}", folder, kind="long", allow=("row-count-change",))
+
+    def ids(result: dict[str, Any]) -> dict[str, tuple[int, bool]]:
+        rows = read_ids(connection, "texts", result["snapshot"]["batchId"]).to_pylist()
+        return {row["id"]: (row["number"], row["is_current"]) for row in rows if row["of"] == "dept"}
+
+    first = load(1, awkward, stores=["store,type,size", '"CA,1",mall,NA'])
+    numbered = {id_: (number, True) for number, id_ in enumerate(sorted(awkward), 1)}
+    assert ids(first) == numbered
+    stores = read_stores(connection, "texts", first["snapshot"]["batchId"])
+    assert stores.to_pylist() == [{"store": 1, "type": "mall", "size": None}]
+    rules = {rule["name"]: rule for rule in first["quality"]["rules"]}
+    assert rules["no-store-described"]["outcome"] == "kept"
+
+    second = load(2, ["A", "008", "12"])
+    renamed = {"007": (numbered["007"][0], False), "008": numbered["007"]}
+    assert ids(second) == {**numbered, **renamed, "12": (12, True), "A": (13, True)}
+    third = load(3, ["A", "007"])
+    assert (third["insertedRows"], ids(third)) == (0, ids(second))
+    assert ids(first) == numbered
+    assert count(connection, "id", "texts") == 6 + 4 + 2
+    for result in (first, second, third):
+        assert snapshot_hash(connection, result["snapshot"]) == result["snapshot"]["contentHash"]
+    assert third["snapshot"]["contentHash"] == second["snapshot"]["contentHash"]
 
 
 def test_data_sets_do_not_mix(connection: psycopg.Connection, ingest: Ingest, tmp_path: Path) -> None:

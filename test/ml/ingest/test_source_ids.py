@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -17,6 +18,7 @@ from shelfcast.ids import IdOf, Ids
 from shelfcast.ingest.long_source import read_long_folder
 from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.source_rows import SourceRows
+from shelfcast.job import UserError
 from shelfcast.snapshot import IDS, SALES, STORES, empty_tables
 
 NOTHING = empty_tables()
@@ -54,6 +56,22 @@ def content(rows: SourceRows, of: IdOf, before: dict[str, pa.Table]) -> Read:
 
 def quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
+
+
+def merged(before: dict[str, pa.Table], rows: SourceRows) -> dict[str, pa.Table]:
+    """Returns the tables of a data set after a load."""
+    tables = {name: pa.concat_tables([table, rows.tables[name]]) for name, table in before.items()}
+    newest = {(row["of"], row["id"]): row for row in tables[IDS.name].to_pylist()}
+    return tables | {IDS.name: pa.Table.from_pylist(list(newest.values()), IDS.schema)}
+
+
+def renamed(folder: Path, *renames: tuple[str, str], before: dict[str, pa.Table], depts: str) -> SourceRows:
+    """Reads sales of departments that were renamed."""
+    lines = [f"1,{dept},{date(2021, 1, 1) + timedelta(weeks=n)},5" for n, dept in enumerate(depts)]
+    long_files.write(folder, {"sales": ["store,dept,week,sales", *lines]})
+    declared = {"renamed": [{"of": "dept", "from": former, "to": to} for former, to in renames]}
+    (folder / "shelfcast.json").write_text(json.dumps(declared))
+    return read_long_folder(str(folder), "utf-8", before)
 
 
 def with_first_store(lines: list[str], id_: str) -> list[str]:
@@ -135,6 +153,7 @@ def test_numbers_with_dots(tmp_path: Path, texts: list[str], ids: list[str], bad
         (["1", "2"], "1.0", "1"),
         (["001"], "1.0", "001"),
         (["1.0", "1.5"], "1.0", "1.0"),
+        (["1.500"], "1.500", "1.500"),
         (["1", "01"], "01", "01"),
         (["0"], "00", "0"),
         # Which of them is unclear.
@@ -183,6 +202,27 @@ def test_files_of_a_load_may_spell_a_store_in_two_ways(tmp_path: Path, sales: st
     assert set(rows.tables[SALES.name]["store"].to_pylist()) == set(
         rows.tables[STORES.name]["store"].to_pylist()
     )
+
+
+def test_whole_numbers_of_all_files_come_first(tmp_path: Path) -> None:
+    lines = {
+        "sales": ["store,dept,week,sales", "b,x,2020-01-03,5", "2,x,2020-01-03,5"],
+        "series_weeks": ["store,dept,week,price", "1,1,2020-01-03,5"],
+        "stores": ["store,type,size", "b,A,5", "a,A,5", "2,A,5", "1,A,5"],
+    }
+    long_files.declare(
+        long_files.write(tmp_path, lines),
+        [{"name": "price", "of": "series_week", "knownAfterWeeks": 0, "description": "price"}],
+    )
+    rows = read_long_folder(str(tmp_path), "utf-8", NOTHING).tables[IDS.name].to_pylist()
+    assert {(row["of"], row["id"]): row["number"] for row in rows if row["of"] != "type"} == {
+        ("store", "1"): 1,
+        ("store", "2"): 2,
+        ("store", "a"): 3,
+        ("store", "b"): 4,
+        ("dept", "1"): 1,
+        ("dept", "x"): 2,
+    }
 
 
 def test_a_later_load_reaches_the_series_of_earlier_ones(tmp_path: Path) -> None:
@@ -241,3 +281,51 @@ def test_parquet_columns_of_any_type(tmp_path: Path, values: pa.Array, ids: list
     rows = pa.table({"store": ["1", "1"], "dept": values, "week": weeks, "sales": [1.0, 2.0]})
     parquet.write_table(rows, tmp_path / "sales.parquet")
     assert content(read_long_folder(str(tmp_path), "utf-8", NOTHING), "dept", NOTHING).ids == ids
+
+
+def numbers(rows: SourceRows) -> list[int]:
+    found: list[int] = rows.tables[SALES.name]["dept"].to_pylist()
+    return found
+
+
+def test_a_renamed_department_keeps_its_history(tmp_path: Path) -> None:
+    before = known("dept", "A", "B")
+    first = renamed(tmp_path, (" A", "G "), before=before, depts="GBA")
+    assert numbers(first) == [1, 2, 1]
+    assert content(first, "dept", before).ids == ["G", "B", "G"]
+    assert first.similar_ids == []
+    after = merged(before, first)
+    # The declaration stays, and a former id is understood for ever.
+    again = renamed(tmp_path, ("A", "G"), before=after, depts="GAC")
+    assert (numbers(again), content(again, "dept", after).ids) == ([1, 1, 3], ["G", "G", "C"])
+    later = merged(after, again)
+    assert numbers(renamed(tmp_path, before=later, depts="AGB")) == [1, 1, 2]
+    back = renamed(tmp_path, ("A", "G"), ("G", "A"), before=later, depts="G")
+    assert (numbers(back), content(back, "dept", later).ids) == ([1], ["A"])
+
+
+def test_renames_follow_each_other_also_within_a_first_load(tmp_path: Path) -> None:
+    rows = renamed(tmp_path, ("A", "B"), ("B", "C"), ("5", "E"), before=NOTHING, depts="ABC5E1")
+    assert content(rows, "dept", NOTHING).ids == ["C", "C", "C", "E", "E", "1"]
+    assert numbers(rows) == [6, 6, 6, 5, 5, 1]
+    former = [row["id"] for row in rows.tables[IDS.name].to_pylist() if not row["is_current"]]
+    assert former == ["5", "A", "B"]
+    after = merged(NOTHING, rows)
+    assert numbers(renamed(tmp_path, ("A", "B"), ("B", "C"), before=after, depts="C")) == [6]
+
+
+def test_a_rename_in_a_circle_ends(tmp_path: Path) -> None:
+    rows = renamed(tmp_path, ("A", "B"), ("B", "A"), before=NOTHING, depts="ABA")
+    assert content(rows, "dept", NOTHING).ids == ["A", "A", "A"]
+
+
+def test_renames_that_cannot_be(tmp_path: Path) -> None:
+    before = known("dept", "A", "B")
+    with pytest.raises(UserError, match="dept 'A' cannot be renamed to 'B', which has a history of its own"):
+        renamed(tmp_path, ("A", "B"), before=before, depts="B")
+    with pytest.raises(UserError, match="renamed: dept 'X' is neither in the data set nor in this load"):
+        renamed(tmp_path, ("X", "Y"), before=before, depts="Y")
+    with pytest.raises(UserError, match=r"renamed: 'a\\nb' must be text of 1 to 100 characters"):
+        renamed(tmp_path, ("A", "a\nb"), before=before, depts="A")
+    # Both changes came before the first load.
+    assert numbers(renamed(tmp_path, ("X", "Y"), ("Y", "B"), before=before, depts="B")) == [2]
