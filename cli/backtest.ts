@@ -27,9 +27,15 @@ export async function backtest({
   declaration: file,
   column,
   ignore,
+  sum,
+  weekEnds,
+  timeZone,
+  decimal,
+  dateFormat,
   ...options
 }: BacktestOptions): Promise<number> {
-  const declaration = declarationOf({ declaration: file, column, ignore });
+  const flags = { column, ignore, sum, weekEnds, timeZone, decimal, dateFormat };
+  const declaration = declarationOf({ declaration: file, ...flags });
   const { projectDir, cacheDir } = readLocalConfig();
   await ensurePython({ projectDir, cacheDir }, printProgress);
   const declared = declaration === undefined ? {} : { declaration: JSON.stringify(declaration) };

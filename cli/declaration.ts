@@ -14,6 +14,11 @@ export interface DeclarationOptions {
   column?: string[] | undefined;
   /** Columns that are not read. */
   ignore?: string[] | undefined;
+  sum?: string | undefined;
+  weekEnds?: string | undefined;
+  timeZone?: string | undefined;
+  decimal?: string | undefined;
+  dateFormat?: string | undefined;
 }
 
 type Declaration = z.input<typeof declarationSchema>;
@@ -23,7 +28,16 @@ type Declaration = z.input<typeof declarationSchema>;
  *
  * @throws ShelfcastError `InvalidInput` with one sentence for each invalid value
  */
-export function declarationOf({ declaration, column, ignore }: DeclarationOptions): Declaration | undefined {
+export function declarationOf({
+  declaration,
+  column,
+  ignore,
+  sum,
+  weekEnds,
+  timeZone,
+  decimal,
+  dateFormat,
+}: DeclarationOptions): Declaration | undefined {
   const base = declaration === undefined ? {} : readDeclaration(declaration);
   const merged = {
     ...base,
@@ -31,6 +45,7 @@ export function declarationOf({ declaration, column, ignore }: DeclarationOption
       ? {}
       : { columns: { ...(base['columns'] as object | undefined), ...rolesOf(column) } }),
     ...(ignore === undefined ? {} : { ignore: ignore.flatMap(namesIn) }),
+    ...withoutUndefined({ sum, weekEnds, timeZone, decimal, dateFormat }),
   };
   if (Object.keys(merged).length === 0) return undefined;
   const parsed = declarationSchema.safeParse(merged);
@@ -51,6 +66,9 @@ function rolesOf(column: string[]): Record<string, string | string[]> {
     }),
   );
 }
+
+const withoutUndefined = (values: Record<string, string | undefined>): Record<string, string | undefined> =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 
 const namesIn = (text: string): string[] => text.split(',').map((name) => name.trim());
 

@@ -68,7 +68,12 @@ const withDeclaration = (command: Command): Command =>
       'your column for week, store, dept, sales, holiday, type or size, like week=date or store=country,shop; repeatable',
       repeated,
     )
-    .option('--ignore <column>', 'column that is not read; repeatable', repeated);
+    .option('--ignore <column>', 'column that is not read; repeatable', repeated)
+    .option('--sum <days>', 'days: sum rows of days, or of sales at any time of day, to weeks')
+    .option('--week-ends <weekday>', 'last weekday of the weeks (default: that of the data set, or Sunday)')
+    .option('--time-zone <zone>', 'time zone of the stores, like Europe/Berlin')
+    .option('--decimal <sign>', 'sign before the decimals of numbers, a point or a comma')
+    .option('--date-format <form>', 'form of dates, like DD.MM.YYYY');
 const withInput = (command: Command): Command =>
   withDeclaration(withAllow(command))
     .option('--data <source>', 'sales: a folder, file or URL, see docs/data.md (default: generated sales)')

@@ -30,6 +30,12 @@ export const covariates = z.array(
             ),
           description,
           column: covariateColumn,
+          perWeek: z
+            .enum(['mean', 'last'])
+            .optional()
+            .describe(
+              "Value of a week where days are summed to weeks: the mean of its days' values, unless `last`.",
+            ),
         })
         .meta({ id: 'WeeklyCovariate', description: 'A column with a value for each week.' }),
       z
@@ -80,6 +86,33 @@ export const declarationSchema = z
       .array(ownColumn)
       .optional()
       .describe('Columns that are not read, and that the report does not name as unread.'),
+    sum: z
+      .enum(['days'])
+      .optional()
+      .describe('`days` sums rows of days, or of sales at any time of day, to weeks.'),
+    weekEnds: z
+      .enum(['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'])
+      .optional()
+      .describe(
+        'Last weekday of the weeks to which days are summed; by default that of the data set, or Sunday for a new one.',
+      ),
+    timeZone: z
+      .string()
+      .regex(/^[A-Za-z0-9_+/-]+$/, 'must be the name of a time zone, like Europe/Berlin')
+      .optional()
+      .describe(
+        'Time zone of the stores (IANA): it decides the day of a moment with a zone, and whether a week is over; ' +
+          'by default a moment has the day of its own zone, and a week is over in UTC.',
+      ),
+    decimal: z
+      .enum(['.', ','])
+      .optional()
+      .describe('Sign before the decimals of numbers; by default the cells of a file tell it.'),
+    dateFormat: z
+      .string()
+      .regex(/YYYY|MM|DD/, 'must have YYYY, MM and DD, like DD.MM.YYYY')
+      .optional()
+      .describe('Form of dates, like `DD.MM.YYYY`; by default the cells of a file tell it.'),
     covariates: covariates.optional().describe("Covariates; they replace the folder's columns.json."),
     renamed: z
       .array(rename)

@@ -281,6 +281,14 @@ describe('options of the command line', () => {
       declaration: { columns, ignore: ['b'] },
     });
     expect(inputOf({ input }).source).toEqual(source);
+    const days = {
+      sum: 'days',
+      weekEnds: 'Friday',
+      timeZone: 'Asia/Kolkata',
+      decimal: ',',
+      dateFormat: 'DD.MM.YYYY',
+    };
+    expect(inputOf({ data: url, ...days }).source).toMatchObject({ declaration: days });
     // A declaration is for the long layout, whatever the names of the files.
     expect(inputOf({ data: own(), column: ['week=date'] }).source).toMatchObject({ kind: 'long' });
     writeFileSync(join(own(), 'shelfcast.json'), '{}');
@@ -291,6 +299,7 @@ describe('options of the command line', () => {
   test.each([
     [{ column: ['week'] }, '--column is week; write role=column'],
     [{ column: ['day=date'] }, 'invalid declaration: columns: Unrecognized key: "day"'],
+    [{ weekEnds: 'friday' }, 'invalid declaration: weekEnds: '],
     [{ column: ['week=date,day'] }, 'invalid declaration: columns.week: '],
     [{ declaration: '/nowhere.json' }, '--declaration is not the path of a JSON file'],
   ])('%j is refused', (options, sentence) => {

@@ -97,7 +97,7 @@ def _run(options: argparse.Namespace) -> None:
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     source = folders.read(options.data, out / "bad-rows.csv", _declaration(options.declaration))
-    for sentence in source.similar_ids[:EXAMPLES]:
+    for sentence in [*source.remarks, *source.similar_ids[:EXAMPLES]]:
         print(f"note: {sentence}")
     folders.check_origins(source, origins)
     frames, left_out = _forecasts(source, origins, settings, out / "origins", options.refit == "true")

@@ -17,6 +17,7 @@ from shelfcast.contracts.specs import Declaration, IngestSpec, LongSource
 from shelfcast.contracts.wire import default
 from shelfcast.ids import Ids
 from shelfcast.ingest.bad_rows import write_bad_rows
+from shelfcast.ingest.days import PartialWeeks
 from shelfcast.ingest.declaration import DECLARATION_FILE
 from shelfcast.ingest.decompression import CSV_ENDINGS
 from shelfcast.ingest.holiday_covariates import with_holidays
@@ -51,11 +52,13 @@ class Folder:
         tables: Tables of ``shelfcast.snapshot``, by name.
         columns: Covariates of the folder.
         similar_ids: Sentences about ids that are like others.
+        remarks: Sentences about rows that were left out on purpose.
     """
 
     tables: dict[str, pa.Table]
     columns: tuple[Covariate, ...]
     similar_ids: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def ids(self) -> Ids:
@@ -136,7 +139,18 @@ def read(path: Path, bad_rows: Path, declaration: Declaration | None = None) -> 
     tables = empty_tables() | with_holidays(rows.tables, empty_tables(), rows.has_flags)
     if len(tables[SALES.name]) == 0:
         raise UserError("BadData", f"{path} has no good row of sales")
-    return Folder(tables, tuple(covariates_of(tables[COVARIATES.name])), tuple(rows.similar_ids))
+    return Folder(
+        tables,
+        tuple(covariates_of(tables[COVARIATES.name])),
+        tuple(rows.similar_ids),
+        _remarks(rows.partial_weeks),
+    )
+
+
+def _remarks(partial: PartialWeeks) -> tuple[str, ...]:
+    if partial.count == 0:
+        return ()
+    return (f"{partial.count} partial weeks are left out: {'; '.join(partial.examples)}",)
 
 
 def check_origins(folder: Folder, origins: Sequence[date]) -> None:

@@ -55,6 +55,7 @@ class WeeklyCovariate:
             number means known in advance.
         description: Meaning of the column, for people.
         column: Your name of the column, if it isn't `name`.
+        per_week: Value of a week where days are summed to weeks: the mean of its days' values, unless `last`.
     """
 
     name: str
@@ -62,6 +63,7 @@ class WeeklyCovariate:
     known_after_weeks: Annotated[int, Bounds(-52, 52)]
     description: str
     column: str | None = None
+    per_week: Literal["mean", "last"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,12 +133,26 @@ class Declaration:
         columns: Your columns; one that is not named has its name of the long layout. Without a column of
             stores or of departments, there is one of them.
         ignore: Columns that are not read, and that the report does not name as unread.
+        sum: `days` sums rows of days, or of sales at any time of day, to weeks.
+        week_ends: Last weekday of the weeks to which days are summed; by default that of the data set, or
+            Sunday for a new one.
+        time_zone: Time zone of the stores (IANA): it decides the day of a moment with a zone, and whether a
+            week is over; by default a moment has the day of its own zone, and a week is over in UTC.
+        decimal: Sign before the decimals of numbers; by default the cells of a file tell it.
+        date_format: Form of dates, like `DD.MM.YYYY`; by default the cells of a file tell it.
         covariates: Covariates; they replace the folder's columns.json.
         renamed: Stores and departments that got another id, in the order of the changes.
     """
 
     columns: ColumnRoles | None = None
     ignore: list[str] | None = None
+    sum: Literal["days"] | None = None
+    week_ends: (
+        Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"] | None
+    ) = None
+    time_zone: str | None = None
+    decimal: Literal[".", ","] | None = None
+    date_format: str | None = None
     covariates: list[Covariate] | None = None
     renamed: list[Rename] | None = None
 

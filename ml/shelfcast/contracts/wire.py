@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import date
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ def _decode(type_: Any, value: Any, path: str) -> Any:
     origin, arguments = get_origin(type_), get_args(type_)
     if is_dataclass(type_):
         return _decode_object(type_, value, path)
-    if origin is UnionType:
+    if origin in (UnionType, Union):
         return _decode_union(arguments, value, path)
     if origin is Literal:
         if any(value == argument and type(value) is type(argument) for argument in arguments):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +17,7 @@ from shelfcast.contracts.specs import (
 )
 from shelfcast.database import connect
 from shelfcast.ingest.bad_rows import check_rows, write_bad_rows
+from shelfcast.ingest.days import today_in
 from shelfcast.ingest.generator import generate
 from shelfcast.ingest.holiday_covariates import with_holidays
 from shelfcast.ingest.load import SourceReport, known_result, load, lock_dataset, newest_snapshot
@@ -71,7 +71,8 @@ def _read(spec: IngestSpec, directory: Path, before: dict[str, pa.Table]) -> _Ch
         Check("unread-column", len(rows.unread), rows.unread),
         Check("file-format", len(rows.notes), rows.notes),
         Check("similar-id", len(rows.similar_ids), rows.similar_ids),
-        *check_load(tables, before, datetime.now(UTC).date()),
+        Check("partial-week", rows.partial_weeks.count, rows.partial_weeks.examples),
+        *check_load(tables, before, today_in(rows.time_zone)),
     ]
     uri = report.resolve().as_uri() if bad_rows else None
     return tables, checks, SourceReport(bad_rows=bad_rows, bad_rows_uri=uri, oracle_uri=None)

@@ -6,7 +6,6 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +22,6 @@ _ROUNDED = re.compile(r"[0-9](\.[0-9]+)?[eE]\+[0-9]{2,3}")
 MISSING = ("NA", "")
 _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
-#: Time of day that databases and programs write behind a date, with a zone or without.
-_MIDNIGHT = re.compile(
-    r"([T ]00:00(:00(\.0+)?)?( ?(Z|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?))?| 12:00(:00)? AM)$", re.IGNORECASE
-)
-
 
 @dataclass(frozen=True)
 class CellRule:
@@ -38,12 +32,15 @@ class CellRule:
         requirement: Requirement in words, after the column's name.
         parse: Function from strings to typed values of the same length, null where a cell breaks the rule.
         may_be_missing: Whether ``MISSING`` cells are allowed; they become nulls.
+        refuse: Function from the names of file and column and the cells that raises ``UserError`` where the
+            column as a whole needs a declaration.
     """
 
     name: str
     requirement: str
     parse: Callable[[pa.Array], pa.Array]
     may_be_missing: bool = False
+    refuse: Callable[[str, str, pa.Array], None] | None = None
 
     def check(self, cells: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
         """Returns the typed values, and a mask of the cells that break the rule."""
@@ -103,23 +100,6 @@ def _type(cells: pa.Array) -> pa.Array:
     return pc.if_else(pc.less_equal(pc.utf8_length(ids), _MAX_TYPE), ids, pa.scalar(None, pa.string()))
 
 
-def _iso_date(cells: pa.Array) -> pa.Array:
-    # Parse each distinct date once: a file has few dates and many rows.
-    codes = cells.dictionary_encode()
-    dates = pa.array([_date_or_none(text) for text in codes.dictionary.to_pylist()], pa.date32())
-    return dates.take(codes.indices)
-
-
-def _date_or_none(text: str) -> date | None:
-    text = _MIDNIGHT.sub("", text)
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    # Python also accepts 20120127 and 2012-W04-5.
-    return day if day.isoformat() == text else None
-
-
 ID = CellRule(
     "id",
     f"must be text of 1 to {_MAX_ID} characters, without control characters, and not be a number that a "
@@ -139,11 +119,6 @@ NUMBER_ABOVE_ZERO = CellRule(
 )
 FLAG = CellRule("flag", "must be TRUE or FALSE", _flag)
 TYPE = CellRule("type", f"must be text of 1 to {_MAX_TYPE} characters, or NA", _type, may_be_missing=True)
-ISO_DATE = CellRule(
-    "date",
-    "must be a real date, written like 2012-01-27, without a time of day other than midnight",
-    _iso_date,
-)
 
 
 def duplicated(*key: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

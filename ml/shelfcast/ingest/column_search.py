@@ -79,11 +79,13 @@ class ColumnSearch:
     Attributes:
         values: The values.
         ignored: Columns that the user does not want to be read.
+        has_time_zone: Whether the zone is declared in which a moment has a day.
         may_be_declared: Whether a declaration can give the values other columns.
     """
 
     values: tuple[Value, ...]
     ignored: tuple[str, ...] = ()
+    has_time_zone: bool = False
     may_be_declared: bool = False
 
     def count(self, names: Sequence[str]) -> int:

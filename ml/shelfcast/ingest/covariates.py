@@ -19,7 +19,7 @@ from shelfcast.snapshot import COVARIATES, EXTERNALS, Covariate, CovariateOf, co
 COLUMNS_FILE = "columns.json"
 _INPUT = "source.columns"
 
-_ENTRY_KEYS = ("name", "of", "knownAfterWeeks", "description", "column")
+_ENTRY_KEYS = ("name", "of", "knownAfterWeeks", "description", "column", "perWeek")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 #: Suffixes of the names of a covariate's features.
 _FEATURE_SUFFIX = re.compile(r"_h[0-9]+$|_ahead$|_is_missing$")
@@ -31,6 +31,8 @@ _RESERVED = frozenset(
     }
 )
 _MAX_WEEKS = 52
+#: Ways to make one value of a week from those of its days.
+_PER_WEEK = ("mean", "last")
 #: Limit for both sources of declarations; ``contracts/source.ts`` asks only for a text that is not empty.
 _MAX_DESCRIPTION = 200
 
@@ -44,12 +46,14 @@ class Covariates:
         declared: Covariates that the load declares, in their order.
         by_name: Covariates that the load declares or the data set has from earlier loads.
         columns: The user's names of columns, by name of the covariate, where these differ.
+        last: Covariates whose last value in a week of summed days counts, not the mean.
     """
 
     declared_in: str
     declared: tuple[Covariate, ...]
     by_name: Mapping[str, Covariate]
     columns: Mapping[str, str]
+    last: frozenset[str]
 
     @property
     def table(self) -> pa.Table:
@@ -113,7 +117,8 @@ def _covariates(declared_in: str, error: str, entries: Sequence[Any], known: pa.
     )
     by_name = {**earlier, **{column.name: column for column in declared}}
     columns = {entry["name"]: entry["column"] for entry in entries if "column" in entry}
-    return Covariates(declared_in, declared, by_name, columns)
+    last = frozenset(entry["name"] for entry in entries if entry.get("perWeek") == "last")
+    return Covariates(declared_in, declared, by_name, columns, last)
 
 
 def _issues(entry: Any, before: Sequence[Any], earlier: Mapping[str, Covariate]) -> Iterator[str]:
@@ -135,6 +140,10 @@ def _issues(entry: Any, before: Sequence[Any], earlier: Mapping[str, Covariate])
             "give the new column another name"
         )
     yield from _issues_of_weeks(entry, of)
+    if "perWeek" in entry and entry["perWeek"] not in _PER_WEEK:
+        yield f"perWeek must be {' or '.join(_PER_WEEK)} and is {_shown(entry['perWeek'])}"
+    elif "perWeek" in entry and of == "store":
+        yield "perWeek is for weekly columns; a column of store has no weeks"
     column = entry.get("column")
     if "column" in entry and not (isinstance(column, str) and column):
         yield f"column must be the name of a column in the file and is {_shown(column)}"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
+from zoneinfo import available_timezones
 
 from shelfcast.contracts.specs import ColumnRoles, Declaration
 from shelfcast.contracts.wire import ContractError, decode, encode
 from shelfcast.ingest.column_search import closest, same_name
+from shelfcast.ingest.regional_cells import date_pattern
 from shelfcast.ingest.source_file import SourceFile
 from shelfcast.job import UserError
 
@@ -123,6 +126,22 @@ def _checked(declared: Declared) -> Declared:
             elif column in owners:
                 issues.append(f"{column} is both {owners[column]} and {use}; it can be one of them")
             owners[column] = use
+    issues += _issues_of_values(declared.declaration)
     if issues:
         raise UserError(declared.error, f"{declared.where}: {'; '.join(issues)}")
     return declared
+
+
+def _issues_of_values(declaration: Declaration) -> Iterator[str]:
+    zone = declaration.time_zone
+    if zone is not None and zone not in available_timezones():
+        close = get_close_matches(zone, available_timezones(), n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        yield f"timeZone {zone} is not a name of the IANA time zone database, like Europe/Berlin{hint}"
+    if declaration.week_ends is not None and declaration.sum is None:
+        yield 'weekEnds is for days that are summed to weeks; add "sum": "days"'
+    if declaration.date_format is not None:
+        try:
+            date_pattern(declaration.date_format)
+        except ValueError as error:
+            yield f"dateFormat {error}"

@@ -6,7 +6,8 @@ Files may have further columns: the covariates of ``shelfcast.ingest.covariates`
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Literal, get_args
+from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +18,24 @@ from shelfcast.ingest import cell_rules
 from shelfcast.ingest.cell_rules import CellRule
 from shelfcast.ingest.column_search import ColumnSearch, Value, closest
 from shelfcast.ingest.covariates import Covariates
+from shelfcast.ingest.dates import ISO_DATE, date_rule
+from shelfcast.ingest.days import PartialWeeks
 from shelfcast.ingest.declaration import ROLES, Declared
 from shelfcast.ingest.numbering import Numbering
-from shelfcast.ingest.sheet import Layout, Sheet
-from shelfcast.ingest.sheet_checks import check_once, check_store, check_weekday, store_week
+from shelfcast.ingest.regional_cells import Regional
+from shelfcast.ingest.sheet import Layout, Sheet, whole_numbers
+from shelfcast.ingest.sheet_checks import (
+    check_far_dates,
+    check_once,
+    check_store,
+    check_weekday,
+    refuse_days,
+    store_week,
+)
 from shelfcast.ingest.source_file import SourceFile
 from shelfcast.ingest.source_ids import number_ids
 from shelfcast.ingest.source_rows import SourceRows, source_rows
+from shelfcast.ingest.summed_days import FileName, sum_days
 from shelfcast.job import UserError
 from shelfcast.snapshot import (
     ALL_WEEKS,
@@ -38,16 +50,14 @@ from shelfcast.snapshot import (
     empty_tables,
 )
 
-FileName = Literal["sales", "series_weeks", "store_weeks", "stores"]
-
 #: Roles of which a source may have one, without a column.
 SINGLE_ROLES = ("store", "dept")
 #: Id of the store or the department of a source without such a column.
-ONLY_ID = "1"
+ONLY_ID = "all"
 
 _HOLIDAY = "holiday"
 _STORE: Layout = {"store": ("store", cell_rules.ID)}
-_STORE_WEEK: Layout = {**_STORE, "week": ("week", cell_rules.ISO_DATE)}
+_STORE_WEEK: Layout = {**_STORE, "week": ("week", ISO_DATE)}
 _SERIES_WEEK: Layout = {**_STORE_WEEK, "dept": ("dept", cell_rules.ID)}
 _WANTED: dict[FileName, Layout] = {
     "sales": {**_SERIES_WEEK, "sales": ("weekly_sales", cell_rules.NUMBER)},
@@ -91,14 +101,19 @@ def column_search(
         ),
         *(Value(name, own.get(name, ()), is_required=False) for name in _optional(file, covariates)),
     ]
-    return ColumnSearch(tuple(values), tuple(declared.declaration.ignore or ()), may_be_declared=True)
+    return ColumnSearch(
+        tuple(values),
+        tuple(declared.declaration.ignore or ()),
+        has_time_zone=declared.declaration.time_zone is not None,
+        may_be_declared=True,
+    )
 
 
 def read_long(
     files: Mapping[FileName, SourceFile],
     known: Mapping[str, pa.Table],
     covariates: Covariates,
-    renamed: Sequence[Rename] = (),
+    declared: Declared,
 ) -> SourceRows:
     """Checks the files; ``sales`` must be among them.
 
@@ -106,32 +121,44 @@ def read_long(
         files: Files read with ``column_search``.
         known: Rows of the data set's newest snapshot by table name of ``shelfcast.snapshot``.
         covariates: Covariates of the load.
-        renamed: Stores and departments that got another id.
+        declared: Declaration of the source.
 
     Raises:
         UserError: ``BadData``: an id cannot be renamed, only one of sales and store_weeks has a holiday flag,
-            or a covariate is in no file or in two.
+            a covariate is in no file or in two, or the data need another declaration.
     """
     _check_flags(files)
     _check_covariates(files, known, covariates)
-    sheets = {
-        name: Sheet(file, {**_WANTED[name], **_optional(name, covariates)}) for name, file in files.items()
-    }
+    sheets = {name: _sheet(name, file, covariates, declared) for name, file in files.items()}
     numbering = Numbering(known)
-    similar = _number_ids(sheets, numbering, renamed)
-    _check_rows(sheets, files, known)
-    sales, weeks, stores = sheets["sales"], sheets.get("store_weeks"), sheets.get("stores")
+    similar = _number_ids(sheets, numbering, declared.declaration.renamed or ())
+    _check_rows(sheets, files, known, declared)
+    values, partial = {name: sheet.values for name, sheet in sheets.items()}, PartialWeeks()
+    if declared.declaration.sum is not None:
+        names = {number: id_ for id_, number in numbering.of("store").items()}
+        values, partial = sum_days(values, _KEYS, known, covariates, declared, names)
     tables = {
         **empty_tables(),
-        SALES.name: _with_flags(sales.values).select(SALES.schema.names).cast(SALES.schema),
-        STORE_WEEKS.name: _store_weeks(sales, weeks, known[STORE_WEEKS.name]),
+        SALES.name: _with_flags(values["sales"]).select(SALES.schema.names).cast(SALES.schema),
+        STORE_WEEKS.name: _store_weeks(values["sales"], values.get("store_weeks"), known[STORE_WEEKS.name]),
         COVARIATES.name: covariates.table,
-        EXTRAS.name: pa.concat_tables([EXTRAS.schema.empty_table(), *_extras(sheets, covariates)]),
+        EXTRAS.name: pa.concat_tables([EXTRAS.schema.empty_table(), *_extras(values, covariates)]),
     }
-    if stores is not None:
-        tables[STORES.name] = stores.values.select(STORES.schema.names).cast(STORES.schema)
-    has_flags = "is_holiday" in sales.values.column_names
-    return source_rows(tables, list(sheets.values()), numbering, similar, has_flags)
+    if "stores" in values:
+        tables[STORES.name] = values["stores"].select(STORES.schema.names).cast(STORES.schema)
+    has_flags = "is_holiday" in values["sales"].column_names
+    rows = source_rows(tables, list(sheets.values()), numbering, similar, has_flags)
+    return replace(rows, time_zone=declared.declaration.time_zone, partial_weeks=partial)
+
+
+def _sheet(name: FileName, file: SourceFile, covariates: Covariates, declared: Declared) -> Sheet:
+    declaration = declared.declaration
+    day = date_rule(declaration.time_zone, has_times=declaration.sum is not None, may_be_declared=True)
+    layout = {
+        value: (target, day if rule is ISO_DATE else rule)
+        for value, (target, rule) in {**_WANTED[name], **_optional(name, covariates)}.items()
+    }
+    return Sheet(file, layout, Regional(declaration.decimal, declaration.date_format))
 
 
 def _number_ids(
@@ -197,18 +224,27 @@ def _closest(column: str, files: Iterable[SourceFile]) -> str:
 
 
 def _check_rows(
-    sheets: Mapping[FileName, Sheet], files: Mapping[FileName, SourceFile], known: Mapping[str, pa.Table]
+    sheets: Mapping[FileName, Sheet],
+    files: Mapping[FileName, SourceFile],
+    known: Mapping[str, pa.Table],
+    declared: Declared,
 ) -> None:
+    has_days = declared.declaration.sum is not None
+    known_weeks = whole_numbers(known[SALES.name], "week")
     stores = sheets.get("stores")
     if stores is not None:
         check_once(stores, ("store",))
     weekly = [sheets[name] for name in get_args(FileName) if name in sheets and name != "stores"]
-    check_weekday(*weekly)
+    check_far_dates(known_weeks, *weekly)
+    if not has_days:
+        refuse_days(sheets["sales"], files["sales"].name)
+        check_weekday(known_weeks, *weekly)
     if stores is not None and len(known[STORES.name]) == 0 and _describe(stores, sheets["sales"]):
         for sheet in weekly:
             check_store(sheet, stores, files["stores"].name)
     for name, key in _KEYS.items():
-        if name in sheets:
+        # Sales of a day may have several rows: all of them are summed.
+        if name in sheets and not (has_days and name == "sales"):
             check_once(sheets[name], key)
     if _HOLIDAY in files["sales"].labels:
         _check_one_flag(sheets["sales"], sheets.get("store_weeks"))
@@ -219,12 +255,12 @@ def _describe(stores: Sheet, sales: Sheet) -> bool:
     return bool(np.isin(stores.column("store"), sales.column("store")).any())
 
 
-def _extras(sheets: Mapping[FileName, Sheet], covariates: Covariates) -> Iterator[pa.Table]:
+def _extras(values: Mapping[FileName, pa.Table], covariates: Covariates) -> Iterator[pa.Table]:
     """Yields the values of covariates that are not externals, as rows of ``EXTRAS``."""
     for name, covariate in covariates.by_name.items():
-        for sheet in sheets.values():
-            if name in sheet.values.column_names and name not in EXTERNALS:
-                yield _extra(sheet.values, covariate)
+        for rows in values.values():
+            if name in rows.column_names and name not in EXTERNALS:
+                yield _extra(rows, covariate)
 
 
 def _extra(rows: pa.Table, covariate: Covariate) -> pa.Table:
@@ -250,11 +286,15 @@ def _check_flags(files: Mapping[FileName, SourceFile]) -> None:
 
 def _check_one_flag(sales: Sheet, weeks: Sheet | None) -> None:
     """Rejects sales of a store's week with two different flags, in sales or between sales and store weeks."""
-    pairs = [np.stack([store_week(s), s.column("is_holiday")]) for s in (sales, weeks) if s is not None]
+    pairs = [
+        np.stack([store_week(sheet.values), sheet.column("is_holiday")])
+        for sheet in (sales, weeks)
+        if sheet is not None
+    ]
     key = np.unique(np.concatenate(pairs, axis=1), axis=1)[0]
     twice = key[1:][key[1:] == key[:-1]]
     rule = f"{sales.labels['is_holiday']} must be the same in all rows of a store's week"
-    sales.reject(np.isin(store_week(sales), twice), ("is_holiday",), rule, "same-holiday")
+    sales.reject(np.isin(store_week(sales.values), twice), ("is_holiday",), rule, "same-holiday")
 
 
 def _with_flags(rows: pa.Table) -> pa.Table:
@@ -266,11 +306,11 @@ def _with_flags(rows: pa.Table) -> pa.Table:
     return rows.append_column("is_holiday", flags.take(weeks.indices))
 
 
-def _store_weeks(sales: Sheet, weeks: Sheet | None, known: pa.Table) -> pa.Table:
+def _store_weeks(sales: pa.Table, weeks: pa.Table | None, known: pa.Table) -> pa.Table:
     """Returns the file's rows, and rows without externals for the other store weeks with sales."""
-    flagged = _with_flags(sales.values)
+    flagged = _with_flags(sales)
     key = store_week(sales)
-    described = [(known["store"].to_numpy() << 32) + known["week"].cast(pa.int32()).to_numpy()]
+    described = [store_week(known)]
     if weeks is not None:
         described.append(store_week(weeks))
     first = np.unique(key, return_index=True)[1]
@@ -278,7 +318,7 @@ def _store_weeks(sales: Sheet, weeks: Sheet | None, known: pa.Table) -> pa.Table
     derived = _with_all_columns(flagged.select(["store", "week", "is_holiday"]).take(pa.array(new)))
     if weeks is None:
         return derived
-    return pa.concat_tables([_with_all_columns(_with_flags(weeks.values)), derived])
+    return pa.concat_tables([_with_all_columns(_with_flags(weeks)), derived])
 
 
 def _with_all_columns(rows: pa.Table) -> pa.Table:

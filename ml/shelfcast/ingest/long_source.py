@@ -30,11 +30,12 @@ from shelfcast.ingest.declaration import (
 )
 from shelfcast.ingest.decompression import CSV_ENDINGS, decompress
 from shelfcast.ingest.location import read_object, split_file
-from shelfcast.ingest.long_layout import SINGLE_ROLES, FileName, column_search, read_long
+from shelfcast.ingest.long_layout import SINGLE_ROLES, column_search, read_long
 from shelfcast.ingest.parquet_file import read_parquet
 from shelfcast.ingest.query import read_query
 from shelfcast.ingest.source_file import SourceFile
 from shelfcast.ingest.source_rows import SourceRows
+from shelfcast.ingest.summed_days import FileName
 from shelfcast.job import UserError
 from shelfcast.snapshot import COVARIATES
 
@@ -173,7 +174,7 @@ def _read_files(
         if name == "sales":
             single = [role for role in single if role in files[name].constants]
     check_declared(declared, list(files.values()))
-    return read_long(files, known, covariates, declared.declaration.renamed or ())
+    return read_long(files, known, covariates, declared)
 
 
 def _read_file(path: str, name: FileName, encoding: str, search: ColumnSearch) -> SourceFile | None:

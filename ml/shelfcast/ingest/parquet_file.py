@@ -66,7 +66,8 @@ def _floats(values: pa.Array) -> pa.Array:
 
 
 def _local_times(values: pa.Array) -> pa.Array:
-    """Returns times as text, in their own zone if they have one; the rule for dates accepts midnights."""
+    """Returns times as text, in their own zone and with its distance from UTC if they have one."""
     codes = values.dictionary_encode()
-    text = pc.strftime(codes.dictionary, "%Y-%m-%d %H:%M:%S")
-    return pc.replace_substring_regex(text, r"\.0+$", "").take(codes.indices)
+    zone = "" if values.type.tz is None else "%z"
+    text = pc.strftime(codes.dictionary, f"%Y-%m-%d %H:%M:%S{zone}")
+    return pc.replace_substring_regex(text, r"\.0+($|[+-])", r"\1").take(codes.indices)

@@ -33,10 +33,11 @@ ROW_RULES = (
     Rule(
         "date",
         "warning",
-        "a week is a real date, written like 2012-01-27, without a time of day other than midnight",
+        "a week is a real date, written like 2012-01-27, and has no time of day unless it is declared",
     ),
+    Rule("far-date", "warning", "a date is from 1980 to 2099, and within two years of the others"),
     Rule("unique-key", "warning", "a store, a store's week and a series' week occur once"),
-    Rule("weekday", "warning", "all weeks end on one weekday"),
+    Rule("weekday", "warning", "all weeks end on one weekday, that of the data set"),
     Rule("store-in-file", "warning", "a store of a row is in the source's file of stores"),
     Rule("store-week-in-file", "warning", "a week of sales is in the source's file of store weeks"),
     Rule("same-holiday", "warning", "a week of sales has the holiday flag of its store week"),
@@ -96,6 +97,7 @@ LOAD_RULES = (
         "of a data set with its own holidays, each store's are known for the 13 weeks after the newest",
     ),
     Rule("new-store", "warning", "the data set has had sales of the store before"),
+    Rule("partial-week", "warning", "the first and the last week of summed days have all of their days"),
     Rule("missing-week", "warning", "a series has every week from its first to its last"),
     Rule("negative-sales", "warning", "sales are not below zero (returns)"),
 )

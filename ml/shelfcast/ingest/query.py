@@ -51,7 +51,8 @@ def read_query(address_variable: str, name: str, query: str, search: ColumnSearc
         types = _describe(connection, where, query.encode())
         names = [column for column, _ in types]
         found = search.find(where, names)
-        _check_zones(where, dict(types), found.used)
+        if not search.has_time_zone:
+            _check_zones(where, dict(types), found.used)
         cells = _read(connection, query.encode(), types, found.used)
     row_count = len(cells[found.used[0]])
     if row_count == 0:
@@ -117,7 +118,8 @@ def _check_zones(where: str, types: dict[str, int], used: tuple[str, ...]) -> No
             raise UserError(
                 "BadData",
                 f"the {where} returns {column} as a timestamp with time zone, whose day depends on the zone; "
-                f"name the zone: (sold_at at time zone 'Europe/Berlin')::date as {column}",
+                f"name the zone: (sold_at at time zone 'Europe/Berlin')::date as {column}, or "
+                "declare timeZone",
             )
 
 

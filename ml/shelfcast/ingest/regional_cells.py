@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,15 +20,30 @@ from shelfcast.job import UserError
 
 #: Share of rows that must be dates in one order of day and month only: 60 % of days are above 12.
 _PROOF = 1 / 3
+_DATE_PARTS = ("YYYY", "MM", "DD")
 _DAY_MONTH_YEAR = re.compile(r"([0-9]{1,2})([./-])([0-9]{1,2})\2([0-9]{4})( .*)?")
 _TWO_MEANINGS = r"^[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}$"
 _DOT_AND_THREE = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
 _DOTTED_THOUSANDS = r"^[+-]?[0-9]{1,3}(\.[0-9]{3})+(,|\.[0-9]{3})"
+_WITH_DECIMAL_POINT = r"^[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)?(\.[0-9]*)?([eE][+-]?[0-9]+)?$"
 _WITH_DECIMAL_COMMA = r"^[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)?(,[0-9]*)?([eE][+-]?[0-9]+)?$"
 
 
+@dataclass(frozen=True)
+class Regional:
+    """Declared form of numbers and dates; None to find it in the cells.
+
+    Attributes:
+        decimal: Sign before the decimals.
+        date_format: Form of dates like ``DD.MM.YYYY``.
+    """
+
+    decimal: Literal[".", ","] | None = None
+    date_format: str | None = None
+
+
 def plain_cells(
-    file: SourceFile, numbers: Sequence[str], dates: Sequence[str]
+    file: SourceFile, numbers: Sequence[str], dates: Sequence[str], regional: Regional
 ) -> tuple[dict[str, pa.Array], list[str]]:
     """Returns the file's columns with decimal points and dates like 2012-01-27, and notes on what changed.
 
@@ -34,19 +51,24 @@ def plain_cells(
         file: File as it was read.
         numbers: Columns of numbers.
         dates: Columns of dates.
+        regional: Declared form of both.
 
     Raises:
         UserError: ``BadData``: the numbers or dates of a file have two meanings.
     """
     columns, notes = dict(file.columns), []
-    if file.may_have_decimal_commas:
-        cells = {name: columns[name] for name in numbers if name in columns}
+    cells = {name: columns[name] for name in numbers if name in columns}
+    if regional.decimal is not None:
+        columns |= {name: _declared_numbers(column, regional.decimal) for name, column in cells.items()}
+    elif file.may_have_decimal_commas:
         example = _decimal_comma(file, cells)
         if example is not None:
             columns |= {name: _with_points(column) for name, column in cells.items()}
             notes.append(f"{file.name}: numbers have decimal commas, like {example}")
     for name in dates:
-        if name in columns:
+        if name in columns and regional.date_format is not None:
+            columns[name] = _as_iso(columns[name], regional.date_format)
+        elif name in columns:
             columns[name], note = _iso_dates(file, name, columns[name])
             notes += note
     return columns, notes
@@ -71,7 +93,7 @@ def _decimal_comma(file: SourceFile, columns: Mapping[str, pa.Array]) -> str | N
         raise UserError(
             "BadData",
             f"{file.name}:{unclear[0]}: {unclear[1]} has two meanings, and no other number of the file tells "
-            "which; write numbers like 1234.5 and separate cells by commas",
+            'which; write numbers like 1234.5 and separate cells by commas, or declare "decimal": "," or "."',
         )
     return comma[1] if comma else None
 
@@ -97,9 +119,48 @@ def _first(file: SourceFile, columns: Mapping[str, pa.Array], pattern: str) -> t
     return min(found, default=None)
 
 
-def _with_points(cells: pa.Array) -> pa.Array:
-    points = pc.replace_substring(pc.replace_substring(cells, ".", ""), ",", ".")
-    return pc.if_else(pc.match_substring_regex(cells, _WITH_DECIMAL_COMMA), points, cells)
+def _with_points(cells: pa.Array, decimal: str = ",") -> pa.Array:
+    """Returns numbers with that decimal sign as ``1234.5``; other cells stay."""
+    thousands, pattern = (".", _WITH_DECIMAL_COMMA) if decimal == "," else (",", _WITH_DECIMAL_POINT)
+    points = pc.replace_substring(pc.replace_substring(cells, thousands, ""), decimal, ".")
+    return pc.if_else(pc.match_substring_regex(cells, pattern), points, cells)
+
+
+def _declared_numbers(cells: pa.Array, decimal: str) -> pa.Array:
+    """Returns numbers as ``1234.5``; cells with the other sign become ``not ...``, which is no number."""
+    points = _with_points(cells, decimal)
+    other = "." if decimal == "," else ","
+    is_other = pc.and_(pc.equal(points, cells), pc.match_substring(cells, other))
+    return pc.if_else(is_other, pc.binary_join_element_wise("not", cells, " "), points)
+
+
+def _as_iso(cells: pa.Array, date_format: str) -> pa.Array:
+    """Returns dates of a declared form like 2012-01-27, and other cells as ``not ...``, which is no date."""
+    pattern = re.compile(date_pattern(date_format))
+    codes = cells.dictionary_encode()
+    read = []
+    for text in codes.dictionary.to_pylist():
+        found = pattern.fullmatch(text)
+        iso = found and _iso(found["year"], found["month"], found["day"], found["rest"])
+        read.append(iso or f"not {text}")
+    return pa.array(read, pa.string()).take(codes.indices)
+
+
+def date_pattern(date_format: str) -> str:
+    """Returns the regular expression of a form of dates, with the groups year, month, day and rest.
+
+    Raises:
+        ValueError: The form does not have each of YYYY, MM and DD once.
+    """
+    parts = re.split("(YYYY|MM|DD)", date_format)
+    if sorted(part for part in parts if part in _DATE_PARTS) != sorted(_DATE_PARTS):
+        raise ValueError(f"{date_format} must have YYYY, MM and DD, each once, like DD.MM.YYYY")
+    # Without a character between them, parts have all of their digits.
+    is_tight = any(not between for between in parts[2:-1:2])
+    digits = {"YYYY": "(?P<year>[0-9]{4})", "MM": "(?P<month>[0-9]{%s2})", "DD": "(?P<day>[0-9]{%s2})"}
+    least = "" if is_tight else "1,"
+    body = "".join(digits[part].replace("%s", least) if part in digits else re.escape(part) for part in parts)
+    return rf"{body}(?P<rest>[ T].*)?"
 
 
 def _iso_dates(file: SourceFile, name: str, cells: pa.Array) -> tuple[pa.Array, list[str]]:
@@ -134,7 +195,7 @@ def _iso_dates(file: SourceFile, name: str, cells: pa.Array) -> tuple[pa.Array, 
         raise UserError(
             "BadData",
             f"{file.name}: {name} may begin with the day or with the month, as in {example}; "
-            "write dates like 2012-01-27",
+            'write dates like 2012-01-27, or declare "dateFormat": "DD.MM.YYYY" or "MM.DD.YYYY"',
         )
     return cells, []
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelfcast.ingest.bad_rows import FINDING
-from shelfcast.ingest.cell_rules import ISO_DATE, CellRule
-from shelfcast.ingest.regional_cells import plain_cells
+from shelfcast.ingest.cell_rules import CellRule
+from shelfcast.ingest.regional_cells import Regional, plain_cells
 from shelfcast.ingest.source_file import SourceFile
 
 #: Value's name in the layout -> name in ``Sheet.values``, and cell rule.
@@ -37,16 +37,20 @@ class Sheet:
         notes: Sentences on how the file was read, for the load's report.
     """
 
-    def __init__(self, file: SourceFile, layout: Layout) -> None:
-        """Checks every cell of the layout's values that the file has."""
+    def __init__(self, file: SourceFile, layout: Layout, regional: Regional = Regional()) -> None:  # noqa: B008
+        """Checks every cell of the layout's values that the file has.
+
+        Raises:
+            UserError: ``BadData``: a column as a whole has two meanings, or needs a declaration.
+        """
         layout = {file.labels[name]: rest for name, rest in layout.items() if name in file.labels}
         self.labels = {name: label for label, (name, _) in layout.items()}
         self.constants = file.constants
         self.row_count = file.row_count
         self.unread = [f"{file.name}: {column}" for column in file.unread]
         numbers = [column for column, (_, cell) in layout.items() if cell.name in _NUMBER_RULES]
-        dates = [column for column, (_, cell) in layout.items() if cell is ISO_DATE]
-        columns, notes = plain_cells(file, numbers, dates)
+        dates = [column for column, (_, cell) in layout.items() if cell.name == "date"]
+        columns, notes = plain_cells(file, numbers, dates, regional)
         self.notes = [*file.notes, *notes]
         self._file_name = file.name
         self._lines = file.lines
@@ -60,6 +64,8 @@ class Sheet:
         bad = np.zeros(len(file.lines), dtype=bool)
         values: dict[str, pa.Array] = {}
         for column, (name, cell) in layout.items():
+            if cell.refuse is not None:
+                cell.refuse(file.name, column, columns[column])
             values[name], broken = cell.check(columns[column])
             self._report(broken, (column,), f"{column} {cell.requirement}", cell.name)
             bad |= broken
@@ -85,12 +91,13 @@ class Sheet:
         index = self.values.column_names.index(name)
         self.values = self.values.set_column(index, name, numbers.take(texts.indices))
 
+    def texts(self, name: str) -> pa.ChunkedArray:
+        """Returns the cells behind a column of ``values``, as they are in the file."""
+        return self._cells[self.labels[name]]
+
     def column(self, name: str) -> npt.NDArray[np.int64]:
         """Returns a column of ``values`` without nulls; weeks as days since 1970-01-01, flags as 0 and 1."""
-        values = self.values.column(name)
-        if values.type == pa.date32():
-            values = values.cast(pa.int32())
-        return values.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+        return whole_numbers(self.values, name)
 
     def _report(self, bad: npt.NDArray[np.bool_], columns: tuple[str, ...], rule: str, name: str) -> None:
         if not bad.any():
@@ -111,3 +118,11 @@ class Sheet:
             return
         self.values, self._cells = (table.filter(pa.array(~bad)) for table in (self.values, self._cells))
         self._lines = self._lines[~bad]
+
+
+def whole_numbers(rows: pa.Table, name: str) -> npt.NDArray[np.int64]:
+    """Returns a column without nulls; dates as days since 1970-01-01, flags as 0 and 1."""
+    values = rows.column(name)
+    if values.type == pa.date32():
+        values = values.cast(pa.int32())
+    return values.to_numpy().astype(np.int64)  # type: ignore[no-any-return]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shelfcast.ingest.days import PartialWeeks
 from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.sheet import Sheet
 from shelfcast.snapshot import IDS, STORES
@@ -25,6 +26,8 @@ class SourceRows:
         notes: Sentences on how the files were read.
         similar_ids: Sentences about ids that are like others.
         has_flags: Whether the holiday flags are the source's own, and not of ``shelfcast.calendar``.
+        time_zone: Zone of the stores; None if it is not declared.
+        partial_weeks: Weeks of days that were left out, since they are not whole.
     """
 
     tables: dict[str, pa.Table]
@@ -34,6 +37,8 @@ class SourceRows:
     notes: list[str]
     similar_ids: list[str]
     has_flags: bool
+    time_zone: str | None = None
+    partial_weeks: PartialWeeks = field(default_factory=PartialWeeks)
 
 
 def source_rows(

@@ -11,9 +11,16 @@ import pyarrow as pa
 from shelfcast.ingest import cell_rules
 from shelfcast.ingest.column_search import search_for
 from shelfcast.ingest.csv_file import read_csv
+from shelfcast.ingest.dates import ISO_DATE
 from shelfcast.ingest.numbering import Numbering
-from shelfcast.ingest.sheet import Layout, Sheet
-from shelfcast.ingest.sheet_checks import check_once, check_store, check_weekday, store_week
+from shelfcast.ingest.sheet import Layout, Sheet, whole_numbers
+from shelfcast.ingest.sheet_checks import (
+    check_far_dates,
+    check_once,
+    check_store,
+    check_weekday,
+    store_week,
+)
 from shelfcast.ingest.source_ids import number_ids
 from shelfcast.ingest.source_rows import SourceRows, source_rows
 from shelfcast.snapshot import SALES, STORE_WEEKS, STORES, empty_tables
@@ -21,7 +28,7 @@ from shelfcast.snapshot import SALES, STORE_WEEKS, STORES, empty_tables
 _STORE: Layout = {"Store": ("store", cell_rules.WHOLE_NUMBER)}
 _STORE_WEEK: Layout = {
     **_STORE,
-    "Date": ("week", cell_rules.ISO_DATE),
+    "Date": ("week", ISO_DATE),
     "IsHoliday": ("is_holiday", cell_rules.FLAG),
 }
 _TRAIN: Layout = {
@@ -62,7 +69,9 @@ def read_folder(path: Path, known: Mapping[str, pa.Table]) -> SourceRows:
     similar = number_ids("store", (stores, features, train), numbering)
     similar += number_ids("dept", (train,), numbering)
     check_once(stores, ("store",))
-    check_weekday(train, features)
+    known_weeks = whole_numbers(known[SALES.name], "week")
+    check_far_dates(known_weeks, train, features)
+    check_weekday(known_weeks, train, features)
     for sheet in (features, train):
         check_store(sheet, stores, "stores.csv")
     check_once(features, ("store", "week"))
@@ -78,10 +87,10 @@ def read_folder(path: Path, known: Mapping[str, pa.Table]) -> SourceRows:
 
 
 def _check_against_features(train: Sheet, features: Sheet) -> None:
-    known = store_week(features)
+    known = store_week(features.values)
     rule = "Store,Date must be in features.csv, with good cells (NA for what is unknown)"
-    train.reject(~np.isin(store_week(train), known), ("store", "week"), rule, "store-week-in-file")
+    train.reject(~np.isin(store_week(train.values), known), ("store", "week"), rule, "store-week-in-file")
     order = np.argsort(known)
-    row = order[np.searchsorted(known, store_week(train), sorter=order)]
+    row = order[np.searchsorted(known, store_week(train.values), sorter=order)]
     differs = features.column("is_holiday")[row] != train.column("is_holiday")
     train.reject(differs, ("is_holiday",), "IsHoliday must be as in features.csv", "same-holiday")

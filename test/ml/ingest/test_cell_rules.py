@@ -3,7 +3,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from shelfcast.ingest.cell_rules import ISO_DATE, WHOLE_NUMBER
+from shelfcast.ingest.cell_rules import WHOLE_NUMBER
+from shelfcast.ingest.dates import ISO_DATE
 
 
 @pytest.mark.parametrize(

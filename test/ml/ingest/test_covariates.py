@@ -61,6 +61,7 @@ def test_what_a_load_declares_counts_before_what_the_data_set_has() -> None:
         ({"knownAfterWeeks": -53}, "knownAfterWeeks must be a whole number .* is -53$"),
         ({"description": ""}, "description must be one line of 1 to 200 characters$"),
         ({"description": "two\nlines"}, "description must be one line"),
+        ({"perWeek": "sum"}, 'perWeek must be mean or last and is "sum"$'),
         ({"column": ""}, 'column must be the name of a column in the file and is ""$'),
         ({"column": None}, "column must be the name of a column in the file and is missing$"),
         ({"known_after_weeks": 1}, '"known_after_weeks" must be one of name, of, knownAfterWeeks, descr'),
@@ -76,7 +77,8 @@ def test_a_wrong_declaration_is_a_sentence_with_its_place(change: dict[str, Any]
 def test_all_wrong_declarations_are_told_at_once() -> None:
     message = refusal([7, GOOD, {**GOOD, "description": None}])
     assert message == (
-        "source.columns, entry 1: 7 must be an object with name, of, knownAfterWeeks, description, column; "
+        "source.columns, entry 1: 7 must be an object with name, of, knownAfterWeeks, description, column, "
+        "perWeek; "
         'source.columns, entry 3: "promo" is declared twice; keep one of them; '
         "source.columns, entry 3: description must be one line of 1 to 200 characters"
     )

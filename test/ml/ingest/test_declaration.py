@@ -6,6 +6,7 @@ from typing import Any
 
 import long_files
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,6 +98,9 @@ def test_without_a_column_of_departments_there_is_one(tmp_path: Path) -> None:
     lines["sales"] = ["shop,week,sales", "1,2020-01-03,5", "2,2020-01-03,6"]
     long_files.write(tmp_path, lines)
     source = read(tmp_path, {"columns": {"store": "shop"}})
+    assert source.tables["id"].filter(pc.equal(source.tables["id"]["of"], "dept"))["id"].to_pylist() == [
+        "all"
+    ]
     assert source.tables["sales"].select(["store", "dept", "weekly_sales"]).to_pylist() == [
         {"store": 1, "dept": 1, "weekly_sales": 5.0},
         {"store": 2, "dept": 1, "weekly_sales": 6.0},

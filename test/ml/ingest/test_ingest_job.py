@@ -96,8 +96,8 @@ def test_a_new_week_of_the_long_layout_and_one_that_is_not_over(database_url: st
 
     error = read_json(load("third", ["2999-01-04"]) / "error.json")
     assert error["type"] == "BadData"
-    assert "future-week: 4 break" in error["message"]
-    assert "store 1 dept 1 2999-01-04: 1001" in error["message"]
+    assert "bad-row-share: 4 of 18 source rows" in error["message"]
+    assert "'2999-01-04': week must be from 1980 to 2099" in error["message"]
 
 
 def test_too_many_bad_rows(database_url: str, tmp_path: Path) -> None:
