@@ -6,6 +6,7 @@ import { ERROR_TYPES } from '../contracts/errors.ts';
 import { DEFAULT_MODEL_NAME } from '../contracts/names.ts';
 import type { BacktestOptions } from './backtest.ts';
 import { EXIT_CODES } from './exit-codes.ts';
+import type { InspectOptions } from './inspect.ts';
 import type { InputOptions } from './run-input.ts';
 import type { Connect } from './with-shelfcast.ts';
 
@@ -27,6 +28,7 @@ export async function runCommandLine(args: string[], connect = connectToTemporal
   addRunCommands(cli);
   addMessageCommands(cli);
   addBacktest(cli);
+  addInspect(cli);
   addDoctor(cli);
   addScheduleCommands(cli);
   try {
@@ -167,6 +169,18 @@ function addBacktest({ add, finish }: Cli): void {
     .option('--seed <number>', 'seed of the training')
     .action(async (options: BacktestOptions) => {
       finish(await (await import('./backtest.ts')).backtest(options));
+    });
+}
+
+function addInspect({ add, finish }: Cli): void {
+  withDeclaration(add('inspect'))
+    .description('look at sales before they are loaded: guess the declaration, print what must change')
+    .argument('[source]', 'sales: a folder, a file or a URL')
+    .option('--query <select>', 'sales: the answer of one SELECT on a PostgreSQL')
+    .option('--address-variable <name>', "environment variable with the database's address, for --query")
+    .option('--write <file>', 'file for the declaration, such as shelfcast.json in the folder')
+    .action(async (data: string | undefined, options: InspectOptions) => {
+      finish(await (await import('./inspect.ts')).inspect(data, options));
     });
 }
 

@@ -1,4 +1,5 @@
 /** The commands in front of a client that only notes what it is asked. */
+import { argumentsOf } from '../../cli/inspect.ts';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -152,6 +153,16 @@ test('--detach prints the id and does not wait', async () => {
   const never = runWith(sleep(60_000, PIPELINE_RESULT, { ref: false }));
   expect(await shelfcast(['run', '--detach'], never)).toBe(0);
   expect(output).toBe('pipeline:sales-forecast\n');
+});
+
+test('inspect hands files, URLs and queries to Python, with the declaration of the flags', () => {
+  expect(argumentsOf('https://host/sales', { column: ['week=date'], write: '/d.json' })).toEqual([
+    ...['--data', 'https://host/sales', '--declaration', '{"columns":{"week":"date"}}', '--write', '/d.json'],
+  ]);
+  expect(argumentsOf('/data/sales.csv', {})).toEqual(['--data', '/data/sales.csv']);
+  expect(argumentsOf(undefined, { query: 'select 1', addressVariable: 'SALES_URL' })).toEqual([
+    ...['--query', 'select 1', '--address-variable', 'SALES_URL'],
+  ]);
 });
 
 test.each([

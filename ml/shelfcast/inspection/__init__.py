@@ -1,0 +1,1 @@
+"""Inspection of sales before they are loaded."""

@@ -1,0 +1,162 @@
+"""Lines of an inspection: columns, rows, and what must change."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shelfcast.contracts.specs import IngestSpec
+from shelfcast.contracts.wire import default
+from shelfcast.ingest.bad_rows import check_rows
+from shelfcast.ingest.days import today_in
+from shelfcast.ingest.load_checks import check_load
+from shelfcast.ingest.quality import Check
+from shelfcast.ingest.quality_rules import RULES
+from shelfcast.ingest.source_rows import SourceRows
+from shelfcast.inspection.columns import Column
+from shelfcast.inspection.roles import Guess
+from shelfcast.inspection.sources import Sales
+from shelfcast.snapshot import IDS, SALES, empty_tables
+
+#: Weeks from which a series has a last year in its training and in its test.
+_YEAR_AND_TEST = 60
+_EXAMPLES = 3
+
+
+@dataclass
+class Inspection:
+    """Result of an inspection.
+
+    Attributes:
+        declaration: Declaration with what the user declared and with all guesses.
+        issues: Sentences about what must change before the data load.
+        lines: Lines for the user.
+    """
+
+    declaration: dict[str, Any]
+    issues: list[str]
+    lines: list[str] = field(default_factory=list)
+
+    def finish(self) -> None:
+        """Adds what must change, and the declaration."""
+        if self.issues:
+            self.lines += ["", "must change", *(f"  {issue}" for issue in self.issues)]
+        shown = json.dumps(self.declaration, indent=2, ensure_ascii=False)
+        self.lines += [
+            "",
+            "declaration (save it with --write FILE)" if self.declaration else "declaration",
+            shown,
+        ]
+        outcome = "something must change" if self.issues else "the data load with this declaration"
+        self.lines += ["", f"result: {outcome}"]
+
+
+def describe_columns(
+    sales: Sales, columns: Sequence[Column], guess: Guess, declaration: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yields a line for each file and each column."""
+    yield f"{sales.file.name}: {sales.file.row_count:,} rows, {len(columns)} columns"
+    yield from (f"{name} is read, too" for name in sales.others)
+    yield from sales.remarks
+    yield ""
+    yield "columns"
+    declared = declaration.get("columns", {})
+    width = max(len(column.name) for column in columns)
+    for column in columns:
+        role = next((role for role, names in guess.columns.items() if column.name in _names(names)), None)
+        use = "ignored (guess)" if column.name in guess.ignore else "not read"
+        if role is not None:
+            use = role if role in declared or column.name == role else f"{role} (guess)"
+        missing = f", {column.missing:,} missing" if column.missing else ""
+        yield (
+            f"  {column.name:{width}}  {use:16}  {column.kind}, {column.distinct:,} different{missing}, "
+            f"like {column.example[:40]}"
+        )
+    for role in ("store", "dept"):
+        if role not in guess.columns:
+            yield f"  no column is a {role}, so there is one, named all (guess)"
+    yield ""
+
+
+def describe_rows(inspection: Inspection, rows: SourceRows, columns: Sequence[Column]) -> None:
+    """Adds what the rows hold, and the rules that would stop a load."""
+    sales = rows.tables[SALES.name]
+    inspection.lines.append("found")
+    if len(sales) == 0:
+        inspection.issues.append("no row of sales is good")
+    else:
+        inspection.lines += [f"  {line}" for line in _about_sales(rows, sales)]
+    bad = len(rows.findings.group_by(["file", "line"]).aggregate([]))
+    max_share: float = default(IngestSpec, "max_bad_row_share")
+    checks = [
+        *check_rows(rows.findings, bad, rows.row_count, max_share),
+        Check("partial-week", rows.partial_weeks.count, rows.partial_weeks.examples),
+        Check("similar-id", len(rows.similar_ids), rows.similar_ids),
+        Check("file-format", len(rows.notes), rows.notes),
+        *check_load(rows.tables, empty_tables(), today_in(rows.time_zone)),
+    ]
+    rules = {rule.name: rule for rule in RULES}
+    for check in checks:
+        if check.rows == 0:
+            continue
+        rule = rules[check.rule]
+        sentence = check.summary or f"{check.rows:,} break the rule that {rule.text}"
+        text = f"{check.rule}: {sentence} ({'; '.join(check.examples[:_EXAMPLES])})"
+        if rule.severity == "error":
+            inspection.issues.append(text)
+        else:
+            inspection.lines.append(f"  {text}")
+    inspection.lines += _about_covariates(rows, columns)
+
+
+def _about_sales(rows: SourceRows, sales: pa.Table) -> Iterator[str]:
+    ids = rows.tables[IDS.name]
+    series = sales.group_by(["store", "dept"]).aggregate([])
+    for of, name in (("store", "stores"), ("dept", "departments")):
+        numbers = series[of].unique()
+        is_used = pc.and_(pc.equal(ids["of"], of), pc.is_in(ids["number"], numbers))
+        named = ids.filter(is_used)["id"].to_pylist()
+        yield f"{len(numbers):,} {name}, like {', '.join(named[:_EXAMPLES])}"
+    weeks = sales["week"].unique().sort()
+    first, last = weeks[0].as_py(), weeks[-1].as_py()
+    span = (last - first).days // 7 + 1
+    yield f"{len(series):,} series"
+    between = f"; {span - len(weeks)} between have no row" if span > len(weeks) else ""
+    yield f"{len(weeks):,} weeks from {first} to {last}, which end on {last:%A}{between}"
+    values = sales["weekly_sales"]
+    zeros = pc.sum(pc.equal(values, 0)).as_py() or 0
+    bounds = pc.min_max(values).as_py()
+    low, high = bounds["min"], bounds["max"]
+    yield f"weekly sales from {low:,.10g} to {high:,.10g}, {zeros:,} of {len(sales):,} are 0"
+    if len(weeks) < _YEAR_AND_TEST:
+        yield f"fewer than {_YEAR_AND_TEST} weeks: no series has a last year in training and test"
+
+
+def _about_covariates(rows: SourceRows, columns: Sequence[Column]) -> Iterator[str]:
+    unread = {name.split(": ", 1)[1] for name in rows.unread if ": " in name}
+    numbers = [
+        column for column in columns if column.name in unread and column.is_number and column.distinct > 1
+    ]
+    others = sorted(unread - {column.name for column in numbers})
+    if others:
+        yield f"  not read: {', '.join(others)}; to leave them out without a word, add them to ignore"
+    if not numbers:
+        return
+    yield ""
+    yield "covariates that you could declare (docs/data.md); 0 is for values known at the end of their week"
+    for column in numbers:
+        name = re.sub(r"[^a-z0-9]+", "_", column.name.casefold()).strip("_")[:40] or "covariate"
+        entry = {"name": name, "of": "series_week", "knownAfterWeeks": 0, "description": column.name}
+        if column.name != name:
+            entry["column"] = column.name
+        yield f"  {json.dumps(entry, ensure_ascii=False)}"
+
+
+def _names(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

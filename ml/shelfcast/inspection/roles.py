@@ -1,0 +1,177 @@
+"""Guess of the declaration of a file of sales, from the names and the cells of its columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shelfcast.ingest.column_search import joined
+from shelfcast.inspection.columns import Column
+
+#: Words in names of columns, the most telling first.
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "week": ("week", "weekending", "date", "day", "datum", "ds", "time", "timestamp", "datetime", "period"),
+    "sales": (
+        *("sales", "weeklysales", "numsold", "unitssold", "sold", "revenue", "amount", "turnover", "umsatz"),
+        *("quantity", "qty", "units", "demand", "volume", "calls", "orders", "y", "value", "target", "count"),
+    ),
+    "store": (
+        *(
+            "store",
+            "shop",
+            "branch",
+            "outlet",
+            "site",
+            "location",
+            "warehouse",
+            "market",
+            "filiale",
+            "center",
+        ),
+        *("centre", "station"),
+    ),
+    "dept": (
+        *(
+            "dept",
+            "department",
+            "product",
+            "item",
+            "sku",
+            "article",
+            "category",
+            "family",
+            "group",
+            "artikel",
+        ),
+        *("queue", "service", "gtin", "ean", "upc", "material"),
+    ),
+    "holiday": ("holiday", "isholiday"),
+}
+_REGIONS = ("country", "region", "state", "city", "land", "chain", "company")
+_NO_MEANING = re.compile(r"(row|line|record|index|unnamed)?[ _:]*(id|no|nr|number|index|0)?", re.IGNORECASE)
+_ID_SUFFIX = re.compile(r"(id|nbr|no|nr|number|code|name|key)$")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Guess of a declaration.
+
+    Attributes:
+        columns: Columns by role, in the form of the declaration.
+        ignore: Columns without a meaning for forecasts.
+        questions: Sentences about what only a person can decide.
+    """
+
+    columns: dict[str, str | list[str]]
+    ignore: list[str]
+    questions: list[str] = field(default_factory=list)
+
+
+def guess_roles(columns: Sequence[Column], declared: Mapping[str, Any]) -> Guess:
+    """Guesses the roles that are not declared.
+
+    Args:
+        columns: Columns of the file of sales.
+        declared: Columns by role, as the user declared them.
+    """
+    taken = {name for value in declared.values() for name in ([value] if isinstance(value, str) else value)}
+    free = [column for column in columns if column.name not in taken]
+    guess = Guess(dict(declared), [])
+    _guess_one("week", [c for c in free if c.is_date], guess)
+    numbers = [c for c in free if c.is_number and not c.is_date]
+    ids = [c for c in _not_used(free, guess) if not c.is_date and not c.is_flag and c.distinct > 0]
+    _guess_ids("store", ids, guess)
+    _guess_ids("dept", _not_used(ids, guess), guess)
+    _guess_one(
+        "sales", [c for c in _not_used(numbers, guess) if _score("sales", c) or not _is_counter(c)], guess
+    )
+    flags = [c for c in _not_used(free, guess) if c.is_flag and _score("holiday", c)]
+    if len(flags) == 1 and "holiday" not in guess.columns:
+        guess.columns["holiday"] = flags[0].name
+    guess.ignore.extend(c.name for c in _not_used(free, guess) if _is_counter(c))
+    return guess
+
+
+def _not_used(columns: Sequence[Column], guess: Guess) -> list[Column]:
+    used = {n for value in guess.columns.values() for n in ([value] if isinstance(value, str) else value)}
+    return [column for column in columns if column.name not in used]
+
+
+def _guess_one(role: str, candidates: Sequence[Column], guess: Guess) -> None:
+    if role in guess.columns:
+        return
+    scores = {column.name: _score(role, column) for column in candidates}
+    best = max(scores.values(), default=0)
+    names = [name for name, score in scores.items() if score == best]
+    rivals = [name for name, score in scores.items() if score > 0]
+    if len(rivals) > 1 and best < _EXACT:
+        names = rivals
+    if len(names) == 1:
+        guess.columns[role] = names[0]
+    elif names:
+        options = " or ".join(f"--column {role}={name}" for name in names[:4])
+        guess.questions.append(f"{', '.join(names[:8])} could each be the {role}: say which, with {options}")
+    else:
+        what = "dates" if role == "week" else "numbers"
+        guess.questions.append(
+            f"no column has {what} that could be the {role}: say which, with --column {role}=..."
+        )
+
+
+#: Score of a column whose name is the name of the role.
+_EXACT = 1_000
+
+
+def _score(role: str, column: Column) -> int:
+    """Returns how much the name says about the role: 0 if nothing."""
+    plain = re.sub(r"[^a-z0-9]", "", column.name.casefold())
+    if plain == role:
+        return _EXACT
+    stem = _ID_SUFFIX.sub("", plain) or plain
+    parts = re.split(r"[^a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", column.name).casefold())
+    words = _WORDS[role]
+    for rank, word in enumerate(words):
+        if stem == word or plain == word or word in parts:
+            return len(words) - rank
+    return 0
+
+
+def _guess_ids(role: str, candidates: Sequence[Column], guess: Guess) -> None:
+    if role in guess.columns:
+        return
+    scored = [column for column in candidates if _score(role, column) and not _is_measure(column)]
+    if not scored:
+        return
+    best = max(scored, key=lambda column: (_score(role, column), -column.distinct))
+    regions = [
+        column
+        for column in candidates
+        if role == "store" and column is not best and _is_region(column) and _splits(column, best)
+    ]
+    guess.columns[role] = [*(column.name for column in regions), best.name] if regions else best.name
+
+
+def _is_region(column: Column) -> bool:
+    plain = re.sub(r"[^a-z0-9]", "", column.name.casefold())
+    return _ID_SUFFIX.sub("", plain) in _REGIONS
+
+
+def _splits(region: Column, store: Column) -> bool:
+    """Whether one id of a store occurs in several regions, so that it alone names no store."""
+    pairs = len(joined([region.cells, store.cells]).unique())
+    return pairs > store.distinct
+
+
+def _is_measure(column: Column) -> bool:
+    """Whether the cells have decimals, as ids have not."""
+    return column.is_number and any(
+        "." in text.rstrip("0").rstrip(".") for text in column.cells.slice(0, 1000).to_pylist()
+    )
+
+
+def _is_counter(column: Column) -> bool:
+    """Whether the column only numbers the rows."""
+    is_nameless = _NO_MEANING.fullmatch(column.name.strip()) is not None
+    return is_nameless and column.distinct == len(column.cells) and len(column.cells) > 1
