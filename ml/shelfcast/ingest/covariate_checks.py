@@ -9,11 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelfcast.features.own_holidays import COVARIATE_NAMES, HOLIDAY
+from shelfcast.ids import Ids
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.snapshot import (
     COVARIATES,
     EXTERNALS,
     EXTRAS,
+    IDS,
     SALES,
     STORE_WEEKS,
     Covariate,
@@ -61,7 +63,10 @@ def _holidays_ahead(tables: Tables, known: Tables, last_week: date | None) -> Ch
     newest = rows.group_by("store").aggregate([("week", "max")]).sort_by("store")
     wanted = (last_week or date.min) + timedelta(weeks=HOLIDAY_WEEKS_AHEAD)
     late = [row for row in newest.to_pylist() if row["week_max"] < wanted]
-    examples = [f"store {row['store']}: known to {row['week_max']}, not to {wanted}" for row in late]
+    ids = Ids.of(pa.concat_tables([t[IDS.name] for t in (known, tables)]))
+    examples = [
+        f"store {ids.id('store', row['store'])}: known to {row['week_max']}, not to {wanted}" for row in late
+    ]
     return Check("holidays-ahead", len(late), examples[:EXAMPLES])
 
 

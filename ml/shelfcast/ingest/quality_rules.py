@@ -82,7 +82,7 @@ LOAD_RULES = (
     Rule(
         "similar-id",
         "warning",
-        "no id differs from another one only in leading zeros, upper and lower case, white space or width",
+        "no id differs from another one only in zeros before or after a number, case, white space or width",
     ),
     Rule("covariate-empty", "warning", "a covariate has a value"),
     Rule(

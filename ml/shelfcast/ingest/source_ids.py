@@ -25,6 +25,7 @@ _DIGITS = re.compile(r"[0-9]+")
 _DOTTED = re.compile(r"[0-9]+(\.[0-9]+)+")
 #: Whole number of a program with one type for numbers, unless it may be a thousand, like 1.000.
 _FLOAT = re.compile(r"([0-9]+)\.0+")
+_FLOAT_IN_TEXT = re.compile(r"(?<![0-9.])([0-9]+)\.0+(?![0-9.])")
 _THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(\.[0-9]{3})+")
 #: Share of the numbers with a dot up to which those that are not whole are errors.
 _ODD_SHARE = 0.01
@@ -208,7 +209,7 @@ def _without_zeros(digits: str) -> str:
 
 
 def _similar(ids: Collection[str], known: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yields each new id that differs from another one only in case, white space, width or leading zeros."""
+    """Yields each new id that differs from another one only in what ``_folded`` removes."""
     groups: dict[str, list[str]] = defaultdict(list)
     for id_ in ids:
         groups[_folded(id_)].append(id_)
@@ -218,7 +219,7 @@ def _similar(ids: Collection[str], known: Collection[str]) -> Iterator[tuple[str
 
 
 def _folded(id_: str) -> str:
-    text = "".join(id_.split()).casefold()
+    text = _FLOAT_IN_TEXT.sub(r"\1", "".join(id_.split()).casefold())
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).casefold()
         text = "".join(c for c in text if unicodedata.category(c) != "Cf")

@@ -14,7 +14,7 @@ from shelfcast.features.definitions import FeatureSet
 from shelfcast.ingest.covariate_checks import check_covariates
 from shelfcast.ingest.generator import generate
 from shelfcast.ingest.holiday_covariates import with_holidays
-from shelfcast.snapshot import COVARIATES, EXTRAS, STORE_WEEKS, covariates_of, empty_tables
+from shelfcast.snapshot import COVARIATES, EXTRAS, IDS, STORE_WEEKS, covariates_of, empty_tables
 
 FIRST = date(2024, 1, 5)
 Flag = Callable[[int, int], bool]
@@ -138,7 +138,10 @@ def test_the_report_tells_that_coming_holidays_are_unknown(last: int, stores_tol
     sales = tables["sales"]
     tables["sales"] = sales.filter(pc.less_equal(sales["week"], pa.scalar(week(89))))
     tables = with_holidays(tables, empty_tables(), has_flags=True)
+    id_ = {"of": "store", "id": "CA_1", "number": 1, "is_current": True}
+    tables["id"] = pa.Table.from_pylist([id_], IDS.schema)
     checks = {check.rule: check for check in check_covariates(tables, empty_tables())}
     assert checks["holidays-ahead"].rows == stores_told
     assert checks["covariate-late"].rows == 0
-    assert stores_told == 0 or str(week(102)) in checks["holidays-ahead"].examples[0]
+    known = f"store CA_1: known to {week(last)}, not to {week(102)}"
+    assert stores_told == 0 or checks["holidays-ahead"].examples[0] == known

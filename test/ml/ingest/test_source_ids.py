@@ -178,11 +178,12 @@ def test_another_spelling_is_told(tmp_path: Path) -> None:
 
 
 def test_ids_that_look_alike_are_told_and_stay_apart(tmp_path: Path) -> None:
-    texts = ("7", "007", "foods", "Foods", "a b", "ab", "７", "x\u200by", "xy", "other")  # noqa: RUF001
+    texts = ("7", "007", "foods", "Foods", "a b", "ab", "７", "x\u200by", "xy", "US/1", "US/1.0", "v1.0.0")  # noqa: RUF001
     found = read(tmp_path, *texts)
     assert found.ids == list(texts)
     assert found.similar == [
         "dept '7' and '007' are two ids",
+        "dept 'US/1.0' and 'US/1' are two ids",
         "dept 'ab' and 'a b' are two ids",
         "dept 'foods' and 'Foods' are two ids",
         "dept 'x\\u200by' and 'xy' are two ids",
