@@ -62,7 +62,7 @@ PLAIN = (
 )
 #: Holidays with a feature ``weeks_to_<name>``.
 NAMED_HOLIDAYS = ("super_bowl", "labor_day", "thanksgiving", "christmas", "easter")
-#: Those that a data set with holidays of its own keeps: their dates matter there, or are one more season.
+#: Holidays that a data set with holidays of its own keeps: their dates matter there, or are one more season.
 NAMED_EVERYWHERE = ("christmas", "easter")
 _AMERICAN = {f"weeks_to_{name}" for name in NAMED_HOLIDAYS if name not in NAMED_EVERYWHERE}
 #: Inputs of the preset ``mlp-11``, in their order.
