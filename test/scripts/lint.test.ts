@@ -133,6 +133,7 @@ test.each([
 ])('in Python, %s is found', async (_, contract, files) => {
   const packages = [
     'backtest',
+    'inspection',
     'train',
     'evaluate',
     'baselines',
