@@ -234,7 +234,7 @@ def test_weeks_of_a_data_set_end_on_one_weekday(
     saturday = {name: [text.replace("-01-10", "-01-11") for text in texts] for name, texts in lines.items()}
     for name in ("train.csv", "features.csv"):
         saturday[name] = [text for text in saturday[name] if "-01-11" in text or text.startswith("Store")]
-    with pytest.raises(UserError, match="would end on different weekdays") as raised:
+    with pytest.raises(UserError, match="Date must be a Friday as in the data set") as raised:
         ingest("weekday", "weekday-2", source_folders.write(tmp_path, saturday))
     assert raised.value.type == "BadData"
     assert stored_rows(connection, "weekday") == [1, 24, 12, 2]
