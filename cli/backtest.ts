@@ -1,11 +1,8 @@
 /** The command `backtest`, which runs a Python program and needs no services. */
-import { join } from 'node:path';
-import { execa } from 'execa';
-import { ensurePython } from '../infra/local/toolchain.ts';
-import { readLocalConfig, userPath } from '../config/environment.ts';
+import { userPath } from '../config/environment.ts';
 import type { DeclarationOptions } from './declaration.ts';
-import { declarationOf } from './declaration.ts';
-import { printProgress } from './output.ts';
+import { splitDeclaration } from './declaration.ts';
+import { runPython } from './python.ts';
 
 export interface BacktestOptions extends DeclarationOptions {
   data: string;
@@ -21,33 +18,17 @@ export interface BacktestOptions extends DeclarationOptions {
 }
 
 /** Resolves to the exit code of the Python program. */
-export async function backtest({
-  data,
-  out,
-  declaration: file,
-  column,
-  ignore,
-  sum,
-  weekEnds,
-  timeZone,
-  decimal,
-  dateFormat,
-  ...options
-}: BacktestOptions): Promise<number> {
-  const flags = { column, ignore, sum, weekEnds, timeZone, decimal, dateFormat };
-  const declaration = declarationOf({ declaration: file, ...flags });
-  const { projectDir, cacheDir } = readLocalConfig();
-  await ensurePython({ projectDir, cacheDir }, printProgress);
-  const declared = declaration === undefined ? {} : { declaration: JSON.stringify(declaration) };
-  const all = { data: userPath(data), out: userPath(out), ...declared, ...options };
+export async function backtest(options: BacktestOptions): Promise<number> {
+  const { declaration, others } = splitDeclaration(options);
+  const all = {
+    ...others,
+    data: userPath(others.data),
+    out: userPath(others.out),
+    ...(declaration === undefined ? {} : { declaration: JSON.stringify(declaration) }),
+  };
   const args = Object.entries(all).flatMap(([name, value]) => [
     `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
     value,
   ]);
-  const python = join(projectDir, 'ml', '.venv', 'bin', 'python');
-  const { exitCode } = await execa(python, ['-m', 'shelfcast.backtest', ...args], {
-    stdio: 'inherit',
-    reject: false,
-  });
-  return exitCode ?? 1;
+  return runPython('shelfcast.backtest', args);
 }

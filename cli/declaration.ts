@@ -24,11 +24,11 @@ export interface DeclarationOptions {
 type Declaration = z.input<typeof declarationSchema>;
 
 /**
- * Returns the declaration of the options, or undefined if they have none.
+ * Returns the declaration of the options, or undefined if they have none, and the other options.
  *
  * @throws ShelfcastError `InvalidInput` with one sentence for each invalid value
  */
-export function declarationOf({
+export function splitDeclaration<T extends DeclarationOptions>({
   declaration,
   column,
   ignore,
@@ -37,7 +37,16 @@ export function declarationOf({
   timeZone,
   decimal,
   dateFormat,
-}: DeclarationOptions): Declaration | undefined {
+  ...others
+}: T): { declaration: Declaration | undefined; others: Omit<T, keyof DeclarationOptions> } {
+  const values = withoutUndefined({ sum, weekEnds, timeZone, decimal, dateFormat });
+  return { declaration: declared({ declaration, column, ignore }, values), others };
+}
+
+function declared(
+  { declaration, column, ignore }: Pick<DeclarationOptions, 'declaration' | 'column' | 'ignore'>,
+  values: Record<string, string | undefined>,
+): Declaration | undefined {
   const base = declaration === undefined ? {} : readDeclaration(declaration);
   const merged = {
     ...base,
@@ -45,7 +54,7 @@ export function declarationOf({
       ? {}
       : { columns: { ...(base['columns'] as object | undefined), ...rolesOf(column) } }),
     ...(ignore === undefined ? {} : { ignore: ignore.flatMap(namesIn) }),
-    ...withoutUndefined({ sum, weekEnds, timeZone, decimal, dateFormat }),
+    ...values,
   };
   if (Object.keys(merged).length === 0) return undefined;
   const parsed = declarationSchema.safeParse(merged);

@@ -9,7 +9,7 @@ import { ERROR_TYPES } from '../contracts/errors.ts';
 import { userPath } from '../config/environment.ts';
 import { ShelfcastError } from '../client/shelfcast-error.ts';
 import type { DeclarationOptions } from './declaration.ts';
-import { declarationOf } from './declaration.ts';
+import { splitDeclaration } from './declaration.ts';
 
 export interface InputOptions extends DeclarationOptions {
   data?: string;
@@ -62,7 +62,7 @@ function mergedInput({
   ...declarationOptions
 }: InputOptions): Record<string, unknown> {
   const base = input === undefined ? {} : readInput(input);
-  const declaration = declarationOf(declarationOptions);
+  const { declaration } = splitDeclaration(declarationOptions);
   const source = data === undefined ? base['source'] : sourceOf(data, declaration !== undefined);
   return {
     ...base,

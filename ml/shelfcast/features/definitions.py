@@ -122,30 +122,28 @@ _SALES_HISTORY: tuple[Feature, ...] = (
     ),
 )
 
+#: Sales in the week of last year that is alike.
+_ALIKE_SALES = (
+    Use(
+        SALES,
+        -own_holidays.MIN_WEEKS_BACK,
+        of_target=True,
+        last_horizon=own_holidays.MIN_WEEKS_BACK,
+    ),
+    Use(own_holidays.WEEKS_BACK, 0, of_target=True),
+)
 #: Features of a data set with holidays of its own; formulas in ``alike_weeks``.
 _ALIKE: tuple[Feature, ...] = (
     _sales_ahead(
         own_holidays.LAST_YEAR,
         "sales in the week of last year that is alike, w - holiday_weeks_back weeks",
-        Use(
-            SALES,
-            -own_holidays.MIN_WEEKS_BACK,
-            of_target=True,
-            last_horizon=own_holidays.MIN_WEEKS_BACK,
-        ),
-        Use(own_holidays.WEEKS_BACK, 0, of_target=True),
+        *_ALIKE_SALES,
     ),
     _sales_ahead(
         own_holidays.DEPT_SEASON,
         "department over all stores: sales in the week of last year that is alike / mean of the weeks "
         "t-64..t-52",
-        Use(
-            SALES,
-            -own_holidays.MIN_WEEKS_BACK,
-            of_target=True,
-            last_horizon=own_holidays.MIN_WEEKS_BACK,
-        ),
-        Use(own_holidays.WEEKS_BACK, 0, of_target=True),
+        *_ALIKE_SALES,
         Use(SALES, -YEAR),
     ),
 )

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from shelfcast.calendar import week_of
 from shelfcast.ingest.quality import EXAMPLES
+from shelfcast.ingest.sheet import store_week
 
 Ints = npt.NDArray[np.int64]
 
@@ -124,24 +125,19 @@ def without(rows: pa.Table, left_out: pa.Table) -> pa.Table:
     """Returns the rows whose (store, week) is not left out, in their order."""
     if len(left_out) == 0:
         return rows
-    return rows.filter(pa.array(~np.isin(_store_weeks(rows), _store_weeks(left_out))))
+    return rows.filter(pa.array(~np.isin(store_week(rows), store_week(left_out))))
 
 
 def with_common_flags(sales: pa.Table, weeks: pa.Table) -> tuple[pa.Table, pa.Table]:
     """Returns both tables with the flag of a store's week that is true if it is in one of them."""
     flags = pa.concat_tables([table.select(["store", "week", "is_holiday"]) for table in (sales, weeks)])
-    true = np.unique(_store_weeks(flags.filter(flags["is_holiday"])))
+    true = np.unique(store_week(flags.filter(flags["is_holiday"])))
     return _flagged(sales, true), _flagged(weeks, true)
 
 
 def _flagged(rows: pa.Table, true: Ints) -> pa.Table:
-    flag = pa.array(np.isin(_store_weeks(rows), true))
+    flag = pa.array(np.isin(store_week(rows), true))
     return rows.set_column(rows.column_names.index("is_holiday"), "is_holiday", flag)
-
-
-def _store_weeks(rows: pa.Table) -> Ints:
-    week = rows["week"].cast(pa.int32()).to_numpy().astype(np.int64)
-    return (rows["store"].to_numpy().astype(np.int64) << 32) + week  # type: ignore[no-any-return]
 
 
 def _missing_days(days: Ints, weekday: int) -> Iterator[tuple[int, str]]:
@@ -150,7 +146,7 @@ def _missing_days(days: Ints, weekday: int) -> Iterator[tuple[int, str]]:
         return
     ends = _week_ends(days, weekday)
     weeks = np.unique(ends)
-    pairs = np.unique(np.stack([ends, _weekdays(days)]), axis=1)
+    pairs = np.unique(np.stack([ends, weekdays_of(days)]), axis=1)
     share = np.bincount(pairs[1], minlength=7) / len(weeks)
     usual = share >= _USUAL if len(weeks) >= _WEEKS_OF_HABIT else np.ones(7, dtype=bool)
     first, last = int(days.min()), int(days.max())
@@ -163,10 +159,10 @@ def _missing_days(days: Ints, weekday: int) -> Iterator[tuple[int, str]]:
 
 
 def _week_ends(days: Ints, weekday: int) -> Ints:
-    return days + (weekday - _weekdays(days)) % 7
+    return days + (weekday - weekdays_of(days)) % 7
 
 
-def _weekdays(days: Ints) -> Ints:
+def weekdays_of(days: Ints) -> Ints:
     """Returns 0 for Monday to 6; 1970-01-01 was a Thursday."""
     return (days + 3) % 7
 

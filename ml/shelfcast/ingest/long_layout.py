@@ -23,14 +23,13 @@ from shelfcast.ingest.days import PartialWeeks
 from shelfcast.ingest.declaration import ROLES, Declared
 from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.regional_cells import Regional
-from shelfcast.ingest.sheet import Layout, Sheet, whole_numbers
+from shelfcast.ingest.sheet import Layout, Sheet, store_week, whole_numbers
 from shelfcast.ingest.sheet_checks import (
     check_far_dates,
     check_once,
     check_store,
     check_weekday,
     refuse_days,
-    store_week,
 )
 from shelfcast.ingest.source_file import SourceFile
 from shelfcast.ingest.source_ids import number_ids

@@ -39,7 +39,8 @@ from shelfcast.ingest.summed_days import FileName
 from shelfcast.job import UserError
 from shelfcast.snapshot import COVARIATES
 
-_ENDINGS = (*CSV_ENDINGS, "parquet")
+#: Endings of the files of a source.
+FILE_ENDINGS = (*CSV_ENDINGS, "parquet")
 
 #: Function that reads a file of the source, or returns None if the source has no such file.
 _Read = Callable[[FileName, ColumnSearch], SourceFile | None]
@@ -66,7 +67,7 @@ def read_long_source(source: LongSource, known: Mapping[str, pa.Table]) -> Sourc
         raise UserError("BadData", f"there is no file {source.path.split('?')[0]}")
 
     def read(file: FileName, search: ColumnSearch) -> SourceFile | None:
-        return _parse(name, data, source.encoding, search) if file == "sales" else None
+        return parse_file(name, data, source.encoding, search) if file == "sales" else None
 
     declared = declared or NOTHING_DECLARED
     return _read_files(read, declared, _covariates(declared, columns, None, known), known)
@@ -178,12 +179,12 @@ def _read_files(
 
 
 def _read_file(path: str, name: FileName, encoding: str, search: ColumnSearch) -> SourceFile | None:
-    objects = {f"{name}.{ending}": read_object(path, f"{name}.{ending}") for ending in _ENDINGS}
+    objects = {f"{name}.{ending}": read_object(path, f"{name}.{ending}") for ending in FILE_ENDINGS}
     present = {file: data for file, data in objects.items() if data is not None}
     if len(present) > 1:
         raise UserError("BadData", f"{path} has both {' and '.join(present)}; keep one of them")
     for file, data in present.items():
-        return _parse(file, data, encoding, search)
+        return parse_file(file, data, encoding, search)
     return None
 
 
@@ -197,7 +198,12 @@ def _other_files(path: str) -> str:
     return f"it has {', '.join(names[:5])}: give the file of sales itself, like --data {path}/{names[0]}; "
 
 
-def _parse(file_name: str, data: bytes, encoding: str, search: ColumnSearch) -> SourceFile:
+def parse_file(file_name: str, data: bytes, encoding: str, search: ColumnSearch) -> SourceFile:
+    """Returns the searched columns of a file, whose ending says its format.
+
+    Raises:
+        UserError: ``BadData``: the file cannot be read.
+    """
     if file_name.lower().endswith(".parquet"):
         return read_parquet(file_name, data, search)
     return parse_csv(file_name, decompress(file_name, data), search, encoding)

@@ -126,3 +126,8 @@ def whole_numbers(rows: pa.Table, name: str) -> npt.NDArray[np.int64]:
     if values.type == pa.date32():
         values = values.cast(pa.int32())
     return values.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+
+
+def store_week(rows: pa.Table) -> npt.NDArray[np.int64]:
+    """Returns one number for each (store, week): stores have 30 bits, days since 1970 fewer than 32."""
+    return (whole_numbers(rows, "store") << 32) + whole_numbers(rows, "week")

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelfcast.ingest import cell_rules
-from shelfcast.ingest.days import WEEKDAYS
+from shelfcast.ingest.days import WEEKDAYS, weekdays_of
 from shelfcast.ingest.declaration_needed import DeclarationNeededError
-from shelfcast.ingest.sheet import Sheet, whole_numbers
+from shelfcast.ingest.sheet import Sheet
 from shelfcast.job import UserError
 
 #: Years of dates; others are placeholders for unknown dates, such as 1900-01-01 or 9999-12-31.
@@ -57,11 +57,11 @@ def check_weekday(known: npt.NDArray[np.int64], *sheets: Sheet) -> None:
         known: Weeks of the data set as days since 1970-01-01.
         sheets: Files with ``week``.
     """
-    of_rows = np.concatenate([_weekdays(_days(sheet)) for sheet in sheets])
-    weekday = int(np.bincount(_weekdays(known) if len(known) else of_rows, minlength=7).argmax())
+    of_rows = np.concatenate([weekdays_of(_days(sheet)) for sheet in sheets])
+    weekday = int(np.bincount(weekdays_of(known) if len(known) else of_rows, minlength=7).argmax())
     as_others = "as in the data set" if len(known) else "as most others are"
     for sheet in sheets:
-        weekdays = _weekdays(_days(sheet))
+        weekdays = weekdays_of(_days(sheet))
         others = {} if np.all(weekdays == weekday) else _weekday_by_store(sheet, weekdays)
         label = sheet.labels["week"]
         for other in sorted(set(others.values()) - {weekday}):
@@ -74,7 +74,7 @@ def check_weekday(known: npt.NDArray[np.int64], *sheets: Sheet) -> None:
                 f"{shown} end on {WEEKDAYS[other]}s, so load these as a data set of their own"
             )
             sheet.reject(mask, ("week",), rule, "weekday")
-            weekdays = _weekdays(_days(sheet))
+            weekdays = weekdays_of(_days(sheet))
         rule = f"{label} must be a {WEEKDAYS[weekday]} {as_others}"
         sheet.reject(weekdays != weekday, ("week",), rule, "weekday")
 
@@ -89,7 +89,7 @@ def refuse_days(sales: Sheet, name: str) -> None:
     key = [sales.column(column) for column in ("store", "dept", "week")]
     if len(key[0]) == 0:
         return
-    share = np.bincount(_weekdays(key[2])) / len(key[2])
+    share = np.bincount(weekdays_of(key[2])) / len(key[2])
     order = np.lexsort(key[::-1])
     store, dept, day = (column[order] for column in key)
     gaps = np.diff(day)[(np.diff(store) == 0) & (np.diff(dept) == 0)]
@@ -138,18 +138,8 @@ def check_once(sheet: Sheet, names: tuple[str, ...]) -> None:
     sheet.reject(cell_rules.duplicated(*key), own, rule, "unique-key")
 
 
-def store_week(rows: pa.Table) -> npt.NDArray[np.int64]:
-    """Returns one number for each (store, week): stores have 30 bits, days since 1970 fewer than 32."""
-    return (whole_numbers(rows, "store") << 32) + whole_numbers(rows, "week")
-
-
 def _days(sheet: Sheet) -> npt.NDArray[np.int64]:
     return sheet.column("week")
-
-
-def _weekdays(days: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Returns 0 for Monday to 6; 1970-01-01 was a Thursday."""
-    return (days + 3) % 7
 
 
 def _shown(day: np.int64) -> str:

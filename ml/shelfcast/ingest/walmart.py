@@ -13,13 +13,12 @@ from shelfcast.ingest.column_search import search_for
 from shelfcast.ingest.csv_file import read_csv
 from shelfcast.ingest.dates import ISO_DATE
 from shelfcast.ingest.numbering import Numbering
-from shelfcast.ingest.sheet import Layout, Sheet, whole_numbers
+from shelfcast.ingest.sheet import Layout, Sheet, store_week, whole_numbers
 from shelfcast.ingest.sheet_checks import (
     check_far_dates,
     check_once,
     check_store,
     check_weekday,
-    store_week,
 )
 from shelfcast.ingest.source_ids import number_ids
 from shelfcast.ingest.source_rows import SourceRows, source_rows

@@ -20,7 +20,7 @@ from shelfcast.ingest.quality import Check
 from shelfcast.ingest.quality_rules import RULES
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.inspection.columns import Column
-from shelfcast.inspection.roles import Guess
+from shelfcast.inspection.roles import Guess, names_of
 from shelfcast.inspection.sources import Sales
 from shelfcast.snapshot import IDS, SALES, empty_tables
 
@@ -69,7 +69,7 @@ def describe_columns(
     declared = declaration.get("columns", {})
     width = max(len(column.name) for column in columns)
     for column in columns:
-        role = next((role for role, names in guess.columns.items() if column.name in _names(names)), None)
+        role = next((role for role, names in guess.columns.items() if column.name in names_of(names)), None)
         use = "ignored (guess)" if column.name in guess.ignore else "not read"
         if role is not None:
             use = role if role in declared or column.name == role else f"{role} (guess)"
@@ -156,7 +156,3 @@ def _about_covariates(rows: SourceRows, columns: Sequence[Column]) -> Iterator[s
         if column.name != name:
             entry["column"] = column.name
         yield f"  {json.dumps(entry, ensure_ascii=False)}"
-
-
-def _names(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value

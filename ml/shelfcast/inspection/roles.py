@@ -76,7 +76,7 @@ def guess_roles(columns: Sequence[Column], declared: Mapping[str, Any]) -> Guess
         columns: Columns of the file of sales.
         declared: Columns by role, as the user declared them.
     """
-    taken = {name for value in declared.values() for name in ([value] if isinstance(value, str) else value)}
+    taken = {name for value in declared.values() for name in names_of(value)}
     free = [column for column in columns if column.name not in taken]
     guess = Guess(dict(declared), [])
     _guess_one("week", [c for c in free if c.is_date], guess)
@@ -94,8 +94,13 @@ def guess_roles(columns: Sequence[Column], declared: Mapping[str, Any]) -> Guess
     return guess
 
 
+def names_of(value: str | list[str]) -> list[str]:
+    """Returns the columns of a role in the form of the declaration."""
+    return [value] if isinstance(value, str) else value
+
+
 def _not_used(columns: Sequence[Column], guess: Guess) -> list[Column]:
-    used = {n for value in guess.columns.values() for n in ([value] if isinstance(value, str) else value)}
+    used = {name for value in guess.columns.values() for name in names_of(value)}
     return [column for column in columns if column.name not in used]
 
 

@@ -6,20 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shelfcast.contracts.specs import Declaration, LongSource, PostgresSource
-from shelfcast.ingest.csv_file import parse_csv
+from shelfcast.contracts.wire import default
 from shelfcast.ingest.declaration import DECLARATION_FILE, Declared, declared_in_file
-from shelfcast.ingest.decompression import CSV_ENDINGS, decompress
 from shelfcast.ingest.location import read_object, split_file
-from shelfcast.ingest.long_source import read_long_queries, read_long_source
-from shelfcast.ingest.parquet_file import read_parquet
+from shelfcast.ingest.long_source import FILE_ENDINGS, parse_file, read_long_queries, read_long_source
 from shelfcast.ingest.query import read_query
 from shelfcast.ingest.source_file import SourceFile
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.inspection.columns import EVERY_COLUMN
 from shelfcast.job import UserError
 from shelfcast.snapshot import empty_tables
-
-_ENDINGS = (*CSV_ENDINGS, "parquet")
 
 
 @dataclass(frozen=True)
@@ -61,11 +57,12 @@ def find_sales(path: str) -> Sales:
     is_local = path.startswith("/")
     if is_local and not Path(path).is_dir():
         raise UserError("InvalidInput", f"there is no folder or file {path}")
-    for ending in _ENDINGS:
+    for ending in FILE_ENDINGS:
         name = f"sales.{ending}"
-        if read_object(path, name) is not None:
+        data = read_object(path, name)
+        if data is not None:
             others = _others(path) if is_local else ()
-            return Sales(_read(path, name), LongSource(path=path), others)
+            return Sales(_parse(name, data), LongSource(path=path), others)
     files = _tables(path) if is_local else []
     if not files:
         raise UserError("BadData", f"{path} has no sales.csv, no sales.parquet and no other such file")
@@ -97,9 +94,12 @@ def _read(folder: str, name: str) -> SourceFile:
     data = read_object(folder, name)
     if data is None:
         raise UserError("BadData", f"there is no file {folder}/{name}")
-    if name.lower().endswith(".parquet"):
-        return read_parquet(name, data, EVERY_COLUMN)
-    return parse_csv(name, decompress(name, data), EVERY_COLUMN)
+    return _parse(name, data)
+
+
+def _parse(name: str, data: bytes) -> SourceFile:
+    encoding: str = default(LongSource, "encoding")
+    return parse_file(name, data, encoding, EVERY_COLUMN)
 
 
 def _others(path: str) -> tuple[str, ...]:
