@@ -1,8 +1,15 @@
 import type { EvaluateSpec } from '../contracts/job-specs.ts';
-import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from '../contracts/jobs.ts';
+import type {
+  EvaluateResult,
+  FeaturesResult,
+  IngestResult,
+  SimpleForecastResult,
+  TrainResult,
+} from '../contracts/jobs.ts';
 import { evaluateResultSchema } from '../contracts/jobs.ts';
 import type { GateDecision } from '../contracts/gate.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import { keptWeeks } from './weeks.ts';
 import type { RegisteredVersion } from '../contracts/rollout.ts';
 import { championOnDataset } from '../contracts/rollout.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -20,11 +27,18 @@ interface EvaluateRequest {
   champion: RegisteredVersion | null;
 }
 
+interface DecideRequest {
+  input: ResolvedPipelineInput;
+  backtest: EvaluateResult;
+  /** The simple forecast that the backtest scored, if there is one. */
+  simpleForecast?: SimpleForecastResult | undefined;
+}
+
 export interface EvaluateActivities {
   /** Scores candidate, champion and baselines on weeks that the candidate never saw. */
   backtest: (request: EvaluateRequest) => Promise<EvaluateResult>;
   /** Decides on the backtest, and logs numbers and decision to MLflow. */
-  decide: (request: { input: ResolvedPipelineInput; backtest: EvaluateResult }) => Promise<GateDecision>;
+  decide: (request: DecideRequest) => Promise<GateDecision>;
 }
 
 export function createEvaluateActivities(deps: Dependencies): EvaluateActivities {
@@ -35,9 +49,10 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
         trainingDataUri: features.trainingDataUri,
         oracleUri: load.oracleUri,
         horizonWeeks: input.horizonWeeks,
-        testWeeks: input.testWeeks,
+        testWeeks: keptWeeks(input, load.snapshot).testWeeks,
         candidateUri: model.modelUri,
         championUri: championOnDataset(champion, input.dataset)?.modelUri ?? null,
+        simpleUri: model.simpleForecast?.modelUri,
       };
       return runJob(
         deps,
@@ -46,10 +61,10 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
       );
     },
 
-    decide: async ({ input, backtest }) => {
-      const gate = decideGate(backtest, input.gate);
+    decide: async ({ input, backtest, simpleForecast }) => {
+      const gate = decideGate(backtest, input.gate, input.testWeeks);
       const run = await openMlflowRun(deps.mlflow, input.modelName, currentRunKey());
-      await recordEvaluation(deps, run, backtest, gate);
+      await recordEvaluation(deps, run, backtest, gate, simpleForecast);
       return gate;
     },
   };

@@ -3,6 +3,7 @@ import type { FeaturesResult, Snapshot } from '../contracts/jobs.ts';
 import { featuresResultSchema } from '../contracts/jobs.ts';
 import { feastProject } from '../contracts/names.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import { keptWeeks } from './weeks.ts';
 import type { Dependencies } from './dependencies.ts';
 import { activityJobContext, runJob } from './run-job.ts';
 
@@ -26,6 +27,8 @@ export function createFeaturesActivities(deps: Dependencies): FeaturesActivities
         feastProject: feastProject(input.dataset),
         horizonWeeks: input.horizonWeeks,
         featureSetVersion,
+        // An update renews the features of a model that exists: it trains nothing.
+        ...(featureSetVersion === undefined ? keptWeeks(input, snapshot) : {}),
       };
       return runJob(
         deps,

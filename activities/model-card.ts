@@ -1,6 +1,6 @@
 /** Section of the model card with the gate's decision. The evaluate job writes the rest of the card. */
 import { signedPercent } from '../contracts/number-format.ts';
-import type { GateComparison, GateDecision } from '../contracts/gate.ts';
+import type { GateComparison, GateJudgement } from '../contracts/gate.ts';
 import { GATE_VERBS } from '../contracts/gate.ts';
 
 const OUTCOMES: Record<GateComparison['outcome'], string> = {
@@ -11,10 +11,10 @@ const OUTCOMES: Record<GateComparison['outcome'], string> = {
 };
 
 /** Returns the complete card as Markdown. */
-export const withGate = (card: string, gate: GateDecision): string =>
+export const withGate = (card: string, gate: GateJudgement): string =>
   `${card.trimEnd()}\n\n${gateSection(gate)}\n`;
 
-function gateSection({ verdict, checks, comparisons }: GateDecision): string {
+function gateSection({ verdict, checks, comparisons }: GateJudgement): string {
   const reasons = checks.map(
     ({ passed, name, reason }) => `- ${name}, ${passed ? 'passed' : 'failed'}: ${reason}`,
   );

@@ -7,12 +7,14 @@ import type { RegisteredVersion, RolloutVersions } from '../contracts/rollout.ts
 import type { Verdict } from '../contracts/stages.ts';
 import type { Dependencies } from './dependencies.ts';
 import { currentRunKey } from './run-key.ts';
-import { MODEL_CARD, openMlflowRun, MLFLOW_TAGS } from './tracking.ts';
+import { artifactsOf, openMlflowRun, MLFLOW_TAGS } from './tracking.ts';
 
 interface RegisterRequest {
   input: ResolvedPipelineInput;
-  model: TrainResult;
+  model: Pick<TrainResult, 'modelUri' | 'modelHash'>;
   snapshotId: string;
+  /** True when the model is the simple forecast that takes the place of the network. */
+  isSimple?: boolean;
 }
 
 export interface RegistryActivities {
@@ -89,20 +91,26 @@ export async function findChampion(
 
 export async function register(
   { mlflow }: Pick<Dependencies, 'mlflow'>,
-  { input: { modelName, dataset }, model: { modelUri, modelHash }, snapshotId }: RegisterRequest,
+  {
+    input: { modelName, dataset },
+    model: { modelUri, modelHash },
+    snapshotId,
+    isSimple = false,
+  }: RegisterRequest,
   runKey: string,
 ): Promise<RegisteredVersion> {
   const run = await openMlflowRun(mlflow, modelName, runKey);
+  const artifacts = artifactsOf(isSimple);
   const { version } = await mlflow.ensureVersion({
     name: modelName,
     runId: run.runId,
-    source: `${run.artifactUri}/model`,
+    source: `${run.artifactUri}/${artifacts.model}`,
     tags: {
       [MLFLOW_TAGS.modelUri]: modelUri,
       [MLFLOW_TAGS.modelHash]: modelHash,
       [MLFLOW_TAGS.dataset]: dataset,
       [MLFLOW_TAGS.snapshot]: snapshotId,
-      [MLFLOW_TAGS.modelCard]: `${run.artifactUri}/${MODEL_CARD}`,
+      [MLFLOW_TAGS.modelCard]: `${run.artifactUri}/${artifacts.modelCard}`,
     },
   });
   await mlflow.setAlias(modelName, 'candidate', version);

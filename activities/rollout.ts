@@ -169,6 +169,7 @@ async function analyzeStep(
   const comparable = championOnDataset(champion, candidate.dataset);
   const canCompare = comparable !== null && canAnswer(await readManifest(comparable.modelUri), rows);
   const versions = { candidate: candidate.version, champion: canCompare ? comparable.version : null };
+  const enough = enoughRows(options, rows.length);
   const analysis = await collectAnalysis(
     {
       endpoint: { url: serving.url, modelName: candidate.modelName },
@@ -176,12 +177,28 @@ async function analyzeStep(
       weightPercent,
       rows,
       manifest: await readManifest(candidate.modelUri),
-      options,
+      options: enough,
     },
     context.cancellationSignal,
     () => {
       context.heartbeat();
     },
   );
-  return { analysis, decision: decideStep(analysis, options, versions) };
+  return { analysis, decision: withRemark(decideStep(analysis, enough, versions), options, rows.length) };
+}
+
+/** Options that a small data set can satisfy: all of its known weeks are enough. */
+const enoughRows = (options: RolloutOptions, rows: number): RolloutOptions => ({
+  ...options,
+  minComparedPerStep: Math.min(options.minComparedPerStep, rows),
+});
+
+function withRemark(
+  decision: StepDecision,
+  { minComparedPerStep }: RolloutOptions,
+  rows: number,
+): StepDecision {
+  if (rows >= minComparedPerStep) return decision;
+  const remark = `${minComparedPerStep} comparisons were asked for, but the test weeks have only ${rows}`;
+  return { ...decision, reason: `${decision.reason} (${remark})` };
 }

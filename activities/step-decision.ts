@@ -1,6 +1,7 @@
 /** Decision on a canary step, made from the numbers of its analysis. */
 import type { RolloutOptions } from '../contracts/pipeline.ts';
 import type { StepAnalysis, StepDecision } from '../contracts/rollout.ts';
+import { usd } from '../contracts/number-format.ts';
 import { PARITY_TOLERANCE } from './parity.ts';
 
 /** Versions that an analysis compares. */
@@ -70,16 +71,21 @@ function compareErrors(
   versions: ComparedVersions,
 ): StepDecision {
   const { candidate, champion } = versions;
-  const own = analysis.wape[candidate];
   const forecasts = `${analysis.compared[candidate] ?? 0} forecasts`;
+  // Sales that add up to zero have no relative error.
+  const hasWape = analysis.wape[candidate] !== undefined;
+  const errors = hasWape ? analysis.wape : (analysis.meanAbsoluteError ?? {});
+  const own = errors[candidate];
   if (own === undefined)
     return inconclusive(`the sales of the ${forecasts} add up to zero, so there is no relative error`);
+  const shown = (error: number): string => (hasWape ? share(error) : usd(error));
+  const name = hasWape ? 'WAPE' : 'without any sales, mean absolute error';
   if (champion === null)
-    return successful(`WAPE ${share(own)} on ${forecasts}; no champion can answer the same requests`);
-  const other = analysis.wape[champion];
+    return successful(`${name} ${shown(own)} on ${forecasts}; no champion can answer the same requests`);
+  const other = errors[champion];
   if (other === undefined)
     return inconclusive(`version ${champion}, the champion, answered none of the ${forecasts}`);
-  const numbers = `WAPE ${share(own)} against the champion's ${share(other)} on the same ${forecasts}`;
+  const numbers = `${name} ${shown(own)} against the champion's ${shown(other)} on the same ${forecasts}`;
   return own <= other * (1 + maxRegression)
     ? successful(numbers)
     : failed(`${numbers} (allowed: at most ${share(maxRegression)} above)`);

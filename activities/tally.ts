@@ -35,17 +35,20 @@ export class Tally {
   analysis(): StepAnalysis {
     const { candidate, champion } = this.#plan.versions;
     const versions = champion === null ? [candidate] : [candidate, champion];
-    const wapeOf = (version: number) => (this.#absoluteError.get(version) ?? 0) / this.#actualSum;
+    const errorOver = (divisor: number) =>
+      divisor === 0
+        ? {}
+        : Object.fromEntries(
+            versions.map((version) => [version, (this.#absoluteError.get(version) ?? 0) / divisor]),
+          );
     return {
       weightPercent: this.#plan.weightPercent,
       requests: Object.fromEntries(this.#requests),
       failedRequests: Object.fromEntries(this.#failedRequests),
       unreachable: Object.fromEntries(this.#unreachable),
       compared: Object.fromEntries(versions.map((version) => [version, this.#compared.size])),
-      wape:
-        this.#actualSum === 0
-          ? {}
-          : Object.fromEntries(versions.map((version) => [version, wapeOf(version)])),
+      wape: errorOver(this.#actualSum),
+      meanAbsoluteError: errorOver(this.#compared.size),
       maxParityDifference: this.#maxParityDifference,
     };
   }

@@ -7,6 +7,7 @@ import type {
   EvaluateResult,
   FeaturesResult,
   IngestResult,
+  SimpleForecastResult,
   StepMetrics,
   TrainResult,
   Trial,
@@ -142,6 +143,7 @@ export async function recordEvaluation(
   run: MlflowRun,
   backtest: EvaluateResult,
   gate: GateDecision,
+  simpleForecast?: SimpleForecastResult,
 ): Promise<void> {
   await mlflow.logBatch(run.runId, {
     metrics: backtestMetrics(run, backtest),
@@ -151,26 +153,47 @@ export async function recordEvaluation(
     },
   });
   await uploadReport(mlflow, run, backtest, gate);
+  if (gate.rejected !== undefined && backtest.simple !== undefined && simpleForecast !== undefined) {
+    await uploadReport(mlflow, run, backtest.simple, gate, SIMPLE);
+    await mlflow.uploadFolder(run.artifactUri, `${SIMPLE}/model`, fileURLToPath(simpleForecast.modelUri));
+  }
   await mlflow.endRun(run.runId, 'FINISHED');
 }
 
 const REPORT = 'evaluate';
-/** Path of the model card among the artifacts of a run. */
-export const MODEL_CARD = `${REPORT}/model-card.md`;
+const CARD_FILE = 'model-card.md';
+/** Folder of the simple forecast among the artifacts of a run. */
+const SIMPLE = 'simple';
 
-/** Logs the job's report with the gate's decision: as gate.json, and in the model card. */
+/** Folders of a version among the artifacts of its run. */
+export const artifactsOf = (isSimple: boolean) => {
+  const parent = isSimple ? `${SIMPLE}/` : '';
+  return { model: `${parent}model`, modelCard: `${parent}${REPORT}/${CARD_FILE}` };
+};
+
+/**
+ * Logs the job's report with the gate's decision: as gate.json, and in the model card.
+ * @param parent folder of the report among the artifacts of the run
+ */
 export async function uploadReport(
   mlflow: Pick<Mlflow, 'uploadFolder' | 'uploadFile'>,
   run: Pick<MlflowRun, 'artifactUri'>,
   { reportUri, modelCardUri }: Pick<EvaluateResult, 'reportUri' | 'modelCardUri'>,
   gate: GateDecision,
+  parent = '',
 ): Promise<void> {
+  const folder = parent === '' ? REPORT : `${parent}/${REPORT}`;
+  // The card of a candidate that the simple forecast replaced has the candidate's own judgement.
+  const judgement = parent === '' ? (gate.rejected ?? gate) : gate;
   const upload = (path: string, text: string) =>
     mlflow.uploadFile(run.artifactUri, path, new TextEncoder().encode(text));
-  await mlflow.uploadFolder(run.artifactUri, REPORT, fileURLToPath(reportUri));
-  await upload(`${REPORT}/gate.json`, JSON.stringify(gate, null, 2));
+  await mlflow.uploadFolder(run.artifactUri, folder, fileURLToPath(reportUri));
+  await upload(`${folder}/gate.json`, JSON.stringify(gate, null, 2));
   // Replaces the job's card, which has no decision.
-  await upload(MODEL_CARD, withGate(await readFile(fileURLToPath(modelCardUri), 'utf8'), gate));
+  await upload(
+    `${folder}/${CARD_FILE}`,
+    withGate(await readFile(fileURLToPath(modelCardUri), 'utf8'), judgement),
+  );
 }
 
 function backtestMetrics(run: MlflowRun, { overall, oneWeekAhead }: EvaluateResult): MlflowMetric[] {

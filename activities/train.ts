@@ -4,6 +4,7 @@ import type { FeaturesResult, JobProgress, Snapshot, TrainResult } from '../cont
 import { trainResultSchema } from '../contracts/jobs.ts';
 import { feastProject } from '../contracts/names.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
+import { keptWeeks } from './weeks.ts';
 import type { Dependencies } from './dependencies.ts';
 import { activityJobContext, runJob } from './run-job.ts';
 import type { TrainingRecord } from './tracking.ts';
@@ -73,7 +74,7 @@ function trainSpec({ input, snapshot, features }: TrainRequest): TrainSpec {
     featureSetVersion: features.featureSetVersion,
     trainingDataUri: features.trainingDataUri,
     horizonWeeks: input.horizonWeeks,
-    testWeeks: input.testWeeks,
-    validationWeeks: input.validationWeeks,
+    ...keptWeeks(input, snapshot),
+    withSimpleForecast: true,
   };
 }

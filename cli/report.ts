@@ -11,6 +11,7 @@ import type { UpdateResult } from '../contracts/update.ts';
 const NAMES: Record<Forecaster, string> = {
   candidate: 'model',
   champion: 'champion before',
+  simple: 'simple forecast',
   naive: 'naive (last week)',
   seasonal_naive: 'seasonal naive (last year)',
   oracle: 'oracle (best reachable)',
@@ -69,7 +70,7 @@ function comparison({ actualsCompared, wape }: MonitorResult): string {
   return `${actualsCompared} earlier forecasts of the new weeks: ${error}`;
 }
 
-function accuracyTable({ evaluate: { overall, oneWeekAhead }, train }: PipelineResult): string {
+function accuracyTable({ evaluate: { overall, oneWeekAhead }, gate, train }: PipelineResult): string {
   const table = newTable(['', 'WMAE', 'one week ahead', 'WAPE', 'RMSE', 'bias', 'in 80 % interval']);
   for (const forecaster of FORECASTERS) {
     const metrics = overall[forecaster];
@@ -82,11 +83,13 @@ function accuracyTable({ evaluate: { overall, oneWeekAhead }, train }: PipelineR
       ...rest(metrics),
     ]);
   }
-  return `${table.toString()}\n${overall.candidate?.rows ?? 0} forecasts, holiday weeks weigh 5 in WMAE; the model has ${train.parameterCount} parameters`;
+  return `${table.toString()}\n${overall.candidate?.rows ?? 0} forecasts, holiday weeks weigh 5 in WMAE; the model ${
+    gate.rejected === undefined ? `has ${train.parameterCount} parameters` : 'is a simple forecast'
+  }`;
 }
 
 const rest = ({ wape, rmse, bias, coverage80 }: Metrics): string[] => [
-  percent(wape),
+  wape === null ? '' : percent(wape),
   usd(rmse),
   usd(bias),
   coverage80 === null ? '' : percent(coverage80),

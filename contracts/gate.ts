@@ -22,10 +22,15 @@ export const GATE_VERBS: Record<GateDecision['verdict'], string> = {
   needsApproval: 'requires a person to approve',
 };
 
-export interface GateDecision {
+export interface GateJudgement {
   /** `needsApproval`: no check failed, but the backtest is too small to be sure. */
   verdict: 'pass' | 'fail' | 'needsApproval';
   checks: GateCheck[];
   /** Overall and by slice. */
   comparisons: GateComparison[];
+}
+
+export interface GateDecision extends GateJudgement {
+  /** Judgement of the candidate, when the simple forecast takes its place; the other fields are then of the simple forecast. */
+  rejected?: GateJudgement;
 }

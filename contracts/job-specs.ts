@@ -39,6 +39,14 @@ export const featuresSpecSchema = z
       .describe(
         'Expected version of the feature definitions; the job stops before it writes if its own version differs.',
       ),
+    testWeeks: input.testWeeks
+      .unwrap()
+      .optional()
+      .describe('Test weeks of the training that follows; absent if none does.'),
+    validationWeeks: input.validationWeeks
+      .unwrap()
+      .optional()
+      .describe('Validation weeks of the training that follows; absent if none does.'),
   })
   .meta({ id: 'FeaturesSpec', description: 'Spec of the features job.' });
 export type FeaturesSpec = z.output<typeof featuresSpecSchema>;
@@ -52,6 +60,12 @@ export const trainSpecSchema = z
     horizonWeeks: input.horizonWeeks,
     testWeeks: input.testWeeks,
     validationWeeks: input.validationWeeks,
+    withSimpleForecast: z
+      .boolean()
+      .optional()
+      .describe(
+        'Whether the job also fits the simple forecasts and exports the best on the validation weeks.',
+      ),
     ...trainOptions.shape,
   })
   .meta({ id: 'TrainSpec', description: 'Spec of the train job.' });
@@ -72,6 +86,12 @@ export const evaluateSpecSchema = z
       .string()
       .nullable()
       .describe("The champion's model folder; null unless it was trained on the same data set."),
+    simpleUri: z
+      .string()
+      .optional()
+      .describe(
+        'Model folder of the best simple forecast on the validation weeks, if the training made one.',
+      ),
   })
   .meta({ id: 'EvaluateSpec', description: 'Spec of the evaluate job.' });
 export type EvaluateSpec = z.output<typeof evaluateSpecSchema>;

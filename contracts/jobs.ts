@@ -177,6 +177,21 @@ const searchResultSchema = z
   })
   .meta({ id: 'SearchResult', description: 'Result of the parameter search.' });
 
+const simpleForecastSchema = z
+  .object({
+    name: z.string().describe('Name of the simple forecast.'),
+    modelUri: z.string().describe('Its model folder.'),
+    modelHash: z.string().describe('SHA-256 of its model.onnx, hex.'),
+    validationWmae: z
+      .record(z.string(), z.number())
+      .describe('WMAE of each simple forecast on the validation weeks by name, USD.'),
+  })
+  .meta({
+    id: 'SimpleForecastResult',
+    description: 'The simple forecast with the lowest WMAE on the validation weeks.',
+  });
+export type SimpleForecastResult = z.infer<typeof simpleForecastSchema>;
+
 export const trainResultSchema = z
   .object({
     modelUri: z.string().describe("Folder in MLflow's model format with model.onnx, model.json and MLmodel."),
@@ -194,6 +209,7 @@ export const trainResultSchema = z
       .string()
       .describe('Folder with loss.png and data-sample.csv, and search.json when there was a search.'),
     search: searchResultSchema.optional(),
+    simpleForecast: simpleForecastSchema.optional(),
   })
   .meta({ id: 'TrainResult', description: 'Result of the train job.' });
 export type TrainResult = z.infer<typeof trainResultSchema>;
@@ -205,7 +221,10 @@ const metricsSchema = z
       .describe(
         "Weighted mean absolute error, USD; holiday weeks weigh 5 (the Walmart competition's measure).",
       ),
-    wape: z.number().describe('Sum of absolute errors over sum of absolute actuals.'),
+    wape: z
+      .number()
+      .nullable()
+      .describe('Sum of absolute errors over sum of absolute actuals; null where all actuals are 0.'),
     mase: z
       .number()
       .nullable()
@@ -233,7 +252,7 @@ const metricsSchema = z
   .meta({ id: 'Metrics', description: 'Errors of one forecaster.' });
 export type Metrics = z.infer<typeof metricsSchema>;
 
-export const FORECASTERS = ['candidate', 'champion', 'naive', 'seasonal_naive', 'oracle'] as const;
+export const FORECASTERS = ['candidate', 'champion', 'simple', 'naive', 'seasonal_naive', 'oracle'] as const;
 export type Forecaster = (typeof FORECASTERS)[number];
 
 const forecasterSchema = z.enum(FORECASTERS).meta({
@@ -261,7 +280,7 @@ const comparisonSchema = z
   });
 export type Comparison = z.infer<typeof comparisonSchema>;
 
-export const evaluateResultSchema = z
+const evaluatedSchema = z
   .object({
     overall: byForecaster.describe('Metrics of all horizons together.'),
     oneWeekAhead: byForecaster.describe('Metrics one week ahead.'),
@@ -280,6 +299,14 @@ export const evaluateResultSchema = z
           .meta({ id: 'SliceNotScored', description: 'A slice without metrics or without some comparison.' }),
       )
       .describe('Slices without metrics or without some comparison, each with the reason.'),
+    forecastersLeftOut: z
+      .array(
+        z
+          .object({ forecaster: forecasterSchema, reason: z.string().describe('Reason in words.') })
+          .meta({ id: 'ForecasterLeftOut', description: 'A forecaster that is not compared.' }),
+      )
+      .optional()
+      .describe('Forecasters that can forecast too few rows to be compared, each with the reason.'),
     comparisons: z
       .array(comparisonSchema)
       .describe('Comparisons of the candidate with all other forecasters except the oracle.'),
@@ -290,6 +317,14 @@ export const evaluateResultSchema = z
       .describe('JSON lines of `AnalysisRow`: known weeks that the rollout sends to the deployed endpoint.'),
     reportUri: z.string().describe('Folder with the plots, metrics.json and model-card.md.'),
     modelCardUri: z.string().describe("Model card without the gate's decision; the one in MLflow has it."),
+  })
+  .meta({ id: 'Evaluated', description: 'Scores of a candidate, and the files made of them.' });
+export type Evaluated = z.infer<typeof evaluatedSchema>;
+
+export const evaluateResultSchema = z
+  .object({
+    ...evaluatedSchema.shape,
+    simple: evaluatedSchema.optional().describe('The simple forecast as the candidate, if there is one.'),
   })
   .meta({ id: 'EvaluateResult', description: 'Result of the evaluate job.' });
 export type EvaluateResult = z.infer<typeof evaluateResultSchema>;

@@ -1,7 +1,7 @@
 /** Input and result of a pipeline run. Workflows import the types only: zod stays outside their sandbox. */
 import { z } from 'zod';
 import type { GateDecision } from './gate.ts';
-import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from './jobs.ts';
+import type { Evaluated, FeaturesResult, IngestResult, TrainResult } from './jobs.ts';
 import { DEFAULT_MODEL_NAME } from './names.ts';
 import type { RegisteredVersion, RolloutResult } from './rollout.ts';
 import { generatedSource, nameDataset, sourceSchema } from './source.ts';
@@ -12,10 +12,20 @@ import { sentencesOf } from './zod-issues.ts';
 export const trainOptions = z
   .strictObject({
     preset: z
-      .enum(['global', 'ensemble', 'lstm', 'mlp-11'])
-      .meta({ id: 'Preset', description: 'Name of a network preset.' })
+      .enum([
+        'global',
+        'ensemble',
+        'lstm',
+        'mlp-11',
+        'naive',
+        'seasonal_naive',
+        'moving_average',
+        'seasonal_average',
+        'simple',
+      ])
+      .meta({ id: 'Preset', description: 'Name of a preset: a network, or a simple forecast.' })
       .default('global')
-      .describe('Preset of the network (docs/training.md).'),
+      .describe('Preset of the model (docs/training.md).'),
     processes: z
       .int()
       .min(1)
@@ -235,7 +245,8 @@ export interface PipelineResult {
   ingest: IngestResult;
   features: FeaturesResult;
   train: TrainResult;
-  evaluate: EvaluateResult;
+  /** Scores of the registered version. */
+  evaluate: Evaluated;
   gate: GateDecision;
   registered: RegisteredVersion;
   /** Null when the gate decided against the candidate. */

@@ -36,8 +36,10 @@ export interface StepAnalysis {
   unreachable: Record<string, number>;
   /** Number of forecasts that were compared with actuals, by model version; it is the same for all versions. */
   compared: Record<string, number>;
-  /** WAPE of the compared forecasts, by model version. */
+  /** WAPE of the compared forecasts, by model version; empty where their sales add up to zero. */
   wape: Record<string, number>;
+  /** Mean absolute error of the compared forecasts, USD, by model version; absent in analyses of version 0.1.0. */
+  meanAbsoluteError?: Record<string, number>;
   /** Largest relative difference between the candidate's deployed and evaluated p10, p50 or p90. */
   maxParityDifference: number;
 }

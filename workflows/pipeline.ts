@@ -36,12 +36,16 @@ export async function forecastPipeline(rawInput?: PipelineInput): Promise<Pipeli
         return Promise.resolve(null);
       });
 
+      const reasons = [
+        outcome === null ? null : evaluation.replacement,
+        outcome?.reason ?? evaluation.reason,
+      ];
       run.setVerdict(verdict);
       return {
         modelName: input.modelName,
         dataset: input.dataset,
         verdict,
-        reason: outcome?.reason ?? evaluation.reason,
+        reason: reasons.filter((reason) => reason !== null).join('; '),
         ingest: load,
         features,
         train: model,

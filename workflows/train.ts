@@ -18,11 +18,11 @@ export async function train(
     withJobCleanup('train', () => jobs.train({ input, snapshot, features })),
   );
   const restarts = model.startedFromEpochs.length - 1;
-  setSummary(
-    `best of ${model.epochs.length} epochs is ${model.bestEpoch}, ${model.parameterCount} parameters` +
-      (restarts > 0 ? `, resumed ${restarts} times` : '') +
-      outOfBudget(model.stoppedBy),
-  );
+  const trained =
+    model.epochs.length === 0
+      ? 'a simple forecast, which has no epochs'
+      : `best of ${model.epochs.length} epochs is ${model.bestEpoch}, ${model.parameterCount} parameters`;
+  setSummary(trained + (restarts > 0 ? `, resumed ${restarts} times` : '') + outOfBudget(model.stoppedBy));
   return model;
 }
 

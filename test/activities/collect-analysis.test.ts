@@ -256,12 +256,15 @@ test('a candidate that does not repeat its evaluated forecasts fails', async () 
   expect(decide(analysis).outcome).toBe('failed');
 });
 
-test('sales of zero have no WAPE; returned goods count by their absolute value', async () => {
+test('sales of zero have no WAPE but an error in dollars; returned goods count by their absolute value', async () => {
   await start(good);
   const sold = (actual: number) => analysisRows(100).map((row) => ({ ...row, actual }));
   const zero = await collect({ rows: sold(0) });
   expect(zero.wape).toEqual({});
-  expect(decide(zero).outcome).toBe('inconclusive');
+  expect(zero.meanAbsoluteError?.[CANDIDATE]).toBeGreaterThan(0);
+  expect(decide(zero).reason).toMatch(
+    /^without any sales, mean absolute error \$\d+ against the champion's \$\d+ /,
+  );
   expect((await collect({ rows: sold(-1_000) })).wape[CANDIDATE]).toBeGreaterThan(1);
 });
 

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Dependencies } from '../../activities/dependencies.ts';
 import { createEvaluateActivities } from '../../activities/evaluate.ts';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
-import type { Comparison } from '../../contracts/jobs.ts';
+import type { Comparison, EvaluateResult, SimpleForecastResult } from '../../contracts/jobs.ts';
 import type { GateDecision } from '../../contracts/gate.ts';
 import type { PipelineInput, ResolvedPipelineInput } from '../../contracts/pipeline.ts';
 import type { RegisteredVersion } from '../../contracts/rollout.ts';
@@ -116,12 +116,23 @@ describe('backtest', () => {
 });
 
 describe('decide', () => {
+  const uri = (path: string) => pathToFileURL(join(home, path)).href;
   /** Decides on the backtest with a report in the folder, whose card the job wrote. */
-  async function decide(changed: PipelineInput = {}, comparisons: Comparison[] = []): Promise<GateDecision> {
+  async function decide(
+    changed: PipelineInput = {},
+    comparisons: Comparison[] = [],
+    others: Partial<EvaluateResult> = {},
+    simpleForecast?: SimpleForecastResult,
+  ): Promise<GateDecision> {
     await writeFile(join(home, 'card.md'), '# Model card\n');
-    const uri = (path: string) => pathToFileURL(join(home, path)).href;
-    const evaluated = { ...backtest, comparisons, reportUri: uri('.'), modelCardUri: uri('card.md') };
-    const request = { input: inputOf(changed), backtest: evaluated };
+    const evaluated = {
+      ...backtest,
+      comparisons,
+      reportUri: uri('.'),
+      modelCardUri: uri('card.md'),
+      ...others,
+    };
+    const request = { input: inputOf(changed), backtest: evaluated, simpleForecast };
     return activityEnvironment().run(activities().decide, request);
   }
   const methods = () => recorded.map(([method]) => method);
@@ -172,6 +183,29 @@ describe('decide', () => {
     expect(tags()['shelfcast.gate']).toBe('fail');
     expect(uploaded('evaluate/model-card.md')).toContain('The gate rejects the candidate.');
     expect(argsOf('endRun')).toEqual([['FINISHED']]);
+  });
+
+  test('a simple forecast that takes the place has its own report, card and model', async () => {
+    await writeFile(join(home, 'simple-card.md'), '# Simple card\n');
+    const simple = { ...backtest, reportUri: uri('.'), modelCardUri: uri('simple-card.md') };
+    const simpleForecast = {
+      name: 'moving_average of 13 weeks',
+      modelUri: uri('simple-model'),
+      modelHash: 'cd',
+      validationWmae: { naive: 3, 'moving_average of 13 weeks': 2 },
+    };
+    const gate = await decide({ gate: { minImprovementOverBaselines: 0.4 } }, [], { simple }, simpleForecast);
+    expect(gate).toMatchObject({ verdict: 'pass', rejected: { verdict: 'fail' } });
+    expect(argsOf('uploadFolder')).toEqual([
+      ['evaluate', home],
+      ['simple/evaluate', home],
+      ['simple/model', join(home, 'simple-model')],
+    ]);
+    expect(uploaded('evaluate/model-card.md')).toContain('The gate rejects the candidate.');
+    expect(uploaded('simple/evaluate/model-card.md')).toMatch(
+      /^# Simple card\n\n## Gate\n\nThe gate passes the candidate\./,
+    );
+    expect(JSON.parse(uploaded('simple/evaluate/gate.json'))).toEqual(gate);
   });
 
   test('an inconclusive comparison requires approval where the input asks for it', async () => {

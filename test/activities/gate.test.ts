@@ -110,7 +110,28 @@ test.each<[string, Overall, Partial<GateOptions>, string[]]>([
   ['coverage at the lower bound', { candidate: metrics(1_000, 0.65) }, {}, []],
   ['coverage below it', { candidate: metrics(1_000, 0.649) }, {}, ['coverage']],
   ['coverage at the upper bound', { candidate: metrics(1_000, 0.95) }, {}, []],
-  ['coverage above it', { candidate: metrics(1_000, 0.951) }, {}, ['coverage']],
+  ['coverage above it, without a champion', { candidate: metrics(1_000, 0.951) }, {}, []],
+  [
+    'coverage above it, beside a champion',
+    { candidate: metrics(1_000, 0.951), champion: metrics(1_000) },
+    {},
+    ['coverage'],
+  ],
+  // A model answers in float32.
+  ['a rounding error above a baseline of no error', { candidate: metrics(0.004, 0.8), ...same(0) }, {}, []],
+  [
+    'above a baseline of no error',
+    { candidate: metrics(0.09, 0.8), ...same(0) },
+    {},
+    ['naive', 'seasonal_naive'],
+  ],
+  ['a rounding error above the baselines', { candidate: metrics(1e6 + 0.9, 0.8), ...same(1e6) }, {}, []],
+  [
+    'more than that above the baselines',
+    { candidate: metrics(1e6 + 1.1, 0.8), ...same(1e6) },
+    {},
+    ['naive', 'seasonal_naive'],
+  ],
   ['no coverage', { candidate: metrics(1_000, null) }, {}, ['coverage']],
 ])('%s', (_name, changed, changedOptions, expected) => {
   expect(failed(evaluated(changed), changedOptions)).toEqual(expected);
@@ -169,6 +190,95 @@ test('the reasons name the numbers that decided', () => {
   );
 });
 
+test('an error of zero is no divisor, and small errors have cents', () => {
+  const result = evaluated({
+    candidate: metrics(0.09, 0.8),
+    naive: metrics(0),
+    seasonal_naive: metrics(0.1),
+  });
+  expect(reasonOf('naive', result)).toBe('WMAE $0.09 is above the naive forecast (last week) with $0');
+  expect(reasonOf('seasonal_naive', result)).toBe(
+    'WMAE $0.09 is 10.0 % below the seasonal naive forecast (last year) with $0.10',
+  );
+  expect(reasonOf('naive', evaluated({ candidate: metrics(0, 0.8), ...same(0) }))).toBe(
+    'WMAE $0 is equal to the naive forecast (last week) with $0',
+  );
+});
+
+test.each([
+  ['seasonal_naive', 'the seasonal naive forecast (last year)'],
+  ['champion', 'the champion'],
+] as const)(
+  'a comparison with %s that the backtest could not make passes, and is said',
+  (forecaster, label) => {
+    const reason = 'no sales are known 52 weeks before the target week, for 160 of 160 rows';
+    const result = { ...evaluated({}, [forecaster]), forecastersLeftOut: [{ forecaster, reason }] };
+    expect(decideGate(result, options).verdict).toBe('pass');
+    expect(reasonOf(forecaster, result)).toBe(`not compared with ${label}: ${reason}`);
+  },
+);
+
+test('fewer test weeks than asked for are said', () => {
+  expect(decideGate(evaluated(), options, 8).checks.map(({ name }) => name)).not.toContain('testWeeks');
+  expect(decideGate(evaluated(), options, 9).checks.at(-1)).toEqual({
+    name: 'testWeeks',
+    passed: true,
+    reason: 'tested on 8 of the 9 weeks asked for, because the data set has too few',
+  });
+});
+
+describe('a simple forecast beside the candidate', () => {
+  const losing = evaluated({ candidate: metrics(2_100, 0.8) });
+  const winning = evaluated({ candidate: metrics(1_500, 0.8) });
+  const champion = { champion: metrics(1_000) };
+  const failedOf = (checks: { name: string; passed: boolean }[]): string[] =>
+    checks.filter(({ passed }) => !passed).map(({ name }) => name);
+
+  test('is not asked where the candidate passes', () => {
+    const decision = decideGate({ ...evaluated(), simple: winning }, options);
+    expect(decision.rejected).toBeUndefined();
+    expect(decision).toEqual(decideGate(evaluated(), options));
+  });
+
+  test('takes the place of a candidate that fails, and the decision has both', () => {
+    const decision = decideGate({ ...losing, simple: winning }, options);
+    expect(decision).toEqual({ ...decideGate(winning, options), rejected: decideGate(losing, options) });
+    expect(decision.verdict).toBe('pass');
+    expect(failedOf(decision.rejected?.checks ?? [])).toEqual(['naive', 'seasonal_naive']);
+  });
+
+  test('need not be better than itself', () => {
+    const demanding = { ...options, minImprovementOverBaselines: 0.4 };
+    expect(decideGate(winning, demanding).verdict).toBe('fail');
+    expect(decideGate({ ...losing, simple: winning }, demanding).verdict).toBe('pass');
+  });
+
+  test('is a first model although it fails, too, and its failed checks stay', () => {
+    const decision = decideGate({ ...losing, simple: losing }, options);
+    expect(decision.verdict).toBe('pass');
+    expect(failedOf(decision.checks)).toEqual(['naive', 'seasonal_naive']);
+  });
+
+  test('replaces a champion only if it passes', () => {
+    const both = (wmae: number) => evaluated({ ...champion, candidate: metrics(wmae, 0.8) });
+    const kept = decideGate({ ...both(2_100), simple: both(1_500) }, options);
+    expect(kept).toEqual(decideGate(both(2_100), options));
+    expect(kept.verdict).toBe('fail');
+    expect(decideGate({ ...both(2_100), simple: both(1_020) }, options).verdict).toBe('pass');
+    // A champion that the backtest could not compare is in use all the same.
+    const forecastersLeftOut = [{ forecaster: 'champion' as const, reason: 'it has no finite forecast' }];
+    const leftOut = { ...losing, forecastersLeftOut };
+    expect(decideGate({ ...leftOut, simple: leftOut }, options).verdict).toBe('fail');
+  });
+
+  test('waits for a person where the comparison is too small to be sure', () => {
+    const unsure = { slice: 'overall', against: 'naive' as const, rows: 9, series: 1, weeks: 8 };
+    const simple = { ...winning, comparisons: [{ ...unsure, difference: 0, lower: -0.3, upper: 0.3 }] };
+    const decision = decideGate({ ...losing, simple }, { ...options, onInconclusive: 'approval' });
+    expect(decision.verdict).toBe('needsApproval');
+  });
+});
+
 describe('slice by slice', () => {
   /** A comparison with the naive forecast over 8 weeks; the interval reaches from lower to upper. */
   const comparison = (lower: number, upper: number, changed: Partial<Comparison> = {}): Comparison => ({
@@ -194,6 +304,7 @@ describe('slice by slice', () => {
     ['wholly above the margin', comparison(0.101, 0.3), {}, 'worse'],
     ['wholly above a margin of 0', comparison(0.001, 0.1), { maxRegressionInSlice: 0 }, 'worse'],
     ['within a wide margin', comparison(-0.1, 0.3), { maxRegressionInSlice: 0.3 }, 'notWorse'],
+    ['a rounding error above a margin of 0', comparison(1e-8, 9e-7), { maxRegressionInSlice: 0 }, 'notWorse'],
     ['of one week, far below', comparison(-0.5, -0.4, { weeks: 1 }), {}, 'inconclusive'],
     ['of one week, far above', comparison(0.4, 0.5, { weeks: 1 }), {}, 'inconclusive'],
     ['of two weeks, far above', comparison(0.4, 0.5, { weeks: 2 }), {}, 'worse'],
@@ -282,5 +393,17 @@ describe('slice by slice', () => {
     const decided = decideGate({ ...evaluated(), comparisons: [], slicesNotScored }, options);
     expect(decided.verdict).toBe('pass');
     expect(decided.checks.at(-1)?.reason).toContain('; not scored: new_series=true (no row)');
+  });
+
+  test('a reason why slices were not scored is given once, with the first slices', () => {
+    const entry = (slice: string, reason: string) => ({ slice, reason });
+    const slicesNotScored = [
+      ...[1, 2, 3, 4, 5].map((n) => entry(`horizon=${n}`, 'no error there')),
+      entry('new_series=true', 'no row'),
+    ];
+    const decided = decideGate({ ...evaluated(), comparisons: [], slicesNotScored }, options);
+    expect(decided.checks.at(-1)?.reason).toMatch(
+      /; not scored: horizon=1, horizon=2, horizon=3 and 2 more \(no error there\), new_series=true \(no row\)$/,
+    );
   });
 });

@@ -274,6 +274,19 @@ describe('before the router', () => {
     });
   });
 
+  test.each([
+    [
+      20,
+      'successful',
+      "WAPE 10 % against the champion's 30 % on the same 20 forecasts (30 comparisons were asked for, but the test weeks have only 20)",
+    ],
+    [30, 'successful', "WAPE 10 % against the champion's 30 % on the same 30 forecasts"],
+  ])('analyzeStep is content with the %i known weeks of a small data set', async (rows, outcome, reason) => {
+    const serving = await start(forecasting(CANDIDATE_FACTOR));
+    const { decision } = await run(serving, 'analyzeStep', step(write(analysisRows(rows))));
+    expect(decision).toEqual({ outcome, reason });
+  });
+
   test('analyzeStep sends a heartbeat for each request', async () => {
     const serving = await start(forecasting(CANDIDATE_FACTOR));
     const environment = activityEnvironment();

@@ -46,6 +46,16 @@ test.each<[string, StepDecision['outcome'], Partial<StepAnalysis>]>([
   ['no request at all', 'inconclusive', { requests: {}, failedRequests: {} }],
   ['one comparison too few', 'inconclusive', { compared: { [CHAMPION]: 199, [CANDIDATE]: 199 } }],
   ['actuals of zero', 'inconclusive', { wape: {} }],
+  [
+    'actuals of zero, the error within the margin',
+    'successful',
+    { wape: {}, meanAbsoluteError: { [CHAMPION]: 8, [CANDIDATE]: 10 } },
+  ],
+  [
+    'actuals of zero, the error above the margin',
+    'failed',
+    { wape: {}, meanAbsoluteError: { [CHAMPION]: 8, [CANDIDATE]: 10.01 } },
+  ],
   ['no error of the champion', 'inconclusive', { wape: { [CANDIDATE]: 0.1 } }],
   ['error above the margin', 'failed', { wape: { [CHAMPION]: 0.08, [CANDIDATE]: 0.1001 } }],
   ['both errors are zero', 'successful', { wape: { [CHAMPION]: 0, [CANDIDATE]: 0 } }],

@@ -1,14 +1,16 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AuditActivities } from '../../activities/audit.ts';
+import type { RegistryActivities } from '../../activities/registry.ts';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
 import type { GateDecision } from '../../contracts/gate.ts';
+import type { SimpleForecastResult } from '../../contracts/jobs.ts';
 import { SEARCH_ATTRIBUTES } from '../../contracts/names.ts';
 import { approveUpdate, progressQuery } from '../../workflows/messages.ts';
 import { eventually } from '../predictor/processes.ts';
 import type { TestEnvironment } from './environment.ts';
 import { failureOf, startTestEnvironment } from './environment.ts';
-import { fakeActivities, stepOutcome, untilCancelled, version } from './fake-activities.ts';
+import { backtest, fakeActivities, model, stepOutcome, untilCancelled, version } from './fake-activities.ts';
 
 // With a cache of 0 every workflow task replays the whole history, as after a worker's restart.
 describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
@@ -166,6 +168,39 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       expect(fake.calls).not.toContain('deploy');
     });
 
+    test('a simple forecast in the place of the network is registered, promoted and told in the reason', async () => {
+      const registered: Parameters<RegistryActivities['register']>[0][] = [];
+      const simple = { ...backtest, analysisRowsUri: 'file:///a/simple/analysis-rows.jsonl' };
+      const fake = fakeActivities({
+        train: () => Promise.resolve({ ...model, simpleForecast }),
+        backtest: () => Promise.resolve({ ...backtest, simple }),
+        decide: async (request) => {
+          expect(request.simpleForecast).toEqual(simpleForecast);
+          const rejected = await rejects();
+          return {
+            verdict: 'pass',
+            checks: [{ name: 'naive', passed: true, reason: 'good' }],
+            comparisons: [],
+            rejected,
+          };
+        },
+        register: (request) => {
+          registered.push(request);
+          return Promise.resolve(version(request.input.modelName, 2, request.input.dataset));
+        },
+        checkForecastParity: ({ analysisRowsUri }) => {
+          expect(analysisRowsUri).toBe(simple.analysisRowsUri);
+          return Promise.resolve('the same');
+        },
+      });
+      const result = await environment.withWorker(fake, async ({ start }) => (await start()).result());
+      expect(registered).toMatchObject([{ model: simpleForecast, isSimple: true }]);
+      expect(result).toMatchObject({ verdict: 'promoted', evaluate: simple, monitor: { modelVersion: 2 } });
+      expect(result.reason).toMatch(
+        /^the gate rejects the preset global \(is worse\), so the simple forecast naive, the best of 2 on the validation weeks, takes its place; version 2 promoted; /,
+      );
+    });
+
     test('a decision that the gate leaves to a person waits for approval before any traffic', async () => {
       const fake = fakeActivities({
         decide: () =>
@@ -247,6 +282,13 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
     });
   },
 );
+
+const simpleForecast: SimpleForecastResult = {
+  name: 'naive',
+  modelUri: 'file:///a/simple-model',
+  modelHash: 'cd',
+  validationWmae: { naive: 2, seasonal_naive: 3 },
+};
 
 const rejects = (): Promise<GateDecision> =>
   Promise.resolve({

@@ -102,7 +102,8 @@ def _run(options: argparse.Namespace) -> None:
     folders.check_origins(source, origins)
     frames, left_out = _forecasts(source, origins, settings, out / "origins", options.refit == "true")
     rows = source.with_actuals(pd.concat(frames, ignore_index=True))
-    forecasters = [settings.preset, *settings.baselines]
+    # The preset of a simple forecast has the name of its baseline.
+    forecasters = [settings.preset, *(name for name in settings.baselines if name != settings.preset)]
     known = rows[rows["actual"].notna()]
     summary = Summary(
         preset=settings.preset,

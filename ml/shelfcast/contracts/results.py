@@ -162,6 +162,23 @@ class SearchResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SimpleForecastResult:
+    """The simple forecast with the lowest WMAE on the validation weeks.
+
+    Attributes:
+        name: Name of the simple forecast.
+        model_uri: Its model folder.
+        model_hash: SHA-256 of its model.onnx, hex.
+        validation_wmae: WMAE of each simple forecast on the validation weeks by name, USD.
+    """
+
+    name: str
+    model_uri: str
+    model_hash: str
+    validation_wmae: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainResult:
     """Result of the train job.
 
@@ -185,10 +202,11 @@ class TrainResult:
     started_from_epochs: list[int]
     report_uri: str
     search: SearchResult | None = None
+    simple_forecast: SimpleForecastResult | None = None
 
 
 #: Forecaster in the backtest. All are scored on exactly the same rows.
-Forecaster = Literal["candidate", "champion", "naive", "seasonal_naive", "oracle"]
+Forecaster = Literal["candidate", "champion", "simple", "naive", "seasonal_naive", "oracle"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +215,7 @@ class Metrics:
 
     Attributes:
         wmae: Weighted mean absolute error, USD; holiday weeks weigh 5 (the Walmart competition's measure).
-        wape: Sum of absolute errors over sum of absolute actuals.
+        wape: Sum of absolute errors over sum of absolute actuals; null where all actuals are 0.
         mase: MAE divided by the in-sample MAE of a naive forecast of the series; null where no series has
             one.
         rmse: Root mean squared error, USD.
@@ -210,7 +228,7 @@ class Metrics:
     """
 
     wmae: float
-    wape: float
+    wape: float | None
     mase: float | None
     rmse: float
     bias: float
@@ -230,6 +248,18 @@ class SliceNotScored:
     """
 
     slice: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecasterLeftOut:
+    """A forecaster that is not compared.
+
+    Attributes:
+        reason: Reason in words.
+    """
+
+    forecaster: Forecaster
     reason: str
 
 
@@ -258,8 +288,8 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluateResult:
-    """Result of the evaluate job.
+class Evaluated:
+    """Scores of a candidate, and the files made of them.
 
     Attributes:
         overall: Metrics of all horizons together.
@@ -267,6 +297,7 @@ class EvaluateResult:
         slices: Slice name (for example `store_type=A`, `holiday=true`, `volume=low`) to forecaster to
             metrics.
         slices_not_scored: Slices without metrics or without some comparison, each with the reason.
+        forecasters_left_out: Forecasters that can forecast too few rows to be compared, each with the reason.
         comparisons: Comparisons of the candidate with all other forecasters except the oracle.
         test_first_week: First test week.
         test_last_week: Last test week.
@@ -280,12 +311,48 @@ class EvaluateResult:
     one_week_ahead: dict[Forecaster, Metrics]
     slices: dict[str, dict[Forecaster, Metrics]]
     slices_not_scored: list[SliceNotScored]
+    forecasters_left_out: list[ForecasterLeftOut] | None = None
     comparisons: list[Comparison]
     test_first_week: date
     test_last_week: date
     analysis_rows_uri: str
     report_uri: str
     model_card_uri: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateResult:
+    """Result of the evaluate job.
+
+    Attributes:
+        overall: Metrics of all horizons together.
+        one_week_ahead: Metrics one week ahead.
+        slices: Slice name (for example `store_type=A`, `holiday=true`, `volume=low`) to forecaster to
+            metrics.
+        slices_not_scored: Slices without metrics or without some comparison, each with the reason.
+        forecasters_left_out: Forecasters that can forecast too few rows to be compared, each with the reason.
+        comparisons: Comparisons of the candidate with all other forecasters except the oracle.
+        test_first_week: First test week.
+        test_last_week: Last test week.
+        analysis_rows_uri: JSON lines of `AnalysisRow`: known weeks that the rollout sends to the deployed
+            endpoint.
+        report_uri: Folder with the plots, metrics.json and model-card.md.
+        model_card_uri: Model card without the gate's decision; the one in MLflow has it.
+        simple: The simple forecast as the candidate, if there is one.
+    """
+
+    overall: dict[Forecaster, Metrics]
+    one_week_ahead: dict[Forecaster, Metrics]
+    slices: dict[str, dict[Forecaster, Metrics]]
+    slices_not_scored: list[SliceNotScored]
+    forecasters_left_out: list[ForecasterLeftOut] | None = None
+    comparisons: list[Comparison]
+    test_first_week: date
+    test_last_week: date
+    analysis_rows_uri: str
+    report_uri: str
+    model_card_uri: str
+    simple: Evaluated | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

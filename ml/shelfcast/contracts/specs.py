@@ -260,16 +260,30 @@ class FeaturesSpec:
         horizon_weeks: Weeks ahead to forecast.
         feature_set_version: Expected version of the feature definitions; the job stops before it writes if
             its own version differs.
+        test_weeks: Test weeks of the training that follows; absent if none does.
+        validation_weeks: Validation weeks of the training that follows; absent if none does.
     """
 
     snapshot: Snapshot
     feast_project: str
     horizon_weeks: Annotated[int, Bounds(1, 39)] = 8
     feature_set_version: str | None = None
+    test_weeks: Annotated[int, Bounds(1, 52)] | None = None
+    validation_weeks: Annotated[int, Bounds(1, 52)] | None = None
 
 
-#: Name of a network preset.
-Preset = Literal["global", "ensemble", "lstm", "mlp-11"]
+#: Name of a preset: a network, or a simple forecast.
+Preset = Literal[
+    "global",
+    "ensemble",
+    "lstm",
+    "mlp-11",
+    "naive",
+    "seasonal_naive",
+    "moving_average",
+    "seasonal_average",
+    "simple",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,7 +308,9 @@ class TrainSpec:
         horizon_weeks: Weeks ahead to forecast.
         test_weeks: Newest target weeks, kept for the backtest; the model never sees them.
         validation_weeks: Target weeks before the test weeks, for early stopping and interval calibration.
-        preset: Preset of the network (docs/training.md).
+        with_simple_forecast: Whether the job also fits the simple forecasts and exports the best on the
+            validation weeks.
+        preset: Preset of the model (docs/training.md).
         processes: Number of training processes. Each reads its own files of the training data, so there can
             be no more processes than files.
         max_epochs: Upper bound of epochs.
@@ -316,6 +332,7 @@ class TrainSpec:
     horizon_weeks: Annotated[int, Bounds(1, 39)] = 8
     test_weeks: Annotated[int, Bounds(1, 52)] = 8
     validation_weeks: Annotated[int, Bounds(1, 52)] = 8
+    with_simple_forecast: bool | None = None
     preset: Preset = "global"
     processes: Annotated[int, Bounds(1, 16)] = 2
     max_epochs: Annotated[int, Bounds(1, 1000)] = 12
@@ -338,6 +355,8 @@ class EvaluateSpec:
         test_weeks: Newest target weeks, kept for the backtest; the model never sees them.
         candidate_uri: The candidate's model folder.
         champion_uri: The champion's model folder; null unless it was trained on the same data set.
+        simple_uri: Model folder of the best simple forecast on the validation weeks, if the training made
+            one.
     """
 
     snapshot: Snapshot
@@ -347,3 +366,4 @@ class EvaluateSpec:
     test_weeks: Annotated[int, Bounds(1, 52)] = 8
     candidate_uri: str
     champion_uri: str | None
+    simple_uri: str | None = None

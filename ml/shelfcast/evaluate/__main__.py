@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from shelfcast.calendar import WEEK
-from shelfcast.contracts.results import EvaluateResult
+from shelfcast.contracts.results import Evaluated, EvaluateResult
 from shelfcast.contracts.specs import EvaluateSpec
 from shelfcast.contracts.wire import encode
 from shelfcast.evaluate.analysis_rows import write_analysis_rows
@@ -29,6 +30,8 @@ ANALYSIS_ROWS = 600
 
 _WEEK = np.timedelta64(7, "D")
 _ANALYSIS_ROWS, _REPORT, _MODEL_CARD = "analysis-rows.jsonl", "report", "model-card.md"
+#: Folder with the same files of the simple forecast.
+_SIMPLE = "simple"
 
 
 def run(spec: EvaluateSpec, directory: Path) -> EvaluateResult:
@@ -56,19 +59,38 @@ def run(spec: EvaluateSpec, directory: Path) -> EvaluateResult:
         lambda share: report_progress(directory, message, fraction=0.1 + 0.7 * share),
     )
     _report_left_out(directory, backtest)
-    result = _result(spec, directory, backtest)
+    evaluated, rows_chosen = _write(spec, directory, table, models, backtest)
+    report_progress(directory, f"{rows_chosen} rows chosen for the analysis of the canary", fraction=0.9)
+    simple = None
+    if "simple" in backtest.forecasts:
+        as_candidate: dict[Role, Model] = {**models, "candidate": models["simple"]}
+        del as_candidate["simple"]
+        (directory / _SIMPLE).mkdir(exist_ok=True)
+        simple, _ = _write(spec, directory / _SIMPLE, table, as_candidate, backtest.with_candidate("simple"))
+    report_progress(directory, _summary(evaluated), fraction=1.0)
+    parts = {field.name: getattr(evaluated, field.name) for field in fields(evaluated)}
+    return EvaluateResult(**parts, simple=simple)
+
+
+def _write(
+    spec: EvaluateSpec,
+    directory: Path,
+    table: OriginTable,
+    models: Mapping[Role, Model],
+    backtest: Backtest,
+) -> tuple[Evaluated, int]:
+    """Writes the analysis rows and the report of the candidate; returns its scores and the number of rows."""
+    evaluated = _evaluated(spec, directory, backtest)
     analysis_rows, report = directory / _ANALYSIS_ROWS, directory / _REPORT
     count = write_analysis_rows(analysis_rows, table, backtest, models["candidate"], ANALYSIS_ROWS)
-    report_progress(directory, f"{count} rows chosen for the analysis of the canary", fraction=0.9)
     report.mkdir(exist_ok=True)
     plot_residuals(report / "residuals.png", backtest)
-    plot_errors_by_horizon(report / "errors-by-horizon.png", result.slices)
-    scores = {key: value for key, value in encode(result).items() if not key.endswith("Uri")}
+    plot_errors_by_horizon(report / "errors-by-horizon.png", evaluated.slices)
+    scores = {key: value for key, value in encode(evaluated).items() if not key.endswith("Uri")}
     write_json(report / "metrics.json", {**scores, **_about(spec, models, backtest)})
-    card = model_card(spec, models["candidate"].manifest, backtest, result)
+    card = model_card(spec, models["candidate"].manifest, backtest, evaluated)
     (report / _MODEL_CARD).write_text(card, encoding="utf-8")
-    report_progress(directory, _summary(result), fraction=1.0)
-    return result
+    return evaluated, count
 
 
 def _read_table(spec: EvaluateSpec, first_target: np.datetime64) -> OriginTable:
@@ -95,6 +117,8 @@ def _load_models(spec: EvaluateSpec, table: OriginTable) -> dict[Role, Model]:
     models: dict[Role, Model] = {"candidate": candidate}
     if spec.champion_uri is not None:
         models["champion"] = load_model(spec.champion_uri, "champion", dataset, table.features)
+    if spec.simple_uri is not None:
+        models["simple"] = load_model(spec.simple_uri, "simple", dataset, table.features)
     return models
 
 
@@ -105,18 +129,23 @@ def _report_left_out(directory: Path, backtest: Backtest) -> None:
             f"{entry.rows:,} of {backtest.found:,} rows left out for all forecasters; "
             f"{entry.forecaster}: {entry.reason}",
         )
+    for forecaster in backtest.forecasters_left_out:
+        report_progress(
+            directory, f"{forecaster.forecaster} left out of all comparisons: {forecaster.reason}"
+        )
 
 
-def _result(spec: EvaluateSpec, directory: Path, backtest: Backtest) -> EvaluateResult:
+def _evaluated(spec: EvaluateSpec, directory: Path, backtest: Backtest) -> Evaluated:
     every, masks = np.full(len(backtest.row), True), slices_of(backtest, spec.horizon_weeks)
     by_slice, not_scored = score_slices(backtest, masks)
     comparisons, not_compared = compare(backtest, {OVERALL: every, **masks})
     last, report = spec.snapshot.last_week, directory / _REPORT
-    return EvaluateResult(
-        overall=score(backtest, every, "the backtest"),
-        one_week_ahead=score(backtest, backtest.horizon == 1, "one week ahead"),
+    return Evaluated(
+        overall=score(backtest, every),
+        one_week_ahead=score(backtest, backtest.horizon == 1),
         slices=by_slice,
         slices_not_scored=[*not_scored, *not_compared],
+        forecasters_left_out=backtest.forecasters_left_out,
         comparisons=comparisons,
         test_first_week=last - (spec.test_weeks - 1) * WEEK,
         test_last_week=last,
@@ -143,7 +172,7 @@ def _about(spec: EvaluateSpec, models: Mapping[Role, Model], backtest: Backtest)
     }
 
 
-def _summary(result: EvaluateResult) -> str:
+def _summary(result: Evaluated) -> str:
     errors = ", ".join(f"{name} {usd(by.wmae)}" for name, by in result.overall.items())
     return f"WMAE over {result.overall['candidate'].rows:,} rows: {errors}"
 

@@ -1,18 +1,20 @@
 """Backtest: forecasts of all test weeks, for every series and number of weeks ahead.
 
 The origin rolls: a test week is forecast from each of the H weeks before it, with the values known then. All
-forecasters are scored on the same rows, those that each of them can forecast.
+forecasters are scored on the same rows, those that each of them can forecast. A forecaster that can forecast
+too few of them is left out by name, because it would leave too few for the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from shelfcast.contracts.results import Forecaster
+from shelfcast.contracts.results import Forecaster, ForecasterLeftOut
 from shelfcast.evaluate.model import Model, Quantiles, Role
 from shelfcast.evaluate.naive_errors import NaiveErrors
 from shelfcast.evaluate.slices import Booleans
@@ -21,24 +23,31 @@ from shelfcast.features.samples import Floats, Integers, OriginTable, Weeks
 from shelfcast.ids import PLAIN_IDS, Ids
 from shelfcast.job import UserError
 
+T = TypeVar("T")
+
 #: Names of the forecasters in tables and plots.
 LABELS: dict[Forecaster, str] = {
     "candidate": "candidate",
     "champion": "champion",
+    "simple": "simple forecast",
     "naive": "naive (last week)",
     "seasonal_naive": "seasonal naive (last year)",
     "oracle": "oracle (best reachable)",
 }
+#: Share of the rows that a baseline must forecast to be compared.
+MIN_SHARE = 0.5
 #: Rows with features in memory at a time.
 BATCH_ROWS = 16_384
 
 #: Forecaster -> feature that is its point forecast.
 _BASELINES: dict[Forecaster, str] = {"naive": "sales_0", "seasonal_naive": "last_year"}
+_MODELS: tuple[Forecaster, ...] = ("candidate", "champion", "simple")
 _STORE_TYPE = "type_code"
 _MEAN_SALES, _AGE_WEEKS = "rolling_mean_52", "weeks_since_first"
 
 _REASONS: dict[Forecaster, str] = {
     "champion": "it has no finite forecast, or the target is more weeks ahead than it answers",
+    "simple": "it has no finite forecast",
     "naive": "no sales are known in the origin week",
     "seasonal_naive": "no sales are known 52 weeks before the target week",
     "oracle": "the generator's means lack the target week",
@@ -76,6 +85,7 @@ class Backtest:
         left_out: Numbers of rows left out, and reasons.
         found: Number of rows before any was left out.
         ids: Ids of stores, departments and store types.
+        forecasters_left_out: Forecasters that are not compared, and reasons.
     """
 
     row: Integers
@@ -95,6 +105,21 @@ class Backtest:
     left_out: list[LeftOut]
     found: int
     ids: Ids = PLAIN_IDS
+    forecasters_left_out: list[ForecasterLeftOut] = field(default_factory=list)
+
+    def with_candidate(self, role: Role) -> Backtest:
+        """Returns the backtest with another model as the candidate; it is no forecaster beside it."""
+
+        def renamed(values: Mapping[Forecaster, T]) -> dict[Forecaster, T]:
+            others = {name: value for name, value in values.items() if name not in ("candidate", role)}
+            return {"candidate": values[role], **others}
+
+        return replace(
+            self,
+            forecasts=renamed(self.forecasts),
+            quantiles=renamed(self.quantiles),
+            levels=renamed(self.levels),
+        )
 
     def interval(self, forecaster: Forecaster, low: float, high: float) -> Floats | None:
         """Returns two quantiles, US dollars [N, 2]; None if the forecaster lacks one of them."""
@@ -118,14 +143,13 @@ def run_backtest(
     Args:
         table: The training data.
         samples: Rows and weeks ahead to forecast; all targets are known.
-        models: The candidate, and the champion when there is one.
+        models: The candidate, and the champion and the simple forecast where there are such.
         oracle: Columns store, dept, week, expected_sales, or None.
         scale: Naive errors, the scale of MASE.
         on_batch: Callback with the share of samples that are done.
 
     Raises:
-        UserError: ``CandidateFailed``: the candidate has no finite forecast for a sample; ``BadData``: there
-            is no sample that every forecaster can forecast.
+        UserError: ``CandidateFailed``: the candidate has no finite forecast for a sample.
     """
     rows, horizons = samples
     columns, quantiles = _features_and_quantiles(table, rows, horizons, models, on_batch)
@@ -137,7 +161,10 @@ def run_backtest(
     forecasts |= {name: columns[feature] for name, feature in _BASELINES.items()}
     if oracle is not None:
         forecasts["oracle"] = join_oracle(oracle, store, dept, target_week)
-    kept, left_out = _same_rows(forecasts, quantiles)
+    missing = _missing(forecasts, quantiles)
+    not_compared = _forecasters_left_out(missing)
+    compared = {name: rows for name, rows in missing.items() if name not in not_compared}
+    kept = ~np.any(list(compared.values()), axis=0)
     return Backtest(
         row=rows[kept],
         store=store[kept],
@@ -150,12 +177,23 @@ def run_backtest(
         mean_sales=columns[_MEAN_SALES][kept],
         age_weeks=columns[_AGE_WEEKS][kept],
         scale=scale.of(store[kept], dept[kept]),
-        forecasts={name: values[kept] for name, values in forecasts.items()},
-        quantiles={role: values[kept] for role, values in quantiles.items()},
-        levels={role: tuple(model.manifest.quantiles) for role, model in models.items()},
-        left_out=left_out,
+        forecasts={name: values[kept] for name, values in forecasts.items() if name in compared},
+        quantiles={role: values[kept] for role, values in quantiles.items() if role in compared},
+        levels={role: tuple(m.manifest.quantiles) for role, m in models.items() if role in compared},
+        left_out=[
+            LeftOut(forecaster=name, reason=_REASONS[name], rows=int(rows.sum()))
+            for name, rows in compared.items()
+            if rows.any()
+        ],
         found=len(rows),
         ids=table.ids,
+        forecasters_left_out=[
+            ForecasterLeftOut(
+                forecaster=name,
+                reason=f"{_REASONS[name]}, for {missing[name].sum():,} of {len(rows):,} rows",
+            )
+            for name in not_compared
+        ],
     )
 
 
@@ -221,24 +259,29 @@ def join_oracle(oracle: pa.Table, store: Integers, dept: Integers, target_week: 
     return expected
 
 
-def _same_rows(
+def _missing(
     forecasts: Mapping[Forecaster, Floats], quantiles: Mapping[Role, Quantiles]
-) -> tuple[Booleans, list[LeftOut]]:
-    """Returns a mask of the rows with a forecast of every forecaster, [N], and the rows that each lacks."""
+) -> dict[Forecaster, Booleans]:
+    """Returns a mask [N] of the rows that each forecaster cannot forecast; none for the candidate."""
     missing = {name: ~np.isfinite(values) for name, values in forecasts.items()}
     for role, answers in quantiles.items():
         missing[role] |= ~np.isfinite(answers).all(axis=1)
+    return missing
+
+
+def _forecasters_left_out(missing: Mapping[Forecaster, Booleans]) -> list[Forecaster]:
+    """Returns the forecasters that are not compared.
+
+    A model is left out if it lacks every row, a baseline if it lacks too many. Then the forecaster that lacks
+    most is left out, models at last, until there is a row that all others can forecast.
+    """
     left_out = [
-        LeftOut(forecaster=name, reason=_REASONS[name], rows=int(rows.sum()))
+        name
         for name, rows in missing.items()
-        if rows.any()
+        if rows.all() or (name not in _MODELS and rows.mean() > 1 - MIN_SHARE)
     ]
-    kept = ~np.any(list(missing.values()), axis=0)
-    if not kept.any():
-        reasons = "; ".join(f"{entry.forecaster} for {entry.rows}: {entry.reason}" for entry in left_out)
-        raise UserError(
-            "BadData",
-            f"none of the {len(kept)} rows of the backtest can be forecast by every forecaster ({reasons}): "
-            "load a longer history",
-        )
-    return kept, left_out
+    others = [name for name, rows in missing.items() if name not in left_out and rows.any()]
+    others.sort(key=lambda name: (name in _MODELS, -int(missing[name].sum())))
+    while others and np.any([missing[name] for name in others], axis=0).all():
+        left_out.append(others.pop(0))
+    return left_out

@@ -14,7 +14,6 @@ from shelfcast.contracts.results import Forecaster, Metrics, SliceNotScored
 from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.slices import Booleans, slices
 from shelfcast.features.samples import Floats
-from shelfcast.job import UserError
 
 ByForecaster = dict[Forecaster, Metrics]
 
@@ -80,25 +79,21 @@ def coverage(interval: Floats, actual: Floats) -> float:
     return float(((interval[:, 0] <= actual) & (actual <= interval[:, 1])).mean())
 
 
-def score(backtest: Backtest, rows: Booleans, what: str) -> ByForecaster:
-    """Returns the metrics of every forecaster over the chosen rows [N].
+def score(backtest: Backtest, rows: Booleans) -> ByForecaster:
+    """Returns the metrics of every forecaster over the chosen rows [N]; none without a row.
 
-    Raises:
-        UserError: WAPE is not defined, because there is no row or all actual sales are 0.
+    WAPE is None where all actual sales are 0.
     """
     actual, holiday, scale = backtest.actual[rows], backtest.holiday[rows], backtest.scale[rows]
-    if not actual.any():
-        raise UserError(
-            "BadData",
-            f"{what} cannot be scored: its {len(actual)} rows hold no sales; test on more weeks (testWeeks)",
-        )
+    if len(actual) == 0:
+        return {}
     scaled = np.isfinite(scale)
     result: ByForecaster = {}
     for name, values in backtest.forecasts.items():
         forecast = values[rows]
         result[name] = Metrics(
             wmae=wmae(forecast, actual, holiday),
-            wape=wape(forecast, actual),
+            wape=wape(forecast, actual) if actual.any() else None,
             mase=mase(forecast[scaled], actual[scaled], scale[scaled]) if scaled.any() else None,
             rmse=rmse(forecast, actual),
             bias=bias(forecast, actual),
@@ -144,7 +139,7 @@ def score_slices(
     not_scored = []
     for name, rows in masks.items():
         if backtest.actual[rows].any():
-            result[name] = score(backtest, rows, f"slice {name}")
+            result[name] = score(backtest, rows)
         else:
             reason = (
                 "all its actual sales are 0" if rows.any() else "no row that every forecaster can forecast"

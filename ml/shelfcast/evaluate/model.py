@@ -19,16 +19,21 @@ from shelfcast.contracts.wire import ContractError, read_json
 from shelfcast.features.samples import Floats, Integers
 from shelfcast.job import UserError, path_of
 
-Role = Literal["candidate", "champion"]
+Role = Literal["candidate", "champion", "simple"]
 Quantiles = NDArray[np.float32]
 
 _INPUTS = {"features", "store", "dept", "horizon"}
 _OUTPUT = "quantiles"
 
-_ERROR_TYPE: dict[Role, str] = {"candidate": "CandidateFailed", "champion": "InvalidInput"}
+_ERROR_TYPE: dict[Role, str] = {
+    "candidate": "CandidateFailed",
+    "champion": "InvalidInput",
+    "simple": "CandidateFailed",
+}
 _ADVICE: dict[Role, str] = {
     "candidate": "start the run again, so that a new model is trained",
     "champion": "restore its folder, or move the alias champion to another version or remove it",
+    "simple": "start the run again, so that a new model is trained",
 }
 
 

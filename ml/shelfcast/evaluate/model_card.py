@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from shelfcast.contracts.model import ModelManifest
-from shelfcast.contracts.results import EvaluateResult, Metrics
+from shelfcast.contracts.results import Evaluated, Metrics
 from shelfcast.contracts.specs import EvaluateSpec
 from shelfcast.evaluate.backtest import LABELS, Backtest
 from shelfcast.evaluate.code_version import code_version
@@ -31,9 +31,7 @@ _METRICS: tuple[tuple[Callable[[Metrics], float | None], str, Callable[[float], 
 )
 
 
-def model_card(
-    spec: EvaluateSpec, manifest: ModelManifest, backtest: Backtest, result: EvaluateResult
-) -> str:
+def model_card(spec: EvaluateSpec, manifest: ModelManifest, backtest: Backtest, result: Evaluated) -> str:
     """Returns the card in Markdown.
 
     Args:
@@ -70,7 +68,7 @@ def model_card(
 
 
 def _facts(
-    spec: EvaluateSpec, manifest: ModelManifest, backtest: Backtest, result: EvaluateResult
+    spec: EvaluateSpec, manifest: ModelManifest, backtest: Backtest, result: Evaluated
 ) -> list[tuple[str, str]]:
     snapshot = spec.snapshot
     left_out = backtest.found - len(backtest.row)
@@ -114,7 +112,7 @@ def _slices(by_slice: Mapping[str, ByForecaster]) -> str:
     return _table(("slice", "rows", *(LABELS[name] for name in names), "in 80 % interval"), lines)
 
 
-def _limits(manifest: ModelManifest, backtest: Backtest, result: EvaluateResult) -> list[str]:
+def _limits(manifest: ModelManifest, backtest: Backtest, result: Evaluated) -> list[str]:
     covered = result.overall["candidate"].coverage80
     assert covered is not None
     weeks, holidays = np.unique(backtest.target_week), np.unique(backtest.target_week[backtest.holiday])
@@ -126,6 +124,10 @@ def _limits(manifest: ModelManifest, backtest: Backtest, result: EvaluateResult)
             f"{entry.rows:,} forecasts are in none of these figures; "
             f"{LABELS[entry.forecaster]}: {entry.reason}."
             for entry in backtest.left_out
+        ),
+        *(
+            f"It is not compared with this forecaster: {LABELS[entry.forecaster]}; {entry.reason}."
+            for entry in backtest.forecasters_left_out
         ),
         "The seasonal naive forecast cannot answer for most weeks of a series in its first year: the figures "
         "say little of new series.",

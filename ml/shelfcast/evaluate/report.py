@@ -63,5 +63,7 @@ def plot_errors_by_horizon(path: Path, slices: Mapping[str, ByForecaster]) -> No
             axes.plot(*zip(*points, strict=True), marker="o", label=label)
     axes.set(title="Error by weeks ahead", xlabel="weeks ahead", ylabel="WMAE, USD", xticks=list(horizons))
     axes.set_ylim(bottom=0)
-    figure.legend(loc="outside right upper")
+    # Without sales in the test weeks no slice is scored.
+    if axes.lines:
+        figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=110)

@@ -19,6 +19,7 @@ from shelfcast.contracts.specs import FeaturesSpec
 from shelfcast.database import connect, lock
 from shelfcast.features import cluster, materialization, offline_tables, skew, training_data
 from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.enough_weeks import check_weeks
 from shelfcast.features.materialization import Window
 from shelfcast.features.training_data import Inputs
 from shelfcast.features.version import feature_set_version
@@ -33,7 +34,8 @@ def build_features(spec: FeaturesSpec, directory: Path) -> FeaturesResult:
         directory: Folder for the training data.
 
     Raises:
-        UserError: The snapshot, the horizon or a setting of the database is wrong.
+        UserError: The snapshot, the horizon or a setting of the database is wrong, or a training follows and
+            the snapshot has too few weeks for it.
         RuntimeError: Online rows are missing or differ after the materialization.
     """
     url, project = job.database_url(), spec.feast_project
@@ -49,6 +51,8 @@ def build_features(spec: FeaturesSpec, directory: Path) -> FeaturesResult:
         job.report_progress(directory, "reading the snapshot", fraction=0.02)
         with connect(url) as connection:
             inputs = read_inputs(connection, dataset, batch_id)
+        if spec.validation_weeks is not None and spec.test_weeks is not None:
+            check_weeks(inputs.grid, spec.horizon_weeks, spec.validation_weeks, spec.test_weeks)
         job.report_progress(directory, f"computing features of {len(inputs.grid.store)} series", fraction=0.1)
         files = cluster.start_series(inputs, directory, features)
         training_data.write_shared(directory, inputs, features)

@@ -18,8 +18,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from shelfcast.contracts.model import View
 from shelfcast.features.definitions import FeatureSet
-from shelfcast.features.feature_groups import PRESET_FEATURES, preset_features
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
+from shelfcast.features.preset_features import PRESET_FEATURES, preset_features
 from shelfcast.features.version import feature_set_version
 from shelfcast.job import UserError
 

@@ -1,7 +1,7 @@
 """Imputation rules of each preset, in words, for the model card.
 
-The rules are implemented in ``summaries``, ``windows`` and ``mlp_11``; keep both in step. This module
-does not import torch.
+The rules are implemented in ``summaries``, ``windows``, ``mlp_11`` and ``simple``; keep both in step. This
+module does not import torch.
 """
 
 from __future__ import annotations
@@ -23,6 +23,22 @@ _GLOBAL = (
     "mean. All others, and covariates that the data set declares: 0.",
 )
 
+_SIMPLE = (
+    _NAN,
+    "Without sales in the origin week: the newest known week of the series, then its mean of 13 weeks, then "
+    "of 52 weeks.",
+    "A series without any sales so far: the newest known mean of its department in all stores, else 0.",
+    "The spread that intervals are in proportion to: the standard deviation of 13 weeks, then of 52 weeks, "
+    "at least 5 % of the mean.",
+)
+
+_SEASONAL = (
+    *_SIMPLE,
+    "Last year's week of the target: the mean of 13 weeks times the department's season, and no growth. The "
+    "weeks around it: the value of that week.",
+    "Growth over a year: the department's, then the store's, then none. Season of the department: none.",
+)
+
 #: Sentences by preset.
 IMPUTATION: dict[str, tuple[str, ...]] = {
     "global": _GLOBAL,
@@ -35,4 +51,10 @@ IMPUTATION: dict[str, tuple[str, ...]] = {
         " weeks in all stores, then 0.",
         "Features in dollars: that level. Others: 0. The network is not told which values are missing.",
     ),
+    "naive": _SIMPLE,
+    "seasonal_naive": (*_SIMPLE, "Last year's week of the target: the naive forecast."),
+    "moving_average": (*_SIMPLE, "A mean of few weeks: the mean of 13 weeks, then of 52 weeks."),
+    "seasonal_average": _SEASONAL,
+    # It is exported under the name of the forecast that the validation weeks chose.
+    "simple": _SEASONAL,
 }

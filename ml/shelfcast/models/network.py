@@ -143,6 +143,8 @@ class Network(nn.Module):
         size_edges_usd: Levels between the calibration bins, ascending, US dollars [CALIBRATION_BINS - 1].
         widening: Conformal scales of the inner and outer interval, by horizon and calibration bin
             [H, CALIBRATION_BINS, 2].
+        non_negative: Whether no forecast is below 0. It is set after the training, and only where no sales
+            were below 0, so the graph of a model of data with returns does not change.
     """
 
     custom_opsets: ClassVar[dict[str, int]] = {}
@@ -150,10 +152,12 @@ class Network(nn.Module):
     mean_level_usd: Tensor
     size_edges_usd: Tensor
     widening: Tensor
+    non_negative: bool
 
     def __init__(self, feature_count: int, horizon_weeks: int, members: Sequence[Member]) -> None:
         super().__init__()
         self.feature_count = feature_count
+        self.non_negative = False
         self.parts = nn.ModuleList(members)
         self.register_buffer("mean_level_usd", torch.tensor(1.0))
         self.register_buffer("size_edges_usd", torch.full((CALIBRATION_BINS - 1,), torch.inf))
@@ -176,7 +180,8 @@ class Network(nn.Module):
         prepared, forecasts = self._member_forecasts((features, store, dept, horizon))
         ahead = (horizon - 1).clamp(0, len(self.widening) - 1)
         scales = self.widening[ahead, self._bin(prepared[0].level)]
-        return self.combine((features, store, dept, horizon), prepared, forecasts).quantiles(scales)
+        quantiles = self.combine((features, store, dept, horizon), prepared, forecasts).quantiles(scales)
+        return quantiles.clamp(min=0) if self.non_negative else quantiles
 
     def calibration_bin(self, features: Tensor, horizon: Tensor) -> Tensor:
         """Returns the calibration bin of each sample, int64 [N]; see ``forward``."""

@@ -11,13 +11,24 @@ from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.lstm import Lstm
 from shelfcast.models.mlp_11 import Mlp11
 from shelfcast.models.network import Network
+from shelfcast.models.simple import FORMULAS, SimpleForecast
 
 _Ids = Sequence[int]
-NETWORKS: dict[Preset, Callable[[Sequence[ModelFeature], _Ids, _Ids, int], Network]] = {
+_Constructor = Callable[[Sequence[ModelFeature], _Ids, _Ids, int], Network]
+
+
+def _simple(preset: Preset) -> _Constructor:
+    return lambda features, _stores, _depts, horizon_weeks: SimpleForecast(
+        FORMULAS[preset], features, horizon_weeks
+    )
+
+
+NETWORKS: dict[Preset, _Constructor] = {
     "ensemble": Ensemble,
     "global": GlobalModel,
     "lstm": Lstm,
     "mlp-11": Mlp11,
+    **{preset: _simple(preset) for preset in FORMULAS},
 }
 
 

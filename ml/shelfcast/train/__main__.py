@@ -5,21 +5,31 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from shelfcast.contracts.results import EpochMetrics, SearchResult, TrainResult
+from shelfcast.contracts.results import (
+    EpochMetrics,
+    SearchResult,
+    SimpleForecastResult,
+    StoppedBy,
+    TrainResult,
+)
 from shelfcast.contracts.specs import TrainSpec
 from shelfcast.job import UserError, job_directory, main, read_spec, report_progress, write_json
+from shelfcast.models.network import Network
 from shelfcast.models.presets import build_network
-from shelfcast.train.calibration import calibrate, choose_shares
+from shelfcast.models.simple import FORMULAS, SimpleForecast
+from shelfcast.train.calibration import bound_at_zero, calibrate, choose_shares
 from shelfcast.train.checkpoint import Checkpoints, NewestCheckpoint, config_hash
 from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.distributed import Processes, init_distributed
 from shelfcast.train.export import write_model
+from shelfcast.train.fit_simple import FittedSimple, fit_simple
 from shelfcast.train.fit_trees import fit_trees
 from shelfcast.train.normalization import fit_normalization, known_ids
 from shelfcast.train.progress import ProgressReporter
@@ -35,19 +45,73 @@ def run(spec: TrainSpec, directory: Path) -> TrainResult | None:
         with init_distributed() as processes:
             shard = processes.raise_together(lambda: read_shard(spec, processes.rank, processes.world_size))
             counts = _training_counts(shard, processes)
-            prepare = partial(_trainer, shard, counts, processes)
-            searched = None if spec.search is None else search(spec, directory, processes, prepare)
-            parameters = None if searched is None else searched.best.parameters
-            if parameters is not None:
-                spec = with_parameters(spec, parameters)
-            trainer = prepare(spec, 1.0 if parameters is None else parameters.weight_decay_factor)
-            checkpoints = Checkpoints(directory, config_hash(spec, parameters), processes.description)
-            _train(trainer, spec, directory, checkpoints, restarts, processes)
-            tell = partial(report_progress, directory)
-            fit_trees(trainer.model, shard, counts, spec.seed, processes, tell)
-            choose_shares(trainer.model, shard, processes)
-            calibrate(trainer.model, shard, processes)
-        return _outputs(spec, directory, shard, trainer, restarts, searched) if processes.is_rank_0 else None
+            fit = _fit_simple if spec.preset in FORMULAS else _fit_network
+            fitted = fit(spec, directory, shard, counts, restarts, processes)
+            simple = None
+            if spec.with_simple_forecast and spec.preset != "simple":
+                simple = fit_simple("simple", spec, shard, counts, processes)
+        return _outputs(spec, directory, shard, fitted, simple, restarts) if processes.is_rank_0 else None
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A fitted model, calibrated.
+
+    Attributes:
+        model: The model.
+        epochs: Epochs of its training; none of a simple forecast.
+        best_epoch: Epoch whose weights were kept.
+        stopped_by: Reason why no further epoch was trained.
+        searched: Result of the parameter search, if there was one.
+    """
+
+    model: Network
+    epochs: list[EpochMetrics]
+    best_epoch: int
+    stopped_by: StoppedBy
+    searched: SearchResult | None = None
+
+
+def _fit_network(
+    spec: TrainSpec,
+    directory: Path,
+    shard: Shard,
+    counts: list[int],
+    restarts: Restarts,
+    processes: Processes,
+) -> _Fitted:
+    prepare = partial(_trainer, shard, counts, processes)
+    searched = None if spec.search is None else search(spec, directory, processes, prepare)
+    parameters = None if searched is None else searched.best.parameters
+    if parameters is not None:
+        spec = with_parameters(spec, parameters)
+    trainer = prepare(spec, 1.0 if parameters is None else parameters.weight_decay_factor)
+    checkpoints = Checkpoints(directory, config_hash(spec, parameters), processes.description)
+    _train(trainer, spec, directory, checkpoints, restarts, processes)
+    tell = partial(report_progress, directory)
+    fit_trees(trainer.model, shard, counts, spec.seed, processes, tell)
+    choose_shares(trainer.model, shard, processes)
+    calibrate(trainer.model, shard, processes)
+    bound_at_zero(trainer.model, shard, processes)
+    return _Fitted(trainer.model, trainer.epochs, trainer.best_epoch, trainer.stopped_by, searched)
+
+
+def _fit_simple(
+    spec: TrainSpec,
+    directory: Path,
+    shard: Shard,
+    counts: list[int],
+    restarts: Restarts,
+    processes: Processes,
+) -> _Fitted:
+    if processes.is_rank_0:
+        restarts.record(0)
+        if spec.search is not None:
+            report_progress(directory, "a simple forecast has no parameters to search: the search is skipped")
+    fitted = fit_simple(spec.preset, spec, shard, counts, processes)
+    if processes.is_rank_0:
+        report_progress(directory, fitted.description)
+    return _Fitted(fitted.model, [], 0, "epochs")
 
 
 def _trainer(
@@ -143,28 +207,45 @@ def _outputs(
     spec: TrainSpec,
     directory: Path,
     shard: Shard,
-    trainer: Trainer,
+    fitted: _Fitted,
+    simple: FittedSimple | None,
     restarts: Restarts,
-    searched: SearchResult | None,
 ) -> TrainResult:
     # Matplotlib is slow to import, and only rank 0 needs it.
     from shelfcast.train.report import write_report
 
-    folder, report, model = directory / "model", directory / "report", trainer.model
-    sha256 = write_model(folder, model, shard.table, shard.validation, spec)
-    write_report(report, trainer.epochs, trainer.best_epoch, shard)
-    if searched is not None:
-        write_json(report / "search.json", searched)
+    folder, report, model = directory / "model", directory / "report", fitted.model
+    named = replace(spec, preset=model.chosen.preset) if isinstance(model, SimpleForecast) else spec
+    sha256 = write_model(folder, model, shard.table, shard.validation, named)
+    write_report(report, fitted.epochs, fitted.best_epoch, shard)
+    if fitted.searched is not None:
+        write_json(report / "search.json", fitted.searched)
     return TrainResult(
         model_uri=folder.absolute().as_uri(),
         model_hash=sha256,
         parameter_count=sum(parameter.numel() for parameter in model.parameters()),
-        best_epoch=trainer.best_epoch,
-        epochs=trainer.epochs,
-        stopped_by=trainer.stopped_by,
+        best_epoch=fitted.best_epoch,
+        epochs=fitted.epochs,
+        stopped_by=fitted.stopped_by,
         started_from_epochs=restarts.epochs(),
         report_uri=report.absolute().as_uri(),
-        search=searched,
+        search=fitted.searched,
+        simple_forecast=None if simple is None else _write_simple(spec, directory, shard, simple),
+    )
+
+
+def _write_simple(
+    spec: TrainSpec, directory: Path, shard: Shard, simple: FittedSimple
+) -> SimpleForecastResult:
+    folder, model = directory / "simple-model", simple.model
+    named = replace(spec, preset=model.chosen.preset)
+    sha256 = write_model(folder, model, shard.table, shard.validation, named)
+    report_progress(directory, simple.description)
+    return SimpleForecastResult(
+        name=model.chosen.name,
+        model_uri=folder.absolute().as_uri(),
+        model_hash=sha256,
+        validation_wmae=simple.validation_wmae,
     )
 
 

@@ -110,6 +110,16 @@ def calibrate(model: Network, shard: Shard, processes: Processes) -> None:
                 model.widening[horizon - 1, bin_, column] = _scale(cell, coverage, bin_scale)
 
 
+def bound_at_zero(model: Network, shard: Shard, processes: Processes) -> None:
+    """Bounds the model's quantiles at 0 if no sales of the training and validation weeks are below 0.
+
+    It follows the calibration: sales that are never below 0 are as often inside an interval that ends at 0.
+    """
+    samples = [*shard.training, shard.validation]
+    local = any(bool((shard.table.targets[part.rows, part.horizons - 1] < 0).any()) for part in samples)
+    model.non_negative = not any(processes.gather(local))
+
+
 def _scale(scores: NDArray[np.float64], coverage: float, fallback: float) -> float:
     return conformal_scale(scores, coverage) if len(scores) >= MIN_SCORES else fallback
 

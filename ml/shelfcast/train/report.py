@@ -19,9 +19,10 @@ SAMPLE_ROWS = 100
 
 
 def write_report(folder: Path, epochs: Sequence[EpochMetrics], best_epoch: int, shard: Shard) -> None:
-    """Writes loss.png and data-sample.csv."""
+    """Writes data-sample.csv, and loss.png if there are epochs."""
     folder.mkdir(exist_ok=True)
-    _plot_losses(folder / "loss.png", epochs, best_epoch)
+    if epochs:
+        _plot_losses(folder / "loss.png", epochs, best_epoch)
     _write_sample(folder / "data-sample.csv", shard)
 
 

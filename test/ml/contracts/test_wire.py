@@ -120,7 +120,7 @@ def test_a_union_is_read_by_its_tag() -> None:
         ({"maxEpochs": True}, "spec.json.maxEpochs: expected a whole number, found True"),
         ({"maxEpochs": None}, "spec.json.maxEpochs: expected a whole number, found None"),
         ({"learningRate": "fast"}, "spec.json.learningRate: expected a number, found 'fast'"),
-        ({"preset": "gru"}, 'spec.json.preset: expected "global" or "ensemble" or "lstm" or "mlp-11"'),
+        ({"preset": "gru"}, 'spec.json.preset: expected "global" or "ensemble" or "lstm" or "mlp-11" or'),
         ({"search": {"trials": 3, "seed": 1}}, "spec.json.search.seed: unknown key of SearchOptions"),
         ({"search": {}}, "spec.json.search.trials: missing from SearchOptions"),
         ({"search": [3]}, "spec.json.search: expected an object"),

@@ -23,8 +23,15 @@ from evaluate_folders import (
 )
 
 from shelfcast.calendar import is_holiday
+from shelfcast.contracts.results import ForecasterLeftOut
 from shelfcast.evaluate import backtest as backtest_module
-from shelfcast.evaluate.backtest import Backtest, LeftOut, join_oracle, run_backtest
+from shelfcast.evaluate.backtest import (
+    Backtest,
+    LeftOut,
+    _forecasters_left_out,
+    join_oracle,
+    run_backtest,
+)
 from shelfcast.evaluate.model import Model, Role, load_model
 from shelfcast.evaluate.naive_errors import NaiveErrors
 from shelfcast.features.samples import OriginTable, read_origin_table
@@ -190,10 +197,22 @@ def test_a_champion_without_a_finite_forecast_leaves_the_row_out(
     assert backtest.left_out[0].forecaster == "champion"
 
 
-def test_a_champion_without_a_finite_interval_has_no_forecasts(model: Callable[..., Model], run: Run) -> None:
+def test_a_champion_without_a_finite_interval_is_left_out_by_name(
+    model: Callable[..., Model], run: Run
+) -> None:
     champion = model("champion", CHAMPION, spread=(-np.inf, 0.0, 100.0))
-    with pytest.raises(UserError, match="champion for 72: it has no finite forecast"):
-        run(model("candidate", CANDIDATE), champion)
+    backtest = run(model("candidate", CANDIDATE), champion)
+    assert backtest.forecasters_left_out == [
+        ForecasterLeftOut(
+            forecaster="champion",
+            reason="it has no finite forecast, or the target is more weeks ahead than it answers, for 72 of "
+            "72 rows",
+        )
+    ]
+    assert set(backtest.forecasts) == {"candidate", "naive", "seasonal_naive"}
+    assert set(backtest.quantiles) == set(backtest.levels) == {"candidate"}
+    # The other forecasters are scored as if there were no champion.
+    assert len(backtest.row) == backtest.found - HORIZONS
 
 
 def test_a_candidate_without_a_finite_forecast_fails(model: Callable[..., Model], run: Run) -> None:
@@ -239,13 +258,50 @@ def test_an_oracle_with_two_means_for_a_week_is_refused(
         run(model("candidate", CANDIDATE), oracle=pa.concat_tables([oracle, oracle]))
 
 
-def test_nothing_left_is_an_error_with_the_reasons(
-    model: Callable[..., Model], run: Run, tmp_path: Path
+@pytest.mark.parametrize(("known", "is_compared"), [(24, True), (12, True), (11, False), (0, False)])
+def test_a_forecaster_that_lacks_most_rows_does_not_decide_which_count(
+    model: Callable[..., Model], run: Run, tmp_path: Path, known: int, is_compared: bool
 ) -> None:
-    means = {key: value for key, value in toy_sales().items() if key[2] < WEEKS[-TEST_WEEKS]}
+    targets = [key for key in toy_sales() if key[2] >= WEEKS[-TEST_WEEKS]]
+    assert len(targets) == 24
+    # A mean of another week keeps the file from being empty.
+    means = dict.fromkeys([(1, 1, WEEKS[0]), *targets[:known]], 1.0)
     oracle = pq.read_table(write_oracle(tmp_path / "oracle.parquet", means))
-    with pytest.raises(
-        UserError, match=r"none of the 72 rows.*oracle for 72: the generator's means lack"
-    ) as caught:
-        run(model("candidate", CANDIDATE), oracle=oracle)
-    assert caught.value.type == "BadData"
+    backtest = run(model("candidate", CANDIDATE), oracle=oracle)
+    assert ("oracle" in backtest.forecasts) == is_compared
+    reason = f"the generator's means lack the target week, for {72 - 3 * known} of 72 rows"
+    left_out = [] if is_compared else [ForecasterLeftOut(forecaster="oracle", reason=reason)]
+    assert backtest.forecasters_left_out == left_out
+    assert len(backtest.row) == (min(3 * known, 69) if is_compared else 69)
+
+
+@pytest.mark.parametrize(
+    ("champion", "seasonal_naive", "left_out"),
+    [
+        ("0000", "1100", []),
+        ("1110", "0000", []),
+        ("1111", "0000", ["champion"]),
+        ("1110", "0001", ["seasonal_naive"]),
+        ("1111", "1111", ["champion", "seasonal_naive"]),
+        ("0000", "1110", ["seasonal_naive"]),
+    ],
+)
+def test_a_forecaster_is_left_out_that_leaves_no_row_for_the_others(
+    champion: str, seasonal_naive: str, left_out: list[str]
+) -> None:
+    def mask(text: str) -> np.ndarray:
+        return np.array([letter == "1" for letter in text])
+
+    missing = {"candidate": mask("0000"), "champion": mask(champion), "naive": mask("0000")}
+    assert _forecasters_left_out({**missing, "seasonal_naive": mask(seasonal_naive)}) == left_out
+
+
+def test_the_simple_forecast_as_the_candidate(model: Callable[..., Model], run: Run) -> None:
+    backtest = run(
+        model("candidate", CANDIDATE), model("champion", CHAMPION), model("simple", {"sales_0": 1})
+    )
+    simple = backtest.with_candidate("simple")
+    assert list(simple.forecasts) == ["candidate", "champion", "naive", "seasonal_naive"]
+    assert simple.forecasts["candidate"] is backtest.forecasts["simple"]
+    assert simple.quantiles["candidate"] is backtest.quantiles["simple"]
+    assert simple.forecasts["champion"] is backtest.forecasts["champion"]

@@ -23,6 +23,7 @@ from evaluate_folders import (
 )
 
 from shelfcast.calendar import is_holiday
+from shelfcast.contracts.results import EvaluateResult, ForecasterLeftOut
 from shelfcast.contracts.specs import EvaluateSpec
 from shelfcast.contracts.wire import decode
 from shelfcast.evaluate.__main__ import run
@@ -279,3 +280,69 @@ def test_sales_of_a_target_week_change_no_forecast_of_it(inputs: dict[str, Any],
         middle = year_before + 500 + 7 * row["store"] + 3 * row["dept"] + row["horizon"]
         assert row["expected"][1] == pytest.approx(middle)
         assert row["actual"] == changed[row["store"], row["dept"], WEEKS[-1]]
+
+
+def test_the_simple_forecast_is_scored_beside_the_candidate_and_as_one(
+    inputs: dict[str, Any], tmp_path: Path
+) -> None:
+    simple = write_model(tmp_path / "simple", {"sales_0": 1.0}, preset="naive")
+    (tmp_path / "job").mkdir()
+    spec = decode(EvaluateSpec, {**inputs, "oracleUri": None, "simpleUri": simple.as_uri()}, "spec")
+    result = run(spec, tmp_path / "job")
+    assert result.simple is not None
+    assert set(result.overall) == {"candidate", "champion", "simple", "naive", "seasonal_naive"}
+    assert set(result.simple.overall) == {"candidate", "champion", "naive", "seasonal_naive"}
+    assert result.simple.overall["candidate"] == result.overall["simple"]
+    assert result.simple.overall["champion"] == result.overall["champion"]
+    # The gate compares the candidate with the naive forecasts, whatever simple forecast was chosen.
+    assert {one.against for one in result.comparisons} == {"champion", "naive", "seasonal_naive"}
+    (first, *_) = (tmp_path / "job" / "simple" / "analysis-rows.jsonl").read_text().splitlines()
+    row = json.loads(first)
+    assert row["features"].keys() == {"sales_0"}
+    keys = 7 * row["store"] + 3 * row["dept"] + row["horizon"]
+    assert row["expected"][1] == pytest.approx(row["features"]["sales_0"] + keys, rel=1e-6)
+    card = (tmp_path / "job" / "simple" / "report" / "model-card.md").read_text()
+    assert card.startswith("# Model card: naive, trained on toy")
+
+
+def job_on(sales: Sales, inputs: dict[str, Any], folder: Path) -> EvaluateResult:
+    """Runs the job on other sales, without champion and oracle, and reads the model card."""
+    data = write_training_data(folder / "data", sales)
+    (folder / "job").mkdir()
+    changed = {"trainingDataUri": data.as_uri(), "championUri": None, "oracleUri": None}
+    result = run(decode(EvaluateSpec, {**inputs, **changed}, "spec"), folder / "job")
+    assert (folder / "job" / "report" / "model-card.md").read_text() != ""
+    return result
+
+
+def test_without_a_last_year_anywhere_the_others_are_compared(inputs: dict[str, Any], tmp_path: Path) -> None:
+    short = {key: value for key, value in toy_sales().items() if key[2] >= WEEKS[-45]}
+    result = job_on(short, inputs, tmp_path)
+    assert set(result.overall) == {"candidate", "naive"}
+    reason = "no sales are known 52 weeks before the target week, for 72 of 72 rows"
+    assert result.forecasters_left_out == [ForecasterLeftOut(forecaster="seasonal_naive", reason=reason)]
+    progress = (tmp_path / "job" / "progress.jsonl").read_text()
+    assert f"seasonal_naive left out of all comparisons: {reason}" in progress
+    card = (tmp_path / "job" / "report" / "model-card.md").read_text()
+    assert f"not compared with this forecaster: seasonal naive (last year); {reason}." in card
+
+
+def test_test_weeks_without_sales_have_errors_in_dollars_alone(
+    inputs: dict[str, Any], tmp_path: Path
+) -> None:
+    sales = {key: 0.0 if key[2] >= WEEKS[-TEST_WEEKS] else value for key, value in toy_sales().items()}
+    result = job_on(sales, inputs, tmp_path)
+    assert result.overall["naive"].wape is None
+    assert result.overall["naive"].wmae > 0
+    assert result.slices == {}
+    assert "all its actual sales are 0" in {entry.reason for entry in result.slices_not_scored}
+
+
+def test_one_series_of_constant_sales_has_no_error_to_compare_with(
+    inputs: dict[str, Any], tmp_path: Path
+) -> None:
+    result = job_on({key: 500.0 for key in toy_sales() if key[:2] == (1, 1)}, inputs, tmp_path)
+    assert result.overall["naive"].wmae == 0
+    assert result.overall["naive"].mase is None
+    assert result.comparisons == []
+    assert "not compared: naive has no error there" in {e.reason for e in result.slices_not_scored}

@@ -23,7 +23,6 @@ from shelfcast.evaluate.metrics import (
     wmae,
 )
 from shelfcast.ids import PLAIN_IDS, Ids
-from shelfcast.job import UserError
 
 ACTUAL = np.array([100.0, 200.0, -50.0, 0.0])
 FORECAST = np.array([110.0, 180.0, -50.0, 6.0])  # errors 10, -20, 0, 6
@@ -91,7 +90,7 @@ def test_score_of_hand_computed_rows() -> None:
     # The second row has no naive error, the others 2.
     # The quantiles are 2 and 1 below, 4, 8 and 9 above the actual.
     of = backtest(4)
-    scores = score(of, everything(of), "it")
+    scores = score(of, everything(of))
     assert encode(scores["candidate"]) == {
         "wmae": pytest.approx(6 / 8),
         "wape": pytest.approx(6 / 100),
@@ -118,7 +117,7 @@ def test_score_of_hand_computed_rows() -> None:
 
 def test_score_uses_the_chosen_rows_only() -> None:
     of = backtest(4)
-    scores = score(of, of.row >= 2, "it")
+    scores = score(of, of.row >= 2)
     assert scores["candidate"].rows == 2
     assert scores["candidate"].bias == pytest.approx(2.5)
     assert scores["candidate"].wape == pytest.approx(5 / 70)
@@ -127,7 +126,7 @@ def test_score_uses_the_chosen_rows_only() -> None:
 def test_a_model_of_three_quantiles_has_no_95_percent_interval() -> None:
     of = backtest(4)
     three = {"candidate": of.quantiles["candidate"][:, 1:4]}
-    found = score(replace(of, quantiles=three, levels={"candidate": (0.1, 0.5, 0.9)}), everything(of), "it")
+    found = score(replace(of, quantiles=three, levels={"candidate": (0.1, 0.5, 0.9)}), everything(of))
     assert found["candidate"].coverage80 == 1.0
     assert found["candidate"].coverage95 is None
     assert found["candidate"].pinball == pytest.approx((0.1 * 1 + 0.5 * 4 + 0.1 * 8) / 3)
@@ -139,23 +138,26 @@ def test_each_interval_is_read_from_the_columns_of_its_levels() -> None:
     actual = np.repeat([1.5, 2.5, 3.5, 4.5, 5.5], [1, 2, 4, 8, 1])
     quantiles = np.tile(np.float32([1, 2, 3, 4, 5]), (len(actual), 1))
     of = replace(backtest(len(actual)), actual=actual, quantiles={"candidate": quantiles})
-    metrics = score(of, everything(of), "it")["candidate"]
+    metrics = score(of, everything(of))["candidate"]
     assert metrics.coverage80 == 6 / 16
     assert metrics.coverage95 == 15 / 16
 
 
 def test_no_naive_error_at_all_is_no_mase() -> None:
     of = replace(backtest(4), scale=np.full(4, np.nan))
-    assert score(of, everything(of), "it")["candidate"].mase is None
+    assert score(of, everything(of))["candidate"].mase is None
 
 
-def test_no_sales_to_score_is_an_error_with_a_sentence() -> None:
+def test_without_any_sales_there_is_no_relative_error() -> None:
     of = replace(backtest(4), actual=np.zeros(4))
-    with pytest.raises(UserError, match="the backtest cannot be scored: its 4 rows hold no sales") as caught:
-        score(of, everything(of), "the backtest")
-    assert caught.value.type == "BadData"
-    with pytest.raises(UserError, match="its 0 rows"):
-        score(of, ~everything(of), "the backtest")
+    found = score(of, everything(of))["naive"]
+    assert found.wape is None
+    assert found.wmae == pytest.approx((5 * 8 + 18 + 28 + 38) / 8)
+
+
+def test_no_row_has_no_metrics() -> None:
+    of = backtest(4)
+    assert score(of, ~everything(of)) == {}
 
 
 def test_slices_of_hand_made_rows() -> None:

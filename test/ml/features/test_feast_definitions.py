@@ -18,8 +18,8 @@ from shelfcast.contracts.model import ModelFeature
 from shelfcast.database import connect
 from shelfcast.features import feast_repository, materialization, offline_tables, training_data
 from shelfcast.features.definitions import FeatureSet
-from shelfcast.features.feature_groups import PRESET_FEATURES
 from shelfcast.features.materialization import Window
+from shelfcast.features.preset_features import PRESET_FEATURES
 from shelfcast.features.version import feature_set_version
 from shelfcast.models.presets import NETWORKS, build_network
 

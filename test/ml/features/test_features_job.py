@@ -25,9 +25,9 @@ from shelfcast.database import connect
 from shelfcast.features import cluster, feast_repository, materialization
 from shelfcast.features.build import build_features
 from shelfcast.features.definitions import FeatureSet
-from shelfcast.features.feature_groups import PRESET_FEATURES
 from shelfcast.features.materialization import Window
 from shelfcast.features.offline_tables import JOIN_KEYS, table_name
+from shelfcast.features.preset_features import PRESET_FEATURES
 from shelfcast.features.version import feature_set_version
 from shelfcast.ids import read_ids_file
 from shelfcast.job import UserError

@@ -12,7 +12,11 @@ import pytest
 import torch
 from train_example import Example, result, train_here
 
+from shelfcast.contracts.model import ModelManifest
+from shelfcast.contracts.results import TrainResult
+from shelfcast.contracts.wire import read_json
 from shelfcast.features.definitions import FeatureSet
+from shelfcast.job import path_of
 from shelfcast.models.lstm import Lstm
 from shelfcast.models.network import MEDIAN, Network
 from shelfcast.models.presets import NETWORKS, build_network
@@ -55,15 +59,24 @@ def test_the_graph_answers_any_number_of_rows_as_torch_and_has_the_same_bytes_ag
 # Those of "global" are in test_train_job.py, those of "ensemble" in test_fit_trees.py.
 @pytest.mark.parametrize("preset", ["lstm", "mlp-11"])
 def test_two_trainings_give_the_same_bytes(example: Example, tmp_path: Path, preset: str) -> None:
-    one, other = (
-        example.job(tmp_path / name, preset=preset, maxEpochs=1, processes=1) for name in ("one", "other")
-    )
+    options = {"preset": preset, "maxEpochs": 1, "processes": 1}
+    one = example.job(tmp_path / "one", **options)
+    # Nor does the simple forecast beside it change the network.
+    other = example.job(tmp_path / "other", **options, withSimpleForecast=True)
     command = [sys.executable, "-m", "shelfcast.train", "--dir", one.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     # A process that has trained others before gives the same as one of its own.
     assert train_here(other) == 0
-    assert result(other)["modelHash"] == result(one)["modelHash"]
+    trained = read_json(TrainResult, other / "result.json")
+    assert trained.model_hash == result(one)["modelHash"]
+    assert "simpleForecast" not in result(one)
+    simple = trained.simple_forecast
+    assert simple is not None
+    assert simple.validation_wmae[simple.name] == min(simple.validation_wmae.values())
+    manifest = read_json(ModelManifest, path_of(simple.model_uri) / "model.json")
+    assert manifest.onnx_sha256 == simple.model_hash
+    assert simple.name.startswith(manifest.preset)
 
 
 def sample(**values: float) -> torch.Tensor:
@@ -114,4 +127,6 @@ def test_a_network_computes_on_another_device_than_the_cpu(preset: str) -> None:
     inputs = torch.ones(3, len(FEATURES), dtype=torch.float64, device=device), ids, ids, ids
     assert model(*inputs).device == device
     assert model.member_quantiles(*inputs).device == device
-    model.member_quantiles(*inputs).sum().backward()
+    # A simple forecast has no weights.
+    if list(model.parameters()):
+        model.member_quantiles(*inputs).sum().backward()

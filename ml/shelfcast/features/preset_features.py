@@ -1,0 +1,43 @@
+"""Features that each preset uses: those of the networks, and those of the simple forecasts.
+
+The groups of the simple forecasts are not in ``feature_groups``, whose code is part of the feature set's
+version: a preset that reads features which exist must not make other models old.
+"""
+
+from __future__ import annotations
+
+from shelfcast.features import feature_groups
+from shelfcast.features.definitions import DEPT_LAGS, LAGS, Feature, FeatureSet
+
+OWN_NEWEST_FIRST = ("sales_0", *(f"lag_{weeks}" for weeks in LAGS))
+DEPT_NEWEST_FIRST = ("dept_mean_0", *(f"dept_lag_{weeks}" for weeks in DEPT_LAGS), "dept_mean_4")
+#: Means and standard deviations of the series, the first known one counts.
+MEANS = ("rolling_mean_13", "rolling_mean_52")
+SPREADS = ("rolling_std_13", "rolling_std_52")
+#: Weeks of the moving averages that compete.
+MOVING_AVERAGE_WEEKS = (4, 13, 52)
+NEIGHBOURS = ("last_year_before", "last_year_after")
+GROWTH = ("year_on_year_13", "dept_year_on_year_13", "store_year_on_year_13")
+#: Features by which a network and a formula know a series without any sales so far.
+_HISTORY = ("weeks_since_first", *MEANS, "last_year")
+
+_NAIVE = frozenset((*OWN_NEWEST_FIRST, *DEPT_NEWEST_FIRST, *MEANS, *SPREADS, *_HISTORY))
+_MOVING_AVERAGE = _NAIVE | {f"rolling_mean_{weeks}" for weeks in MOVING_AVERAGE_WEEKS}
+_SEASONAL_AVERAGE = _NAIVE | {*NEIGHBOURS, *GROWTH, "dept_season", "christmas_shift"}
+#: Simple forecast -> its features; it uses no covariate.
+_SIMPLE: dict[str, frozenset[str]] = {
+    "naive": _NAIVE,
+    "seasonal_naive": _NAIVE,
+    "moving_average": _MOVING_AVERAGE,
+    "seasonal_average": _SEASONAL_AVERAGE,
+    "simple": _MOVING_AVERAGE | _SEASONAL_AVERAGE,
+}
+#: Preset -> features that every data set has. A network also uses all covariates of its data set.
+PRESET_FEATURES: dict[str, frozenset[str]] = {**feature_groups.PRESET_FEATURES, **_SIMPLE}
+
+
+def preset_features(preset: str, features: FeatureSet) -> list[Feature]:
+    """Returns the features that a model of the preset uses."""
+    if preset not in _SIMPLE:
+        return feature_groups.preset_features(preset, features)
+    return [feature for feature in features.features if feature.name in _SIMPLE[preset]]
