@@ -1,11 +1,5 @@
 import type { EvaluateSpec } from '../contracts/job-specs.ts';
-import type {
-  EvaluateResult,
-  FeaturesResult,
-  IngestResult,
-  SimpleForecastResult,
-  TrainResult,
-} from '../contracts/jobs.ts';
+import type { EvaluateResult, FeaturesResult, IngestResult, TrainResult } from '../contracts/jobs.ts';
 import { evaluateResultSchema } from '../contracts/jobs.ts';
 import type { GateDecision } from '../contracts/gate.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
@@ -30,8 +24,8 @@ interface EvaluateRequest {
 interface DecideRequest {
   input: ResolvedPipelineInput;
   backtest: EvaluateResult;
-  /** The simple forecast that the backtest scored, if there is one. */
-  simpleForecast?: SimpleForecastResult | undefined;
+  /** The training's result, with the other models that the backtest scored. */
+  model: TrainResult;
 }
 
 export interface EvaluateActivities {
@@ -53,6 +47,9 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
         candidateUri: model.modelUri,
         championUri: championOnDataset(champion, input.dataset)?.modelUri ?? null,
         simpleUri: model.simpleForecast?.modelUri,
+        ...(model.wideIntervals === undefined
+          ? {}
+          : { wideUri: model.wideIntervals.modelUri, leastCoverage80: input.gate.coverage80[0] }),
       };
       return runJob(
         deps,
@@ -61,10 +58,10 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
       );
     },
 
-    decide: async ({ input, backtest, simpleForecast }) => {
+    decide: async ({ input, backtest, model }) => {
       const gate = decideGate(backtest, input.gate, input.testWeeks);
       const run = await openMlflowRun(deps.mlflow, input.modelName, currentRunKey());
-      await recordEvaluation(deps, run, backtest, gate, simpleForecast);
+      await recordEvaluation(deps, run, backtest, gate, model);
       return gate;
     },
   };

@@ -17,6 +17,9 @@ const BASELINES = [
 const EQUAL_SHARE = 1e-6;
 const EQUAL_USD = 0.005;
 
+/** Required lead of a simple forecast: none of them can be far better than the best of them. */
+const NO_LEAD = 0;
+
 /** Amounts below this are shown with cents. */
 const SMALL_USD = 10;
 
@@ -26,23 +29,35 @@ const MIN_WEEKS = 2;
 const NAMED_SLICES = 3;
 
 /**
- * Decides on the candidate and, where it fails, on the simple forecast by the same rules. Without a champion the simple
- * forecast passes in any case, and its failed checks are said: nobody is left without forecasts.
- * docs/evaluation.md explains the rules.
+ * Decides on the candidate. Where its intervals alone fail, the gate judges it with wider ones, and then, as wherever it
+ * fails, the simple forecast, all by the same rules. Without a champion one of them passes in any case, and its failed checks
+ * are said: nobody is left without forecasts. docs/evaluation.md explains the rules.
  * @param testWeeks number of test weeks that the run asked for
  */
 export function decideGate(
-  { simple, ...candidate }: EvaluateResult,
+  { simple, wide, ...candidate }: EvaluateResult,
   options: GateOptions,
   testWeeks?: number,
 ): GateDecision {
-  const decision = judge(candidate, options, testWeeks);
-  if (decision.verdict !== 'fail' || simple === undefined) return decision;
-  // No simple forecast can be far better than the best of them.
-  const ofSimple = judge(simple, { ...options, minImprovementOverBaselines: 0 }, testWeeks);
-  if (ofSimple.verdict !== 'fail') return { ...ofSimple, rejected: decision };
-  return hasChampion(simple) ? decision : { ...ofSimple, verdict: 'pass', rejected: decision };
+  const rejected = judge(candidate, options, testWeeks);
+  if (rejected.verdict !== 'fail') return rejected;
+  const mustForecast = !hasChampion(candidate);
+  if (wide !== undefined && failsByCoverageAlone(rejected)) {
+    const ofWide = judge(wide, options, testWeeks);
+    const isTaken = ofWide.verdict !== 'fail' || (mustForecast && failsByCoverageAlone(ofWide));
+    if (isTaken) return { ...taken(ofWide), instead: 'wide', rejected };
+  }
+  if (simple === undefined) return rejected;
+  const ofSimple = judge(simple, { ...options, minImprovementOverBaselines: NO_LEAD }, testWeeks);
+  const isTaken = ofSimple.verdict !== 'fail' || mustForecast;
+  return isTaken ? { ...taken(ofSimple), instead: 'simple', rejected } : rejected;
 }
+
+const taken = (judgement: GateJudgement): GateJudgement =>
+  judgement.verdict === 'fail' ? { ...judgement, verdict: 'pass' } : judgement;
+
+const failsByCoverageAlone = ({ checks }: GateJudgement): boolean =>
+  checks.every(({ name, passed }) => passed || name === 'coverage');
 
 /**
  * Passes when the candidate's WMAE over all horizons is below each baseline's and not above the champion's (both

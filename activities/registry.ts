@@ -2,6 +2,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import type { TrainResult } from '../contracts/jobs.ts';
+import type { Alternative } from '../contracts/gate.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { RegisteredVersion, RolloutVersions } from '../contracts/rollout.ts';
 import type { Verdict } from '../contracts/stages.ts';
@@ -13,8 +14,8 @@ interface RegisterRequest {
   input: ResolvedPipelineInput;
   model: Pick<TrainResult, 'modelUri' | 'modelHash'>;
   snapshotId: string;
-  /** True when the model is the simple forecast that takes the place of the network. */
-  isSimple?: boolean;
+  /** Set when the model takes the candidate's place. */
+  instead?: Alternative;
 }
 
 export interface RegistryActivities {
@@ -91,16 +92,11 @@ export async function findChampion(
 
 export async function register(
   { mlflow }: Pick<Dependencies, 'mlflow'>,
-  {
-    input: { modelName, dataset },
-    model: { modelUri, modelHash },
-    snapshotId,
-    isSimple = false,
-  }: RegisterRequest,
+  { input: { modelName, dataset }, model: { modelUri, modelHash }, snapshotId, instead }: RegisterRequest,
   runKey: string,
 ): Promise<RegisteredVersion> {
   const run = await openMlflowRun(mlflow, modelName, runKey);
-  const artifacts = artifactsOf(isSimple);
+  const artifacts = artifactsOf(instead);
   const { version } = await mlflow.ensureVersion({
     name: modelName,
     runId: run.runId,

@@ -7,12 +7,12 @@ import type {
   EvaluateResult,
   FeaturesResult,
   IngestResult,
-  SimpleForecastResult,
   StepMetrics,
   TrainResult,
   Trial,
 } from '../contracts/jobs.ts';
-import type { GateDecision } from '../contracts/gate.ts';
+import type { Alternative, GateDecision } from '../contracts/gate.ts';
+import { alternativesOf } from '../contracts/gate.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { Mlflow, MlflowMetric, MlflowRun } from '../infra/mlflow/mlflow.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -143,7 +143,7 @@ export async function recordEvaluation(
   run: MlflowRun,
   backtest: EvaluateResult,
   gate: GateDecision,
-  simpleForecast?: SimpleForecastResult,
+  model: TrainResult,
 ): Promise<void> {
   await mlflow.logBatch(run.runId, {
     metrics: backtestMetrics(run, backtest),
@@ -153,21 +153,21 @@ export async function recordEvaluation(
     },
   });
   await uploadReport(mlflow, run, backtest, gate);
-  if (gate.rejected !== undefined && backtest.simple !== undefined && simpleForecast !== undefined) {
-    await uploadReport(mlflow, run, backtest.simple, gate, SIMPLE);
-    await mlflow.uploadFolder(run.artifactUri, `${SIMPLE}/model`, fileURLToPath(simpleForecast.modelUri));
+  const { instead } = gate;
+  const evaluated = instead === undefined ? undefined : backtest[instead];
+  const exported = instead === undefined ? undefined : alternativesOf(model)[instead];
+  if (instead !== undefined && evaluated !== undefined && exported !== undefined) {
+    await uploadReport(mlflow, run, evaluated, gate, instead);
+    await mlflow.uploadFolder(run.artifactUri, `${instead}/model`, fileURLToPath(exported.modelUri));
   }
   await mlflow.endRun(run.runId, 'FINISHED');
 }
 
 const REPORT = 'evaluate';
 const CARD_FILE = 'model-card.md';
-/** Folder of the simple forecast among the artifacts of a run. */
-const SIMPLE = 'simple';
-
-/** Folders of a version among the artifacts of its run. */
-export const artifactsOf = (isSimple: boolean) => {
-  const parent = isSimple ? `${SIMPLE}/` : '';
+/** Folders of a version among the artifacts of its run; those of a model in the candidate's place are in one of its name. */
+export const artifactsOf = (instead: Alternative | undefined) => {
+  const parent = instead === undefined ? '' : `${instead}/`;
   return { model: `${parent}model`, modelCard: `${parent}${REPORT}/${CARD_FILE}` };
 };
 
@@ -183,7 +183,7 @@ export async function uploadReport(
   parent = '',
 ): Promise<void> {
   const folder = parent === '' ? REPORT : `${parent}/${REPORT}`;
-  // The card of a candidate that the simple forecast replaced has the candidate's own judgement.
+  // The card of a candidate that was replaced has the candidate's own judgement.
   const judgement = parent === '' ? (gate.rejected ?? gate) : gate;
   const upload = (path: string, text: string) =>
     mlflow.uploadFile(run.artifactUri, path, new TextEncoder().encode(text));

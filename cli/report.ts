@@ -84,7 +84,7 @@ function accuracyTable({ evaluate: { overall, oneWeekAhead }, gate, train }: Pip
     ]);
   }
   return `${table.toString()}\n${overall.candidate?.rows ?? 0} forecasts, holiday weeks weigh 5 in WMAE; the model ${
-    gate.rejected === undefined ? `has ${train.parameterCount} parameters` : 'is a simple forecast'
+    gate.instead !== 'simple' ? `has ${train.parameterCount} parameters` : 'is a simple forecast'
   }`;
 }
 

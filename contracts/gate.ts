@@ -1,5 +1,5 @@
 /** Decision of the promotion gate. Free of zod, because workflows import it. */
-import type { Comparison } from './jobs.ts';
+import type { Comparison, TrainResult } from './jobs.ts';
 
 export interface GateCheck {
   name: string;
@@ -30,7 +30,21 @@ export interface GateJudgement {
   comparisons: GateComparison[];
 }
 
+/** Models that the training makes beside the candidate. */
+export type Alternative = 'simple' | 'wide';
+
+/** Returns the model folders of the alternatives that a training made. */
+export const alternativesOf = ({
+  simpleForecast,
+  wideIntervals,
+}: TrainResult): Record<Alternative, Pick<TrainResult, 'modelUri' | 'modelHash'> | undefined> => ({
+  simple: simpleForecast,
+  wide: wideIntervals,
+});
+
 export interface GateDecision extends GateJudgement {
-  /** Judgement of the candidate, when the simple forecast takes its place; the other fields are then of the simple forecast. */
+  /** Another model that takes the candidate's place: the simple forecast, or the candidate with wider intervals. */
+  instead?: Alternative;
+  /** Judgement of the candidate when another model takes its place; the other fields are then of that model. */
   rejected?: GateJudgement;
 }

@@ -60,11 +60,12 @@ export const trainSpecSchema = z
     horizonWeeks: input.horizonWeeks,
     testWeeks: input.testWeeks,
     validationWeeks: input.validationWeeks,
-    withSimpleForecast: z
+    withAlternatives: z
       .boolean()
       .optional()
       .describe(
-        'Whether the job also fits the simple forecasts and exports the best on the validation weeks.',
+        "Whether the job also exports what may take the model's place at the gate: " +
+          'the best simple forecast on the validation weeks, and the model with wider intervals.',
       ),
     ...trainOptions.shape,
   })
@@ -91,6 +92,16 @@ export const evaluateSpecSchema = z
       .optional()
       .describe(
         'Model folder of the best simple forecast on the validation weeks, if the training made one.',
+      ),
+    wideUri: z
+      .string()
+      .optional()
+      .describe("The candidate's model folder with wider intervals, if the training made one."),
+    leastCoverage80: z
+      .number()
+      .optional()
+      .describe(
+        'Share of actuals in the 80 % interval below which the candidate with wider intervals is scored.',
       ),
   })
   .meta({ id: 'EvaluateSpec', description: 'Spec of the evaluate job.' });

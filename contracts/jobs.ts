@@ -192,6 +192,17 @@ const simpleForecastSchema = z
   });
 export type SimpleForecastResult = z.infer<typeof simpleForecastSchema>;
 
+const wideIntervalsSchema = z
+  .object({
+    modelUri: z.string().describe('Its model folder.'),
+    modelHash: z.string().describe('SHA-256 of its model.onnx, hex.'),
+    factor: z.number().describe('Factor on the width of the intervals.'),
+  })
+  .meta({
+    id: 'WideIntervals',
+    description: 'The model with intervals that held 80 % of the sales in each single validation week.',
+  });
+
 export const trainResultSchema = z
   .object({
     modelUri: z.string().describe("Folder in MLflow's model format with model.onnx, model.json and MLmodel."),
@@ -210,6 +221,7 @@ export const trainResultSchema = z
       .describe('Folder with loss.png and data-sample.csv, and search.json when there was a search.'),
     search: searchResultSchema.optional(),
     simpleForecast: simpleForecastSchema.optional(),
+    wideIntervals: wideIntervalsSchema.optional(),
   })
   .meta({ id: 'TrainResult', description: 'Result of the train job.' });
 export type TrainResult = z.infer<typeof trainResultSchema>;
@@ -325,6 +337,9 @@ export const evaluateResultSchema = z
   .object({
     ...evaluatedSchema.shape,
     simple: evaluatedSchema.optional().describe('The simple forecast as the candidate, if there is one.'),
+    wide: evaluatedSchema
+      .optional()
+      .describe('The candidate with wider intervals, if there is one and its own hold too few actuals.'),
   })
   .meta({ id: 'EvaluateResult', description: 'Result of the evaluate job.' });
 export type EvaluateResult = z.infer<typeof evaluateResultSchema>;

@@ -9,8 +9,8 @@ import type {
   IngestResult,
   TrainResult,
 } from '../contracts/jobs.ts';
-import type { GateCheck, GateDecision } from '../contracts/gate.ts';
-import { GATE_VERBS } from '../contracts/gate.ts';
+import type { Alternative, GateCheck, GateDecision } from '../contracts/gate.ts';
+import { alternativesOf, GATE_VERBS } from '../contracts/gate.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { RegisteredVersion } from '../contracts/rollout.ts';
 import { withJobCleanup, withMlflowRunCleanup, JOB } from './job-stage.ts';
@@ -34,7 +34,7 @@ export interface Evaluation {
   gate: GateDecision;
   isRejected: boolean;
   reason: string;
-  /** Sentence about a simple forecast that takes the place of the network; null where none does. */
+  /** Sentence about another model that takes the candidate's place; null where none does. */
   replacement: string | null;
   candidate: RegisteredVersion;
   /** Version that held the alias `champion` when the stage began, whatever its data set. */
@@ -55,7 +55,7 @@ export async function evaluate(
       () => withJobCleanup('evaluate', () => jobs.backtest({ input, load, features, model, champion })),
       () => uploads.recordTraining({ input, load, features, model }),
     );
-    const gate = await calls.decide({ input, backtest, simpleForecast: model.simpleForecast });
+    const gate = await calls.decide({ input, backtest, model });
     const winner = winnerOf(model, backtest, gate);
     const candidate = await calls.register({ input, snapshotId: load.snapshot.id, ...winner.registered });
     return { backtest: winner.backtest, gate, candidate };
@@ -71,37 +71,52 @@ export async function evaluate(
   return { backtest, gate, isRejected, reason, replacement, candidate, champion };
 }
 
-/** Returns what the gate decided for: the network, or the simple forecast in its place. */
+/** Returns what the gate decided for: the candidate, or another model in its place. */
 function winnerOf(
   model: TrainResult,
-  { simple, ...backtest }: EvaluateResult,
-  { rejected }: GateDecision,
+  { simple, wide, ...backtest }: EvaluateResult,
+  { instead }: GateDecision,
 ): {
   backtest: Evaluated;
-  registered: Pick<Parameters<RegistryActivities['register']>[0], 'model' | 'isSimple'>;
+  registered: Pick<Parameters<RegistryActivities['register']>[0], 'model' | 'instead'>;
 } {
-  if (rejected === undefined || simple === undefined || model.simpleForecast === undefined) {
-    return { backtest, registered: { model } };
-  }
-  return { backtest: simple, registered: { model: model.simpleForecast, isSimple: true } };
+  const evaluated = instead === undefined ? undefined : { simple, wide }[instead];
+  const other = instead === undefined ? undefined : alternativesOf(model)[instead];
+  return instead === undefined || evaluated === undefined || other === undefined
+    ? { backtest, registered: { model } }
+    : { backtest: evaluated, registered: { model: other, instead } };
 }
 
-/** Returns the sentence about a simple forecast that takes the place of the network, or null. */
+/** Returns the sentence about another model that takes the candidate's place, or null. */
 function replacementOf(
-  { simpleForecast }: TrainResult,
-  { rejected, checks }: GateDecision,
+  model: TrainResult,
+  { instead, rejected, checks }: GateDecision,
   preset: string,
 ): string | null {
-  if (rejected === undefined || simpleForecast === undefined) return null;
-  const failed = checks.filter(({ passed }) => !passed);
-  const others = Object.keys(simpleForecast.validationWmae).length;
+  if (instead === undefined || rejected === undefined) return null;
+  const failedOf = (all: GateCheck[]): GateCheck[] => all.filter(({ passed }) => !passed);
+  const stillFailed = failedOf(checks);
   return (
-    `the gate rejects the preset ${preset} (${reasonsOf(rejected.checks.filter(({ passed }) => !passed))}), so the simple ` +
-    `forecast ${simpleForecast.name}, the best of ${others} on the validation weeks, takes its place` +
-    (failed.length === 0
+    `the gate rejects the preset ${preset} (${reasonsOf(failedOf(rejected.checks))}), so ` +
+    `${describe(model, instead)} takes its place` +
+    (stillFailed.length === 0
       ? ''
-      : `, although it fails a check, because no model is in use (${reasonsOf(failed)})`)
+      : `, although it fails a check, because no model is in use (${reasonsOf(stillFailed)})`)
   );
+}
+
+function describe({ simpleForecast, wideIntervals }: TrainResult, instead: Alternative): string {
+  switch (instead) {
+    case 'simple': {
+      const others = Object.keys(simpleForecast?.validationWmae ?? {}).length;
+      return `the simple forecast ${simpleForecast?.name ?? ''}, the best of ${others} on the validation weeks,`;
+    }
+    case 'wide':
+      return (
+        `the same model with intervals ${(wideIntervals?.factor ?? 1).toFixed(1)} times as wide, which held 80 % of each ` +
+        'validation week,'
+      );
+  }
 }
 
 const reasonsOf = (checks: GateCheck[]): string => checks.map(({ reason }) => reason).join('; ');

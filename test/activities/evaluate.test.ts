@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Dependencies } from '../../activities/dependencies.ts';
 import { createEvaluateActivities } from '../../activities/evaluate.ts';
 import { ERROR_TYPES } from '../../contracts/errors.ts';
-import type { Comparison, EvaluateResult, SimpleForecastResult } from '../../contracts/jobs.ts';
+import type { Comparison, EvaluateResult, TrainResult } from '../../contracts/jobs.ts';
 import type { GateDecision } from '../../contracts/gate.ts';
 import type { PipelineInput, ResolvedPipelineInput } from '../../contracts/pipeline.ts';
 import type { RegisteredVersion } from '../../contracts/rollout.ts';
@@ -122,7 +122,7 @@ describe('decide', () => {
     changed: PipelineInput = {},
     comparisons: Comparison[] = [],
     others: Partial<EvaluateResult> = {},
-    simpleForecast?: SimpleForecastResult,
+    trained: TrainResult = model,
   ): Promise<GateDecision> {
     await writeFile(join(home, 'card.md'), '# Model card\n');
     const evaluated = {
@@ -132,7 +132,7 @@ describe('decide', () => {
       modelCardUri: uri('card.md'),
       ...others,
     };
-    const request = { input: inputOf(changed), backtest: evaluated, simpleForecast };
+    const request = { input: inputOf(changed), backtest: evaluated, model: trained };
     return activityEnvironment().run(activities().decide, request);
   }
   const methods = () => recorded.map(([method]) => method);
@@ -194,8 +194,13 @@ describe('decide', () => {
       modelHash: 'cd',
       validationWmae: { naive: 3, 'moving_average of 13 weeks': 2 },
     };
-    const gate = await decide({ gate: { minImprovementOverBaselines: 0.4 } }, [], { simple }, simpleForecast);
-    expect(gate).toMatchObject({ verdict: 'pass', rejected: { verdict: 'fail' } });
+    const gate = await decide(
+      { gate: { minImprovementOverBaselines: 0.4 } },
+      [],
+      { simple },
+      { ...model, simpleForecast },
+    );
+    expect(gate).toMatchObject({ verdict: 'pass', instead: 'simple', rejected: { verdict: 'fail' } });
     expect(argsOf('uploadFolder')).toEqual([
       ['evaluate', home],
       ['simple/evaluate', home],

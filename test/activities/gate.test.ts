@@ -242,7 +242,11 @@ describe('a simple forecast beside the candidate', () => {
 
   test('takes the place of a candidate that fails, and the decision has both', () => {
     const decision = decideGate({ ...losing, simple: winning }, options);
-    expect(decision).toEqual({ ...decideGate(winning, options), rejected: decideGate(losing, options) });
+    expect(decision).toEqual({
+      ...decideGate(winning, options),
+      instead: 'simple',
+      rejected: decideGate(losing, options),
+    });
     expect(decision.verdict).toBe('pass');
     expect(failedOf(decision.rejected?.checks ?? [])).toEqual(['naive', 'seasonal_naive']);
   });
@@ -276,6 +280,41 @@ describe('a simple forecast beside the candidate', () => {
     const simple = { ...winning, comparisons: [{ ...unsure, difference: 0, lower: -0.3, upper: 0.3 }] };
     const decision = decideGate({ ...losing, simple }, { ...options, onInconclusive: 'approval' });
     expect(decision.verdict).toBe('needsApproval');
+  });
+});
+
+describe('the candidate with wider intervals', () => {
+  const narrow = evaluated({ candidate: metrics(1_000, 0.5) });
+  const wide = evaluated({ candidate: metrics(1_000, 0.8) });
+  const simple = evaluated({ candidate: metrics(1_500, 0.8) });
+  const beside = (of: EvaluateResult): EvaluateResult => ({
+    ...of,
+    overall: { ...of.overall, champion: metrics(1_000) },
+  });
+
+  test.each([
+    ['a first model', (of: EvaluateResult) => of],
+    ['a later one', beside],
+  ])(
+    'takes the place of %s whose intervals alone are too narrow, before any simple forecast',
+    (_name, of) => {
+      const decision = decideGate({ ...of(narrow), wide: of(wide), simple: of(simple) }, options);
+      expect(decision).toMatchObject({ verdict: 'pass', instead: 'wide', rejected: { verdict: 'fail' } });
+      expect(decision.checks.every(({ passed }) => passed)).toBe(true);
+    },
+  );
+
+  test('is not asked where something else fails, too', () => {
+    const worse = { ...narrow, overall: { ...narrow.overall, naive: metrics(999) } };
+    expect(decideGate({ ...worse, wide, simple }, options).instead).toBe('simple');
+  });
+
+  test('is a first model although its intervals are still too narrow, which stays said', () => {
+    const decision = decideGate({ ...narrow, wide: narrow, simple }, options);
+    expect(decision).toMatchObject({ verdict: 'pass', instead: 'wide' });
+    expect(decision.checks.filter(({ passed }) => !passed).map(({ name }) => name)).toEqual(['coverage']);
+    const kept = decideGate({ ...beside(narrow), wide: beside(narrow), simple: beside(simple) }, options);
+    expect(kept).toEqual(decideGate(beside(narrow), options));
   });
 });
 

@@ -175,12 +175,13 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
         train: () => Promise.resolve({ ...model, simpleForecast }),
         backtest: () => Promise.resolve({ ...backtest, simple }),
         decide: async (request) => {
-          expect(request.simpleForecast).toEqual(simpleForecast);
+          expect(request.model.simpleForecast).toEqual(simpleForecast);
           const rejected = await rejects();
           return {
             verdict: 'pass',
             checks: [{ name: 'naive', passed: true, reason: 'good' }],
             comparisons: [],
+            instead: 'simple',
             rejected,
           };
         },
@@ -194,7 +195,7 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
         },
       });
       const result = await environment.withWorker(fake, async ({ start }) => (await start()).result());
-      expect(registered).toMatchObject([{ model: simpleForecast, isSimple: true }]);
+      expect(registered).toMatchObject([{ model: simpleForecast, instead: 'simple' }]);
       expect(result).toMatchObject({ verdict: 'promoted', evaluate: simple, monitor: { modelVersion: 2 } });
       expect(result.reason).toMatch(
         /^the gate rejects the preset global \(is worse\), so the simple forecast naive, the best of 2 on the validation weeks, takes its place; version 2 promoted; /,

@@ -179,6 +179,21 @@ class SimpleForecastResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WideIntervals:
+    """The model with intervals that held 80 % of the sales in each single validation week.
+
+    Attributes:
+        model_uri: Its model folder.
+        model_hash: SHA-256 of its model.onnx, hex.
+        factor: Factor on the width of the intervals.
+    """
+
+    model_uri: str
+    model_hash: str
+    factor: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainResult:
     """Result of the train job.
 
@@ -203,6 +218,7 @@ class TrainResult:
     report_uri: str
     search: SearchResult | None = None
     simple_forecast: SimpleForecastResult | None = None
+    wide_intervals: WideIntervals | None = None
 
 
 #: Forecaster in the backtest. All are scored on exactly the same rows.
@@ -339,6 +355,7 @@ class EvaluateResult:
         report_uri: Folder with the plots, metrics.json and model-card.md.
         model_card_uri: Model card without the gate's decision; the one in MLflow has it.
         simple: The simple forecast as the candidate, if there is one.
+        wide: The candidate with wider intervals, if there is one and its own hold too few actuals.
     """
 
     overall: dict[Forecaster, Metrics]
@@ -353,6 +370,7 @@ class EvaluateResult:
     report_uri: str
     model_card_uri: str
     simple: Evaluated | None = None
+    wide: Evaluated | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

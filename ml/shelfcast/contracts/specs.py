@@ -308,8 +308,8 @@ class TrainSpec:
         horizon_weeks: Weeks ahead to forecast.
         test_weeks: Newest target weeks, kept for the backtest; the model never sees them.
         validation_weeks: Target weeks before the test weeks, for early stopping and interval calibration.
-        with_simple_forecast: Whether the job also fits the simple forecasts and exports the best on the
-            validation weeks.
+        with_alternatives: Whether the job also exports what may take the model's place at the gate: the best
+            simple forecast on the validation weeks, and the model with wider intervals.
         preset: Preset of the model (docs/training.md).
         processes: Number of training processes. Each reads its own files of the training data, so there can
             be no more processes than files.
@@ -332,7 +332,7 @@ class TrainSpec:
     horizon_weeks: Annotated[int, Bounds(1, 39)] = 8
     test_weeks: Annotated[int, Bounds(1, 52)] = 8
     validation_weeks: Annotated[int, Bounds(1, 52)] = 8
-    with_simple_forecast: bool | None = None
+    with_alternatives: bool | None = None
     preset: Preset = "global"
     processes: Annotated[int, Bounds(1, 16)] = 2
     max_epochs: Annotated[int, Bounds(1, 1000)] = 12
@@ -357,6 +357,9 @@ class EvaluateSpec:
         champion_uri: The champion's model folder; null unless it was trained on the same data set.
         simple_uri: Model folder of the best simple forecast on the validation weeks, if the training made
             one.
+        wide_uri: The candidate's model folder with wider intervals, if the training made one.
+        least_coverage80: Share of actuals in the 80 % interval below which the candidate with wider intervals
+            is scored.
     """
 
     snapshot: Snapshot
@@ -367,3 +370,5 @@ class EvaluateSpec:
     candidate_uri: str
     champion_uri: str | None
     simple_uri: str | None = None
+    wide_uri: str | None = None
+    least_coverage80: float | None = None

@@ -30,8 +30,8 @@ ANALYSIS_ROWS = 600
 
 _WEEK = np.timedelta64(7, "D")
 _ANALYSIS_ROWS, _REPORT, _MODEL_CARD = "analysis-rows.jsonl", "report", "model-card.md"
-#: Folder with the same files of the simple forecast.
-_SIMPLE = "simple"
+#: Folders with the same files of the simple forecast, and of the candidate with wider intervals.
+_SIMPLE, _WIDE = "simple", "wide"
 
 
 def run(spec: EvaluateSpec, directory: Path) -> EvaluateResult:
@@ -49,27 +49,41 @@ def run(spec: EvaluateSpec, directory: Path) -> EvaluateResult:
             f"no sales of the test weeks {first} to {last} can be forecast: the training data have no origin "
             "before them of a series with sales in them; load more weeks or lower testWeeks",
         )
+    samples = rows[within_horizon], horizons[within_horizon]
+    oracle = pq.read_table(path_of(spec.oracle_uri)) if spec.oracle_uri is not None else None
+    scale = naive_errors(path_of(spec.training_data_uri), first)
     message = f"forecasting {within_horizon.sum():,} rows of the test weeks"
-    backtest = run_backtest(
-        table,
-        (rows[within_horizon], horizons[within_horizon]),
-        models,
-        pq.read_table(path_of(spec.oracle_uri)) if spec.oracle_uri is not None else None,
-        naive_errors(path_of(spec.training_data_uri), first),
-        lambda share: report_progress(directory, message, fraction=0.1 + 0.7 * share),
-    )
+
+    def report(share: float) -> None:
+        report_progress(directory, message, fraction=0.1 + 0.7 * share)
+
+    backtest = run_backtest(table, samples, models, oracle, scale, report)
     _report_left_out(directory, backtest)
     evaluated, rows_chosen = _write(spec, directory, table, models, backtest)
     report_progress(directory, f"{rows_chosen} rows chosen for the analysis of the canary", fraction=0.9)
+    as_candidate: dict[Role, Model]
     simple = None
     if "simple" in backtest.forecasts:
-        as_candidate: dict[Role, Model] = {**models, "candidate": models["simple"]}
+        as_candidate = {**models, "candidate": models["simple"]}
         del as_candidate["simple"]
         (directory / _SIMPLE).mkdir(exist_ok=True)
         simple, _ = _write(spec, directory / _SIMPLE, table, as_candidate, backtest.with_candidate("simple"))
+    wide = None
+    if spec.wide_uri is not None and _has_narrow_intervals(spec, evaluated):
+        wide_model = load_model(spec.wide_uri, "candidate", spec.snapshot.dataset, table.features)
+        as_candidate = {**models, "candidate": wide_model}
+        (directory / _WIDE).mkdir(exist_ok=True)
+        again = run_backtest(table, samples, as_candidate, oracle, scale, lambda _: None)
+        wide, _ = _write(spec, directory / _WIDE, table, as_candidate, again)
     report_progress(directory, _summary(evaluated), fraction=1.0)
     parts = {field.name: getattr(evaluated, field.name) for field in fields(evaluated)}
-    return EvaluateResult(**parts, simple=simple)
+    return EvaluateResult(**parts, simple=simple, wide=wide)
+
+
+def _has_narrow_intervals(spec: EvaluateSpec, evaluated: Evaluated) -> bool:
+    """Whether the candidate's 80 % interval holds fewer sales than the gate allows."""
+    coverage = evaluated.overall["candidate"].coverage80
+    return coverage is not None and spec.least_coverage80 is not None and coverage < spec.least_coverage80
 
 
 def _write(

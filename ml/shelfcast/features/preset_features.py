@@ -6,7 +6,7 @@ version: a preset that reads features which exist must not make other models old
 
 from __future__ import annotations
 
-from shelfcast.features import feature_groups
+from shelfcast.features import feature_groups, own_holidays
 from shelfcast.features.definitions import DEPT_LAGS, LAGS, Feature, FeatureSet
 
 OWN_NEWEST_FIRST = ("sales_0", *(f"lag_{weeks}" for weeks in LAGS))
@@ -24,6 +24,8 @@ _HISTORY = ("weeks_since_first", *MEANS, "last_year")
 _NAIVE = frozenset((*OWN_NEWEST_FIRST, *DEPT_NEWEST_FIRST, *MEANS, *SPREADS, *_HISTORY))
 _MOVING_AVERAGE = _NAIVE | {f"rolling_mean_{weeks}" for weeks in MOVING_AVERAGE_WEEKS}
 _SEASONAL_AVERAGE = _NAIVE | {*NEIGHBOURS, *GROWTH, "dept_season", "christmas_shift"}
+#: Features of a data set with holidays of its own, read wherever a simple forecast knows the season.
+_SEASON_ALIKE = frozenset((own_holidays.LAST_YEAR, own_holidays.DEPT_SEASON))
 #: Simple forecast -> its features; it uses no covariate.
 _SIMPLE: dict[str, frozenset[str]] = {
     "naive": _NAIVE,
@@ -40,4 +42,7 @@ def preset_features(preset: str, features: FeatureSet) -> list[Feature]:
     """Returns the features that a model of the preset uses."""
     if preset not in _SIMPLE:
         return feature_groups.preset_features(preset, features)
-    return [feature for feature in features.features if feature.name in _SIMPLE[preset]]
+    used = _SIMPLE[preset]
+    if "dept_season" in used:
+        used |= _SEASON_ALIKE
+    return [feature for feature in features.features if feature.name in used]

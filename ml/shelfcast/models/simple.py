@@ -69,7 +69,8 @@ def seasonal_average(values: FeatureValues) -> Tensor:
 
     They are last year's week, the same with half of this year's growth (in logs), the weeks around it with
     that growth, and the mean of 13 weeks with the department's season. Where last year is unknown, each
-    of them falls back on the mean of 13 weeks, with the department's season where that is known.
+    of them falls back on the mean of 13 weeks, with the department's season where that is known. In a data
+    set with holidays of its own, last year's week is the one that is alike.
     """
     quarter = _mean_of(13)(values) * values.season()
     year_ago = values.last_year(quarter)

@@ -18,13 +18,14 @@ from shelfcast.contracts.results import (
     SimpleForecastResult,
     StoppedBy,
     TrainResult,
+    WideIntervals,
 )
 from shelfcast.contracts.specs import TrainSpec
 from shelfcast.job import UserError, job_directory, main, read_spec, report_progress, write_json
 from shelfcast.models.network import Network
 from shelfcast.models.presets import build_network
 from shelfcast.models.simple import FORMULAS, SimpleForecast
-from shelfcast.train.calibration import bound_at_zero, calibrate, choose_shares
+from shelfcast.train.calibration import bound_at_zero, calibrate, choose_shares, widest_week
 from shelfcast.train.checkpoint import Checkpoints, NewestCheckpoint, config_hash
 from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.distributed import Processes, init_distributed
@@ -48,7 +49,7 @@ def run(spec: TrainSpec, directory: Path) -> TrainResult | None:
             fit = _fit_simple if spec.preset in FORMULAS else _fit_network
             fitted = fit(spec, directory, shard, counts, restarts, processes)
             simple = None
-            if spec.with_simple_forecast and spec.preset != "simple":
+            if spec.with_alternatives and spec.preset != "simple":
                 simple = fit_simple("simple", spec, shard, counts, processes)
         return _outputs(spec, directory, shard, fitted, simple, restarts) if processes.is_rank_0 else None
 
@@ -63,6 +64,7 @@ class _Fitted:
         best_epoch: Epoch whose weights were kept.
         stopped_by: Reason why no further epoch was trained.
         searched: Result of the parameter search, if there was one.
+        widest_week: See ``widest_week``; None where no other model is asked for.
     """
 
     model: Network
@@ -70,6 +72,7 @@ class _Fitted:
     best_epoch: int
     stopped_by: StoppedBy
     searched: SearchResult | None = None
+    widest_week: float | None = None
 
 
 def _fit_network(
@@ -92,8 +95,9 @@ def _fit_network(
     fit_trees(trainer.model, shard, counts, spec.seed, processes, tell)
     choose_shares(trainer.model, shard, processes)
     calibrate(trainer.model, shard, processes)
+    factor = widest_week(trainer.model, shard, processes) if spec.with_alternatives else None
     bound_at_zero(trainer.model, shard, processes)
-    return _Fitted(trainer.model, trainer.epochs, trainer.best_epoch, trainer.stopped_by, searched)
+    return _Fitted(trainer.model, trainer.epochs, trainer.best_epoch, trainer.stopped_by, searched, factor)
 
 
 def _fit_simple(
@@ -231,6 +235,7 @@ def _outputs(
         report_uri=report.absolute().as_uri(),
         search=fitted.searched,
         simple_forecast=None if simple is None else _write_simple(spec, directory, shard, simple),
+        wide_intervals=_write_wide(spec, directory, shard, fitted),
     )
 
 
@@ -247,6 +252,17 @@ def _write_simple(
         model_hash=sha256,
         validation_wmae=simple.validation_wmae,
     )
+
+
+def _write_wide(spec: TrainSpec, directory: Path, shard: Shard, fitted: _Fitted) -> WideIntervals | None:
+    """Writes the model with wider intervals, if any are needed, and leaves the model with them."""
+    factor = fitted.widest_week
+    if factor is None or factor <= 1:
+        return None
+    folder = directory / "wide-model"
+    fitted.model.widening.mul_(factor)
+    sha256 = write_model(folder, fitted.model, shard.table, shard.validation, spec)
+    return WideIntervals(model_uri=folder.absolute().as_uri(), model_hash=sha256, factor=factor)
 
 
 def _run_other_rank() -> None:

@@ -85,7 +85,44 @@ def calibrate(model: Network, shard: Shard, processes: Processes) -> None:
     model.widening.fill_(1.0)
     reader = BatchReader(shard.table, processes.device)
     _set_size_edges(model, shard, reader, processes)
-    parts = [np.empty((0, 2 + len(COVERAGES)))]
+    horizons, bins, _, *by_coverage = _validation_scores(model, shard, reader, processes)
+    for column, (coverage, scores) in enumerate(zip(COVERAGES, by_coverage, strict=True)):
+        overall_scale = conformal_scale(scores, coverage)
+        for bin_ in range(CALIBRATION_BINS):
+            in_bin = bins == bin_
+            bin_scale = _scale(scores[in_bin], coverage, overall_scale)
+            for horizon in range(1, len(model.widening) + 1):
+                cell = scores[in_bin & (horizons == horizon)]
+                model.widening[horizon - 1, bin_, column] = _scale(cell, coverage, bin_scale)
+
+
+@torch.no_grad()
+def widest_week(model: Network, shard: Shard, processes: Processes) -> float:
+    """Returns how many times as wide the intervals must be to hold 80 % of each single validation week.
+
+    The conformal scales hold their share of all validation weeks together, which is too little for weeks
+    unlike the others. It follows ``calibrate`` and precedes ``bound_at_zero``.
+
+    Returns:
+        The factor, 1 at least.
+    """
+    reader = BatchReader(shard.table, processes.device)
+    _, _, weeks, scores, _ = _validation_scores(model, shard, reader, processes)
+    coverage = COVERAGES[0]
+    factors = [conformal_scale(scores[weeks == week], coverage) for week in np.unique(weeks)]
+    # An interval without a width, of sales that never vary, cannot be widened.
+    return max([1.0, *(factor for factor in factors if np.isfinite(factor))])
+
+
+def _validation_scores(
+    model: Network, shard: Shard, reader: BatchReader, processes: Processes
+) -> list[NDArray[np.float64]]:
+    """Returns horizon, calibration bin, target week and the score of each coverage, each [N].
+
+    A score is the distance of the sales from the median, divided by that of the quantile on the same side; N
+    are the validation samples of all processes.
+    """
+    parts = [np.empty((0, 3 + len(COVERAGES)))]
     for samples in chunks(shard.validation):
         batch = reader.read(samples)
         quantiles = model(*batch.inputs).double()
@@ -97,17 +134,11 @@ def calibrate(model: Network, shard: Shard, processes: Processes) -> None:
             / torch.where(above, quantiles[:, MEDIAN + step] - median, median - quantiles[:, MEDIAN - step])
             for step in range(1, len(COVERAGES) + 1)
         ]
+        weeks = shard.table.target_week(samples.rows, samples.horizons).astype(np.int64)
         columns = [model.calibration_bin(batch.inputs[0], batch.inputs[3]), *scores]
-        parts.append(np.stack([samples.horizons, *(column.cpu().numpy() for column in columns)], axis=1))
-    horizons, bins, *by_coverage = np.concatenate(processes.gather(np.concatenate(parts))).T
-    for column, (coverage, scores) in enumerate(zip(COVERAGES, by_coverage, strict=True)):
-        overall_scale = conformal_scale(scores, coverage)
-        for bin_ in range(CALIBRATION_BINS):
-            in_bin = bins == bin_
-            bin_scale = _scale(scores[in_bin], coverage, overall_scale)
-            for horizon in range(1, len(model.widening) + 1):
-                cell = scores[in_bin & (horizons == horizon)]
-                model.widening[horizon - 1, bin_, column] = _scale(cell, coverage, bin_scale)
+        arrays = [samples.horizons, columns[0].cpu().numpy(), weeks, *(c.cpu().numpy() for c in columns[1:])]
+        parts.append(np.stack(arrays, axis=1))
+    return list(np.concatenate(processes.gather(np.concatenate(parts))).T)
 
 
 def bound_at_zero(model: Network, shard: Shard, processes: Processes) -> None:

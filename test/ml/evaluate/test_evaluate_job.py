@@ -305,6 +305,26 @@ def test_the_simple_forecast_is_scored_beside_the_candidate_and_as_one(
     assert card.startswith("# Model card: naive, trained on toy")
 
 
+@pytest.mark.parametrize(("least", "is_scored"), [(0.65, True), (0.0, False)])
+def test_the_candidate_with_wider_intervals_is_scored_where_its_own_hold_too_little(
+    inputs: dict[str, Any], tmp_path: Path, least: float, is_scored: bool
+) -> None:
+    narrow = write_model(tmp_path / "narrow", CANDIDATE, spread=(-0.5, 0.0, 0.5))
+    wide = write_model(tmp_path / "wide", CANDIDATE, spread=(-5e4, 0.0, 5e4))
+    (tmp_path / "job").mkdir()
+    changed = {"candidateUri": narrow.as_uri(), "wideUri": wide.as_uri(), "leastCoverage80": least}
+    result = run(decode(EvaluateSpec, {**inputs, **changed}, "spec"), tmp_path / "job")
+    assert result.overall["candidate"].coverage80 == 0
+    if not is_scored:
+        assert result.wide is None
+        return
+    assert result.wide is not None
+    assert result.wide.overall["candidate"].coverage80 == 1
+    assert result.wide.overall["candidate"].wmae == result.overall["candidate"].wmae
+    assert result.wide.overall.keys() == result.overall.keys()
+    assert (tmp_path / "job" / "wide" / "analysis-rows.jsonl").exists()
+
+
 def job_on(sales: Sales, inputs: dict[str, Any], folder: Path) -> EvaluateResult:
     """Runs the job on other sales, without champion and oracle, and reads the model card."""
     data = write_training_data(folder / "data", sales)

@@ -11,11 +11,21 @@ from torch import Tensor
 from shelfcast.contracts.specs import Preset
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.feature_groups import covariate_names, preset_features
-from shelfcast.features.own_holidays import COVARIATES, HOLIDAY_AHEAD, holiday_flag
+from shelfcast.features.own_holidays import (
+    COVARIATES,
+    DEPT_SEASON,
+    HOLIDAY_AHEAD,
+    LAST_YEAR,
+    holiday_flag,
+)
+from shelfcast.features.preset_features import preset_features as simple_features
 from shelfcast.models.network import MEDIAN, Network
 from shelfcast.models.presets import NETWORKS, build_network
+from shelfcast.models.simple import FORMULAS
 
 HORIZON = 4
+#: Presets of networks; a simple forecast reads no holiday.
+LEARNED = [preset for preset in NETWORKS if preset not in FORMULAS]
 OWN, PLAIN = FeatureSet(HORIZON, COVARIATES), FeatureSet(HORIZON)
 NAMES = [feature.name for feature in OWN.model_features]
 AMERICAN = [
@@ -47,7 +57,7 @@ def medians(built: Network, changed: Mapping[str, float]) -> Tensor:
         return built(features, ids, ids, ids)[:, MEDIAN]
 
 
-@pytest.mark.parametrize("preset", NETWORKS)
+@pytest.mark.parametrize("preset", LEARNED)
 def test_own_flags_move_the_forecasts_and_american_ones_do_not(preset: Preset) -> None:
     built = network(preset)
     usual = medians(built, {})
@@ -58,7 +68,7 @@ def test_own_flags_move_the_forecasts_and_american_ones_do_not(preset: Preset) -
     assert torch.isfinite(medians(built, {HOLIDAY_AHEAD: float("nan")})).all()
 
 
-@pytest.mark.parametrize("preset", ["global", "lstm", "ensemble"])
+@pytest.mark.parametrize("preset", ["global", "lstm", "ensemble", "seasonal_average"])
 def test_last_year_is_that_of_the_week_with_the_same_holiday(preset: Preset) -> None:
     built = network(preset)
     usual = medians(built, {})
@@ -75,7 +85,7 @@ def test_holidays_of_its_own_are_no_covariates_that_loosen_the_network() -> None
     assert covariate_names(OWN.model_features) == []
 
 
-@pytest.mark.parametrize("preset", NETWORKS)
+@pytest.mark.parametrize("preset", LEARNED)
 def test_the_features_of_a_preset_are_those_that_its_network_reads(preset: Preset) -> None:
     def used(features: FeatureSet) -> set[str]:
         return {feature.name for feature in preset_features(preset, features)}
@@ -83,3 +93,10 @@ def test_the_features_of_a_preset_are_those_that_its_network_reads(preset: Prese
     assert holiday_flag(used(OWN)) == HOLIDAY_AHEAD
     assert not used(OWN) & set(AMERICAN)
     assert "is_holiday" in used(PLAIN)
+
+
+@pytest.mark.parametrize("preset", FORMULAS)
+def test_a_simple_forecast_with_a_season_reads_that_of_the_week_that_is_alike(preset: Preset) -> None:
+    used = {feature.name for feature in simple_features(preset, OWN)}
+    assert ({LAST_YEAR, DEPT_SEASON} <= used) == (preset in ("seasonal_average", "simple"))
+    assert not {LAST_YEAR, DEPT_SEASON} & {feature.name for feature in simple_features(preset, PLAIN)}

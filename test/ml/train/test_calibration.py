@@ -27,6 +27,7 @@ from shelfcast.train.calibration import (
     calibrate,
     choose_shares,
     conformal_scale,
+    widest_week,
 )
 from shelfcast.train.data import Shard, read_shard
 from shelfcast.train.distributed import Processes
@@ -88,6 +89,24 @@ def test_a_score_is_relative_to_the_quantile_on_the_side_of_the_sales(
     model = SkewedNetwork(shard)
     calibrate(model, shard, alone)
     torch.testing.assert_close(model.widening, torch.tensor(scales).expand_as(model.widening))
+
+
+def test_the_widest_week_needs_intervals_as_wide_as_its_own_sales(example: Example, alone: Processes) -> None:
+    shard = read_shard(example.spec, 0, 1)
+    weeks = shard.table.target_week(shard.validation.rows, shard.validation.horizons)
+    targets = np.full_like(shard.table.targets, 30.0)
+    model = SkewedNetwork(replace(shard, table=replace(shard.table, targets=targets)))
+    # One of the six validation weeks sells 7 times the others, which is 70 times the inner interval's reach.
+    unlike = weeks == weeks.max()
+    targets[shard.validation.rows[unlike], shard.validation.horizons[unlike] - 1] = 210.0
+    shard = replace(shard, table=replace(shard.table, targets=targets))
+    calibrate(model, shard, alone)
+    # The scale of 3 holds five of six weeks.
+    torch.testing.assert_close(model.widening[:, :, 0], torch.full_like(model.widening[:, :, 0], 3.0))
+    assert widest_week(model, shard, alone) == pytest.approx(7.0)
+    shard = replace(shard, table=replace(shard.table, targets=np.full_like(targets, 30.0)))
+    calibrate(model, shard, alone)
+    assert widest_week(model, shard, alone) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("fewest", [10, 10_000])

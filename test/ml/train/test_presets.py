@@ -62,7 +62,7 @@ def test_two_trainings_give_the_same_bytes(example: Example, tmp_path: Path, pre
     options = {"preset": preset, "maxEpochs": 1, "processes": 1}
     one = example.job(tmp_path / "one", **options)
     # Nor does the simple forecast beside it change the network.
-    other = example.job(tmp_path / "other", **options, withSimpleForecast=True)
+    other = example.job(tmp_path / "other", **options, withAlternatives=True)
     command = [sys.executable, "-m", "shelfcast.train", "--dir", one.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
@@ -77,6 +77,20 @@ def test_two_trainings_give_the_same_bytes(example: Example, tmp_path: Path, pre
     manifest = read_json(ModelManifest, path_of(simple.model_uri) / "model.json")
     assert manifest.onnx_sha256 == simple.model_hash
     assert simple.name.startswith(manifest.preset)
+    wide = trained.wide_intervals
+    assert wide is not None
+    assert wide.factor > 1
+    shard = read_shard(example.spec, 0, 1)
+    batch = BatchReader(shard.table, torch.device("cpu")).read(shard.validation)
+    fed = dict(zip(INPUTS, (array.numpy() for array in batch.inputs), strict=True))
+    widths = []
+    for uri in (trained.model_uri, wide.model_uri):
+        session = onnxruntime.InferenceSession(
+            path_of(uri) / "model.onnx", providers=["CPUExecutionProvider"]
+        )
+        quantiles = session.run(["quantiles"], fed)[0]
+        widths.append(quantiles[:, MEDIAN + 1] - quantiles[:, MEDIAN])
+    np.testing.assert_allclose(widths[1], wide.factor * widths[0], rtol=1e-3, atol=0.1)
 
 
 def sample(**values: float) -> torch.Tensor:
