@@ -26,6 +26,8 @@ interface DecideRequest {
   backtest: EvaluateResult;
   /** The training's result, with the other models that the backtest scored. */
   model: TrainResult;
+  /** Version in use under the model's name, whatever its data set. */
+  champion: RegisteredVersion | null;
 }
 
 export interface EvaluateActivities {
@@ -46,7 +48,7 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
         testWeeks: keptWeeks(input, load.snapshot).testWeeks,
         candidateUri: model.modelUri,
         championUri: championOnDataset(champion, input.dataset)?.modelUri ?? null,
-        simpleUri: model.simpleForecast?.modelUri,
+        simpleUris: model.simpleForecasts?.map(({ modelUri }) => modelUri),
         ...(model.wideIntervals === undefined
           ? {}
           : { wideUri: model.wideIntervals.modelUri, leastCoverage80: input.gate.coverage80[0] }),
@@ -58,8 +60,11 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
       );
     },
 
-    decide: async ({ input, backtest, model }) => {
-      const gate = decideGate(backtest, input.gate, input.testWeeks);
+    decide: async ({ input, backtest, model, champion }) => {
+      const gate = decideGate(backtest, input.gate, {
+        testWeeks: input.testWeeks,
+        isFirst: champion === null,
+      });
       const run = await openMlflowRun(deps.mlflow, input.modelName, currentRunKey());
       await recordEvaluation(deps, run, backtest, gate, model);
       return gate;

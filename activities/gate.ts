@@ -1,5 +1,5 @@
 /** Promotion gate: decides on the backtest's numbers whether the candidate may get traffic. */
-import type { Comparison, Evaluated, EvaluateResult, Forecaster } from '../contracts/jobs.ts';
+import type { Comparison, Evaluated, EvaluateResult, Forecaster, Metrics } from '../contracts/jobs.ts';
 import { weeksFromTo } from './weeks.ts';
 import { percent, signedPercent, usd } from '../contracts/number-format.ts';
 import type { GateCheck, GateComparison, GateDecision, GateJudgement } from '../contracts/gate.ts';
@@ -11,14 +11,16 @@ const BASELINES = [
 ] as const;
 
 /**
- * Models answer in float32, so a simple forecast differs from itself as a baseline: errors within a millionth of each other,
- * or within half a cent, are equal.
+ * Models answer in float32, so a simple forecast differs from itself as a baseline: errors that differ by less than half
+ * a millionth of themselves, or of the sales, are equal.
  */
-const EQUAL_SHARE = 1e-6;
-const EQUAL_USD = 0.005;
+const EQUAL_SHARE = 5e-7;
 
 /** Required lead of a simple forecast: none of them can be far better than the best of them. */
 const NO_LEAD = 0;
+
+/** Smallest difference that is shown as a number, not as "less than". */
+const LEAST_SHOWN = 0.001;
 
 /** Amounts below this are shown with cents. */
 const SMALL_USD = 10;
@@ -28,33 +30,67 @@ const MIN_WEEKS = 2;
 /** Number of slices that a reason names; the table has all. */
 const NAMED_SLICES = 3;
 
-/**
- * Decides on the candidate. Where its intervals alone fail, the gate judges it with wider ones, and then, as wherever it
- * fails, the simple forecast, all by the same rules. Without a champion one of them passes in any case, and its failed checks
- * are said: nobody is left without forecasts. docs/evaluation.md explains the rules.
- * @param testWeeks number of test weeks that the run asked for
- */
-export function decideGate(
-  { simple, wide, ...candidate }: EvaluateResult,
-  options: GateOptions,
-  testWeeks?: number,
-): GateDecision {
-  const rejected = judge(candidate, options, testWeeks);
-  if (rejected.verdict !== 'fail') return rejected;
-  const mustForecast = !hasChampion(candidate);
-  if (wide !== undefined && failsByCoverageAlone(rejected)) {
-    const ofWide = judge(wide, options, testWeeks);
-    const isTaken = ofWide.verdict !== 'fail' || (mustForecast && failsByCoverageAlone(ofWide));
-    if (isTaken) return { ...taken(ofWide), instead: 'wide', rejected };
-  }
-  if (simple === undefined) return rejected;
-  const ofSimple = judge(simple, { ...options, minImprovementOverBaselines: NO_LEAD }, testWeeks);
-  const isTaken = ofSimple.verdict !== 'fail' || mustForecast;
-  return isTaken ? { ...taken(ofSimple), instead: 'simple', rejected } : rejected;
+interface GateContext {
+  /** Number of test weeks that the run asked for. */
+  testWeeks: number;
+  /** Whether no version is in use under the model's name, so that whatever the gate refuses leaves no forecasts at all. */
+  isFirst: boolean;
 }
 
-const taken = (judgement: GateJudgement): GateJudgement =>
-  judgement.verdict === 'fail' ? { ...judgement, verdict: 'pass' } : judgement;
+/**
+ * Decides on the candidate. Where its intervals alone fail, the gate judges it with wider ones, and then, as wherever it
+ * fails, the simple forecasts in the order of their errors on the validation weeks, until one passes. docs/evaluation.md
+ * explains the rules.
+ */
+export function decideGate(
+  { simple = [], wide, ...candidate }: EvaluateResult,
+  options: GateOptions,
+  context: GateContext,
+): GateDecision {
+  const rejected = judge(candidate, options, context);
+  if (rejected.verdict !== 'fail') return rejected;
+  const ofWide =
+    wide !== undefined && failsByCoverageAlone(rejected) ? judge(wide, options, context) : undefined;
+  if (ofWide !== undefined && ofWide.verdict !== 'fail') return { ...ofWide, instead: 'wide', rejected };
+  const ofSimple: GateJudgement[] = [];
+  for (const evaluated of simple) {
+    const judgement = judge(evaluated, { ...options, minImprovementOverBaselines: NO_LEAD }, context);
+    ofSimple.push(judgement);
+    if (judgement.verdict !== 'fail') return inPlace(ofSimple, ofSimple.length - 1, rejected);
+  }
+  if (context.isFirst) return lastResort(options, rejected, ofWide, ofSimple);
+  return ofSimple.length === 0 ? rejected : { ...rejected, simple: ofSimple };
+}
+
+/**
+ * First model where nothing passes: the candidate with wider intervals if they alone are still too narrow, else the first
+ * simple forecast that loses to no baseline, else the best one on the validation weeks. Its failed checks stay, and a person
+ * decides where one is to be asked when the gate is not sure.
+ */
+function lastResort(
+  options: GateOptions,
+  rejected: GateJudgement,
+  ofWide: GateJudgement | undefined,
+  ofSimple: GateJudgement[],
+): GateDecision {
+  const verdict = options.onInconclusive === 'approval' ? 'needsApproval' : 'pass';
+  if (ofWide !== undefined && failsByCoverageAlone(ofWide)) {
+    return { ...ofWide, verdict, instead: 'wide', rejected, simple: ofSimple };
+  }
+  if (ofSimple.length === 0) return rejected;
+  const index = ofSimple.findIndex(({ checks }) =>
+    BASELINES.every(([baseline]) => checks.some(({ name, passed }) => name === baseline && passed)),
+  );
+  return { ...inPlace(ofSimple, Math.max(0, index), rejected), verdict };
+}
+
+const inPlace = (ofSimple: GateJudgement[], simpleIndex: number, rejected: GateJudgement): GateDecision => ({
+  ...(ofSimple[simpleIndex] ?? rejected),
+  instead: 'simple',
+  rejected,
+  simpleIndex,
+  simple: ofSimple,
+});
 
 const failsByCoverageAlone = ({ checks }: GateJudgement): boolean =>
   checks.every(({ name, passed }) => passed || name === 'coverage');
@@ -64,7 +100,7 @@ const failsByCoverageAlone = ({ checks }: GateJudgement): boolean =>
  * within the options' margins), when its 80 % interval holds about 80 % of the test weeks' sales, and when it is not
  * clearly worse than any of them in any slice. What could not be told passes, and is said.
  */
-function judge(backtest: Evaluated, options: GateOptions, testWeeks: number | undefined): GateJudgement {
+function judge(backtest: Evaluated, options: GateOptions, { testWeeks }: GateContext): GateJudgement {
   const comparisons = backtest.comparisons.map((comparison) => assess(comparison, options));
   const checks = [
     ...BASELINES.map(([baseline, label]) => checkBaseline(backtest, options, baseline, label)),
@@ -155,13 +191,13 @@ function checkBaseline(
   label: string,
 ): GateCheck {
   const { overall } = backtest;
-  const candidate = overall.candidate?.wmae;
+  const { candidate } = overall;
   const other = overall[baseline]?.wmae;
   if (candidate === undefined || other === undefined) {
     return notCompared(backtest, baseline, label) ?? missing(baseline, candidate, label);
   }
   const limit = other * (1 - options.minImprovementOverBaselines);
-  const passed = isAtMost(candidate, limit);
+  const passed = candidate.wmae <= limit || areEqual(candidate, limit);
   const requirement =
     options.minImprovementOverBaselines > 0
       ? ` (required: at least ${percent(options.minImprovementOverBaselines)} below)`
@@ -169,7 +205,7 @@ function checkBaseline(
   return {
     name: baseline,
     passed,
-    reason: `WMAE ${amount(candidate)} is ${aboveOrBelow(candidate, other)} ${label} with ${amount(other)}${requirement}`,
+    reason: `WMAE ${amount(candidate.wmae)} is ${aboveOrBelow(candidate, other)} ${label} with ${amount(other)}${requirement}`,
   };
 }
 
@@ -181,14 +217,15 @@ function checkChampion(backtest: Evaluated, options: GateOptions): GateCheck[] {
     // The first model of a data set has no champion.
     return check === null ? [] : [check];
   }
-  const candidate = overall.candidate?.wmae;
+  const { candidate } = overall;
   if (candidate === undefined) return [missing('champion', candidate, 'the champion')];
+  const limit = champion * (1 + options.maxRegressionAgainstChampion);
   return [
     {
       name: 'champion',
-      passed: isAtMost(candidate, champion * (1 + options.maxRegressionAgainstChampion)),
+      passed: candidate.wmae <= limit || areEqual(candidate, limit),
       reason:
-        `WMAE ${amount(candidate)} is ${aboveOrBelow(candidate, champion)} the champion's ${amount(champion)} ` +
+        `WMAE ${amount(candidate.wmae)} is ${aboveOrBelow(candidate, champion)} the champion's ${amount(champion)} ` +
         `(allowed: at most ${percent(options.maxRegressionAgainstChampion)} above)`,
     },
   ];
@@ -212,9 +249,9 @@ function checkCoverage(backtest: Evaluated, { coverage80: [low, high] }: GateOpt
 }
 
 /** Tells that the data had too few weeks for the test that was asked for. */
-function checkTestWeeks({ testFirstWeek, testLastWeek }: Evaluated, asked: number | undefined): GateCheck[] {
+function checkTestWeeks({ testFirstWeek, testLastWeek }: Evaluated, asked: number): GateCheck[] {
   const tested = weeksFromTo(testFirstWeek, testLastWeek);
-  if (asked === undefined || tested >= asked) return [];
+  if (tested >= asked) return [];
   const reason = `tested on ${tested} of the ${asked} weeks asked for, because the data set has too few`;
   return [{ name: 'testWeeks', passed: true, reason }];
 }
@@ -234,18 +271,24 @@ function notCompared(
 const amount = (value: number): string =>
   value > 0 && value < SMALL_USD ? `$${value.toFixed(2)}` : usd(value);
 
-const isAtMost = (error: number, limit: number): boolean =>
-  error <= limit + Math.max(EQUAL_USD, EQUAL_SHARE * limit);
+/** True where a model's error is another one but for rounding. */
+function areEqual({ wmae, wape }: Metrics, other: number): boolean {
+  const meanSales = wape === null || wape === 0 ? 0 : wmae / wape;
+  return Math.abs(wmae - other) <= EQUAL_SHARE * Math.max(other, meanSales);
+}
 
-const missing = (name: string, candidate: number | undefined, label: string): GateCheck => ({
+const missing = (name: string, candidate: Metrics | undefined, label: string): GateCheck => ({
   name,
   passed: false,
   reason: `the backtest has no WMAE of ${candidate === undefined ? 'the candidate' : label}`,
 });
 
-function aboveOrBelow(a: number, b: number): string {
-  if (a === b) return 'equal to';
+function aboveOrBelow(error: Metrics, other: number): string {
+  if (areEqual(error, other)) return 'equal to';
   // Nothing is a percentage of an error of zero.
-  if (b === 0) return 'above';
-  return `${percent(Math.abs(a / b - 1))} ${a < b ? 'below' : 'above'}`;
+  if (other === 0) return 'above';
+  const difference = error.wmae / other - 1;
+  const shown =
+    Math.abs(difference) < LEAST_SHOWN ? `less than ${percent(LEAST_SHOWN)}` : percent(Math.abs(difference));
+  return `${shown} ${difference < 0 ? 'below' : 'above'}`;
 }

@@ -15,7 +15,7 @@ interface RegisterRequest {
   model: Pick<TrainResult, 'modelUri' | 'modelHash'>;
   snapshotId: string;
   /** Set when the model takes the candidate's place. */
-  instead?: Alternative;
+  instead?: Alternative | undefined;
 }
 
 export interface RegistryActivities {

@@ -12,7 +12,7 @@ import type {
   Trial,
 } from '../contracts/jobs.ts';
 import type { Alternative, GateDecision } from '../contracts/gate.ts';
-import { alternativesOf } from '../contracts/gate.ts';
+import { replacementOf } from '../contracts/gate.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { Mlflow, MlflowMetric, MlflowRun } from '../infra/mlflow/mlflow.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -153,12 +153,11 @@ export async function recordEvaluation(
     },
   });
   await uploadReport(mlflow, run, backtest, gate);
-  const { instead } = gate;
-  const evaluated = instead === undefined ? undefined : backtest[instead];
-  const exported = instead === undefined ? undefined : alternativesOf(model)[instead];
-  if (instead !== undefined && evaluated !== undefined && exported !== undefined) {
+  const replacement = replacementOf(model, backtest, gate);
+  if (replacement !== null) {
+    const { instead, evaluated } = replacement;
     await uploadReport(mlflow, run, evaluated, gate, instead);
-    await mlflow.uploadFolder(run.artifactUri, `${instead}/model`, fileURLToPath(exported.modelUri));
+    await mlflow.uploadFolder(run.artifactUri, `${instead}/model`, fileURLToPath(replacement.model.modelUri));
   }
   await mlflow.endRun(run.runId, 'FINISHED');
 }

@@ -1,5 +1,5 @@
 /** Decision of the promotion gate. Free of zod, because workflows import it. */
-import type { Comparison, TrainResult } from './jobs.ts';
+import type { Comparison, Evaluated, EvaluateResult, TrainResult } from './jobs.ts';
 
 export interface GateCheck {
   name: string;
@@ -30,21 +30,37 @@ export interface GateJudgement {
   comparisons: GateComparison[];
 }
 
-/** Models that the training makes beside the candidate. */
+/** Models that the training makes beside the candidate: simple forecasts, and the candidate with wider intervals. */
 export type Alternative = 'simple' | 'wide';
 
-/** Returns the model folders of the alternatives that a training made. */
-export const alternativesOf = ({
-  simpleForecast,
-  wideIntervals,
-}: TrainResult): Record<Alternative, Pick<TrainResult, 'modelUri' | 'modelHash'> | undefined> => ({
-  simple: simpleForecast,
-  wide: wideIntervals,
-});
-
 export interface GateDecision extends GateJudgement {
-  /** Another model that takes the candidate's place: the simple forecast, or the candidate with wider intervals. */
+  /** Another model that takes the candidate's place. */
   instead?: Alternative;
   /** Judgement of the candidate when another model takes its place; the other fields are then of that model. */
   rejected?: GateJudgement;
+  /** Place of the simple forecast that takes the candidate's place in the order of the validation weeks, from 0. */
+  simpleIndex?: number;
+  /** Judgements of the simple forecasts that the gate tried, in that order. */
+  simple?: GateJudgement[];
+}
+
+/** A model that takes the candidate's place, and its scores. */
+export interface Replacement {
+  instead: Alternative;
+  model: Pick<TrainResult, 'modelUri' | 'modelHash'>;
+  evaluated: Evaluated;
+}
+
+/** Returns the model that takes the candidate's place, or null where none does. */
+export function replacementOf(
+  model: TrainResult,
+  { simple = [], wide }: EvaluateResult,
+  { instead, simpleIndex = 0 }: GateDecision,
+): Replacement | null {
+  if (instead === undefined) return null;
+  const [other, evaluated] =
+    instead === 'wide'
+      ? [model.wideIntervals, wide]
+      : [model.simpleForecasts?.[simpleIndex], simple[simpleIndex]];
+  return other === undefined || evaluated === undefined ? null : { instead, model: other, evaluated };
 }

@@ -65,7 +65,7 @@ export const trainSpecSchema = z
       .optional()
       .describe(
         "Whether the job also exports what may take the model's place at the gate: " +
-          'the best simple forecast on the validation weeks, and the model with wider intervals.',
+          'the simple forecasts, and the model with wider intervals.',
       ),
     ...trainOptions.shape,
   })
@@ -87,11 +87,11 @@ export const evaluateSpecSchema = z
       .string()
       .nullable()
       .describe("The champion's model folder; null unless it was trained on the same data set."),
-    simpleUri: z
-      .string()
+    simpleUris: z
+      .array(z.string())
       .optional()
       .describe(
-        'Model folder of the best simple forecast on the validation weeks, if the training made one.',
+        'Model folders of the simple forecasts, the best one on the validation weeks first, if the training made them.',
       ),
     wideUri: z
       .string()

@@ -182,13 +182,11 @@ const simpleForecastSchema = z
     name: z.string().describe('Name of the simple forecast.'),
     modelUri: z.string().describe('Its model folder.'),
     modelHash: z.string().describe('SHA-256 of its model.onnx, hex.'),
-    validationWmae: z
-      .record(z.string(), z.number())
-      .describe('WMAE of each simple forecast on the validation weeks by name, USD.'),
+    validationWmae: z.number().describe('Its WMAE on the validation weeks, USD.'),
   })
   .meta({
     id: 'SimpleForecastResult',
-    description: 'The simple forecast with the lowest WMAE on the validation weeks.',
+    description: 'A simple forecast that may take the place of the model.',
   });
 export type SimpleForecastResult = z.infer<typeof simpleForecastSchema>;
 
@@ -220,7 +218,10 @@ export const trainResultSchema = z
       .string()
       .describe('Folder with loss.png and data-sample.csv, and search.json when there was a search.'),
     search: searchResultSchema.optional(),
-    simpleForecast: simpleForecastSchema.optional(),
+    simpleForecasts: z
+      .array(simpleForecastSchema)
+      .optional()
+      .describe('The simple forecasts, the one with the lowest WMAE on the validation weeks first.'),
     wideIntervals: wideIntervalsSchema.optional(),
   })
   .meta({ id: 'TrainResult', description: 'Result of the train job.' });
@@ -336,7 +337,10 @@ export type Evaluated = z.infer<typeof evaluatedSchema>;
 export const evaluateResultSchema = z
   .object({
     ...evaluatedSchema.shape,
-    simple: evaluatedSchema.optional().describe('The simple forecast as the candidate, if there is one.'),
+    simple: z
+      .array(evaluatedSchema)
+      .optional()
+      .describe('Each simple forecast as the candidate, in the order of the spec.'),
     wide: evaluatedSchema
       .optional()
       .describe('The candidate with wider intervals, if there is one and its own hold too few actuals.'),

@@ -10,7 +10,7 @@ import type {
   TrainResult,
 } from '../contracts/jobs.ts';
 import type { Alternative, GateCheck, GateDecision } from '../contracts/gate.ts';
-import { alternativesOf, GATE_VERBS } from '../contracts/gate.ts';
+import { GATE_VERBS, replacementOf } from '../contracts/gate.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { RegisteredVersion } from '../contracts/rollout.ts';
 import { withJobCleanup, withMlflowRunCleanup, JOB } from './job-stage.ts';
@@ -55,61 +55,57 @@ export async function evaluate(
       () => withJobCleanup('evaluate', () => jobs.backtest({ input, load, features, model, champion })),
       () => uploads.recordTraining({ input, load, features, model }),
     );
-    const gate = await calls.decide({ input, backtest, model });
-    const winner = winnerOf(model, backtest, gate);
-    const candidate = await calls.register({ input, snapshotId: load.snapshot.id, ...winner.registered });
-    return { backtest: winner.backtest, gate, candidate };
+    const gate = await calls.decide({ input, backtest, model, champion });
+    const other = replacementOf(model, backtest, gate);
+    const candidate = await calls.register({
+      input,
+      snapshotId: load.snapshot.id,
+      model: other?.model ?? model,
+      instead: other?.instead,
+    });
+    return { backtest: other?.evaluated ?? withoutOthers(backtest), gate, candidate };
   });
 
   const isRejected = gate.verdict === 'fail';
-  const replacement = replacementOf(model, gate, input.train.preset);
+  const replacement = sentenceOf(model, gate, input.train.preset);
   const deciding = gate.checks.filter((check) => check.passed !== isRejected);
-  const decision = `the gate ${GATE_VERBS[gate.verdict]} version ${candidate.version}: ${reasonsOf(deciding)}`;
+  const decision = `the gate ${GATE_VERBS[gate.verdict]} version ${candidate.version}: ${reasonsOf(deciding)}${remarkOn(gate, champion)}`;
   const reason = replacement === null ? decision : `${replacement}; ${decision}`;
   if (isRejected) await calls.tagVerdict({ candidate, verdict: 'rejected', reason });
   setSummary(reason);
   return { backtest, gate, isRejected, reason, replacement, candidate, champion };
 }
 
-/** Returns what the gate decided for: the candidate, or another model in its place. */
-function winnerOf(
-  model: TrainResult,
-  { simple, wide, ...backtest }: EvaluateResult,
-  { instead }: GateDecision,
-): {
-  backtest: Evaluated;
-  registered: Pick<Parameters<RegistryActivities['register']>[0], 'model' | 'instead'>;
-} {
-  const evaluated = instead === undefined ? undefined : { simple, wide }[instead];
-  const other = instead === undefined ? undefined : alternativesOf(model)[instead];
-  return instead === undefined || evaluated === undefined || other === undefined
-    ? { backtest, registered: { model } }
-    : { backtest: evaluated, registered: { model: other, instead } };
-}
+const withoutOthers = ({ simple: _simple, wide: _wide, ...evaluated }: EvaluateResult): Evaluated =>
+  evaluated;
 
-/** Returns the sentence about another model that takes the candidate's place, or null. */
-function replacementOf(
-  model: TrainResult,
-  { instead, rejected, checks }: GateDecision,
-  preset: string,
-): string | null {
+/** Returns the sentence about another model that takes the candidate's place; null where none does. */
+function sentenceOf(model: TrainResult, gate: GateDecision, preset: string): string | null {
+  const { instead, rejected, checks } = gate;
   if (instead === undefined || rejected === undefined) return null;
-  const failedOf = (all: GateCheck[]): GateCheck[] => all.filter(({ passed }) => !passed);
   const stillFailed = failedOf(checks);
   return (
     `the gate rejects the preset ${preset} (${reasonsOf(failedOf(rejected.checks))}), so ` +
-    `${describe(model, instead)} takes its place` +
+    `${describe(model, gate, instead)} takes its place` +
     (stillFailed.length === 0
       ? ''
-      : `, although it fails a check, because no model is in use (${reasonsOf(stillFailed)})`)
+      : `, although the gate rejects it, too, because no other model is in use (${reasonsOf(stillFailed)})`)
   );
 }
 
-function describe({ simpleForecast, wideIntervals }: TrainResult, instead: Alternative): string {
+function describe(
+  { simpleForecasts = [], wideIntervals }: TrainResult,
+  { simpleIndex = 0, checks }: GateDecision,
+  instead: Alternative,
+): string {
   switch (instead) {
     case 'simple': {
-      const others = Object.keys(simpleForecast?.validationWmae ?? {}).length;
-      return `the simple forecast ${simpleForecast?.name ?? ''}, the best of ${others} on the validation weeks,`;
+      const { name = '' } = simpleForecasts[simpleIndex] ?? {};
+      const count = simpleForecasts.length;
+      if (simpleIndex === 0)
+        return `the simple forecast ${name}, the best of ${count} on the validation weeks,`;
+      const first = failedOf(checks).length === 0 ? 'that passes' : 'that loses to no baseline';
+      return `the simple forecast ${name}, number ${simpleIndex + 1} of ${count} on the validation weeks and the first ${first},`;
     }
     case 'wide':
       return (
@@ -118,6 +114,15 @@ function describe({ simpleForecast, wideIntervals }: TrainResult, instead: Alter
       );
   }
 }
+
+/** Returns what the gate says of the simple forecasts where none of them takes the candidate's place. */
+const remarkOn = ({ instead, simple = [] }: GateDecision, champion: RegisteredVersion | null): string =>
+  instead !== undefined || simple.length === 0 || champion === null
+    ? ''
+    : `; none of the ${simple.length} simple forecasts passes, either, so version ${champion.version} of the data set ` +
+      `${champion.dataset} stays in use`;
+
+const failedOf = (checks: GateCheck[]): GateCheck[] => checks.filter(({ passed }) => !passed);
 
 const reasonsOf = (checks: GateCheck[]): string => checks.map(({ reason }) => reason).join('; ');
 

@@ -123,6 +123,7 @@ describe('decide', () => {
     comparisons: Comparison[] = [],
     others: Partial<EvaluateResult> = {},
     trained: TrainResult = model,
+    champion: RegisteredVersion | null = null,
   ): Promise<GateDecision> {
     await writeFile(join(home, 'card.md'), '# Model card\n');
     const evaluated = {
@@ -132,7 +133,7 @@ describe('decide', () => {
       modelCardUri: uri('card.md'),
       ...others,
     };
-    const request = { input: inputOf(changed), backtest: evaluated, model: trained };
+    const request = { input: inputOf(changed), backtest: evaluated, model: trained, champion };
     return activityEnvironment().run(activities().decide, request);
   }
   const methods = () => recorded.map(([method]) => method);
@@ -188,23 +189,27 @@ describe('decide', () => {
   test('a simple forecast that takes the place has its own report, card and model', async () => {
     await writeFile(join(home, 'simple-card.md'), '# Simple card\n');
     const simple = { ...backtest, reportUri: uri('.'), modelCardUri: uri('simple-card.md') };
-    const simpleForecast = {
-      name: 'moving_average of 13 weeks',
-      modelUri: uri('simple-model'),
-      modelHash: 'cd',
-      validationWmae: { naive: 3, 'moving_average of 13 weeks': 2 },
-    };
+    const forecast = { name: 'naive', modelUri: uri('simple-model-1'), modelHash: 'cd', validationWmae: 3 };
+    const second = { ...forecast, name: 'moving_average of 13 weeks', modelUri: uri('simple-model-2') };
+    const { seasonal_naive: _, ...overall } = backtest.overall;
+    // Without a baseline's number the check fails.
+    const losing = { ...simple, overall };
     const gate = await decide(
       { gate: { minImprovementOverBaselines: 0.4 } },
       [],
-      { simple },
-      { ...model, simpleForecast },
+      { simple: [losing, simple] },
+      { ...model, simpleForecasts: [forecast, second] },
     );
-    expect(gate).toMatchObject({ verdict: 'pass', instead: 'simple', rejected: { verdict: 'fail' } });
+    expect(gate).toMatchObject({
+      verdict: 'pass',
+      instead: 'simple',
+      simpleIndex: 1,
+      rejected: { verdict: 'fail' },
+    });
     expect(argsOf('uploadFolder')).toEqual([
       ['evaluate', home],
       ['simple/evaluate', home],
-      ['simple/model', join(home, 'simple-model')],
+      ['simple/model', join(home, 'simple-model-2')],
     ]);
     expect(uploaded('evaluate/model-card.md')).toContain('The gate rejects the candidate.');
     expect(uploaded('simple/evaluate/model-card.md')).toMatch(

@@ -161,9 +161,17 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
     });
 
     test('the gate rejects: no traffic, the champion is monitored', async () => {
-      const { fake, result } = await runWithChampion(environment, { decide: rejects });
+      const { fake, result } = await runWithChampion(environment, {
+        decide: async ({ champion }) => {
+          expect(champion).toMatchObject({ version: 1 });
+          const rejected = await rejects();
+          return { ...rejected, simple: [rejected, rejected] };
+        },
+      });
       expect(result).toMatchObject({ verdict: 'rejected', rollout: null, monitor: { modelVersion: 1 } });
-      expect(result.reason).toBe('the gate rejects version 2: is worse');
+      expect(result.reason).toBe(
+        'the gate rejects version 2: is worse; none of the 2 simple forecasts passes, either, so version 1 of the data set generated stays in use',
+      );
       expect(fake.calls).toContain('tagVerdict:rejected');
       expect(fake.calls).not.toContain('deploy');
     });
@@ -172,16 +180,17 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
       const registered: Parameters<RegistryActivities['register']>[0][] = [];
       const simple = { ...backtest, analysisRowsUri: 'file:///a/simple/analysis-rows.jsonl' };
       const fake = fakeActivities({
-        train: () => Promise.resolve({ ...model, simpleForecast }),
-        backtest: () => Promise.resolve({ ...backtest, simple }),
+        train: () => Promise.resolve({ ...model, simpleForecasts }),
+        backtest: () => Promise.resolve({ ...backtest, simple: [backtest, simple] }),
         decide: async (request) => {
-          expect(request.model.simpleForecast).toEqual(simpleForecast);
+          expect(request.model.simpleForecasts).toEqual(simpleForecasts);
           const rejected = await rejects();
           return {
             verdict: 'pass',
             checks: [{ name: 'naive', passed: true, reason: 'good' }],
             comparisons: [],
             instead: 'simple',
+            simpleIndex: 1,
             rejected,
           };
         },
@@ -195,10 +204,10 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
         },
       });
       const result = await environment.withWorker(fake, async ({ start }) => (await start()).result());
-      expect(registered).toMatchObject([{ model: simpleForecast, instead: 'simple' }]);
+      expect(registered).toMatchObject([{ model: simpleForecasts[1], instead: 'simple' }]);
       expect(result).toMatchObject({ verdict: 'promoted', evaluate: simple, monitor: { modelVersion: 2 } });
       expect(result.reason).toMatch(
-        /^the gate rejects the preset global \(is worse\), so the simple forecast naive, the best of 2 on the validation weeks, takes its place; version 2 promoted; /,
+        /^the gate rejects the preset global \(is worse\), so the simple forecast naive, number 2 of 2 on the validation weeks and the first that passes, takes its place; version 2 promoted; /,
       );
     });
 
@@ -284,12 +293,10 @@ describe.each([{ maxCachedWorkflows: 100 }, { maxCachedWorkflows: 0 }])(
   },
 );
 
-const simpleForecast: SimpleForecastResult = {
-  name: 'naive',
-  modelUri: 'file:///a/simple-model',
-  modelHash: 'cd',
-  validationWmae: { naive: 2, seasonal_naive: 3 },
-};
+const simpleForecasts: SimpleForecastResult[] = [
+  { name: 'seasonal_naive', modelUri: 'file:///a/simple-model-1', modelHash: 'cd', validationWmae: 2 },
+  { name: 'naive', modelUri: 'file:///a/simple-model-2', modelHash: 'ef', validationWmae: 3 },
+];
 
 const rejects = (): Promise<GateDecision> =>
   Promise.resolve({

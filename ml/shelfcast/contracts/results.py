@@ -163,19 +163,19 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimpleForecastResult:
-    """The simple forecast with the lowest WMAE on the validation weeks.
+    """A simple forecast that may take the place of the model.
 
     Attributes:
         name: Name of the simple forecast.
         model_uri: Its model folder.
         model_hash: SHA-256 of its model.onnx, hex.
-        validation_wmae: WMAE of each simple forecast on the validation weeks by name, USD.
+        validation_wmae: Its WMAE on the validation weeks, USD.
     """
 
     name: str
     model_uri: str
     model_hash: str
-    validation_wmae: dict[str, float]
+    validation_wmae: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +206,7 @@ class TrainResult:
         started_from_epochs: Epoch that each start of the training resumed from; [0] for a run without
             interruption.
         report_uri: Folder with loss.png and data-sample.csv, and search.json when there was a search.
+        simple_forecasts: The simple forecasts, the one with the lowest WMAE on the validation weeks first.
     """
 
     model_uri: str
@@ -217,7 +218,7 @@ class TrainResult:
     started_from_epochs: list[int]
     report_uri: str
     search: SearchResult | None = None
-    simple_forecast: SimpleForecastResult | None = None
+    simple_forecasts: list[SimpleForecastResult] | None = None
     wide_intervals: WideIntervals | None = None
 
 
@@ -354,7 +355,7 @@ class EvaluateResult:
             endpoint.
         report_uri: Folder with the plots, metrics.json and model-card.md.
         model_card_uri: Model card without the gate's decision; the one in MLflow has it.
-        simple: The simple forecast as the candidate, if there is one.
+        simple: Each simple forecast as the candidate, in the order of the spec.
         wide: The candidate with wider intervals, if there is one and its own hold too few actuals.
     """
 
@@ -369,7 +370,7 @@ class EvaluateResult:
     analysis_rows_uri: str
     report_uri: str
     model_card_uri: str
-    simple: Evaluated | None = None
+    simple: list[Evaluated] | None = None
     wide: Evaluated | None = None
 
 

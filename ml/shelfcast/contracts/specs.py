@@ -308,8 +308,8 @@ class TrainSpec:
         horizon_weeks: Weeks ahead to forecast.
         test_weeks: Newest target weeks, kept for the backtest; the model never sees them.
         validation_weeks: Target weeks before the test weeks, for early stopping and interval calibration.
-        with_alternatives: Whether the job also exports what may take the model's place at the gate: the best
-            simple forecast on the validation weeks, and the model with wider intervals.
+        with_alternatives: Whether the job also exports what may take the model's place at the gate: the
+            simple forecasts, and the model with wider intervals.
         preset: Preset of the model (docs/training.md).
         processes: Number of training processes. Each reads its own files of the training data, so there can
             be no more processes than files.
@@ -355,8 +355,8 @@ class EvaluateSpec:
         test_weeks: Newest target weeks, kept for the backtest; the model never sees them.
         candidate_uri: The candidate's model folder.
         champion_uri: The champion's model folder; null unless it was trained on the same data set.
-        simple_uri: Model folder of the best simple forecast on the validation weeks, if the training made
-            one.
+        simple_uris: Model folders of the simple forecasts, the best one on the validation weeks first, if the
+            training made them.
         wide_uri: The candidate's model folder with wider intervals, if the training made one.
         least_coverage80: Share of actuals in the 80 % interval below which the candidate with wider intervals
             is scored.
@@ -369,6 +369,6 @@ class EvaluateSpec:
     test_weeks: Annotated[int, Bounds(1, 52)] = 8
     candidate_uri: str
     champion_uri: str | None
-    simple_uri: str | None = None
+    simple_uris: list[str] | None = None
     wide_uri: str | None = None
     least_coverage80: float | None = None

@@ -30,7 +30,7 @@ ANALYSIS_ROWS = 600
 
 _WEEK = np.timedelta64(7, "D")
 _ANALYSIS_ROWS, _REPORT, _MODEL_CARD = "analysis-rows.jsonl", "report", "model-card.md"
-#: Folders with the same files of the simple forecast, and of the candidate with wider intervals.
+#: Folders with the same files but plots, of each simple forecast and of the candidate with wider intervals.
 _SIMPLE, _WIDE = "simple", "wide"
 
 
@@ -57,27 +57,32 @@ def run(spec: EvaluateSpec, directory: Path) -> EvaluateResult:
     def report(share: float) -> None:
         report_progress(directory, message, fraction=0.1 + 0.7 * share)
 
-    backtest = run_backtest(table, samples, models, oracle, scale, report)
+    dataset = spec.snapshot.dataset
+    simple_models = [load_model(uri, "simple", dataset, table.features) for uri in spec.simple_uris or []]
+    backtest = run_backtest(table, samples, models, oracle, scale, report, simple_models)
     _report_left_out(directory, backtest)
     evaluated, rows_chosen = _write(spec, directory, table, models, backtest)
+    plot_residuals(directory / _REPORT / "residuals.png", backtest)
+    plot_errors_by_horizon(directory / _REPORT / "errors-by-horizon.png", evaluated.slices)
     report_progress(directory, f"{rows_chosen} rows chosen for the analysis of the canary", fraction=0.9)
     as_candidate: dict[Role, Model]
-    simple = None
-    if "simple" in backtest.forecasts:
-        as_candidate = {**models, "candidate": models["simple"]}
-        del as_candidate["simple"]
-        (directory / _SIMPLE).mkdir(exist_ok=True)
-        simple, _ = _write(spec, directory / _SIMPLE, table, as_candidate, backtest.with_candidate("simple"))
+    simple = []
+    for index, model in enumerate(simple_models):
+        folder = directory / f"{_SIMPLE}-{index + 1}"
+        folder.mkdir(exist_ok=True)
+        as_candidate = {**models, "candidate": model}
+        scored, _ = _write(spec, folder, table, as_candidate, backtest.with_simple_as_candidate(index))
+        simple.append(scored)
     wide = None
     if spec.wide_uri is not None and _has_narrow_intervals(spec, evaluated):
-        wide_model = load_model(spec.wide_uri, "candidate", spec.snapshot.dataset, table.features)
+        wide_model = load_model(spec.wide_uri, "candidate", dataset, table.features)
         as_candidate = {**models, "candidate": wide_model}
         (directory / _WIDE).mkdir(exist_ok=True)
-        again = run_backtest(table, samples, as_candidate, oracle, scale, lambda _: None)
+        again = run_backtest(table, samples, as_candidate, oracle, scale, lambda _: None, simple_models[:1])
         wide, _ = _write(spec, directory / _WIDE, table, as_candidate, again)
     report_progress(directory, _summary(evaluated), fraction=1.0)
     parts = {field.name: getattr(evaluated, field.name) for field in fields(evaluated)}
-    return EvaluateResult(**parts, simple=simple, wide=wide)
+    return EvaluateResult(**parts, simple=simple or None, wide=wide)
 
 
 def _has_narrow_intervals(spec: EvaluateSpec, evaluated: Evaluated) -> bool:
@@ -98,8 +103,6 @@ def _write(
     analysis_rows, report = directory / _ANALYSIS_ROWS, directory / _REPORT
     count = write_analysis_rows(analysis_rows, table, backtest, models["candidate"], ANALYSIS_ROWS)
     report.mkdir(exist_ok=True)
-    plot_residuals(report / "residuals.png", backtest)
-    plot_errors_by_horizon(report / "errors-by-horizon.png", evaluated.slices)
     scores = {key: value for key, value in encode(evaluated).items() if not key.endswith("Uri")}
     write_json(report / "metrics.json", {**scores, **_about(spec, models, backtest)})
     card = model_card(spec, models["candidate"].manifest, backtest, evaluated)
@@ -131,8 +134,6 @@ def _load_models(spec: EvaluateSpec, table: OriginTable) -> dict[Role, Model]:
     models: dict[Role, Model] = {"candidate": candidate}
     if spec.champion_uri is not None:
         models["champion"] = load_model(spec.champion_uri, "champion", dataset, table.features)
-    if spec.simple_uri is not None:
-        models["simple"] = load_model(spec.simple_uri, "simple", dataset, table.features)
     return models
 
 

@@ -7,7 +7,7 @@ too few of them is left out by name, because it would leave too few for the othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -47,7 +47,6 @@ _MEAN_SALES, _AGE_WEEKS = "rolling_mean_52", "weeks_since_first"
 
 _REASONS: dict[Forecaster, str] = {
     "champion": "it has no finite forecast, or the target is more weeks ahead than it answers",
-    "simple": "it has no finite forecast",
     "naive": "no sales are known in the origin week",
     "seasonal_naive": "no sales are known 52 weeks before the target week",
     "oracle": "the generator's means lack the target week",
@@ -86,6 +85,7 @@ class Backtest:
         found: Number of rows before any was left out.
         ids: Ids of stores, departments and store types.
         forecasters_left_out: Forecasters that are not compared, and reasons.
+        simple: Quantiles of each simple forecast [N, Q]; the first one is the forecaster ``simple``.
     """
 
     row: Integers
@@ -106,19 +106,23 @@ class Backtest:
     found: int
     ids: Ids = PLAIN_IDS
     forecasters_left_out: list[ForecasterLeftOut] = field(default_factory=list)
+    simple: list[Quantiles] = field(default_factory=list)
 
-    def with_candidate(self, role: Role) -> Backtest:
-        """Returns the backtest with another model as the candidate; it is no forecaster beside it."""
+    def with_simple_as_candidate(self, index: int) -> Backtest:
+        """Returns the backtest with a simple forecast as the candidate, and none beside it."""
+        levels, answers = self.levels["simple"], self.simple[index]
 
-        def renamed(values: Mapping[Forecaster, T]) -> dict[Forecaster, T]:
-            others = {name: value for name, value in values.items() if name not in ("candidate", role)}
-            return {"candidate": values[role], **others}
+        def changed(values: Mapping[Forecaster, T], of_candidate: T) -> dict[Forecaster, T]:
+            others = {name: value for name, value in values.items() if name not in ("candidate", "simple")}
+            return {"candidate": of_candidate, **others}
 
+        median = answers[:, levels.index(0.5)].astype(np.float64)
         return replace(
             self,
-            forecasts=renamed(self.forecasts),
-            quantiles=renamed(self.quantiles),
-            levels=renamed(self.levels),
+            forecasts=changed(self.forecasts, median),
+            quantiles=changed(self.quantiles, answers),
+            levels=changed(self.levels, levels),
+            simple=[],
         )
 
     def interval(self, forecaster: Forecaster, low: float, high: float) -> Floats | None:
@@ -137,24 +141,35 @@ def run_backtest(
     oracle: pa.Table | None,
     scale: NaiveErrors,
     on_batch: Callable[[float], None],
+    simple: Sequence[Model] = (),
 ) -> Backtest:
     """Forecasts the samples: rows of the table [N] and weeks ahead [N].
 
     Args:
         table: The training data.
         samples: Rows and weeks ahead to forecast; all targets are known.
-        models: The candidate, and the champion and the simple forecast where there are such.
+        models: The candidate, and the champion where there is one.
         oracle: Columns store, dept, week, expected_sales, or None.
         scale: Naive errors, the scale of MASE.
         on_batch: Callback with the share of samples that are done.
+        simple: Simple forecasts, the best one first.
 
     Raises:
-        UserError: ``CandidateFailed``: the candidate has no finite forecast for a sample.
+        UserError: ``CandidateFailed``: the candidate or a simple forecast is not finite for a sample.
     """
     rows, horizons = samples
-    columns, quantiles = _features_and_quantiles(table, rows, horizons, models, on_batch)
+    every = [*models.values(), *simple]
+    columns, answers = _features_and_quantiles(table, rows, horizons, every, on_batch)
+    quantiles: dict[Role, Quantiles] = dict(zip(models, answers[: len(models)], strict=True))
+    of_simple = answers[len(models) :]
+    if simple:
+        models = {**models, "simple": simple[0]}
+        quantiles["simple"] = of_simple[0]
     store, dept, target_week = table.store[rows], table.dept[rows], table.target_week(rows, horizons)
-    _require_finite(quantiles["candidate"], store, dept, target_week, table.ids)
+    _require_finite("the candidate", quantiles["candidate"], store, dept, target_week, table.ids)
+    for model, values in zip(simple, of_simple, strict=True):
+        what = f"the simple forecast {model.manifest.preset}"
+        _require_finite(what, values, store, dept, target_week, table.ids)
     forecasts: dict[Forecaster, Floats] = {
         role: quantiles[role][:, model.column_of(0.5)].astype(np.float64) for role, model in models.items()
     }
@@ -194,6 +209,7 @@ def run_backtest(
             )
             for name in not_compared
         ],
+        simple=[values[kept] for values in of_simple],
     )
 
 
@@ -201,27 +217,24 @@ def _features_and_quantiles(
     table: OriginTable,
     rows: Integers,
     horizons: Integers,
-    models: Mapping[Role, Model],
+    models: Sequence[Model],
     on_batch: Callable[[float], None],
-) -> tuple[dict[str, Floats], dict[Role, Quantiles]]:
+) -> tuple[dict[str, Floats], list[Quantiles]]:
     """Returns the features that the backtest reads, and each model's quantiles (NaN beyond its horizon)."""
     names = [feature.name for feature in table.features]
     needed = [*_BASELINES.values(), holiday_flag(names), _STORE_TYPE, _MEAN_SALES, _AGE_WEEKS]
     columns = {name: np.empty(len(rows)) for name in needed}
-    quantiles = {
-        role: np.full((len(rows), len(model.manifest.quantiles)), np.nan, np.float32)
-        for role, model in models.items()
-    }
+    quantiles = [np.full((len(rows), len(model.manifest.quantiles)), np.nan, np.float32) for model in models]
     for start in range(0, len(rows), BATCH_ROWS):
         batch = slice(start, start + BATCH_ROWS)
         row, horizon = rows[batch], horizons[batch]
         matrix = table.matrix(row, horizon)
         for name, values in columns.items():
             values[batch] = matrix[:, names.index(name)]
-        for role, model in models.items():
+        for model, answers in zip(models, quantiles, strict=True):
             within = horizon <= model.horizon_weeks
             if within.any():
-                quantiles[role][batch][within] = model.predict(
+                answers[batch][within] = model.predict(
                     matrix[within], table.store[row[within]], table.dept[row[within]], horizon[within]
                 )
         on_batch(min(1.0, (start + BATCH_ROWS) / len(rows)))
@@ -229,14 +242,14 @@ def _features_and_quantiles(
 
 
 def _require_finite(
-    quantiles: Quantiles, store: Integers, dept: Integers, target_week: Weeks, ids: Ids
+    what: str, quantiles: Quantiles, store: Integers, dept: Integers, target_week: Weeks, ids: Ids
 ) -> None:
     broken = np.flatnonzero(~np.isfinite(quantiles).all(axis=1))
     if len(broken) > 0:
         i = broken[0]
         raise UserError(
             "CandidateFailed",
-            f"the candidate has no finite forecast for {len(broken)} of {len(quantiles)} rows, the first "
+            f"{what} has no finite forecast for {len(broken)} of {len(quantiles)} rows, the first "
             f"being {ids.series(int(store[i]), int(dept[i]))}, week {target_week[i]}: look at its training",
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from shelfcast.train.checkpoint import Checkpoints, NewestCheckpoint, config_has
 from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.distributed import Processes, init_distributed
 from shelfcast.train.export import write_model
-from shelfcast.train.fit_simple import FittedSimple, fit_simple
+from shelfcast.train.fit_simple import FittedSimple, fit_simple, rank_simple
 from shelfcast.train.fit_trees import fit_trees
 from shelfcast.train.normalization import fit_normalization, known_ids
 from shelfcast.train.progress import ProgressReporter
@@ -48,9 +48,7 @@ def run(spec: TrainSpec, directory: Path) -> TrainResult | None:
             counts = _training_counts(shard, processes)
             fit = _fit_simple if spec.preset in FORMULAS else _fit_network
             fitted = fit(spec, directory, shard, counts, restarts, processes)
-            simple = None
-            if spec.with_alternatives and spec.preset != "simple":
-                simple = fit_simple("simple", spec, shard, counts, processes)
+            simple = rank_simple("simple", spec, shard, counts, processes) if spec.with_alternatives else []
         return _outputs(spec, directory, shard, fitted, simple, restarts) if processes.is_rank_0 else None
 
 
@@ -212,7 +210,7 @@ def _outputs(
     directory: Path,
     shard: Shard,
     fitted: _Fitted,
-    simple: FittedSimple | None,
+    simple: Sequence[FittedSimple],
     restarts: Restarts,
 ) -> TrainResult:
     # Matplotlib is slow to import, and only rank 0 needs it.
@@ -234,24 +232,29 @@ def _outputs(
         started_from_epochs=restarts.epochs(),
         report_uri=report.absolute().as_uri(),
         search=fitted.searched,
-        simple_forecast=None if simple is None else _write_simple(spec, directory, shard, simple),
+        simple_forecasts=_write_simple(spec, directory, shard, simple) if simple else None,
         wide_intervals=_write_wide(spec, directory, shard, fitted),
     )
 
 
 def _write_simple(
-    spec: TrainSpec, directory: Path, shard: Shard, simple: FittedSimple
-) -> SimpleForecastResult:
-    folder, model = directory / "simple-model", simple.model
-    named = replace(spec, preset=model.chosen.preset)
-    sha256 = write_model(folder, model, shard.table, shard.validation, named)
-    report_progress(directory, simple.description)
-    return SimpleForecastResult(
-        name=model.chosen.name,
-        model_uri=folder.absolute().as_uri(),
-        model_hash=sha256,
-        validation_wmae=simple.validation_wmae,
-    )
+    spec: TrainSpec, directory: Path, shard: Shard, ranked: Sequence[FittedSimple]
+) -> list[SimpleForecastResult]:
+    results = []
+    for rank, fitted in enumerate(ranked, start=1):
+        folder, chosen = directory / f"simple-model-{rank}", fitted.model.chosen
+        named = replace(spec, preset=chosen.preset)
+        sha256 = write_model(folder, fitted.model, shard.table, shard.validation, named)
+        results.append(
+            SimpleForecastResult(
+                name=chosen.name,
+                model_uri=folder.absolute().as_uri(),
+                model_hash=sha256,
+                validation_wmae=fitted.validation_wmae[chosen.name],
+            )
+        )
+    report_progress(directory, ranked[0].description)
+    return results
 
 
 def _write_wide(spec: TrainSpec, directory: Path, shard: Shard, fitted: _Fitted) -> WideIntervals | None:

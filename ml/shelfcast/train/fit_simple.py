@@ -1,7 +1,8 @@
-"""Fitting of a simple forecast: the validation weeks choose its formula and calibrate its intervals."""
+"""Fitting of the simple forecasts: the validation weeks rank the formulas and calibrate their intervals."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from shelfcast.train.data import EpochSampler, Shard
 from shelfcast.train.distributed import Processes
 from shelfcast.train.minibatch import BatchReader, chunks
 from shelfcast.train.normalization import fit_normalization
+
+#: Formulas that are baselines of the gate, too.
+_NAIVE = {"naive", "seasonal_naive"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,22 @@ class FittedSimple:
 def fit_simple(
     preset: Preset, spec: TrainSpec, shard: Shard, file_sizes: Sequence[int], processes: Processes
 ) -> FittedSimple:
-    """Fits a simple forecast; each process must call it.
+    """Fits the best formula of a preset; each process must call it. See ``rank_simple``."""
+    return rank_simple(preset, spec, shard, file_sizes, processes, most=1)[0]
+
+
+def rank_simple(
+    preset: Preset,
+    spec: TrainSpec,
+    shard: Shard,
+    file_sizes: Sequence[int],
+    processes: Processes,
+    most: int | None = None,
+) -> list[FittedSimple]:
+    """Fits the formulas of a preset, the one with the lowest error first; each process must call it.
+
+    It leaves out formulas with a higher error than both naive forecasts, which the gate tries before them: on
+    the test weeks one of the two loses to no baseline.
 
     Args:
         preset: One of ``FORMULAS``.
@@ -48,17 +67,25 @@ def fit_simple(
         shard: Training data of this process.
         file_sizes: Number of training samples in each file.
         processes: Process group.
+        most: Maximum number of formulas; None for all.
     """
     model = SimpleForecast(FORMULAS[preset], shard.table.features, spec.horizon_weeks)
     fit_normalization(model, shard, EpochSampler(file_sizes, spec.batch_size, spec.seed), processes)
     model = model.to(processes.device).eval()
     errors = _validation_wmae(model, shard, processes)
-    # Of equal errors the first formula's counts, which is the simplest.
-    model.choose(int(errors.argmin()))
-    calibrate(model, shard, processes)
-    bound_at_zero(model, shard, processes)
     names = [formula.name for formula in model.formulas]
-    return FittedSimple(model, dict(zip(names, errors.tolist(), strict=True)))
+    validation_wmae = dict(zip(names, errors.tolist(), strict=True))
+    ranked: list[FittedSimple] = []
+    # Of equal errors the first formula's counts, which is the simplest.
+    for index in errors.argsort(kind="stable")[:most]:
+        if {fitted.model.chosen.name for fitted in ranked} >= _NAIVE:
+            break
+        one = copy.deepcopy(model)
+        one.choose(int(index))
+        calibrate(one, shard, processes)
+        bound_at_zero(one, shard, processes)
+        ranked.append(FittedSimple(one, validation_wmae))
+    return ranked
 
 
 @torch.no_grad()

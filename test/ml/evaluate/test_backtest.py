@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,15 @@ def model(tmp_path: Path, table: OriginTable) -> Callable[..., Model]:
 
 @pytest.fixture
 def run(table: OriginTable) -> Run:
-    def of(*models: Model, oracle: pa.Table | None = None, weeks: int = TEST_WEEKS) -> Backtest:
+    def of(
+        *models: Model,
+        oracle: pa.Table | None = None,
+        weeks: int = TEST_WEEKS,
+        simple: Sequence[Model] = (),
+    ) -> Backtest:
         samples = table.samples(np.datetime64(WEEKS[-weeks]), np.datetime64(WEEKS[-1]))
-        return run_backtest(table, samples, {m.role: m for m in models}, oracle, SCALE, lambda _: None)
+        roles = {m.role: m for m in models}
+        return run_backtest(table, samples, roles, oracle, SCALE, lambda _: None, simple)
 
     return of
 
@@ -296,12 +302,18 @@ def test_a_forecaster_is_left_out_that_leaves_no_row_for_the_others(
     assert _forecasters_left_out({**missing, "seasonal_naive": mask(seasonal_naive)}) == left_out
 
 
-def test_the_simple_forecast_as_the_candidate(model: Callable[..., Model], run: Run) -> None:
-    backtest = run(
-        model("candidate", CANDIDATE), model("champion", CHAMPION), model("simple", {"sales_0": 1})
+def test_each_simple_forecast_as_the_candidate(model: Callable[..., Model], run: Run) -> None:
+    best, second = model("simple", {"sales_0": 1}), model("second", {"last_year": 1})
+    backtest = run(model("candidate", CANDIDATE), model("champion", CHAMPION), simple=[best, second])
+    assert list(backtest.forecasts) == ["candidate", "champion", "simple", "naive", "seasonal_naive"]
+    # The models add store, department and weeks ahead to their features.
+    keys = 7 * backtest.store + 3 * backtest.dept + backtest.horizon
+    for index, baseline in enumerate(("naive", "seasonal_naive")):
+        simple = backtest.with_simple_as_candidate(index)
+        assert list(simple.forecasts) == ["candidate", "champion", "naive", "seasonal_naive"]
+        np.testing.assert_allclose(simple.forecasts["candidate"], backtest.forecasts[baseline] + keys)
+        assert simple.quantiles["candidate"] is backtest.simple[index]
+        assert simple.forecasts["champion"] is backtest.forecasts["champion"]
+    np.testing.assert_array_equal(
+        backtest.forecasts["simple"], backtest.with_simple_as_candidate(0).forecasts["candidate"]
     )
-    simple = backtest.with_candidate("simple")
-    assert list(simple.forecasts) == ["candidate", "champion", "naive", "seasonal_naive"]
-    assert simple.forecasts["candidate"] is backtest.forecasts["simple"]
-    assert simple.quantiles["candidate"] is backtest.quantiles["simple"]
-    assert simple.forecasts["champion"] is backtest.forecasts["champion"]

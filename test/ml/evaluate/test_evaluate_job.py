@@ -282,27 +282,34 @@ def test_sales_of_a_target_week_change_no_forecast_of_it(inputs: dict[str, Any],
         assert row["actual"] == changed[row["store"], row["dept"], WEEKS[-1]]
 
 
-def test_the_simple_forecast_is_scored_beside_the_candidate_and_as_one(
+def test_the_simple_forecasts_are_scored_as_the_candidate_and_the_first_beside_it(
     inputs: dict[str, Any], tmp_path: Path
 ) -> None:
     simple = write_model(tmp_path / "simple", {"sales_0": 1.0}, preset="naive")
+    worse = write_model(tmp_path / "worse", {"last_year": 3.0}, preset="seasonal_naive")
     (tmp_path / "job").mkdir()
-    spec = decode(EvaluateSpec, {**inputs, "oracleUri": None, "simpleUri": simple.as_uri()}, "spec")
+    uris = [simple.as_uri(), worse.as_uri()]
+    spec = decode(EvaluateSpec, {**inputs, "oracleUri": None, "simpleUris": uris}, "spec")
     result = run(spec, tmp_path / "job")
     assert result.simple is not None
     assert set(result.overall) == {"candidate", "champion", "simple", "naive", "seasonal_naive"}
-    assert set(result.simple.overall) == {"candidate", "champion", "naive", "seasonal_naive"}
-    assert result.simple.overall["candidate"] == result.overall["simple"]
-    assert result.simple.overall["champion"] == result.overall["champion"]
+    for one in result.simple:
+        assert set(one.overall) == {"candidate", "champion", "naive", "seasonal_naive"}
+        assert one.overall["champion"] == result.overall["champion"]
+    first, second = (one.overall["candidate"] for one in result.simple)
+    assert first == result.overall["simple"]
+    assert second.wmae > 1.5 * first.wmae
     # The gate compares the candidate with the naive forecasts, whatever simple forecast was chosen.
     assert {one.against for one in result.comparisons} == {"champion", "naive", "seasonal_naive"}
-    (first, *_) = (tmp_path / "job" / "simple" / "analysis-rows.jsonl").read_text().splitlines()
-    row = json.loads(first)
+    (text, *_) = (tmp_path / "job" / "simple-1" / "analysis-rows.jsonl").read_text().splitlines()
+    row = json.loads(text)
     assert row["features"].keys() == {"sales_0"}
     keys = 7 * row["store"] + 3 * row["dept"] + row["horizon"]
     assert row["expected"][1] == pytest.approx(row["features"]["sales_0"] + keys, rel=1e-6)
-    card = (tmp_path / "job" / "simple" / "report" / "model-card.md").read_text()
+    card = (tmp_path / "job" / "simple-1" / "report" / "model-card.md").read_text()
     assert card.startswith("# Model card: naive, trained on toy")
+    second_card = (tmp_path / "job" / "simple-2" / "report" / "model-card.md").read_text()
+    assert second_card.startswith("# Model card: seasonal_naive, trained on toy")
 
 
 @pytest.mark.parametrize(("least", "is_scored"), [(0.65, True), (0.0, False)])

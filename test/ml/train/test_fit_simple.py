@@ -17,7 +17,7 @@ from shelfcast.models.simple import FORMULAS
 from shelfcast.train.__main__ import run
 from shelfcast.train.data import Shard, read_shard
 from shelfcast.train.distributed import Processes
-from shelfcast.train.fit_simple import fit_simple
+from shelfcast.train.fit_simple import fit_simple, rank_simple
 from shelfcast.train.minibatch import BatchReader
 
 
@@ -50,6 +50,24 @@ def test_the_formula_with_the_lowest_error_on_the_validation_weeks_is_chosen(
     assert fitted.validation_wmae["moving_average of 13 weeks"] == pytest.approx(0, abs=0.01)
     assert len(fitted.validation_wmae) == len(FORMULAS["simple"])
     assert "the lowest of 6 simple forecasts" in fitted.description
+
+
+def test_the_formulas_are_ranked_by_their_errors_each_with_its_own_intervals(
+    example: Example, alone: Processes, shard: Shard
+) -> None:
+    ranked = rank_simple("simple", example.spec, shard, sizes(shard), alone)
+    errors = ranked[0].validation_wmae
+    order = sorted(errors, key=lambda name: errors[name])
+    # None after both naive forecasts, which cannot lose to themselves.
+    last = max(order.index("naive"), order.index("seasonal_naive"))
+    assert 0 < last < len(order) - 1
+    assert [fitted.model.chosen.name for fitted in ranked] == order[: last + 1]
+    for fitted in ranked:
+        if fitted.model.chosen.name in ("naive", "seasonal_naive"):
+            alike = fit_simple(fitted.model.chosen.preset, example.spec, shard, sizes(shard), alone)
+            torch.testing.assert_close(fitted.model.widening, alike.model.widening)
+    averages = rank_simple("moving_average", example.spec, shard, sizes(shard), alone)
+    assert len(averages) == len(FORMULAS["moving_average"])
 
 
 def test_the_error_is_the_wmae_of_the_validation_weeks(

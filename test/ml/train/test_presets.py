@@ -70,13 +70,15 @@ def test_two_trainings_give_the_same_bytes(example: Example, tmp_path: Path, pre
     assert train_here(other) == 0
     trained = read_json(TrainResult, other / "result.json")
     assert trained.model_hash == result(one)["modelHash"]
-    assert "simpleForecast" not in result(one)
-    simple = trained.simple_forecast
-    assert simple is not None
-    assert simple.validation_wmae[simple.name] == min(simple.validation_wmae.values())
-    manifest = read_json(ModelManifest, path_of(simple.model_uri) / "model.json")
-    assert manifest.onnx_sha256 == simple.model_hash
-    assert simple.name.startswith(manifest.preset)
+    assert "simpleForecasts" not in result(one)
+    assert trained.simple_forecasts is not None
+    assert {"naive", "seasonal_naive"} <= {simple.name for simple in trained.simple_forecasts}
+    errors = [simple.validation_wmae for simple in trained.simple_forecasts]
+    assert errors == sorted(errors)
+    for simple in trained.simple_forecasts:
+        manifest = read_json(ModelManifest, path_of(simple.model_uri) / "model.json")
+        assert manifest.onnx_sha256 == simple.model_hash
+        assert simple.name.startswith(manifest.preset)
     wide = trained.wide_intervals
     assert wide is not None
     assert wide.factor > 1
