@@ -76,8 +76,12 @@ export async function evaluate(
   return { backtest, gate, isRejected, reason, replacement, candidate, champion };
 }
 
-const withoutOthers = ({ simple: _simple, wide: _wide, ...evaluated }: EvaluateResult): Evaluated =>
-  evaluated;
+function withoutOthers(backtest: EvaluateResult): Evaluated {
+  const evaluated = { ...backtest };
+  delete evaluated.simple;
+  delete evaluated.wide;
+  return evaluated;
+}
 
 /** Returns the sentence about another model that takes the candidate's place; null where none does. */
 function sentenceOf(model: TrainResult, gate: GateDecision, preset: string): string | null {

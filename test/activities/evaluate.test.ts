@@ -69,10 +69,15 @@ function inputOf(changed: PipelineInput = {}): ResolvedPipelineInput {
 describe('backtest', () => {
   const folder = () => join(home, 'runs', RUN, 'evaluate');
   /** Runs the activity; its job leaves this file as soon as the platform is asked for it. */
-  function run(file: string, content: object, champion: RegisteredVersion | null = null) {
+  function run(
+    file: string,
+    content: object,
+    champion: RegisteredVersion | null = null,
+    trained: TrainResult = model,
+  ) {
     jobs.onObserve = () => writeFile(join(folder(), file), JSON.stringify(content));
     const input = inputOf({ horizonWeeks: 4, testWeeks: 6 });
-    const request = { input, load, features: featured, model, champion };
+    const request = { input, load, features: featured, model: trained, champion };
     return activityEnvironment().run(activities().backtest, request);
   }
 
@@ -90,6 +95,22 @@ describe('backtest', () => {
       testWeeks: 6,
       candidateUri: model.modelUri,
       championUri,
+    });
+  });
+
+  test('what the training made beside the model is scored, too', async () => {
+    const simpleForecasts = ['file:///a/s-1', 'file:///a/s-2'].map((modelUri) => ({
+      name: 'naive',
+      modelUri,
+      modelHash: 'cd',
+      validationWmae: 3,
+    }));
+    const wideIntervals = { modelUri: 'file:///a/wide', modelHash: 'ef', factor: 2 };
+    await run('result.json', backtest, null, { ...model, simpleForecasts, wideIntervals });
+    expect(JSON.parse(await readFile(join(folder(), 'spec.json'), 'utf8'))).toMatchObject({
+      simpleUris: ['file:///a/s-1', 'file:///a/s-2'],
+      wideUri: 'file:///a/wide',
+      leastCoverage80: 0.65,
     });
   });
 
@@ -191,9 +212,8 @@ describe('decide', () => {
     const simple = { ...backtest, reportUri: uri('.'), modelCardUri: uri('simple-card.md') };
     const forecast = { name: 'naive', modelUri: uri('simple-model-1'), modelHash: 'cd', validationWmae: 3 };
     const second = { ...forecast, name: 'moving_average of 13 weeks', modelUri: uri('simple-model-2') };
-    const { seasonal_naive: _, ...overall } = backtest.overall;
-    // Without a baseline's number the check fails.
-    const losing = { ...simple, overall };
+    // Without any number each check fails.
+    const losing = { ...simple, overall: {} };
     const gate = await decide(
       { gate: { minImprovementOverBaselines: 0.4 } },
       [],
@@ -216,6 +236,14 @@ describe('decide', () => {
       /^# Simple card\n\n## Gate\n\nThe gate passes the candidate\./,
     );
     expect(JSON.parse(uploaded('simple/evaluate/gate.json'))).toEqual(gate);
+  });
+
+  test('a version in use, even of another data set, is not replaced by a simple forecast that fails', async () => {
+    const others = { overall: {}, simple: [{ ...backtest, overall: {} }] };
+    expect(await decide({}, [], others)).toMatchObject({ verdict: 'pass', instead: 'simple' });
+    const kept = await decide({}, [], others, model, version('m', 1, 'other'));
+    expect(kept.verdict).toBe('fail');
+    expect(kept.simple).toHaveLength(1);
   });
 
   test('an inconclusive comparison requires approval where the input asks for it', async () => {

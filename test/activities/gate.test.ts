@@ -151,6 +151,12 @@ test.each<[string, Overall, Partial<GateOptions>, string[]]>([
   ],
   ['a rounding error above the baselines', { candidate: metrics(1e6 + 4, 0.8), ...same(1e6) }, {}, []],
   [
+    'a rounding error where nothing was sold',
+    { candidate: { ...metrics(1e6 + 0.4, 0.8), wape: null }, ...same(1e6) },
+    {},
+    [],
+  ],
+  [
     'more than that above the baselines',
     { candidate: metrics(1e6 + 6, 0.8), ...same(1e6) },
     {},
@@ -224,7 +230,7 @@ test('an error of zero is no divisor, and small errors have cents', () => {
   expect(reasonOf('seasonal_naive', result)).toBe(
     'WMAE $0.09 is 10.0 % below the seasonal naive forecast (last year) with $0.10',
   );
-  expect(reasonOf('naive', evaluated({ candidate: metrics(0, 0.8), ...same(0) }))).toBe(
+  expect(reasonOf('naive', evaluated({ candidate: { ...metrics(0, 0.8), wape: 0 }, ...same(0) }))).toBe(
     'WMAE $0 is equal to the naive forecast (last week) with $0',
   );
 });
@@ -332,8 +338,13 @@ describe('simple forecasts beside the candidate', () => {
   test('wait for a person where the comparison is too small to be sure', () => {
     const unsure = { slice: 'overall', against: 'naive' as const, rows: 9, series: 1, weeks: 8 };
     const simple = { ...winning, comparisons: [{ ...unsure, difference: 0, lower: -0.3, upper: 0.3 }] };
-    const decision = decideGate({ ...losing, simple: [simple] }, { ...options, onInconclusive: 'approval' });
-    expect(decision.verdict).toBe('needsApproval');
+    const asking = { ...options, onInconclusive: 'approval' as const };
+    const decision = decideGate({ ...losing, simple: [simple, winning] }, asking);
+    expect(decision).toMatchObject({ verdict: 'needsApproval', simpleIndex: 0 });
+    // So does the candidate with wider intervals.
+    const narrow = evaluated({ candidate: metrics(1_500, 0.1) });
+    const wide = decideGate({ ...narrow, wide: simple, simple: [winning] }, asking);
+    expect(wide).toMatchObject({ verdict: 'needsApproval', instead: 'wide' });
   });
 });
 
