@@ -495,6 +495,12 @@ describe('slice by slice', () => {
     );
   });
 
+  test('the worst comparison is the one farthest above its own margin', () => {
+    const comparisons = [comparison(0.11, 0.15), comparison(0.09, 0.11, { slice: 'overall' })];
+    expect(decide(comparisons).checks.at(-1)?.reason).toMatch(/worse in 2: overall .*, holiday=true /);
+    expect(decide(comparisons.toReversed()).checks.at(-1)?.reason).toMatch(/worse in 2: overall /);
+  });
+
   test('a slice within its margin counts as one, and two weeks are enough to give its interval', () => {
     const comparisons = [comparison(-0.1, 0.05), comparison(0, 0.3, { weeks: 2, slice: 'volume=low' })];
     expect(decide(comparisons).checks.at(-1)?.reason).toBe(

@@ -4,6 +4,8 @@ import type { Mlflow, MlflowRun } from '../../infra/mlflow/mlflow.ts';
 interface Version {
   version: number;
   runId: string;
+  /** Address of the model in the run's artifacts. */
+  source?: string;
   tags: Record<string, string>;
 }
 
@@ -25,9 +27,9 @@ export class MemoryMlflow {
     return Promise.resolve({ runId, experimentId: 'e', artifactUri: 'mlflow-artifacts:/r', startTime: 0 });
   }
 
-  ensureVersion({ runId, tags }: Omit<Version, 'version'>): Promise<Version> {
-    const found = this.versions.find((version) => version.runId === runId);
-    const version = found ?? { version: this.versions.length + 1, runId, tags };
+  ensureVersion(wanted: Omit<Version, 'version'>): Promise<Version> {
+    const found = this.versions.find(({ runId }) => runId === wanted.runId);
+    const version = found ?? { ...wanted, version: this.versions.length + 1 };
     if (found === undefined) this.add(version);
     return Promise.resolve(version);
   }

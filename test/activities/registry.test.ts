@@ -52,7 +52,9 @@ describe('findChampion', () => {
       await expect(activities().findChampion('m')).rejects.toMatchObject({
         type: 'InvalidInput',
         nonRetryable: true,
-        message: expect.stringMatching(`^version 4 of m .* lacks the tag ${tag}: `) as string,
+        message: expect.stringMatching(
+          `^version 4 of m .* lacks the tag ${tag}: give the alias to a version that shelfcast registered$`,
+        ) as string,
       });
     },
   );
@@ -133,6 +135,7 @@ describe('register', () => {
     });
     expect(await register({ mlflow: mlflow.asMlflow() }, request, 'key-1')).toEqual(made);
     expect(mlflow.versions).toHaveLength(4);
+    expect(mlflow.versions[3]?.source).toBe('mlflow-artifacts:/r/model');
     expect(mlflow.versions[3]?.tags).toEqual({
       'shelfcast.model_uri': 'file:///models/new',
       'shelfcast.model_hash': 'new',

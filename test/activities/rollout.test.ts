@@ -106,6 +106,19 @@ describe('deploy', () => {
     expect(serving.calls).toEqual(['ensure m 1', 'ensure m 2']);
   });
 
+  test('tells with each heartbeat which versions it waits for, and why', async () => {
+    const serving = new MemoryServing([{ ...served(1, 100, false), message: 'no node has 4 GiB' }]);
+    const environment = activityEnvironment();
+    const heard: unknown[] = [];
+    environment.on('heartbeat', (details) => {
+      heard.push(details);
+      for (const number of [1, 2]) serving.set(served(number, 0));
+    });
+    const { deploy } = createRolloutActivities({ serving, database });
+    await environment.run(deploy, { candidate, champion, readyWithinSeconds: 60 });
+    expect(heard).toEqual(['waiting for version 1 and version 2; version 1: no node has 4 GiB']);
+  });
+
   test.each([
     ['names the version and its reason', { message: 'no node has 4 GiB' }, 'version 2: no node has 4 GiB'],
     ['points to the log where no reason is known', {}, "read the predictor's log"],

@@ -52,6 +52,29 @@ it('reads the columns of all horizons when they are mixed, each once', () => {
   }
 });
 
+it('asks the views of a store for it once, and those that the model lacks for nothing', () => {
+  const rows = [row(0, 7, 2, 1), row(1, 7, 3, 1), row(2, 5, 2, 1)];
+  const { sales, stores } = planSeries(
+    viewsOf(
+      manifestOf([
+        { name: 'size', view: 'store_attributes', column: 'size' },
+        { name: 'lag_1', view: 'sales_history', column: 'lag_1' },
+        { name: 'temperature', view: 'store_externals', column: 'temperature' },
+      ]),
+    ),
+    rows,
+  );
+  expect(sales.entities).toMatchObject({ names: ['store', 'dept'], type: 'bigint' });
+  const entities = { names: ['store'], type: 'bigint', values: [[7, 5]] };
+  expect(stores.map((read) => [read.view.table, read.columns.statement, read.entities])).toEqual([
+    ['p_store_externals', 'store_externals:1', entities],
+    ['p_store_attributes', 'store_attributes:1', entities],
+  ]);
+  const onlySales = viewsOf(manifestOf([{ name: 'lag_1', view: 'sales_history', column: 'lag_1' }]));
+  expect(onlySales).toMatchObject({ stores: [], calendar: undefined });
+  expect(() => viewsOf(manifestOf([]))).toThrow('the manifest names no feature of sales_history');
+});
+
 it('reads each target week once', () => {
   if (views.calendar === undefined) throw new Error('no calendar');
   const weeks = ['2012-02-10', '2012-02-03', '2012-02-10'];
