@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from shelfcast.ids import Ids
 from shelfcast.ingest.covariate_checks import check_covariates
 from shelfcast.ingest.quality import EXAMPLES, Check
+from shelfcast.ingest.quality_rules import LAST_YEAR_WEEKS, LEARN_SEASON_WEEKS
 from shelfcast.snapshot import IDS, SALES, STORE_WEEKS, STORES
 
 Ints = npt.NDArray[np.int64]
@@ -94,6 +95,7 @@ def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], to
         _broken_rows("future-week", sales, sales.week >= (today - date(1970, 1, 1)).days),
         *_unknown_stores(tables, known, ids),
         *check_covariates(tables, known),
+        _short_history(SalesRows.of(ids, tables[SALES.name], known[SALES.name])),
     ]
     if len(known[SALES.name]) == 0:
         return checks
@@ -163,6 +165,22 @@ def _missing_weeks(sales: SalesRows) -> Check:
         for n in np.flatnonzero(missing > 0)[:EXAMPLES]
     ]
     return Check("missing-week", int(missing.clip(0).sum()), examples)
+
+
+def _short_history(sales: SalesRows) -> Check:
+    if len(sales.week) == 0:
+        return Check("short-history", 0)
+    first, last = sales.week.min(), sales.week.max()
+    weeks = int(last - first) // 7 + 1
+    seasonal = "" if weeks >= LAST_YEAR_WEEKS else f", and {LAST_YEAR_WEEKS} for a seasonal naive forecast"
+    return Check(
+        "short-history",
+        max(0, LEARN_SEASON_WEEKS - weeks),
+        [
+            f"{weeks} weeks, {_date(first)} to {_date(last)}: {LEARN_SEASON_WEEKS} are needed to learn from "
+            f"weeks with a last year{seasonal}"
+        ],
+    )
 
 
 def _changes(weeks: Ints, before: SalesRows, after: SalesRows) -> Iterable[Check]:

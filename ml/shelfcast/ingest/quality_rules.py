@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 from shelfcast.contracts.results import Severity
 
+#: Weeks of a data set from which one week has a last year, as the seasonal naive forecast needs.
+LAST_YEAR_WEEKS = 53
+#: Weeks from which a week to train on has one, too: besides 8 each to validate and to test on, the defaults.
+LEARN_SEASON_WEEKS = LAST_YEAR_WEEKS + 8 + 8
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -99,6 +104,11 @@ LOAD_RULES = (
     Rule("new-store", "warning", "the data set has had sales of the store before"),
     Rule("partial-week", "warning", "the first and the last week of summed days have all of their days"),
     Rule("missing-week", "warning", "a series has every week from its first to its last"),
+    Rule(
+        "short-history",
+        "warning",
+        f"the data set has {LEARN_SEASON_WEEKS} weeks, so that a model can learn from weeks with a last year",
+    ),
     Rule("negative-sales", "warning", "sales are not below zero (returns)"),
 )
 

@@ -61,7 +61,26 @@ def history(weeks: range, sales: float = 100, depts: int = 4) -> list[Row]:
 
 
 def test_a_good_load_breaks_nothing() -> None:
-    assert {check.rule for check in found(tables(history(range(9)))).values() if check.rows} == set()
+    load = tables(history(range(69)))
+    checks = check_load(load, NOTHING, FIRST + timedelta(weeks=69))
+    assert [check.rule for check in checks if check.rows] == []
+
+
+@pytest.mark.parametrize(
+    ("weeks", "missing", "seasonal"),
+    [(2, 67, True), (52, 17, True), (53, 16, False), (68, 1, False)],
+)
+def test_a_short_history_is_told_with_numbers(weeks: int, missing: int, seasonal: bool) -> None:
+    # Half of it is known already.
+    known, load = (tables(history(part)) for part in (range(weeks // 2), range(weeks // 2, weeks)))
+    check = found(load, known)["short-history"]
+    last = FIRST + timedelta(weeks=weeks - 1)
+    also = ", and 53 for a seasonal naive forecast" if seasonal else ""
+    assert check.rows == missing
+    assert check.examples == [
+        f"{weeks} weeks, {FIRST} to {last}: 69 are needed to learn from weeks with a last year{also}"
+    ]
+    assert found(NOTHING)["short-history"].rows == 0
 
 
 def test_missing_weeks_are_counted_inside_series_only() -> None:
@@ -211,7 +230,7 @@ def test_one_new_week_alone_and_corrections_of_two_old_weeks() -> None:
     corrected = tables([(1, 1, 3, 130.0), (2, 3, 7, 20.0)])
     for load in (new, corrected):
         broken = [check.rule for check in check_load(load, known, TODAY) if check.rows]
-        assert broken == []
+        assert broken == ["short-history"]
     # A new week of one store of two is half a week, and in cents it is no week.
     half = tables([(1, dept, 9, 100.0) for dept in (1, 2)])
     assert found(half, known)["row-count-change"].examples == ["2020-03-06: 2 instead of about 6"]
