@@ -180,6 +180,7 @@ def _short_history(sales: SalesRows) -> Check:
             f"{weeks} weeks, {_date(first)} to {_date(last)}: {LEARN_SEASON_WEEKS} are needed to learn from "
             f"weeks with a last year{seasonal}"
         ],
+        "the history is short",
     )
 
 

@@ -76,7 +76,7 @@ def test_a_short_history_is_told_with_numbers(weeks: int, missing: int, seasonal
     check = found(load, known)["short-history"]
     last = FIRST + timedelta(weeks=weeks - 1)
     also = ", and 53 for a seasonal naive forecast" if seasonal else ""
-    assert check.rows == missing
+    assert (check.rows, check.summary) == (missing, "the history is short")
     assert check.examples == [
         f"{weeks} weeks, {FIRST} to {last}: 69 are needed to learn from weeks with a last year{also}"
     ]
