@@ -9,10 +9,11 @@ import type {
   IngestResult,
   TrainResult,
 } from '../contracts/jobs.ts';
-import type { Alternative, GateCheck, GateDecision } from '../contracts/gate.ts';
-import { GATE_VERBS, replacementOf } from '../contracts/gate.ts';
+import type { GateDecision } from '../contracts/gate.ts';
+import { replacementOf } from '../contracts/gate.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { RegisteredVersion } from '../contracts/rollout.ts';
+import { decisionSentence, replacementSentence } from './gate-sentences.ts';
 import { withJobCleanup, withMlflowRunCleanup, JOB } from './job-stage.ts';
 import type { SetSummary } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
@@ -67,9 +68,8 @@ export async function evaluate(
   });
 
   const isRejected = gate.verdict === 'fail';
-  const replacement = sentenceOf(model, gate, input.train.preset);
-  const deciding = gate.checks.filter((check) => check.passed !== isRejected);
-  const decision = `the gate ${GATE_VERBS[gate.verdict]} version ${candidate.version}: ${reasonsOf(deciding)}${remarkOn(gate, champion)}`;
+  const replacement = replacementSentence(model, gate, input.train.preset);
+  const decision = decisionSentence(gate, candidate, champion);
   const reason = replacement === null ? decision : `${replacement}; ${decision}`;
   if (isRejected) await calls.tagVerdict({ candidate, verdict: 'rejected', reason });
   setSummary(reason);
@@ -82,53 +82,6 @@ function withoutOthers(backtest: EvaluateResult): Evaluated {
   delete evaluated.wide;
   return evaluated;
 }
-
-/** Returns the sentence about another model that takes the candidate's place; null where none does. */
-function sentenceOf(model: TrainResult, gate: GateDecision, preset: string): string | null {
-  const { instead, rejected, checks } = gate;
-  if (instead === undefined || rejected === undefined) return null;
-  const stillFailed = failedOf(checks);
-  return (
-    `the gate rejects the preset ${preset} (${reasonsOf(failedOf(rejected.checks))}), so ` +
-    `${describe(model, gate, instead)} takes its place` +
-    (stillFailed.length === 0
-      ? ''
-      : `, although the gate rejects it, too, because no other model is in use (${reasonsOf(stillFailed)})`)
-  );
-}
-
-function describe(
-  { simpleForecasts = [], wideIntervals }: TrainResult,
-  { simpleIndex = 0, checks }: GateDecision,
-  instead: Alternative,
-): string {
-  switch (instead) {
-    case 'simple': {
-      const { name = '' } = simpleForecasts[simpleIndex] ?? {};
-      const count = simpleForecasts.length;
-      if (simpleIndex === 0)
-        return `the simple forecast ${name}, the best of ${count} on the validation weeks,`;
-      const first = failedOf(checks).length === 0 ? 'that passes' : 'that loses to no baseline';
-      return `the simple forecast ${name}, number ${simpleIndex + 1} of ${count} on the validation weeks and the first ${first},`;
-    }
-    case 'wide':
-      return (
-        `the same model with intervals ${(wideIntervals?.factor ?? 1).toFixed(1)} times as wide, which held 80 % of each ` +
-        'validation week,'
-      );
-  }
-}
-
-/** Returns what the gate says of the simple forecasts where none of them takes the candidate's place. */
-const remarkOn = ({ instead, simple = [] }: GateDecision, champion: RegisteredVersion | null): string =>
-  instead !== undefined || simple.length === 0 || champion === null
-    ? ''
-    : `; none of the ${simple.length} simple forecasts passes, either, so version ${champion.version} of the data set ` +
-      `${champion.dataset} stays in use`;
-
-const failedOf = (checks: GateCheck[]): GateCheck[] => checks.filter(({ passed }) => !passed);
-
-const reasonsOf = (checks: GateCheck[]): string => checks.map(({ reason }) => reason).join('; ');
 
 /**
  * Uploads the training to MLflow while the backtest computes. When one of the two fails, the stage cancels the other and
