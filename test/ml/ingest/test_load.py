@@ -81,6 +81,7 @@ def test_first_load(connection: psycopg.Connection, ingest: Ingest, tmp_path: Pa
         "new-store",
         # Its flags are not those of the American calendar.
         "holidays-ahead",
+        "short-history",
     }
     assert result | {"snapshot": None, "quality": None} == {
         "snapshot": None,
