@@ -11,8 +11,8 @@ export function pythonCommand(python: string, { module, args, trainingProcesses 
   const launcher =
     trainingProcesses === undefined
       ? []
-      : ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', String(trainingProcesses)];
-  return [python, ...launcher, '-m', module, ...args];
+      : ['shelfcast.ranks', '--processes', String(trainingProcesses)];
+  return [python, '-m', ...launcher, module, ...args];
 }
 
 /** Quotes a word for a POSIX shell. */

@@ -6,7 +6,7 @@ export interface JobSpec {
   /** Python module and arguments, e.g. ['shelfcast.features', '--dir', 'file:///...']. */
   module: string;
   args: string[];
-  /** Processes of a distributed training; the job runs `module` under torchrun. A plain program has none. */
+  /** Processes of a distributed training; each runs `module`. A plain program has none. */
   trainingProcesses?: number;
 }
 

@@ -8,7 +8,7 @@ bfloat16; ``largeBatches`` is the same of one rank and batches of 8,192, null wi
 what one would write for the same model by hand: all samples as tensors in memory, the same batches, loss,
 clipping, AdamW, schedule, average of weights and validation; plain DistributedDataParallel with 2 ranks, none
 with 1; no checkpoint. The two take turns epoch by epoch in the same processes, each with one thread, and must
-come to the same losses. torchrun runs this file for each number of ranks (``--loops DIR``).
+come to the same losses. This file runs itself for each number of ranks (``--loops DIR``).
 """
 
 from __future__ import annotations
@@ -131,13 +131,12 @@ def job(folder: Path, spec: TrainSpec) -> Path:
     return folder
 
 
-def torchrun(ranks: int, *program: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
-    """Restarts a program as the platform starts trainings."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def start(ranks: int, *program: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
+    """Starts a module with its arguments as the platform starts trainings."""
+    launcher = ["-m", "shelfcast.ranks", "--processes", str(ranks)]
     return subprocess.Popen(
         [sys.executable, *launcher, *program],
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
         # Standard output holds only the figures.
         stdout=subprocess.DEVNULL,
         stderr=stderr,
@@ -151,7 +150,7 @@ def loops(scratch: Path, spec: TrainSpec, ranks: int) -> Measured:
         RuntimeError: The processes failed; they told why.
     """
     directory = job(scratch / f"loops-{ranks}-{spec.batch_size}", spec)
-    if torchrun(ranks, __file__, "--loops", str(directory)).wait() != 0:
+    if start(ranks, Path(__file__).stem, "--loops", str(directory)).wait() != 0:
         raise RuntimeError(f"the loops of {ranks} ranks failed")
     return read_json(Measured, directory / "measured.json")
 
@@ -341,18 +340,18 @@ def resume_lost_seconds(scratch: Path, spec: TrainSpec) -> float:
         How much later the epoch is done than it would have been.
     """
     directory = job(scratch / "killed", spec)
-    program = ("-m", "shelfcast.train", "--dir", directory.as_uri())
+    program = ("shelfcast.train", "--dir", directory.as_uri())
     # NCCL needs a GPU for each rank.
     ranks = min(2, GPUS) or 2
     # The error output of a killed training is not needed.
-    launcher = torchrun(ranks, *program, stderr=subprocess.DEVNULL)
+    launcher = start(ranks, *program, stderr=subprocess.DEVNULL)
     told = [wait_for_epoch(directory, epoch, launcher) for epoch in range(1, KILLED_EPOCH)]
     epoch_seconds = told[-1] - told[-2]
     time.sleep(epoch_seconds / 2)
     children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text(encoding="utf-8")
     os.kill(int(children.split()[ranks - 1]), signal.SIGKILL)
     launcher.wait()
-    again = torchrun(ranks, *program, stderr=subprocess.DEVNULL)
+    again = start(ranks, *program, stderr=subprocess.DEVNULL)
     done = wait_for_epoch(directory, KILLED_EPOCH, again)
     again.terminate()
     again.wait()

@@ -64,7 +64,7 @@ export class RayJobs implements JobPlatform {
     if (!answer.ok && answer.status !== 404) throw this.#unexpected(`stopping job ${name}`, answer);
     await this.#waitUntilEnded(name);
     const marker = this.#marker(name);
-    // The children of torchrun may outlive a job that Ray calls stopped.
+    // Processes of a training may outlive a job that Ray calls stopped.
     await endProcesses(() => processesWithVariable(JOB_VARIABLE, marker), { graceMs: 2_000 });
   }
 

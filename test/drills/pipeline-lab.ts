@@ -43,18 +43,18 @@ export async function openLab(name: string): Promise<Lab> {
   };
 }
 
-/** The platform's processes that are ranks of a training (their launcher, torchrun, has no RANK). */
+/** The platform's processes that are ranks of a training, which have it for a name. */
 function trainingRanks(state: LocalState): { pid: number; rank: string }[] {
   return ownProcesses(state).flatMap((pid) => {
-    const rank = /(?:^|\0)RANK=(\d+)/.exec(procFile(pid, 'environ'))?.[1];
-    return rank === undefined || !procFile(pid, 'cmdline').includes('shelfcast.train') ? [] : [{ pid, rank }];
+    const rank = /^rank (\d+)$/.exec(nameOf(pid))?.[1];
+    return rank === undefined ? [] : [{ pid, rank }];
   });
 }
 
 /** Empty when the process has ended. */
-function procFile(pid: number, name: 'environ' | 'cmdline'): string {
+function nameOf(pid: number): string {
   try {
-    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd();
   } catch {
     return '';
   }

@@ -145,21 +145,22 @@ def train(origin: Origin, settings: Settings) -> Path:
     write_json(directory / "spec.json", spec)
     # The error of an earlier start says nothing about this one.
     (directory / "error.json").unlink(missing_ok=True)
-    # A process alone needs no launcher, whose start takes as long as its own.
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(spec.processes)]
-    launcher = torchrun if spec.processes > 1 else []
-    job = ["-m", "shelfcast.train", "--dir", directory.absolute().as_uri()]
     log = directory / "train.log"
-    with log.open("w", encoding="utf-8") as file:
-        code = subprocess.run(
-            [sys.executable, *launcher, *job], stdout=file, stderr=file, check=False
-        ).returncode
+    code = _run_training(directory, spec.processes, log)
     if (directory / "error.json").exists():
         error = read_json(JobError, directory / "error.json")
         raise UserError(error.type, f"origin {origin.week}: {error.message}")
     if code != 0:
         raise RuntimeError(f"the training of origin {origin.week} failed (exit code {code}): see {log}")
     return path_of(read_json(TrainResult, directory / "result.json").model_uri)
+
+
+def _run_training(directory: Path, processes: int, log: Path) -> int:
+    """Runs the training job of the folder in processes of its own; returns the exit status."""
+    launcher = ["shelfcast.ranks", "--processes", str(processes)] if processes > 1 else []
+    program = ["-m", *launcher, "shelfcast.train", "--dir", directory.absolute().as_uri()]
+    with log.open("w", encoding="utf-8") as file:
+        return subprocess.run([sys.executable, *program], stdout=file, stderr=file, check=False).returncode
 
 
 def _train_spec(origin: Origin, settings: Settings) -> TrainSpec:

@@ -74,7 +74,8 @@ def settings(project: str, database_url: str) -> dict[str, Any]:
         "project": project,
         "provider": "local",
         "entity_key_serialization_version": 3,
-        "registry": {"registry_type": "sql", "path": _registry_url(database_url)},
+        # In the other mode each change reads all definitions of all projects again.
+        "registry": {"registry_type": "sql", "path": _registry_url(database_url), "cache_mode": "thread"},
         "offline_store": {**address, "type": OFFLINE_STORE, "db_schema": "feast_offline"},
         "online_store": {**address, "type": ONLINE_STORE, "db_schema": "feast_online"},
         "batch_engine": {"type": BATCH_ENGINE},
@@ -138,6 +139,7 @@ def feature_views(project: str, features: FeatureSet) -> list[FeatureView]:
     """
     by_key = entities()
     fields = _fields(features)
+    tags = _tags(features)
     return [
         FeatureView(
             name=view,
@@ -153,7 +155,7 @@ def feature_views(project: str, features: FeatureSet) -> list[FeatureView]:
             ttl=timedelta(0),
             description=VIEW_DESCRIPTIONS[view],
             owner=OWNER,
-            tags=_tags(features),
+            tags=tags,
         )
         for view, columns in features.view_columns.items()
     ]
@@ -170,9 +172,8 @@ def register_views(store: FeatureStore, features: FeatureSet) -> bool:
         Whether the definitions changed.
     """
     services = [service.name for service in store.list_feature_services()]
-    if sorted(services) == sorted(
-        service_name(feature_set_version(features), preset) for preset in PRESET_FEATURES
-    ):
+    version = feature_set_version(features)
+    if sorted(services) == sorted(service_name(version, preset) for preset in PRESET_FEATURES):
         return False
     for name in services:
         store.delete_feature_service(name)
@@ -199,13 +200,14 @@ def feature_service(preset: str, features: FeatureSet, views: list[FeatureView])
     used: dict[str, list[str]] = {}
     for feature in preset_features(preset, features):
         used.setdefault(feature.view, []).extend(feature.columns(features.horizon_weeks))
-    version = feature_set_version(features)
+    tags = _tags(features)
+    version = tags["feature_set_version"]
     return FeatureService(
         name=service_name(version, preset),
         features=[view[used[view.name]] for view in views if view.name in used],
         description=f"Features of models of the preset {preset}, feature set version {version}",
         owner=OWNER,
-        tags={"preset": preset, **_tags(features)},
+        tags={"preset": preset, **tags},
     )
 
 

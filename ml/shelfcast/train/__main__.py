@@ -1,4 +1,7 @@
-"""``python -m shelfcast.train --dir DIR``, alone or under torchrun: TrainSpec in, TrainResult out."""
+"""``python -m shelfcast.train --dir DIR``: TrainSpec in, TrainResult out.
+
+Runs alone, in the processes of ``shelfcast.ranks``, or in those of torchrun.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The process group of a training: ranks, devices and collectives.
 
-The same code runs under ``torchrun`` and as a plain program with one process.
+The same code runs under ``shelfcast.ranks``, under ``torchrun`` and as a plain program with one process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shelfcast.job import UserError
 
 T = TypeVar("T")
 
-#: Timeout of collectives: if a rank dies and torchrun does not end the others, they fail after this.
+#: Timeout of collectives: if a rank dies and its launcher does not end the others, they fail after this.
 _TIMEOUT = timedelta(minutes=10)
 _PR_SET_PDEATHSIG = 1
 
@@ -91,7 +91,7 @@ class Processes:
 
 @contextmanager
 def init_distributed() -> Iterator[Processes]:
-    """Initializes the process group of torchrun, or one of this process alone; makes training deterministic.
+    """Initializes the launcher's process group, or one of this process alone; makes training deterministic.
 
     A resumed training must give the same bytes, so algorithms are deterministic and each process has one
     thread.
@@ -113,7 +113,14 @@ def init_distributed() -> Iterator[Processes]:
     backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
     if "RANK" in os.environ:
         _die_with_launcher()
-        dist.init_process_group(backend, timeout=_TIMEOUT)
+        # Ranks of one machine meet at a file, those of torchrun where its variables say.
+        dist.init_process_group(
+            backend,
+            init_method=os.environ.get("SHELFCAST_RENDEZVOUS", "env://"),
+            rank=int(os.environ["RANK"]),
+            world_size=int(os.environ["WORLD_SIZE"]),
+            timeout=_TIMEOUT,
+        )
     else:
         store = dist.HashStore()  # type: ignore[attr-defined]
         dist.init_process_group(backend, store=store, rank=0, world_size=1, timeout=_TIMEOUT)
@@ -124,6 +131,6 @@ def init_distributed() -> Iterator[Processes]:
 
 
 def _die_with_launcher() -> None:
-    """Makes the kernel end this process when torchrun is killed; else it would train on."""
+    """Makes the kernel end this process when its launcher is killed; else it would train on."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

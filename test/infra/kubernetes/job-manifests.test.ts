@@ -57,8 +57,8 @@ describe('a program', () => {
   it('runs a training on its one node', () => {
     const { containers } = programJob(configWith(), job('train', { trainingProcesses: 2 })).spec.template
       .spec;
-    const launcher = ['python', '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2'];
-    expect(containers[0]?.command?.slice(0, 6)).toEqual(launcher);
+    const launcher = ['python', '-m', 'shelfcast.ranks', '--processes', '2'];
+    expect(containers[0]?.command?.slice(0, 5)).toEqual(launcher);
   });
 });
 

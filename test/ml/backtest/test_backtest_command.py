@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import sales_folder
 from sales_folder import DEPARTMENTS, STORES
+from train_here import train_here
 
 from shelfcast.backtest.__main__ import main
 from shelfcast.calendar import WEEK
@@ -29,6 +30,13 @@ def backtest(data: Path, out: Path, origins: Sequence[date], *more: str) -> pd.D
     asked = ["--data", str(data), "--out", str(out), "--origins", ",".join(map(str, origins))]
     assert main([*asked, "--horizon", "3", *QUICK, *more]) == 0
     return pd.read_csv(out / "forecasts.csv")
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings spare the import of PyTorch; those of ``whole`` have processes of their own."""
+    training = "shelfcast.backtest.origin._run_training"
+    monkeypatch.setattr(training, lambda directory, *_: train_here(directory))
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +93,7 @@ def test_metrics_are_those_of_the_forecasts(whole: tuple[Path, list[date], pd.Da
     assert metrics["sums"]["store"]["global"] == pytest.approx(of_stores, rel=1e-4)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_nothing_after_the_origin_is_used(
     whole: tuple[Path, list[date], pd.DataFrame], tmp_path: Path
 ) -> None:
@@ -113,6 +122,7 @@ def test_nothing_after_the_origin_is_used(
     pd.testing.assert_frame_equal(corrected, earlier)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_repeated_command_reuses_only_a_training_with_the_same_settings(
     whole: tuple[Path, list[date], pd.DataFrame], tmp_path: Path
 ) -> None:
@@ -137,6 +147,7 @@ def test_a_repeated_command_reuses_only_a_training_with_the_same_settings(
     )
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_series_that_skip_the_origin_or_are_new_are_forecast_too(tmp_path: Path) -> None:
     weeks: list[date] = []
 
@@ -175,6 +186,7 @@ def test_series_that_skip_the_origin_or_are_new_are_forecast_too(tmp_path: Path)
     assert abs(means[4, 2]) < 0.1 * history[4, 2]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_one_model_may_serve_all_origins(
     whole: tuple[Path, list[date], pd.DataFrame], tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Grows the trees of the example in each process that torchrun starts; the first prints their bytes' hash."""
+"""Grows the trees of the example in each process; the first prints their bytes' hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run by torchrun: one of two processes finds bad data; both print what they heard of it."""
+"""One of two processes finds bad data; both print what they heard of it."""
 
 from __future__ import annotations
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,8 @@ import onnx
 import pytest
 import torch
 from fitted_trees import ROUNDS, FittedTrees, fitted_trees
-from train_example import WEEKS, Example, result, train_here, write_example
+from train_example import WEEKS, Example, result, run_in_processes, write_example
+from train_here import train_here
 
 from shelfcast.job import write_json
 from shelfcast.train import fit_trees
@@ -50,12 +49,9 @@ def test_any_number_of_processes_grows_the_same_trees(
     example: Example, alone: Processes, tmp_path: Path
 ) -> None:
     write_json(tmp_path / "spec.json", example.spec)
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    program = Path(__file__).with_name("fit_trees_in_processes.py")
-    command = [sys.executable, *launcher, str(program), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == hashlib.sha256(fitted_trees(example.spec, alone).bits()).hexdigest()
+    code, output = run_in_processes("fit_trees_in_processes", str(tmp_path))
+    assert code == 0, output
+    assert output.strip() == hashlib.sha256(fitted_trees(example.spec, alone).bits()).hexdigest()
 
 
 def test_samples_are_bounded_and_come_evenly_from_all_files(

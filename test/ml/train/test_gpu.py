@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from train_example import Example, epochs_reported, finish, progress, result, torchrun
+from train_example import Example, epochs_reported, finish, progress, result, start
 
 from shelfcast.models.presets import NETWORKS
 
@@ -34,18 +34,18 @@ def test_a_training_that_is_killed_ends_with_the_same_bytes(
     example: Example, tmp_path: Path, preset: str
 ) -> None:
     whole = example.job(tmp_path / "whole", preset=preset, **OPTIONS)
-    code, output = finish(torchrun(whole, 1))
+    code, output = finish(start(whole, 1))
     assert code == 0, output
     killed = example.job(tmp_path / "killed", preset=preset, **OPTIONS)
     for epochs in (1, 2):
-        launcher = torchrun(killed, 1)
+        launcher = start(killed, 1)
         while epochs_reported(killed) < epochs:
             assert launcher.poll() is None, finish(launcher)
             time.sleep(0.01)
         time.sleep(random.uniform(0, result(whole)["epochs"][epochs]["seconds"]))
         os.kill(launcher.pid, signal.SIGKILL)
         finish(launcher)
-    code, output = finish(torchrun(killed, 1))
+    code, output = finish(start(killed, 1))
     assert code == 0, output
     one, other = result(whole), result(killed)
     assert other["startedFromEpochs"][1:] >= [1, 2]
@@ -54,7 +54,7 @@ def test_a_training_that_is_killed_ends_with_the_same_bytes(
 
 def test_it_computes_what_a_cpu_does(example: Example, tmp_path: Path) -> None:
     gpu = example.job(tmp_path / "gpu", **OPTIONS)
-    code, output = finish(torchrun(gpu, 1))
+    code, output = finish(start(gpu, 1))
     assert code == 0, output
     cpu = train_on_cpu(example.job(tmp_path / "cpu", **OPTIONS))
     assert result(gpu)["modelHash"] != cpu["modelHash"]
@@ -70,7 +70,7 @@ def test_it_goes_on_where_a_cpu_was_and_says_so(example: Example, tmp_path: Path
     train_on_cpu(directory)
     (directory / "checkpoints" / "epoch-0004.json").unlink()
     (directory / "result.json").unlink()
-    code, output = finish(torchrun(directory, 1))
+    code, output = finish(start(directory, 1))
     assert code == 0, output
     messages = [line["message"] for line in progress(directory)]
     assert any("after epoch 3 with other processes (1 on cuda, was 1 on cpu)" in text for text in messages)

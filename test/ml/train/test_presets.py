@@ -10,7 +10,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from train_example import Example, result, train_here
+from train_example import Example, result
+from train_here import train_here
 
 from shelfcast.contracts.model import ModelManifest
 from shelfcast.contracts.results import TrainResult

@@ -15,7 +15,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
-from train_example import WEEKS, Example, torchrun, write_example
+from train_example import WEEKS, Example, start, write_example
 
 from shelfcast.contracts.results import EpochMetrics, SearchResult, Trial, TrialParameters
 from shelfcast.contracts.specs import SearchOptions, TrainSpec
@@ -187,7 +187,7 @@ def test_the_training_uses_the_parameters_of_the_best_trial(
 
 
 def finish(directory: Path) -> dict[str, Any]:
-    launcher = torchrun(directory)
+    launcher = start(directory)
     output, _ = launcher.communicate(timeout=600)
     assert launcher.returncode == 0, output
     return json.loads((directory / "result.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
@@ -196,7 +196,7 @@ def finish(directory: Path) -> dict[str, Any]:
 def test_a_killed_job_searches_on(example: Example, tmp_path: Path) -> None:
     directory = example.job(tmp_path / "searched", **OPTIONS)
     state = directory / "search.json"
-    launcher = torchrun(directory)
+    launcher = start(directory)
     while not state.exists() and launcher.poll() is None:
         time.sleep(0.01)
     children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text(encoding="utf-8")

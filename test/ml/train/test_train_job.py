@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
-from train_example import Example, epochs_reported, finish, progress, result, torchrun, train_here
+from train_example import Example, epochs_reported, finish, progress, result, run_in_processes, start
+from train_here import train_here
 
 from shelfcast.train.restarts import Restarts
 
@@ -31,7 +32,7 @@ def ranks(launcher: subprocess.Popen[str]) -> list[int]:
 def whole(example: Example, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training by two processes that nothing interrupted."""
     directory = example.job(tmp_path_factory.mktemp("train") / "whole", **OPTIONS)
-    code, output = finish(torchrun(directory))
+    code, output = finish(start(directory))
     assert code == 0, output
     return directory
 
@@ -47,7 +48,7 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_bytes(
     victims = ["rank 0", "rank 1", "launcher"]
     generator.shuffle(victims)
     for epochs, victim in enumerate(victims):
-        launcher = torchrun(killed)
+        launcher = start(killed)
         restarts = Restarts(killed)
         while epochs_reported(killed) < epochs or len(restarts.epochs()) <= epochs:
             assert launcher.poll() is None, finish(launcher)
@@ -62,7 +63,7 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_bytes(
     # What a process leaves that dies while it writes.
     (killed / "checkpoints" / "epoch-0099.pt").write_bytes(b"torn")
 
-    code, output = finish(torchrun(killed))
+    code, output = finish(start(killed))
     assert code == 0, output
     one, other = result(whole), result(killed)
     assert len(other["startedFromEpochs"]) == 4
@@ -108,7 +109,7 @@ def test_another_number_of_processes_goes_on_and_says_what_that_means(
     assert resumed["epochs"][4]["trainLoss"] == pytest.approx(undisturbed["epochs"][4]["trainLoss"], rel=1e-4)
 
 
-def test_one_process_without_torchrun_trains_the_same_model_but_for_rounding(
+def test_one_process_alone_trains_the_same_model_but_for_rounding(
     example: Example, whole: Path, tmp_path: Path
 ) -> None:
     alone = example.job(tmp_path / "alone", **OPTIONS)
@@ -127,25 +128,20 @@ def test_one_process_without_torchrun_trains_the_same_model_but_for_rounding(
 
 def test_bad_input_ends_all_processes_with_one_sentence(example: Example, tmp_path: Path) -> None:
     directory = example.job(tmp_path / "job", testWeeks=60, validationWeeks=40)
-    code, output = finish(torchrun(directory))
-    assert code != 0
+    code, output = finish(start(directory))
+    assert code == 2
     error = json.loads((directory / "error.json").read_text(encoding="utf-8"))
     assert error["type"] == "InvalidInput"
     assert "none is left for training" in error["message"]
     assert output.count("InvalidInput: ") == 1
-    # torchrun tells how its first process ended.
-    assert "exitcode  : 2" in output
+    assert "rank 0: process 0 terminated with exit code 2" in output
     assert not (directory / "result.json").exists()
 
 
 def test_what_one_process_finds_wrong_ends_all() -> None:
-    program = Path(__file__).with_name("second_process_refuses.py")
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [sys.executable, *launcher, str(program)], capture_output=True, text=True, timeout=600, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.split("\n")[:2]) == [
+    code, output = run_in_processes("second_process_refuses")
+    assert code == 0, output
+    assert sorted(output.split("\n")[:2]) == [
         "0: BadData: process 1 refuses",
         "1: BadData: process 1 refuses",
     ]

@@ -11,15 +11,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
 from shelfcast.contracts.specs import Snapshot, TrainSpec
 from shelfcast.contracts.wire import encode
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.ingest.generator import generate
-from shelfcast.job import main
-from shelfcast.train.__main__ import run
 
 STORES, DEPARTMENTS, WEEKS, HORIZON_WEEKS = 5, 4, 90, 4
 
@@ -78,29 +75,24 @@ def write_example(folder: Path, add_usd_from_week: int = WEEKS, add_usd: float =
     return Example(folder, spec)
 
 
-def torchrun(directory: Path, processes: int = 2) -> subprocess.Popen[str]:
-    """Restarts a training as the platform does."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+def start(directory: Path, processes: int = 2) -> subprocess.Popen[str]:
+    """Starts a training, or starts it again, as the platform does."""
+    return _start(processes, "shelfcast.train", "--dir", directory.as_uri())
+
+
+def run_in_processes(module: str, *arguments: str) -> tuple[int, str]:
+    """Runs a module of this folder in two processes; returns the exit status and what they printed."""
+    return finish(_start(2, module, *arguments))
+
+
+def _start(processes: int, *program: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, *launcher, "-m", "shelfcast.train", "--dir", directory.as_uri()],
+        [sys.executable, "-m", "shelfcast.ranks", "--processes", str(processes), *program],
+        cwd=Path(__file__).parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def train_here(directory: Path) -> int:
-    """Runs a training in this process, which spares the import of PyTorch; returns its exit status."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["shelfcast.train", "--dir", directory.as_uri()])
-        try:
-            main(run, TrainSpec)
-        except SystemExit as end:
-            return int(str(end.code))
-        except Exception:
-            # An interpreter's exit status after an error that nobody catches.
-            return 1
-    return 0
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
