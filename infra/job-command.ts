@@ -9,9 +9,7 @@ export const LOG_LINES = 100;
 
 export function pythonCommand(python: string, { module, args, trainingProcesses }: JobSpec): string[] {
   const launcher =
-    trainingProcesses === undefined
-      ? []
-      : ['shelfcast.ranks', '--processes', String(trainingProcesses)];
+    trainingProcesses === undefined ? [] : ['shelfcast.ranks', '--processes', String(trainingProcesses)];
   return [python, '-m', ...launcher, module, ...args];
 }
 
