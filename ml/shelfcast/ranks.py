@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import importlib
+import importlib.util
 import os
 import runpy
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_NAME = 15
@@ -54,8 +53,9 @@ def main() -> None:
 
 
 def _import(module: str) -> None:
-    """Imports what the module will import, where it is a package that runs by its ``__main__``."""
-    with suppress(ModuleNotFoundError):
+    """Imports what the module will import if it is a package; the import of another module would run it."""
+    spec = importlib.util.find_spec(module)
+    if spec is not None and spec.submodule_search_locations is not None:
         importlib.import_module(f"{module}.__main__")
 
 

@@ -74,8 +74,14 @@ def settings(project: str, database_url: str) -> dict[str, Any]:
         "project": project,
         "provider": "local",
         "entity_key_serialization_version": 3,
-        # In the other mode each change reads all definitions of all projects again.
-        "registry": {"registry_type": "sql", "path": _registry_url(database_url), "cache_mode": "thread"},
+        # In the other mode each change reads all definitions of all projects again; this one, with a time to
+        # live of 0, reads them once.
+        "registry": {
+            "registry_type": "sql",
+            "path": _registry_url(database_url),
+            "cache_mode": "thread",
+            "cache_ttl_seconds": 0,
+        },
         "offline_store": {**address, "type": OFFLINE_STORE, "db_schema": "feast_offline"},
         "online_store": {**address, "type": ONLINE_STORE, "db_schema": "feast_online"},
         "batch_engine": {"type": BATCH_ENGINE},
