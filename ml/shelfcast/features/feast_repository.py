@@ -50,7 +50,11 @@ def open_store(project: str, database_url: str) -> FeatureStore:
     """
     config = settings(project, database_url)
     _require_utc(database_url)
-    return FeatureStore(config=RepoConfig(**config))
+    store = FeatureStore(config=RepoConfig(**config))
+    # Else each change of a definition reads all definitions of all projects again. As a setting, the mode
+    # would start a thread that does so.
+    store.registry.cache_mode = "thread"  # type: ignore[attr-defined]
+    return store
 
 
 def settings(project: str, database_url: str) -> dict[str, Any]:
@@ -74,14 +78,7 @@ def settings(project: str, database_url: str) -> dict[str, Any]:
         "project": project,
         "provider": "local",
         "entity_key_serialization_version": 3,
-        # In the other mode each change reads all definitions of all projects again; this one, with a time to
-        # live of 0, reads them once.
-        "registry": {
-            "registry_type": "sql",
-            "path": _registry_url(database_url),
-            "cache_mode": "thread",
-            "cache_ttl_seconds": 0,
-        },
+        "registry": {"registry_type": "sql", "path": _registry_url(database_url)},
         "offline_store": {**address, "type": OFFLINE_STORE, "db_schema": "feast_offline"},
         "online_store": {**address, "type": ONLINE_STORE, "db_schema": "feast_online"},
         "batch_engine": {"type": BATCH_ENGINE},
