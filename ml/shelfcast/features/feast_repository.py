@@ -53,7 +53,7 @@ def open_store(project: str, database_url: str) -> FeatureStore:
     store = FeatureStore(config=RepoConfig(**config))
     # Else each change of a definition reads all definitions of all projects again. As a setting, the mode
     # would start a thread that does so.
-    store.registry.cache_mode = "thread"  # type: ignore[attr-defined]
+    store.registry.cache_mode = "thread"
     return store
 
 
