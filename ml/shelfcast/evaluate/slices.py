@@ -40,8 +40,8 @@ def slices(
         ids: Ids of the types.
     """
     size = np.nan_to_num(mean_sales)
-    depts, dept_index = np.unique(dept, return_inverse=True)
-    dept_size = np.bincount(dept_index, weights=size, minlength=len(depts)).astype(np.float64)
+    dept_index = np.unique(dept, return_inverse=True)[1]
+    dept_size = np.bincount(dept_index, weights=size).astype(np.float64)
     is_new = ~(age_weeks >= NEW_WEEKS)
     unknown_type = np.isnan(store_type)
     types, rows = np.unique(store_type[~unknown_type], return_counts=True)

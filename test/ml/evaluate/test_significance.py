@@ -58,8 +58,15 @@ def test_difference_is_a_share_of_the_others_wmae() -> None:
     found = only(backtest(candidate, reference, holiday_week=1))
     # The holiday week weighs 5.
     assert found.difference == pytest.approx((5 * 200 + 2 * 80) / (7 * 100) - 1)
-    assert (found.slice, found.against) == (OVERALL, "naive")
+    # The gate has other margins for the slice of this name.
+    assert (found.slice, found.against) == ("overall", "naive")
     assert (found.rows, found.series, found.weeks) == (6, 2, 3)
+
+
+def test_a_series_is_one_department_of_one_store() -> None:
+    of = backtest(np.full((4, 2), 80.0), np.full((4, 2), 100.0))
+    found = only(replace(of, store=np.repeat([4, 8, 4, 5], 2), dept=np.repeat([2, 1, 3, 0], 2)))
+    assert (found.rows, found.series, found.weeks) == (8, 4, 2)
 
 
 def test_a_lead_that_is_the_same_everywhere_is_sure() -> None:
@@ -154,6 +161,7 @@ def test_a_reference_without_errors_is_named_and_the_others_are_compared() -> No
 def test_every_reference_is_compared_but_not_the_oracle() -> None:
     of = backtest(np.full((2, 2), 10.0), np.full((2, 2), 20.0))
     naive = of.forecasts["naive"]
-    of = replace(of, forecasts={**of.forecasts, "champion": naive, "oracle": naive})
+    others = {"seasonal_naive": naive, "champion": naive, "oracle": naive}
+    of = replace(of, forecasts={**of.forecasts, **others})
     found, _ = compare(of, {"all": of.row >= 0})
-    assert [one.against for one in found] == ["champion", "naive"]
+    assert [one.against for one in found] == ["champion", "naive", "seasonal_naive"]
