@@ -40,6 +40,7 @@ test('each answer counts for the version that gave it, and for the one that was 
     unreachable: { [CANDIDATE]: 1, 7: 1 },
     compared: { [CHAMPION]: 0, [CANDIDATE]: 0 },
     wape: {},
+    meanAbsoluteError: {},
     maxParityDifference: 0,
   });
 });
