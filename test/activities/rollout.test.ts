@@ -115,7 +115,7 @@ describe('deploy', () => {
       for (const number of [1, 2]) serving.set(served(number, 0));
     });
     const { deploy } = createRolloutActivities({ serving, database });
-    await environment.run(deploy, { candidate, champion, readyWithinSeconds: 60 });
+    await environment.run(deploy, { candidate, champion, readyWithinSeconds: 5 });
     expect(heard).toEqual(['waiting for version 1 and version 2; version 1: no node has 4 GiB']);
   });
 
