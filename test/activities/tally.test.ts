@@ -65,6 +65,9 @@ describe('compare', () => {
       rows.map((row) => ({ ...row, actual: 0 })),
     );
     expect(tally.analysis()).toMatchObject({ wape: {}, compared: { [CANDIDATE]: 4 } });
+    // Forecasts of 100, 101, 102 and 103 dollars, times the factor of each version.
+    expect(tally.analysis().meanAbsoluteError?.[CANDIDATE]).toBeCloseTo(101.5 * CANDIDATE_FACTOR);
+    expect(tally.analysis().meanAbsoluteError?.[CHAMPION]).toBeCloseTo(101.5 * 1.3);
   });
 
   test('counts a row once, and asks the champion only for batches with a new one', async () => {
