@@ -19,6 +19,8 @@ export interface DeclarationOptions {
   timeZone?: string | undefined;
   decimal?: string | undefined;
   dateFormat?: string | undefined;
+  /** Country, or country and region with a dash, whose public holidays count. */
+  holidays?: string | undefined;
 }
 
 type Declaration = z.input<typeof declarationSchema>;
@@ -37,15 +39,19 @@ export function splitDeclaration<T extends DeclarationOptions>({
   timeZone,
   decimal,
   dateFormat,
+  holidays,
   ...others
 }: T): { declaration: Declaration | undefined; others: Omit<T, keyof DeclarationOptions> } {
-  const values = withoutUndefined({ sum, weekEnds, timeZone, decimal, dateFormat });
+  const values = {
+    ...withoutUndefined({ sum, weekEnds, timeZone, decimal, dateFormat }),
+    ...(holidays === undefined ? {} : { holidays: regionOf(holidays) }),
+  };
   return { declaration: declared({ declaration, column, ignore }, values), others };
 }
 
 function declared(
   { declaration, column, ignore }: Pick<DeclarationOptions, 'declaration' | 'column' | 'ignore'>,
-  values: Record<string, string | undefined>,
+  values: Record<string, unknown>,
 ): Declaration | undefined {
   const base = declaration === undefined ? {} : readDeclaration(declaration);
   const merged = {
@@ -78,6 +84,11 @@ function rolesOf(column: string[]): Record<string, string | string[]> {
 
 const withoutUndefined = (values: Record<string, string | undefined>): Record<string, string | undefined> =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+
+function regionOf(code: string): { country: string; region?: string } {
+  const [country = '', ...region] = code.split('-');
+  return region.length === 0 ? { country } : { country, region: region.join('-') };
+}
 
 const namesIn = (text: string): string[] => text.split(',').map((name) => name.trim());
 

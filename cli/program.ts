@@ -75,7 +75,8 @@ const withDeclaration = (command: Command): Command =>
     .option('--week-ends <weekday>', 'last weekday of the weeks (default: that of the data set, or Sunday)')
     .option('--time-zone <zone>', 'time zone of the stores, like Europe/Berlin')
     .option('--decimal <sign>', 'sign before the decimals of numbers, a point or a comma')
-    .option('--date-format <form>', 'form of dates, like DD.MM.YYYY');
+    .option('--date-format <form>', 'form of dates, like DD.MM.YYYY')
+    .option('--holidays <country-region>', 'country whose public holidays count, like DE or DE-BY');
 const withInput = (command: Command): Command =>
   withDeclaration(withAllow(command))
     .option('--data <source>', 'sales: a folder, file or URL, see docs/data.md (default: generated sales)')

@@ -74,6 +74,27 @@ const rename = z
   })
   .meta({ id: 'Rename', description: 'A store or a department that got another id.' });
 
+const holidayRegion = {
+  country: z.string().describe('Country, an ISO 3166 code like `DE`.'),
+  region: z.string().optional().describe('Part of the country, like `BY`.'),
+};
+
+const holidays = z
+  .strictObject({
+    country: holidayRegion.country.optional(),
+    region: holidayRegion.region,
+    stores: z
+      .record(
+        ownColumn,
+        z
+          .strictObject(holidayRegion)
+          .meta({ id: 'HolidayRegion', description: 'Country or region with a calendar of holidays.' }),
+      )
+      .optional()
+      .describe('Country and region of single stores, by their ids.'),
+  })
+  .meta({ id: 'Holidays', description: 'Calendars of public holidays: one for all stores, or by store.' });
+
 export const declarationSchema = z
   .strictObject({
     columns: columnRoles
@@ -118,6 +139,7 @@ export const declarationSchema = z
       .array(rename)
       .optional()
       .describe('Stores and departments that got another id, in the order of the changes.'),
+    holidays: holidays.optional().describe('Public holidays that count in weeks without a holiday flag.'),
   })
   .meta({
     id: 'Declaration',

@@ -260,6 +260,15 @@ describe('options of the command line', () => {
     });
   });
 
+  test.each([
+    ['DE', { country: 'DE' }],
+    ['DE-BY', { country: 'DE', region: 'BY' }],
+    ['US-CA', { country: 'US', region: 'CA' }],
+  ])('--holidays %s chooses a calendar', (holidays, expected) => {
+    const url = 'https://host/sales';
+    expect(inputOf({ data: url, holidays }).source).toMatchObject({ declaration: { holidays: expected } });
+  });
+
   test('flags declare the columns; they win over --declaration and over --input', () => {
     const file = join(folder, 'declaration.json');
     writeFileSync(file, JSON.stringify({ columns: { week: 'day', sales: 'sold' }, ignore: ['a'] }));

@@ -136,7 +136,7 @@ def read(path: Path, bad_rows: Path, declaration: Declaration | None = None) -> 
             f"{bad} of {rows.row_count} rows in {path} are bad, more than {MAX_BAD_ROW_SHARE:.0%}; see "
             f"{bad_rows}",
         )
-    tables = empty_tables() | with_holidays(rows.tables, empty_tables(), rows.has_flags)
+    tables = empty_tables() | with_holidays(rows.tables, empty_tables(), rows.holidays)
     if len(tables[SALES.name]) == 0:
         raise UserError("BadData", f"{path} has no good row of sales")
     return Folder(

@@ -126,6 +126,34 @@ class Rename:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HolidayRegion:
+    """Country or region with a calendar of holidays.
+
+    Attributes:
+        country: Country, an ISO 3166 code like `DE`.
+        region: Part of the country, like `BY`.
+    """
+
+    country: str
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holidays:
+    """Calendars of public holidays: one for all stores, or by store.
+
+    Attributes:
+        country: Country, an ISO 3166 code like `DE`.
+        region: Part of the country, like `BY`.
+        stores: Country and region of single stores, by their ids.
+    """
+
+    country: str | None = None
+    region: str | None = None
+    stores: dict[str, HolidayRegion] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
     """Meaning of a source's columns (docs/data.md); in the input it replaces the folder's shelfcast.json.
 
@@ -142,6 +170,7 @@ class Declaration:
         date_format: Form of dates, like `DD.MM.YYYY`; by default the cells of a file tell it.
         covariates: Covariates; they replace the folder's columns.json.
         renamed: Stores and departments that got another id, in the order of the changes.
+        holidays: Public holidays that count in weeks without a holiday flag.
     """
 
     columns: ColumnRoles | None = None
@@ -155,6 +184,7 @@ class Declaration:
     date_format: str | None = None
     covariates: list[Covariate] | None = None
     renamed: list[Rename] | None = None
+    holidays: Holidays | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

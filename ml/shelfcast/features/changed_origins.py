@@ -58,5 +58,7 @@ def first_changed_origin(
             "all_weeks": ALL_WEEKS,
         },
     )
-    origins = [features.earliest_origin(column, week) for column, week in changed if week is not None]
+    # No feature reads the other rows, such as the names of holidays.
+    read = [(column, week) for column, week in changed if week is not None and column in features.sources]
+    origins = [features.earliest_origin(column, week) for column, week in read]
     return min(origins, default=date.max)

@@ -17,6 +17,7 @@ from shelfcast.contracts.specs import (
 )
 from shelfcast.database import connect
 from shelfcast.ingest.bad_rows import check_rows, write_bad_rows
+from shelfcast.ingest.covariate_checks import check_holiday_source
 from shelfcast.ingest.days import today_in
 from shelfcast.ingest.generator import generate
 from shelfcast.ingest.holiday_covariates import with_holidays
@@ -63,7 +64,7 @@ def _read(spec: IngestSpec, directory: Path, before: dict[str, pa.Table]) -> _Ch
         return _generate(source, directory, before)
     report_progress(directory, f"reading {_location(source)}", fraction=0)
     rows = _read_rows(source, before)
-    tables = with_holidays(rows.tables, before, rows.has_flags)
+    tables = with_holidays(rows.tables, before, rows.holidays)
     report = directory / "bad-rows.csv"
     bad_rows = write_bad_rows(rows.findings, report)
     checks = [
@@ -72,6 +73,7 @@ def _read(spec: IngestSpec, directory: Path, before: dict[str, pa.Table]) -> _Ch
         Check("file-format", len(rows.notes), rows.notes),
         Check("similar-id", len(rows.similar_ids), rows.similar_ids),
         Check("partial-week", rows.partial_weeks.count, rows.partial_weeks.examples),
+        check_holiday_source(tables, before, rows.holidays),
         *check_load(tables, before, today_in(rows.time_zone)),
     ]
     uri = report.resolve().as_uri() if bad_rows else None

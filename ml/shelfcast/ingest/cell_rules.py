@@ -106,6 +106,7 @@ ID = CellRule(
     "program has rounded, like 4.01E+12",
     _id,
 )
+ID_OR_MISSING = CellRule("id", f"{ID.requirement}; or empty", _id, may_be_missing=True)
 WHOLE_NUMBER = CellRule("id", "must be a whole number from 1 to 999999999", _whole_number)
 NUMBER = CellRule("number", "must be a finite number like 1234.5, without thousands separators", _number)
 NUMBER_OR_MISSING = CellRule(

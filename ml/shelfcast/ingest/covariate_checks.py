@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from shelfcast.features.own_holidays import COVARIATE_NAMES, HOLIDAY
 from shelfcast.ids import Ids
+from shelfcast.ingest.holiday_rows import LoadHolidays
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.snapshot import (
     COVARIATES,
@@ -52,6 +53,13 @@ def check_covariates(tables: Tables, known: Tables) -> list[Check]:
         Check("covariate-late", len(late), late[:EXAMPLES]),
         _holidays_ahead(tables, known, last_week),
     ]
+
+
+def check_holiday_source(tables: Tables, known: Tables, load: LoadHolidays) -> Check:
+    """Checks that the data say which weeks hold holidays."""
+    is_own = any(HOLIDAY in rows[COVARIATES.name]["name"].to_pylist() for rows in (known, tables))
+    examples = [] if is_own or load.has_flags else ["declare holidays, like --holidays DE (docs/data.md)"]
+    return Check("holiday-source", len(examples), examples)
 
 
 def _holidays_ahead(tables: Tables, known: Tables, last_week: date | None) -> Check:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -12,18 +12,24 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shelfcast import calendar
-from shelfcast.features.own_holidays import (
-    COVARIATES as HOLIDAY_COVARIATES,
-)
-from shelfcast.features.own_holidays import (
-    DAYS_SINCE,
-    DAYS_UNTIL,
-    HOLIDAY,
-    MAX_DAYS,
-    WEEKS_BACK,
+from shelfcast.features.own_holidays import COVARIATES as HOLIDAY_COVARIATES
+from shelfcast.features.own_holidays import DAYS_SINCE, DAYS_UNTIL, HOLIDAY, MAX_DAYS, WEEKS_BACK
+from shelfcast.ingest.holiday_rows import (
+    CALENDAR,
+    COMPLETE,
+    EVENT,
+    FLAG,
+    NO_ROWS,
+    LoadHolidays,
+    changed,
+    complete_rows,
+    day_rows,
+    extras,
+    flag_rows,
+    newest,
 )
 from shelfcast.ingest.last_year_weeks import Floats, weeks_back
-from shelfcast.snapshot import COVARIATES, EXTRAS, STORE_AS_A_WHOLE, STORE_WEEKS
+from shelfcast.snapshot import COVARIATES, EXTRAS, SALES, STORE_WEEKS
 
 Tables = Mapping[str, pa.Table]
 Ints = NDArray[np.int64]
@@ -32,121 +38,163 @@ _DAYS_A_WEEK = 7
 _WEEKS_OF_DAYS = MAX_DAYS // _DAYS_A_WEEK
 
 
-def with_holidays(tables: Tables, known: Tables, has_flags: bool) -> dict[str, pa.Table]:
+def with_holidays(tables: Tables, known: Tables, load: LoadHolidays) -> dict[str, pa.Table]:
     """Returns the tables of a load, with the covariates of holidays if the data set has its own.
 
-    Flags decide which weeks hold a holiday. They are the data set's own as soon as one of them is not as in
-    ``shelfcast.calendar``.
+    It has its own as soon as a load declares a calendar or has events, or a flag is not as in
+    ``shelfcast.calendar``. Flags decide which weeks hold a holiday; in weeks without a flag, named days do.
 
     Args:
         tables: Good rows of the load by table name of ``shelfcast.snapshot``.
         known: Rows of the data set's newest snapshot by table name.
-        has_flags: Whether the flags of the load are the source's own.
+        load: What the load says.
     """
     was_own = HOLIDAY in known[COVARIATES.name]["name"].to_pylist()
-    sources = [_known_flags(known)] if was_own else []
-    if has_flags:
+    flags = NO_ROWS
+    if load.has_flags:
         # Before the data set had holidays of its own, its store weeks had all flags.
-        sources += [_flags(rows[STORE_WEEKS.name]) for rows in ([tables] if was_own else [known, tables])]
-    flags = _Flags.of([rows for rows in sources if len(rows) > 0])
-    if flags is None or not (was_own or flags.differ_from_calendar()):
+        before = NO_ROWS if was_own else flag_rows(known[STORE_WEEKS.name])
+        flags = newest(before, flag_rows(tables[STORE_WEEKS.name]))
+    declares = load.calendar is not None or load.events is not None
+    if not (was_own or declares or _differ_from_calendar(flags)) or len(tables[SALES.name]) == 0:
         return dict(tables)
+    stored = known[EXTRAS.name]
+    stores, first, last = _span(tables, known)
+    ends = [named.last for named in (load.calendar, load.events) if named is not None]
+    said = pa.concat_tables(
+        [
+            flags,
+            complete_rows(max([last, *ends]) if ends else None, stores, first.weekday()),
+            day_rows(CALENDAR, load.calendar, stores, first.weekday(), stored),
+            day_rows(EVENT, load.events, stores, first.weekday(), stored),
+        ]
+    )
     declared = pa.Table.from_pylist([asdict(c) for c in HOLIDAY_COVARIATES], COVARIATES.schema)
+    weeks = StoreWeeks.of(stores, newest(stored, said), first, last)
+    rows = pa.concat_tables([said, *weeks.covariates()])
     return {
         **tables,
         COVARIATES.name: pa.concat_tables([tables[COVARIATES.name], declared]),
-        EXTRAS.name: pa.concat_tables([tables[EXTRAS.name], *_rows(flags)]),
+        EXTRAS.name: pa.concat_tables([tables[EXTRAS.name], changed(rows, stored)]),
     }
 
 
+def _span(tables: Tables, known: Tables) -> tuple[list[int], date, date]:
+    """Returns the stores of the data set as it would be after the load, and its first and last week."""
+    sales = pa.concat_tables([rows[SALES.name].select(["store", "week"]) for rows in (known, tables)])
+    store_weeks = [rows[STORE_WEEKS.name]["store"] for rows in (known, tables)]
+    stores = pc.unique(
+        pa.chunked_array([c for s in (sales["store"], *store_weeks) for c in s.chunks], pa.int64())
+    )
+    bounds = pc.min_max(sales["week"])
+    return stores.sort().to_pylist(), bounds["min"].as_py(), bounds["max"].as_py()
+
+
+def _differ_from_calendar(flags: pa.Table) -> bool:
+    weeks = {week: calendar.is_holiday(week) for week in pc.unique(flags["week"]).to_pylist()}
+    usual = np.array([weeks[week] for week in flags["week"].to_pylist()], dtype=bool)
+    return bool((flags["value"].to_numpy() != usual).any())
+
+
 @dataclass(frozen=True)
-class _Flags:
-    """Holiday flags of stores.
+class StoreWeeks:
+    """Holidays of S stores in W weeks.
 
     Attributes:
-        stores: Store numbers, ascending [stores].
+        stores: Store numbers, ascending [S].
         first: First week.
-        values: 1 in weeks with a holiday, 0 in others, NaN where unknown [stores, weeks].
+        flags: 1 in weeks with a holiday, 0 in others, NaN where unknown [S, W].
+        days: For each store and week, the days before the end of the week by name of a holiday.
     """
 
     stores: Ints
     first: date
-    values: Floats
+    flags: Floats
+    days: list[list[dict[str, int]]]
 
     @classmethod
-    def of(cls, sources: Iterable[pa.Table]) -> _Flags | None:
-        """Returns the flags of tables with store, week and flag; a later table replaces an earlier one's.
+    def of(cls, stores: list[int], rows: pa.Table, first: date, last: date) -> StoreWeeks:
+        """Returns the holidays that follow from what loads said.
 
-        A store without a flag in a week has the one that all other stores share.
+        A flag counts; in a week without one, a named day does. A week without both holds no holiday if named
+        days are complete there. A store of which nothing is known in a week is like the others, if these are
+        alike.
+
+        Args:
+            stores: Store numbers, ascending.
+            rows: Rows of ``EXTRAS`` of the data set.
+            first: First week with sales.
+            last: Last week with sales.
         """
-        rows = pa.concat_tables(sources) if (sources := list(sources)) else None
-        if rows is None:
-            return None
-        stores, store = np.unique(rows["store"].to_numpy(), return_inverse=True)
-        day = rows["week"].cast(pa.int32()).to_numpy().astype(np.int64)
-        week = (day - day.min()) // _DAYS_A_WEEK
-        values = np.full((len(stores), week.max() + 1), np.nan)
-        values[store, week] = rows["flag"].to_numpy()
-        low, high = np.fmin.reduce(values), np.fmax.reduce(values)
+        is_named = pc.or_(pc.starts_with(rows["name"], CALENDAR), pc.starts_with(rows["name"], EVENT))
+        is_read = pc.or_(is_named, pc.is_in(rows["name"], pa.array([FLAG, COMPLETE])))
+        rows = rows.filter(pc.and_(is_read, rows["value"].is_valid()))
+        weeks = [first, last, *pc.unique(rows["week"]).to_pylist()]
+        first = min(weeks)
+        index = {store: n for n, store in enumerate(stores)}
+        shape = len(stores), (max(weeks) - first).days // _DAYS_A_WEEK + 1
+        given, usual = np.full(shape, np.nan), np.full(shape, np.nan)
+        days: list[list[dict[str, int]]] = [[{} for _ in range(shape[1])] for _ in stores]
+        columns = (rows[name].to_pylist() for name in ("name", "store", "week", "value"))
+        for name, store, week, value in zip(*columns, strict=True):
+            row, column = index[store], (week - first).days // _DAYS_A_WEEK
+            if name == FLAG:
+                given[row, column] = value
+            elif name == COMPLETE:
+                usual[row, : max(column, (last - first).days // _DAYS_A_WEEK) + 1] = 0
+            else:
+                days[row][column][name] = int(value)
+        has_days = np.array([[bool(found) for found in store] for store in days])
+        flags = np.where(np.isfinite(given), given, np.where(has_days, 1.0, usual))
+        low, high = np.fmin.reduce(flags), np.fmax.reduce(flags)
         shared = np.where(low == high, low, np.nan)
-        first = date(1970, 1, 1) + timedelta(days=int(day.min()))
-        return cls(stores, first, np.where(np.isnan(values), shared, values))
+        return cls(np.array(stores), first, np.where(np.isnan(flags), shared, flags), days)
 
-    @property
-    def weeks(self) -> list[date]:
-        """Last day of each week."""
-        return [self.first + n * calendar.WEEK for n in range(self.values.shape[1])]
-
-    def differ_from_calendar(self) -> bool:
-        """Whether a known flag is not as in ``shelfcast.calendar``."""
-        usual = np.array([calendar.is_holiday(week) for week in self.weeks], dtype=np.float64)
-        return bool((np.isfinite(self.values) & (self.values != usual)).any())
-
-
-def _flags(rows: pa.Table) -> pa.Table:
-    flag = rows["is_holiday"].cast(pa.uint8()).cast(pa.float64())
-    return pa.table({"store": rows["store"], "week": rows["week"], "flag": flag})
-
-
-def _known_flags(known: Tables) -> pa.Table:
-    rows = known[EXTRAS.name].filter(pc.field("name") == HOLIDAY)
-    return pa.table({"store": rows["store"], "week": rows["week"], "flag": rows["value"]})
+    def covariates(self) -> Iterator[pa.Table]:
+        """Yields the values of each covariate as rows of ``EXTRAS``, of all weeks with a known flag."""
+        columns = {covariate.name: np.full(self.flags.shape, np.nan) for covariate in HOLIDAY_COVARIATES}
+        # Most stores share their holidays.
+        groups: dict[tuple[bytes, str], list[int]] = {}
+        for store, days in enumerate(self.days):
+            groups.setdefault((self.flags[store].tobytes(), str(days)), []).append(store)
+        for group in groups.values():
+            for name, values in _covariates(self.flags[group[0]], self.days[group[0]]).items():
+                columns[name][group] = values
+        stores, known = np.nonzero(np.isfinite(self.flags))
+        weeks = calendar.week_range(self.first, self.first + (self.flags.shape[1] - 1) * calendar.WEEK)
+        dates = pa.array(weeks, pa.date32()).take(pa.array(known))
+        for name, values in columns.items():
+            numbers = pa.array(values[stores, known], from_pandas=True)
+            yield extras(pa.repeat(name, len(known)), pa.array(self.stores[stores]), dates, numbers)
 
 
-def _rows(flags: _Flags) -> Iterable[pa.Table]:
-    """Yields the values of each covariate as rows of ``EXTRAS``, of all weeks with a known flag."""
-    patterns, pattern = np.unique(flags.values, axis=0, return_inverse=True)
-    unnamed = [frozenset[str]()] * flags.values.shape[1]
-    columns = {
-        HOLIDAY: patterns,
-        DAYS_UNTIL: np.stack([_days_to_holiday(row, range(1, _WEEKS_OF_DAYS)) for row in patterns]),
-        DAYS_SINCE: np.stack([_days_to_holiday(row, range(1 - _WEEKS_OF_DAYS, 1)) for row in patterns]),
-        WEEKS_BACK: np.stack([weeks_back(row, unnamed) for row in patterns]),
+def _covariates(flags: Floats, days: list[dict[str, int]]) -> dict[str, Floats]:
+    """Returns the covariates of a store, each [W]."""
+    # The day of a holiday without a name may be any of its week; the last one is taken.
+    first = np.array([max(week.values(), default=0) for week in days], dtype=np.float64)
+    last = np.array([min(week.values(), default=0) for week in days], dtype=np.float64)
+    return {
+        HOLIDAY: flags,
+        DAYS_UNTIL: _days_to_holiday(flags, -first, range(1, _WEEKS_OF_DAYS + 1)),
+        DAYS_SINCE: _days_to_holiday(flags, last, range(1 - _WEEKS_OF_DAYS, 1)),
+        WEEKS_BACK: weeks_back(flags, [frozenset(week) for week in days]),
     }
-    store, week = np.nonzero(np.isfinite(flags.values))
-    weeks = pa.array(flags.weeks, pa.date32()).take(pa.array(week))
-    for name, values in columns.items():
-        yield pa.table(
-            {
-                "name": pa.repeat(name, len(store)),
-                "store": flags.stores[store],
-                "dept": pa.repeat(STORE_AS_A_WHOLE, len(store)),
-                "week": weeks,
-                "value": pa.array(values[pattern[store], week], from_pandas=True),
-            }
-        ).cast(EXTRAS.schema)
 
 
-def _days_to_holiday(flags: Floats, weeks: Iterable[int]) -> Floats:
+def _days_to_holiday(flags: Floats, moved: Floats, weeks: range) -> Floats:
     """Returns the days to the nearest week with a holiday, ``MAX_DAYS`` at most, NaN where it is unknown.
 
     Args:
-        flags: Flags of a store [weeks].
+        flags: Flags of a store [W].
+        moved: Days to add to those between the ends of the weeks [W].
         weeks: Weeks to look at, relative to each week.
     """
-    days = np.full(len(flags), float(MAX_DAYS))
-    padded = np.pad(flags, _WEEKS_OF_DAYS, constant_values=np.nan)
+    days = np.full(len(flags), np.inf)
+    margin = max(abs(weeks[0]), abs(weeks[-1]))
+    padded, added = (np.pad(values, margin, constant_values=np.nan) for values in (flags, moved))
     for n in sorted(weeks, key=abs, reverse=True):
-        there = padded[_WEEKS_OF_DAYS + n :][: len(flags)]
-        days = np.where(there == 1, _DAYS_A_WEEK * abs(n), np.where(np.isnan(there), np.nan, days))
-    return days
+        there = slice(margin + n, margin + n + len(flags))
+        distance = _DAYS_A_WEEK * abs(n) + added[there]
+        days = np.where(padded[there] == 1, distance, np.where(np.isnan(padded[there]), np.nan, days))
+    nearest: Floats = np.minimum(days, float(MAX_DAYS))
+    return nearest

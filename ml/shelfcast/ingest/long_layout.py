@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import pyarrow as pa
 
 from shelfcast import calendar
 from shelfcast.contracts.specs import Rename
-from shelfcast.ingest import cell_rules
+from shelfcast.ingest import cell_rules, events
 from shelfcast.ingest.cell_rules import CellRule
 from shelfcast.ingest.column_search import ColumnSearch, Value, closest
 from shelfcast.ingest.covariates import Covariates
 from shelfcast.ingest.dates import ISO_DATE, date_rule
 from shelfcast.ingest.days import PartialWeeks
 from shelfcast.ingest.declaration import ROLES, Declared
+from shelfcast.ingest.holiday_rows import LoadHolidays
 from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.regional_cells import Regional
 from shelfcast.ingest.sheet import Layout, Sheet, store_week, whole_numbers
@@ -63,6 +63,7 @@ _WANTED: dict[FileName, Layout] = {
     "series_weeks": _SERIES_WEEK,
     "store_weeks": _STORE_WEEK,
     "stores": {**_STORE, "type": ("type", cell_rules.TYPE), "size": ("size", cell_rules.NUMBER_ABOVE_ZERO)},
+    "events": events.REQUIRED,
 }
 _KEYS: dict[FileName, tuple[str, ...]] = {
     "sales": ("store", "dept", "week"),
@@ -75,6 +76,7 @@ _OPTIONAL: dict[FileName, Layout] = {
     "series_weeks": {},
     "store_weeks": {_HOLIDAY: _FLAG, **{name: (name, cell_rules.NUMBER_OR_MISSING) for name in EXTERNALS}},
     "stores": {},
+    "events": events.OPTIONAL,
 }
 
 
@@ -93,6 +95,8 @@ def column_search(
         **{role: declared.columns(role) for role in ROLES},
         **{name: (column,) for name, column in covariates.columns.items()},
     }
+    if file == "events":
+        own = {"store": own["store"]}
     values = [
         *(
             Value(name, own.get(name, ()), constant=ONLY_ID if name in single else None)
@@ -132,7 +136,10 @@ def read_long(
     numbering = Numbering(known)
     similar = _number_ids(sheets, numbering, declared.declaration.renamed or ())
     _check_rows(sheets, files, known, declared)
-    values, partial = {name: sheet.values for name, sheet in sheets.items()}, PartialWeeks()
+    values: dict[FileName, pa.Table] = {
+        name: sheet.values for name, sheet in sheets.items() if name != "events"
+    }
+    partial = PartialWeeks()
     if declared.declaration.sum is not None:
         names = {number: id_ for id_, number in numbering.of("store").items()}
         values, partial = sum_days(values, _KEYS, known, covariates, declared, names)
@@ -146,7 +153,10 @@ def read_long(
     if "stores" in values:
         tables[STORES.name] = values["stores"].select(STORES.schema.names).cast(STORES.schema)
     has_flags = "is_holiday" in values["sales"].column_names
-    rows = source_rows(tables, list(sheets.values()), numbering, similar, has_flags)
+    name = files["events"].name if "events" in files else ""
+    days = events.event_days(sheets.get("events"), numbering.of("store"), name)
+    holidays = LoadHolidays(has_flags, events=days)
+    rows = source_rows(tables, list(sheets.values()), numbering, similar, holidays)
     return replace(rows, time_zone=declared.declaration.time_zone, partial_weeks=partial)
 
 
@@ -233,7 +243,7 @@ def _check_rows(
     stores = sheets.get("stores")
     if stores is not None:
         check_once(stores, ("store",))
-    weekly = [sheets[name] for name in get_args(FileName) if name in sheets and name != "stores"]
+    weekly = [sheets[name] for name in _KEYS if name in sheets]
     check_far_dates(known_weeks, *weekly)
     if not has_days:
         refuse_days(sheets["sales"], files["sales"].name)

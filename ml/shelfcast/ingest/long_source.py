@@ -28,6 +28,7 @@ from shelfcast.ingest.declaration import (
     declared_in_file,
     declared_in_input,
 )
+from shelfcast.ingest.declared_holidays import declared_calendar
 from shelfcast.ingest.decompression import CSV_ENDINGS, decompress
 from shelfcast.ingest.location import read_object, split_file
 from shelfcast.ingest.long_layout import SINGLE_ROLES, column_search, read_long
@@ -141,7 +142,7 @@ def read_long_queries(source: PostgresSource, known: Mapping[str, pa.Table]) -> 
     }
 
     def read(name: FileName, search: ColumnSearch) -> SourceFile | None:
-        query = queries[name]
+        query = queries.get(name)
         return None if query is None else read_query(source.address_variable, name, query, search)
 
     return _read_files(read, declared, covariates, known)
@@ -175,7 +176,10 @@ def _read_files(
         if name == "sales":
             single = [role for role in single if role in files[name].constants]
     check_declared(declared, list(files.values()))
-    return read_long(files, known, covariates, declared)
+    rows = read_long(files, known, covariates, declared)
+    chosen = declared.declaration.holidays
+    days = declared_calendar(chosen, declared.where, declared.error, rows.tables, known)
+    return replace(rows, holidays=replace(rows.holidays, calendar=days))
 
 
 def _read_file(path: str, name: FileName, encoding: str, search: ColumnSearch) -> SourceFile | None:

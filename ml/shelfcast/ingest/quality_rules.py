@@ -97,6 +97,12 @@ LOAD_RULES = (
     ),
     Rule("no-store-described", "warning", "stores with sales have a row of type and size"),
     Rule(
+        "holiday-source",
+        "warning",
+        "the load has holiday flags, a calendar or events, or an earlier one had; otherwise the American "
+        "holidays count",
+    ),
+    Rule(
         "holidays-ahead",
         "warning",
         "of a data set with its own holidays, each store's are known for the 13 weeks after the newest",

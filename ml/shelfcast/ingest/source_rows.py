@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelfcast.ingest.days import PartialWeeks
+from shelfcast.ingest.holiday_rows import LoadHolidays
 from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.sheet import Sheet
 from shelfcast.snapshot import IDS, STORES
@@ -25,7 +26,7 @@ class SourceRows:
         unread: Columns of the files that are not read, as ``<file>: <column>``.
         notes: Sentences on how the files were read.
         similar_ids: Sentences about ids that are like others.
-        has_flags: Whether the holiday flags are the source's own, and not of ``shelfcast.calendar``.
+        holidays: What the source says about holidays.
         time_zone: Zone of the stores; None if it is not declared.
         partial_weeks: Weeks of days that were left out, since they are not whole.
     """
@@ -36,7 +37,7 @@ class SourceRows:
     unread: list[str]
     notes: list[str]
     similar_ids: list[str]
-    has_flags: bool
+    holidays: LoadHolidays
     time_zone: str | None = None
     partial_weeks: PartialWeeks = field(default_factory=PartialWeeks)
 
@@ -46,7 +47,7 @@ def source_rows(
     sheets: Sequence[Sheet],
     numbering: Numbering,
     similar_ids: list[str],
-    has_flags: bool,
+    holidays: LoadHolidays,
 ) -> SourceRows:
     """Returns the tables and new ids together with the findings of the sheets that they come from."""
     numbering.add("type", pc.unique(tables[STORES.name]["type"].drop_null()).to_pylist())
@@ -57,5 +58,5 @@ def source_rows(
         [column for sheet in sheets for column in sheet.unread],
         [note for sheet in sheets for note in sheet.notes],
         similar_ids,
-        has_flags,
+        holidays,
     )

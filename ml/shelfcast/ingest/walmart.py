@@ -12,6 +12,7 @@ from shelfcast.ingest import cell_rules
 from shelfcast.ingest.column_search import search_for
 from shelfcast.ingest.csv_file import read_csv
 from shelfcast.ingest.dates import ISO_DATE
+from shelfcast.ingest.holiday_rows import LoadHolidays
 from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.sheet import Layout, Sheet, store_week, whole_numbers
 from shelfcast.ingest.sheet_checks import (
@@ -82,7 +83,7 @@ def read_folder(path: Path, known: Mapping[str, pa.Table]) -> SourceRows:
         **empty_tables(),
         **{raw.name: sheet.values.select(raw.schema.names).cast(raw.schema) for raw, sheet in sheets.items()},
     }
-    return source_rows(tables, [train, features, stores], numbering, similar, has_flags=True)
+    return source_rows(tables, [train, features, stores], numbering, similar, LoadHolidays(has_flags=True))
 
 
 def _check_against_features(train: Sheet, features: Sheet) -> None:

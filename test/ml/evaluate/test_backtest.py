@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from evaluate_folders import (
     write_training_data,
 )
 
-from shelfcast.calendar import is_holiday
+from shelfcast.calendar import is_holiday, thanksgiving, weeks_to
 from shelfcast.contracts.results import ForecasterLeftOut
 from shelfcast.evaluate import backtest as backtest_module
 from shelfcast.evaluate.backtest import (
@@ -93,6 +94,19 @@ def rows_of(backtest: Backtest) -> list[tuple[int, int, date, int]]:
     return list(
         zip(backtest.store.tolist(), backtest.dept.tolist(), weeks, backtest.horizon.tolist(), strict=True)
     )
+
+
+def test_own_holidays_are_the_holiday_weeks(model: Callable[..., Model], table: OriginTable) -> None:
+    # The week of Labor Day is not among them.
+    own = [replace(f, name="holiday_ahead") if f.name == "is_thanksgiving" else f for f in table.features]
+    samples = table.samples(np.datetime64(WEEKS[53]), np.datetime64(WEEKS[-1]))
+    candidate = model("candidate", CANDIDATE)
+    backtest = run_backtest(
+        replace(table, features=tuple(own)), samples, {"candidate": candidate}, None, SCALE, lambda _: None
+    )
+    weeks = backtest.target_week.astype(object)
+    assert backtest.holiday.tolist() == [weeks_to(thanksgiving, week) == 0 for week in weeks]
+    assert 0 < backtest.holiday.sum() < sum(map(is_holiday, weeks))
 
 
 def test_every_forecaster_by_hand(model: Callable[..., Model], run: Run) -> None:

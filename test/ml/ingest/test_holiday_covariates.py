@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,10 +12,11 @@ import pytest
 
 from shelfcast import calendar
 from shelfcast.features.definitions import FeatureSet
-from shelfcast.ingest.covariate_checks import check_covariates
+from shelfcast.ingest.covariate_checks import check_covariates, check_holiday_source
 from shelfcast.ingest.generator import generate
 from shelfcast.ingest.holiday_covariates import with_holidays
-from shelfcast.snapshot import COVARIATES, EXTRAS, IDS, STORE_WEEKS, covariates_of, empty_tables
+from shelfcast.ingest.holiday_rows import LoadHolidays, NamedDays
+from shelfcast.snapshot import COVARIATES, EXTRAS, IDS, SALES, STORE_WEEKS, covariates_of, empty_tables
 
 FIRST = date(2024, 1, 5)
 Flag = Callable[[int, int], bool]
@@ -58,7 +60,7 @@ def values(tables: dict[str, pa.Table], name: str, store: int = 1) -> dict[int, 
 def merged(*loads: dict[str, pa.Table]) -> dict[str, pa.Table]:
     """Returns the newest row of each key, as a snapshot has it."""
     snapshot = {}
-    for raw in (STORE_WEEKS, COVARIATES, EXTRAS):
+    for raw in (SALES, STORE_WEEKS, COVARIATES, EXTRAS):
         by_key = {
             tuple(row[k] for k in raw.key): row for tables in loads for row in tables[raw.name].to_pylist()
         }
@@ -68,60 +70,66 @@ def merged(*loads: dict[str, pa.Table]) -> dict[str, pa.Table]:
 
 def test_flags_of_the_calendar_change_nothing() -> None:
     tables = load(range(120), american)
-    assert with_holidays(tables, empty_tables(), has_flags=True) == tables
+    assert with_holidays(tables, empty_tables(), LoadHolidays(True)) == tables
     # Without own flags these are the calendar's, whatever they are.
     other = load(range(120), feast)
-    assert with_holidays(other, empty_tables(), has_flags=False) == other
+    assert with_holidays(other, empty_tables(), LoadHolidays(False)) == other
     generated = generate(3, 2, 104, 7).tables
-    assert with_holidays(generated, empty_tables(), has_flags=True) == generated
+    assert with_holidays(generated, empty_tables(), LoadHolidays(True)) == generated
 
 
 def test_own_flags_become_features_that_are_known_in_advance() -> None:
-    tables = with_holidays(load(range(90), feast), empty_tables(), has_flags=True)
+    tables = with_holidays(load(range(90), feast), empty_tables(), LoadHolidays(True))
     assert [n for n, flag in values(tables, "holiday").items() if flag] == [12, 62]
     assert values(tables, "holiday_weeks_back")[62] == 50
     until, since = values(tables, "holiday_days_until"), values(tables, "holiday_days_since")
     assert [until[n] for n in range(57, 63)] == [28, 28, 21, 14, 7, 28]
     assert [since[n] for n in range(61, 67)] == [28, 0, 7, 14, 21, 28]
     # What follows the last flag is unknown, so the next holiday is, too.
-    assert [until[n] for n in (86, 87, 89)] == [28, None, None]
+    assert [until[n] for n in (85, 86, 89)] == [28, None, None]
     features = FeatureSet(8, tuple(covariates_of(tables[COVARIATES.name])))
     assert "holiday_h8" in features.view_columns["store_externals"]
     assert "last_year_alike_h8" in features.view_columns["sales_history"]
 
 
+def test_the_report_tells_that_american_holidays_count_because_nobody_said_which() -> None:
+    tables = load(range(60), american)
+    assert check_holiday_source(tables, empty_tables(), LoadHolidays(True)).rows == 0
+    assert "--holidays DE" in check_holiday_source(tables, empty_tables(), LoadHolidays(False)).examples[0]
+
+
 def test_a_flag_without_holidays_at_all_is_an_own_one() -> None:
-    tables = with_holidays(load(range(60), lambda *_: False), empty_tables(), has_flags=True)
+    tables = with_holidays(load(range(60), lambda *_: False), empty_tables(), LoadHolidays(True))
     assert set(values(tables, "holiday").values()) == {0}
 
 
 def test_stores_have_their_own_holidays() -> None:
     tables = load(range(60), lambda store, number: number == 10 + store)
-    tables = with_holidays(tables, empty_tables(), has_flags=True)
+    tables = with_holidays(tables, empty_tables(), LoadHolidays(True))
     for store in (1, 2):
         assert [n for n, flag in values(tables, "holiday", store).items() if flag] == [10 + store]
 
 
 def test_a_later_load_adds_weeks_and_corrects_flags() -> None:
-    before = with_holidays(load(range(60), feast), empty_tables(), has_flags=True)
+    before = with_holidays(load(range(60), feast), empty_tables(), LoadHolidays(True))
     known = merged(before)
     # The new week and the flags of coming weeks; week 12 was no holiday after all.
-    after = with_holidays(load([12, *range(60, 75)], lambda _, n: n == 62), known, has_flags=True)
+    after = with_holidays(load([12, *range(60, 75)], lambda _, n: n == 62), known, LoadHolidays(True))
     snapshot = merged(before, after)
     assert [n for n, flag in values(snapshot, "holiday").items() if flag] == [62]
     assert values(snapshot, "holiday_weeks_back")[62] == 52
 
 
 def test_a_load_without_flags_keeps_them_and_makes_up_none() -> None:
-    before = with_holidays(load(range(60), feast), empty_tables(), has_flags=True)
-    after = with_holidays(load([60], american), merged(before), has_flags=False)
+    before = with_holidays(load(range(60), feast), empty_tables(), LoadHolidays(True))
+    after = with_holidays(load([60], american), merged(before), LoadHolidays(False))
     assert values(merged(before, after), "holiday") == values(before, "holiday")
 
 
 def test_flags_of_a_data_set_from_before_count_from_its_next_load_on() -> None:
     """Version 0.1.0 stored flags and used none."""
     known = merged(load(range(60), feast))
-    tables = with_holidays(load([60], lambda *_: False), known, has_flags=True)
+    tables = with_holidays(load([60], lambda *_: False), known, LoadHolidays(True))
     assert [n for n, flag in values(tables, "holiday").items() if flag] == [12]
     assert max(values(tables, "holiday")) == 60
 
@@ -129,7 +137,7 @@ def test_flags_of_a_data_set_from_before_count_from_its_next_load_on() -> None:
 def test_a_store_without_rows_has_the_flag_that_all_others_share() -> None:
     tables, new = load(range(40), feast), load(range(20, 40), feast, [3])
     tables[STORE_WEEKS.name] = pa.concat_tables([tables[STORE_WEEKS.name], new[STORE_WEEKS.name]])
-    assert values(with_holidays(tables, empty_tables(), has_flags=True), "holiday", 3)[12] == 1
+    assert values(with_holidays(tables, empty_tables(), LoadHolidays(True)), "holiday", 3)[12] == 1
 
 
 @pytest.mark.parametrize(("last", "stores_told"), [(89, 2), (102, 0)])
@@ -137,7 +145,7 @@ def test_the_report_tells_that_coming_holidays_are_unknown(last: int, stores_tol
     tables = load(range(last + 1), feast)
     sales = tables["sales"]
     tables["sales"] = sales.filter(pc.less_equal(sales["week"], pa.scalar(week(89))))
-    tables = with_holidays(tables, empty_tables(), has_flags=True)
+    tables = with_holidays(tables, empty_tables(), LoadHolidays(True))
     id_ = {"of": "store", "id": "CA_1", "number": 1, "is_current": True}
     tables["id"] = pa.Table.from_pylist([id_], IDS.schema)
     checks = {check.rule: check for check in check_covariates(tables, empty_tables())}
@@ -145,3 +153,91 @@ def test_the_report_tells_that_coming_holidays_are_unknown(last: int, stores_tol
     assert checks["covariate-late"].rows == 0
     known = f"store CA_1: known to {week(last)}, not to {week(102)}"
     assert stores_told == 0 or checks["holidays-ahead"].examples[0] == known
+    assert check_holiday_source(tables, empty_tables(), LoadHolidays(False)).rows == 0
+
+
+def day(number: int, before_end: int = 0) -> date:
+    return week(number) - timedelta(days=before_end)
+
+
+def flagged(tables: dict[str, pa.Table], store: int = 1) -> list[int]:
+    return [number for number, flag in sorted(values(tables, "holiday", store).items()) if flag]
+
+
+EASTER = NamedDays({1: [(day(12, 5), "Easter"), (day(62, 2), "Easter"), (day(80), "May Day")]}, day(120))
+
+
+def test_a_calendar_gives_the_holidays_of_weeks_without_flags() -> None:
+    tables = with_holidays(load(range(70), american, [1]), empty_tables(), LoadHolidays(False, EASTER))
+    assert flagged(tables) == [12, 62, 80]
+    # It is known to have no other one up to its end.
+    assert max(values(tables, "holiday")) == 120
+    assert values(tables, "holiday_weeks_back")[62] == 50
+    until, since = values(tables, "holiday_days_until"), values(tables, "holiday_days_since")
+    assert [until[n] for n in (8, 9, 10, 11)] == [23, 16, 9, 2]
+    assert [since[n] for n in (12, 13, 14)] == [5, 12, 19]
+
+
+def test_flags_are_the_truth_and_the_calendar_gives_what_they_do_not() -> None:
+    loaded = load(range(70), lambda _, number: number in (12, 30), [1])
+    tables = with_holidays(loaded, empty_tables(), LoadHolidays(True, EASTER))
+    assert flagged(tables) == [12, 30, 80]
+
+
+def test_a_later_load_without_the_calendar_keeps_it() -> None:
+    before = with_holidays(load(range(70), american, [1]), empty_tables(), LoadHolidays(False, EASTER))
+    after = with_holidays(load([70], american, [1]), merged(before), LoadHolidays(False))
+    assert values(merged(before, after), "holiday") == values(before, "holiday")
+    # Nothing is stored twice.
+    assert len(after[EXTRAS.name]) == 0
+
+
+def test_a_corrected_calendar_replaces_the_earlier_one() -> None:
+    before = with_holidays(load(range(70), american, [1]), empty_tables(), LoadHolidays(False, EASTER))
+    other = NamedDays({1: [(day(13), "Easter")]}, day(110))
+    after = with_holidays(load([70], american, [1]), merged(before), LoadHolidays(False, other))
+    assert flagged(merged(before, after)) == [13]
+
+
+def test_events_of_all_stores_and_of_one_past_and_future() -> None:
+    events = NamedDays({2: [(day(75), "opening")]}, day(75), [(day(20), "sale"), (day(73), "sale")])
+    tables = with_holidays(load(range(70), american), empty_tables(), LoadHolidays(False, None, events))
+    assert (flagged(tables, 1), flagged(tables, 2)) == ([20, 73], [20, 73, 75])
+    # Whether another event follows the last one is unknown.
+    assert max(values(tables, "holiday")) == 75
+    assert values(tables, "holiday_weeks_back")[73] == 53
+    # The next list lacks an event: it was cancelled.
+    fewer = NamedDays({}, day(74), [(day(20), "sale"), (day(74), "sale")])
+    after = with_holidays(load([70], american), merged(tables), LoadHolidays(False, None, fewer))
+    assert flagged(merged(tables, after), 2) == [20, 74]
+
+
+def test_own_flags_before_and_events_after_the_newest_week() -> None:
+    events = NamedDays({}, day(75), [(day(75), "feast")])
+    tables = with_holidays(load(range(70), feast), empty_tables(), LoadHolidays(True, None, events))
+    assert flagged(tables) == [12, 62, 75]
+    assert [values(tables, "holiday").get(n) for n in (71, 76)] == [0, None]
+
+
+@pytest.mark.parametrize("weekday", range(7))
+def test_weeks_may_end_on_any_weekday_and_a_year_may_have_53(weekday: int) -> None:
+    """Fiscal years of 52 and 53 weeks have no part in it: weeks are counted in days."""
+    shift = timedelta(days=weekday)
+    tables = load(range(160), american, [1])
+    for name in ("sales", STORE_WEEKS.name):
+        weeks = pa.array([w + shift for w in tables[name]["week"].to_pylist()], pa.date32())
+        rows = tables[name]
+        moved = rows.set_column(rows.column_names.index("week"), "week", weeks)
+        tables[name] = moved.cast(rows.schema)
+    years = (2024, 2025, 2026)
+    days = NamedDays({1: [(date(year, 12, 25), "Christmas") for year in years]}, date(2027, 1, 31))
+    extras = with_holidays(tables, empty_tables(), LoadHolidays(False, days))[EXTRAS.name]
+    found = {
+        name: {row["week"]: row["value"] for row in extras.filter(pc.field("name") == name).to_pylist()}
+        for name in ("holiday", "holiday_weeks_back", "holiday_days_since")
+    }
+    ends = [w for w, flag in found["holiday"].items() if flag]
+    assert [calendar.week_of(date(year, 12, 25), ends[0].weekday()) for year in years] == ends
+    for earlier, later in pairwise(ends):
+        assert found["holiday_weeks_back"][later] == (later - earlier).days // 7
+        assert found["holiday_days_since"][later] == (later - date(later.year, 12, 25)).days

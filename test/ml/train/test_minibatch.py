@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -31,6 +33,18 @@ def test_a_batch_is_what_the_table_says(example: Example, processes: int, count:
     names = [feature.name for feature in table.features]
     holiday = features[:, names.index("is_holiday")] > 0
     np.testing.assert_array_equal(batch.weight.numpy(), np.where(holiday, HOLIDAY_WEIGHT, 1.0))
+
+
+def test_own_holidays_weigh_more_and_american_ones_do_not(example: Example) -> None:
+    shard = read_shard(example.spec, 0, 1)
+    # The weeks of Easter are no American holidays.
+    own = [replace(f, name="holiday_ahead") if f.name == "is_easter" else f for f in shard.table.features]
+    table = replace(shard.table, features=tuple(own))
+    batch = BatchReader(table, torch.device("cpu")).read(shard.training[0])
+    names = [feature.name for feature in own]
+    easter = batch.inputs[0].numpy()[:, names.index("holiday_ahead")] > 0
+    assert 0 < easter.sum() < len(easter)
+    np.testing.assert_array_equal(batch.weight.numpy(), np.where(easter, HOLIDAY_WEIGHT, 1.0))
 
 
 @pytest.mark.parametrize(("room", "home"), [(1e12, "meta"), (0.0, "cpu")])

@@ -1,0 +1,94 @@
+"""Calendars that a declaration chooses for the stores of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from difflib import get_close_matches
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shelfcast.calendar import WEEK
+from shelfcast.contracts.specs import HolidayRegion, Holidays
+from shelfcast.ids import plain_id
+from shelfcast.ingest.holiday_calendar import Region, calendar_days, check_regions
+from shelfcast.ingest.holiday_rows import NamedDays
+from shelfcast.job import UserError
+from shelfcast.snapshot import IDS, SALES
+
+Tables = Mapping[str, pa.Table]
+
+#: Weeks after the last one with sales whose holidays the data set gets, so that a year of loads without the
+#: declaration finds them.
+_WEEKS_AHEAD = 104
+_NAMED_IN_MESSAGES = 5
+
+
+def declared_calendar(
+    holidays: Holidays | None, where: str, error: str, tables: Tables, known: Tables
+) -> NamedDays | None:
+    """Returns the days of the declared calendars, for the stores of the data set as after the load.
+
+    Args:
+        holidays: Declaration; None if there is none.
+        where: Name of the file or input key with the declaration, for messages.
+        error: Type of the errors about it.
+        tables: Good rows of the load by table name of ``shelfcast.snapshot``.
+        known: Rows of the data set's newest snapshot by table name.
+
+    Raises:
+        UserError: A country, a region or a store is unknown, or a store has no calendar.
+    """
+    if holidays is None:
+        return None
+    where = f"holidays of {where}"
+    by_id = {id_: _region(region) for id_, region in (holidays.stores or {}).items()}
+    default = None if holidays.country is None else Region(holidays.country, holidays.region)
+    if holidays.country is None and holidays.region is not None:
+        raise UserError(error, f"{where}: the region {holidays.region} needs a country")
+    check_regions([*([default] if default else []), *by_id.values()], where, error)
+    ids = pa.concat_tables([rows[IDS.name] for rows in (known, tables)]).to_pylist()
+    sales = pa.concat_tables([rows[SALES.name].select(["store", "week"]) for rows in (known, tables)])
+    stores = pc.unique(sales["store"]).to_pylist()
+    numbers = {row["id"]: row["number"] for row in ids if row["of"] == "store"}
+    # Loads of version 0.1.0 named no ids.
+    unnamed = set(stores).difference(numbers.values())
+    numbers |= {plain_id("store", number): number for number in sorted(unnamed)}
+    _check_stores(by_id, default, numbers, stores, f"{where}", error)
+    if not stores:
+        return None
+    bounds = pc.min_max(sales["week"])
+    first: date = bounds["min"].as_py() - WEEK + timedelta(days=1)
+    last: date = bounds["max"].as_py() + _WEEKS_AHEAD * WEEK
+    return calendar_days(
+        default, {numbers[id_]: r for id_, r in by_id.items()}, numbers.values(), first, last
+    )
+
+
+def _region(region: HolidayRegion) -> Region:
+    return Region(region.country, region.region)
+
+
+def _check_stores(
+    by_id: Mapping[str, Region],
+    default: Region | None,
+    numbers: Mapping[str, int],
+    stores: list[int],
+    where: str,
+    error: str,
+) -> None:
+    issues = []
+    for id_ in by_id:
+        if id_ not in numbers:
+            close = get_close_matches(id_, numbers, n=1)
+            issues.append(f"the data have no store {id_}" + (f"; did you mean {close[0]}?" if close else ""))
+    if default is None:
+        described = {numbers[id_] for id_ in by_id if id_ in numbers}
+        without = [id_ for id_, number in numbers.items() if number in set(stores) - described]
+        if without:
+            more = " and others" if len(without) > _NAMED_IN_MESSAGES else ""
+            names = ", ".join(without[:_NAMED_IN_MESSAGES])
+            issues.append(f"stores {names}{more} have no calendar; give `country` for all other stores")
+    if issues:
+        raise UserError(error, f"{where}: {'; '.join(issues)}")

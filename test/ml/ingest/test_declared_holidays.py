@@ -1,0 +1,92 @@
+"""Calendars and events of a folder, from its files to the covariates of a data set."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import long_files
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from shelfcast.contracts.specs import LongSource
+from shelfcast.ingest.holiday_covariates import with_holidays
+from shelfcast.ingest.long_source import read_long_source
+from shelfcast.ingest.source_rows import SourceRows
+from shelfcast.job import UserError
+from shelfcast.snapshot import EXTRAS, empty_tables
+
+
+def read(folder: Path, declaration: object = None, events: list[str] | None = None) -> SourceRows:
+    """Reads a folder of sales of 2020-01-03 and -10, of the stores 1 and 2."""
+    long_files.write(folder, long_files.rows())
+    if declaration is not None:
+        (folder / "shelfcast.json").write_text(json.dumps(declaration))
+    if events is not None:
+        (folder / "events.csv").write_text("\n".join(events) + "\n")
+    return read_long_source(LongSource(path=str(folder)), empty_tables())
+
+
+def holidays(rows: SourceRows, store: int) -> list[str]:
+    """Returns the weeks of the year 2020 with a holiday."""
+    extras = with_holidays(rows.tables, empty_tables(), rows.holidays)[EXTRAS.name]
+    name, value = pc.field("name"), pc.field("value")
+    weeks = extras.filter((name == "holiday") & (value == 1) & (pc.field("store") == store))["week"]
+    return [str(week) for week in sorted(weeks.to_pylist()) if week < date(2020, 4, 15)]
+
+
+def test_a_country_for_all_stores_and_a_region_for_one(tmp_path: Path) -> None:
+    declared = {"holidays": {"country": "DE", "stores": {"2": {"country": "DE", "region": "BY"}}}}
+    rows = read(tmp_path / "folder", declared)
+    new_year, epiphany, easter = "2020-01-03", "2020-01-10", ["2020-04-10", "2020-04-17"]
+    assert holidays(rows, 1) == [new_year, easter[0]]
+    assert holidays(rows, 2) == [new_year, epiphany, easter[0]]
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"country": "XX"}, "holidays of shelfcast.json: there is no country XX"),
+        ({"region": "BY"}, "the region BY needs a country"),
+        ({"stores": {"1": {"country": "FR"}}}, "stores 2 have no calendar"),
+        ({"country": "FR", "stores": {"3": {"country": "FR"}}}, "the data have no store 3"),
+        ({"country": "FR", "language": "fr"}, "language: unknown key"),
+    ],
+)
+def test_a_wrong_declaration_is_refused(tmp_path: Path, declared: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read(tmp_path / "folder", {"holidays": declared})
+
+
+@pytest.mark.parametrize("column", ["date", "week"])
+def test_events_are_read_beside_the_sales(tmp_path: Path, column: str) -> None:
+    events = [f"name,{column},store", "sale,2020-01-08,", "opening,2020-02-14,2", "sale,2020-03-06,NA"]
+    rows = read(tmp_path / "folder", events=events)
+    assert holidays(rows, 1) == ["2020-01-10", "2020-03-06"]
+    assert holidays(rows, 2) == ["2020-01-10", "2020-02-14", "2020-03-06"]
+    assert rows.unread == []
+
+
+def test_an_event_of_an_unknown_store_is_a_bad_row(tmp_path: Path) -> None:
+    rows = read(tmp_path / "folder", events=["name,date,store", "sale,2020-01-08,9", "sale,2020-01-08,1"])
+    assert holidays(rows, 1) == ["2020-01-10"]
+    assert [(f["file"], f["line"], f["name"]) for f in rows.findings.to_pylist()] == [
+        ("events.csv", 2, "store-in-file")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "message"), [("name", "events.csv has no column date or week"), ("name,date,week", "has both")]
+)
+def test_an_event_needs_one_day(tmp_path: Path, header: str, message: str) -> None:
+    cells = ",".join(["2020-01-08"] * header.count(","))
+    with pytest.raises(UserError, match=message):
+        read(tmp_path / "folder", events=[header, f"sale,{cells}" if cells else "sale"])
+
+
+def test_a_folder_without_either_says_nothing(tmp_path: Path) -> None:
+    rows = read(tmp_path / "folder")
+    assert with_holidays(rows.tables, empty_tables(), rows.holidays) == rows.tables
+    assert isinstance(rows.tables["sales"], pa.Table)
