@@ -23,7 +23,7 @@ from evaluate_folders import (
     write_training_data,
 )
 
-from shelfcast.calendar import is_holiday, thanksgiving, weeks_to
+from shelfcast.calendar import is_holiday
 from shelfcast.contracts.results import ForecasterLeftOut
 from shelfcast.evaluate import backtest as backtest_module
 from shelfcast.evaluate.backtest import (
@@ -97,16 +97,16 @@ def rows_of(backtest: Backtest) -> list[tuple[int, int, date, int]]:
 
 
 def test_own_holidays_are_the_holiday_weeks(model: Callable[..., Model], table: OriginTable) -> None:
-    # The week of Labor Day is not among them.
-    own = [replace(f, name="holiday_ahead") if f.name == "is_thanksgiving" else f for f in table.features]
+    own = [replace(f, name="holiday_ahead") if f.name == "week_of_year" else f for f in table.features]
+    # Week 47 is the week before Thanksgiving.
+    calendar = np.where(table.calendar == 47, 1.0, 0.0)
+    with_own = replace(table, features=tuple(own), calendar=calendar)
     samples = table.samples(np.datetime64(WEEKS[53]), np.datetime64(WEEKS[-1]))
-    candidate = model("candidate", CANDIDATE)
-    backtest = run_backtest(
-        replace(table, features=tuple(own)), samples, {"candidate": candidate}, None, SCALE, lambda _: None
-    )
+    candidate = model("candidate", {"last_year": 1.0})
+    backtest = run_backtest(with_own, samples, {"candidate": candidate}, None, SCALE, lambda _: None)
     weeks = backtest.target_week.astype(object)
-    assert backtest.holiday.tolist() == [weeks_to(thanksgiving, week) == 0 for week in weeks]
-    assert 0 < backtest.holiday.sum() < sum(map(is_holiday, weeks))
+    assert backtest.holiday.tolist() == [week.isocalendar().week == 47 for week in weeks]
+    assert backtest.holiday.any()
 
 
 def test_every_forecaster_by_hand(model: Callable[..., Model], run: Run) -> None:
