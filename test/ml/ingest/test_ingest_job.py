@@ -92,7 +92,10 @@ def test_a_new_week_of_the_long_layout_and_one_that_is_not_over(database_url: st
     assert (first["insertedRows"], second["insertedRows"]) == (8, 4)
     assert second["snapshot"]["rowCount"] == 12
     outcomes = {rule["name"]: rule["outcome"] for rule in second["quality"]["rules"]}
-    assert {name for name, outcome in outcomes.items() if outcome != "kept"} == {"short-history", "holiday-source"}
+    assert {name for name, outcome in outcomes.items() if outcome != "kept"} == {
+        "short-history",
+        "holiday-source",
+    }
 
     error = read_json(load("third", ["2999-01-04"]) / "error.json")
     assert error["type"] == "BadData"
