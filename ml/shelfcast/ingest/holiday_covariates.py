@@ -47,7 +47,7 @@ def with_holidays(tables: Tables, known: Tables, load: LoadHolidays) -> dict[str
     Args:
         tables: Good rows of the load by table name of ``shelfcast.snapshot``.
         known: Rows of the data set's newest snapshot by table name.
-        load: What the load says.
+        load: Holidays that the load names.
     """
     was_own = HOLIDAY in known[COVARIATES.name]["name"].to_pylist()
     flags = NO_ROWS

@@ -1,4 +1,4 @@
-"""What loads say about holidays, as rows of ``EXTRAS`` that no feature reads.
+"""Holidays that loads name, as rows of ``EXTRAS`` that no feature reads.
 
 A data set keeps the flags of weeks, and the named days of calendars and of events. So a later load needs to
 give none of them again.
@@ -41,7 +41,7 @@ class NamedDays:
 
 @dataclass(frozen=True)
 class LoadHolidays:
-    """What a load says about holidays.
+    """Holidays that a load names.
 
     Attributes:
         has_flags: Whether the flags of its weeks are the source's own.

@@ -26,7 +26,7 @@ class SourceRows:
         unread: Columns of the files that are not read, as ``<file>: <column>``.
         notes: Sentences on how the files were read.
         similar_ids: Sentences about ids that are like others.
-        holidays: What the source says about holidays.
+        holidays: Holidays that the source names.
         time_zone: Zone of the stores; None if it is not declared.
         partial_weeks: Weeks of days that were left out, since they are not whole.
     """
