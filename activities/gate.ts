@@ -197,7 +197,7 @@ function checkBaseline(
     return notCompared(backtest, baseline, label) ?? missing(baseline, candidate, label);
   }
   const limit = other * (1 - options.minImprovementOverBaselines);
-  const passed = candidate.wmae <= limit || areEqual(candidate, limit);
+  const passed = isAtMost(candidate, limit);
   const requirement =
     options.minImprovementOverBaselines > 0
       ? ` (required: at least ${percent(options.minImprovementOverBaselines)} below)`
@@ -223,7 +223,7 @@ function checkChampion(backtest: Evaluated, options: GateOptions): GateCheck[] {
   return [
     {
       name: 'champion',
-      passed: candidate.wmae <= limit || areEqual(candidate, limit),
+      passed: isAtMost(candidate, limit),
       reason:
         `WMAE ${amount(candidate.wmae)} is ${aboveOrBelow(candidate, champion)} the champion's ${amount(champion)} ` +
         `(allowed: at most ${percent(options.maxRegressionAgainstChampion)} above)`,
@@ -276,6 +276,8 @@ function areEqual({ wmae, wape }: Metrics, other: number): boolean {
   const meanSales = wape === null || wape === 0 ? 0 : wmae / wape;
   return Math.abs(wmae - other) <= EQUAL_SHARE * Math.max(other, meanSales);
 }
+
+const isAtMost = (error: Metrics, limit: number): boolean => error.wmae <= limit || areEqual(error, limit);
 
 const missing = (name: string, candidate: Metrics | undefined, label: string): GateCheck => ({
   name,

@@ -157,42 +157,39 @@ export async function recordEvaluation(
   if (replacement !== null) {
     const { instead, evaluated } = replacement;
     await uploadReport(mlflow, run, evaluated, gate, instead);
-    await mlflow.uploadFolder(run.artifactUri, `${instead}/model`, fileURLToPath(replacement.model.modelUri));
+    const modelFolder = fileURLToPath(replacement.model.modelUri);
+    await mlflow.uploadFolder(run.artifactUri, artifactsOf(instead).model, modelFolder);
   }
   await mlflow.endRun(run.runId, 'FINISHED');
 }
 
-const REPORT = 'evaluate';
-const CARD_FILE = 'model-card.md';
 /** Folders of a version among the artifacts of its run; those of a model in the candidate's place are in one of its name. */
 export const artifactsOf = (instead: Alternative | undefined) => {
   const parent = instead === undefined ? '' : `${instead}/`;
-  return { model: `${parent}model`, modelCard: `${parent}${REPORT}/${CARD_FILE}` };
+  const report = `${parent}evaluate`;
+  return { model: `${parent}model`, report, modelCard: `${report}/model-card.md` };
 };
 
 /**
  * Logs the job's report with the gate's decision: as gate.json, and in the model card.
- * @param parent folder of the report among the artifacts of the run
+ * @param instead set when the report is of a model in the candidate's place
  */
 export async function uploadReport(
   mlflow: Pick<Mlflow, 'uploadFolder' | 'uploadFile'>,
   run: Pick<MlflowRun, 'artifactUri'>,
   { reportUri, modelCardUri }: Pick<EvaluateResult, 'reportUri' | 'modelCardUri'>,
   gate: GateDecision,
-  parent = '',
+  instead?: Alternative,
 ): Promise<void> {
-  const folder = parent === '' ? REPORT : `${parent}/${REPORT}`;
+  const { report, modelCard } = artifactsOf(instead);
   // The card of a candidate that was replaced has the candidate's own judgement.
-  const judgement = parent === '' ? (gate.rejected ?? gate) : gate;
+  const judgement = instead === undefined ? (gate.rejected ?? gate) : gate;
   const upload = (path: string, text: string) =>
     mlflow.uploadFile(run.artifactUri, path, new TextEncoder().encode(text));
-  await mlflow.uploadFolder(run.artifactUri, folder, fileURLToPath(reportUri));
-  await upload(`${folder}/gate.json`, JSON.stringify(gate, null, 2));
+  await mlflow.uploadFolder(run.artifactUri, report, fileURLToPath(reportUri));
+  await upload(`${report}/gate.json`, JSON.stringify(gate, null, 2));
   // Replaces the job's card, which has no decision.
-  await upload(
-    `${folder}/${CARD_FILE}`,
-    withGate(await readFile(fileURLToPath(modelCardUri), 'utf8'), judgement),
-  );
+  await upload(modelCard, withGate(await readFile(fileURLToPath(modelCardUri), 'utf8'), judgement));
 }
 
 function backtestMetrics(run: MlflowRun, { overall, oneWeekAhead }: EvaluateResult): MlflowMetric[] {

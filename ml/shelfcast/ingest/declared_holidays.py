@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from shelfcast.calendar import WEEK
 from shelfcast.contracts.specs import HolidayRegion, Holidays
 from shelfcast.ids import plain_id
-from shelfcast.ingest.holiday_calendar import Region, calendar_days, check_regions
+from shelfcast.ingest.holiday_calendar import calendar_days, check_regions
 from shelfcast.ingest.holiday_rows import NamedDays
+from shelfcast.ingest.quality import first_names
 from shelfcast.job import UserError
 from shelfcast.snapshot import IDS, SALES
 
@@ -22,7 +23,6 @@ Tables = Mapping[str, pa.Table]
 #: Weeks after the last one with sales whose holidays the data set gets, so that a year of loads without the
 #: declaration finds them.
 _WEEKS_AHEAD = 104
-_NAMED_IN_MESSAGES = 5
 
 
 def declared_calendar(
@@ -43,9 +43,11 @@ def declared_calendar(
     if holidays is None:
         return None
     where = f"holidays of {where}"
-    by_id = {id_: _region(region) for id_, region in (holidays.stores or {}).items()}
-    default = None if holidays.country is None else Region(holidays.country, holidays.region)
-    if holidays.country is None and holidays.region is not None:
+    by_id = holidays.stores or {}
+    default = None
+    if holidays.country is not None:
+        default = HolidayRegion(country=holidays.country, region=holidays.region)
+    elif holidays.region is not None:
         raise UserError(error, f"{where}: the region {holidays.region} needs a country")
     check_regions([*([default] if default else []), *by_id.values()], where, error)
     ids = pa.concat_tables([rows[IDS.name] for rows in (known, tables)]).to_pylist()
@@ -55,7 +57,7 @@ def declared_calendar(
     # Loads of version 0.1.0 named no ids.
     unnamed = set(stores).difference(numbers.values())
     numbers |= {plain_id("store", number): number for number in sorted(unnamed)}
-    _check_stores(by_id, default, numbers, stores, f"{where}", error)
+    _check_stores(by_id, default, numbers, stores, where, error)
     if not stores:
         return None
     bounds = pc.min_max(sales["week"])
@@ -66,13 +68,9 @@ def declared_calendar(
     )
 
 
-def _region(region: HolidayRegion) -> Region:
-    return Region(region.country, region.region)
-
-
 def _check_stores(
-    by_id: Mapping[str, Region],
-    default: Region | None,
+    by_id: Mapping[str, HolidayRegion],
+    default: HolidayRegion | None,
     numbers: Mapping[str, int],
     stores: list[int],
     where: str,
@@ -84,11 +82,10 @@ def _check_stores(
             close = get_close_matches(id_, numbers, n=1)
             issues.append(f"the data have no store {id_}" + (f"; did you mean {close[0]}?" if close else ""))
     if default is None:
-        described = {numbers[id_] for id_ in by_id if id_ in numbers}
-        without = [id_ for id_, number in numbers.items() if number in set(stores) - described]
+        undescribed = set(stores) - {numbers[id_] for id_ in by_id if id_ in numbers}
+        without = [id_ for id_, number in numbers.items() if number in undescribed]
         if without:
-            more = " and others" if len(without) > _NAMED_IN_MESSAGES else ""
-            names = ", ".join(without[:_NAMED_IN_MESSAGES])
-            issues.append(f"stores {names}{more} have no calendar; give `country` for all other stores")
+            names = first_names(without)
+            issues.append(f"stores {names} have no calendar; give `country` for all other stores")
     if issues:
         raise UserError(error, f"{where}: {'; '.join(issues)}")

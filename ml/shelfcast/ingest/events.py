@@ -20,6 +20,8 @@ OPTIONAL: Layout = {
     "week": ("week", ISO_DATE),
     "store": ("store", cell_rules.ID_OR_MISSING),
 }
+#: Cells of the store that mean all of them.
+_ALL = (None, *cell_rules.MISSING)
 
 
 def event_days(sheet: Sheet | None, stores: Mapping[str, int], file_name: str) -> NamedDays | None:
@@ -46,11 +48,9 @@ def event_days(sheet: Sheet | None, stores: Mapping[str, int], file_name: str) -
         sheet.reject(unknown, ("store",), rule, "store-in-file")
     everywhere: list[tuple[date, str]] = []
     by_store: dict[int, list[tuple[date, str]]] = {}
-    for row in sheet.values.to_pylist():
+    rows = sheet.values.to_pylist()
+    for row in rows:
         id_, event = row.get("store"), (row[days[0]], row["name"])
         (everywhere if id_ in _ALL else by_store.setdefault(stores[id_], [])).append(event)
-    last = max((row[days[0]] for row in sheet.values.to_pylist()), default=date.min)
+    last = max((row[days[0]] for row in rows), default=date.min)
     return NamedDays(by_store, last, everywhere)
-
-
-_ALL = (None, *cell_rules.MISSING)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
 from functools import cache
 
+from shelfcast.contracts.specs import HolidayRegion
 from shelfcast.ingest.holiday_rows import NamedDays
 from shelfcast.job import UserError
 
@@ -17,22 +17,11 @@ _LANGUAGE = "en_US"
 _ADDITION = re.compile(r" \((observed|estimated|substituted [^)]*)\)")
 
 
-@dataclass(frozen=True)
-class Region:
-    """A country by its ISO 3166 code, such as DE, or a part of it by the library's code, such as BY."""
-
-    country: str
-    region: str | None = None
-
-    def __str__(self) -> str:
-        return self.country if self.region is None else f"{self.country}-{self.region}"
-
-
-def check_regions(regions: Iterable[Region], where: str, error: str) -> None:
+def check_regions(regions: Iterable[HolidayRegion], where: str, error: str) -> None:
     """Checks that the library has a calendar of each region.
 
     Args:
-        regions: The regions.
+        regions: Countries by their ISO 3166 codes, and parts of them by the library's codes.
         where: Name of the file or input key with the declaration, for messages.
         error: Type of the error.
 
@@ -56,7 +45,7 @@ def check_regions(regions: Iterable[Region], where: str, error: str) -> None:
 
 
 @cache
-def named_days(region: Region, first: date, last: date) -> tuple[tuple[date, str], ...]:
+def named_days(region: HolidayRegion, first: date, last: date) -> tuple[tuple[date, str], ...]:
     """Returns the public holidays from the first to the last day, with their names, in order.
 
     A day that replaces a holiday, and an estimated one, has the name of the holiday.
@@ -83,7 +72,7 @@ def _known() -> Mapping[str, tuple[str, ...]]:
 
 
 @cache
-def _language(region: Region) -> str | None:
+def _language(region: HolidayRegion) -> str | None:
     """Returns the language of the names: English, or the usual one of a country without English names."""
     from holidays import list_localized_countries
 
@@ -97,13 +86,17 @@ def _close(word: str, known: Iterable[str]) -> str:
 
 
 def calendar_days(
-    default: Region | None, by_store: Mapping[int, Region], stores: Iterable[int], first: date, last: date
+    default: HolidayRegion | None,
+    by_store: Mapping[int, HolidayRegion],
+    stores: Iterable[int],
+    first: date,
+    last: date,
 ) -> NamedDays:
     """Returns the holidays of stores from the first to the last day.
 
     Args:
-        default: Region of stores without one of their own; None if there is none.
-        by_store: Regions of single stores.
+        default: HolidayRegion of stores without one of their own; None if there is none.
+        by_store: HolidayRegions of single stores.
         stores: Stores of the data set.
         first: First day.
         last: Last day.

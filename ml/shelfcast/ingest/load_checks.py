@@ -90,17 +90,17 @@ def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], to
     """
     ids = _ids(tables, known)
     sales = SalesRows.of(ids, tables[SALES.name])
+    after = SalesRows.of(ids, tables[SALES.name], known[SALES.name])
     checks = [
-        *check_content(tables, known),
+        *_check_content(tables, sales, after, ids),
         _broken_rows("future-week", sales, sales.week >= (today - date(1970, 1, 1)).days),
         *_unknown_stores(tables, known, ids),
         *check_covariates(tables, known),
-        _short_history(SalesRows.of(ids, tables[SALES.name], known[SALES.name])),
+        _short_history(after),
     ]
     if len(known[SALES.name]) == 0:
         return checks
     before = SalesRows.of(ids, known[SALES.name])
-    after = SalesRows.of(ids, tables[SALES.name], known[SALES.name])
     new = np.setdiff1d(sales.store, before.store)
     return [
         *checks,
@@ -113,11 +113,18 @@ def check_content(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table])
     """Checks that apply to any load, the generator's included."""
     ids = _ids(tables, known)
     sales = SalesRows.of(ids, tables[SALES.name])
+    after = SalesRows.of(ids, tables[SALES.name], known[SALES.name])
+    return _check_content(tables, sales, after, ids)
+
+
+def _check_content(
+    tables: Mapping[str, pa.Table], sales: SalesRows, after: SalesRows, ids: Ids
+) -> list[Check]:
     return [
         _broken_rows("sales-range", sales, np.abs(sales.sales) > MAX_SALES_USD),
         _external_ranges(tables[STORE_WEEKS.name], ids),
         _broken_rows("negative-sales", sales, sales.sales < 0),
-        _missing_weeks(SalesRows.of(ids, tables[SALES.name], known[SALES.name])),
+        _missing_weeks(after),
     ]
 
 

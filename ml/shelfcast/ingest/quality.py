@@ -15,6 +15,11 @@ from shelfcast.job import UserError, write_json
 EXAMPLES = 5
 
 
+def first_names(names: Sequence[str]) -> str:
+    """Returns the first ``EXAMPLES`` names for a sentence, and whether there are others."""
+    return ", ".join(names[:EXAMPLES]) + (" and others" if names[EXAMPLES:] else "")
+
+
 @dataclass(frozen=True)
 class Check:
     """Result of checking one rule.

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from shelfcast.ingest import cell_rules
 from shelfcast.ingest.days import WEEKDAYS, weekdays_of
 from shelfcast.ingest.declaration_needed import DeclarationNeededError
+from shelfcast.ingest.quality import first_names
 from shelfcast.ingest.sheet import Sheet
 from shelfcast.job import UserError
 
@@ -68,10 +69,9 @@ def check_weekday(known: npt.NDArray[np.int64], *sheets: Sheet) -> None:
             stores = [store for store, day in others.items() if day == other]
             mask = (weekdays != weekday) & np.isin(sheet.column("store"), stores)
             ids = pc.unique(sheet.texts("store").filter(pa.array(mask))).to_pylist()
-            shown = ", ".join(ids[:5]) + (" and others" if ids[5:] else "")
             rule = (
                 f"{label} must be a {WEEKDAYS[weekday]} {as_others}; the weeks of {sheet.labels['store']} "
-                f"{shown} end on {WEEKDAYS[other]}s, so load these as a data set of their own"
+                f"{first_names(ids)} end on {WEEKDAYS[other]}s, so load these as a data set of their own"
             )
             sheet.reject(mask, ("week",), rule, "weekday")
             weekdays = weekdays_of(_days(sheet))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from torch.distributed.elastic.multiprocessing.errors import record
@@ -219,15 +220,13 @@ def _outputs(
     # Matplotlib is slow to import, and only rank 0 needs it.
     from shelfcast.train.report import write_report
 
-    folder, report, model = directory / "model", directory / "report", fitted.model
-    named = replace(spec, preset=model.chosen.preset) if isinstance(model, SimpleForecast) else spec
-    sha256 = write_model(folder, model, shard.table, shard.validation, named)
+    report, model = directory / "report", fitted.model
+    exported = _export(directory / "model", model, spec, shard)
     write_report(report, fitted.epochs, fitted.best_epoch, shard)
     if fitted.searched is not None:
         write_json(report / "search.json", fitted.searched)
     return TrainResult(
-        model_uri=folder.absolute().as_uri(),
-        model_hash=sha256,
+        **exported,
         parameter_count=sum(parameter.numel() for parameter in model.parameters()),
         best_epoch=fitted.best_epoch,
         epochs=fitted.epochs,
@@ -240,21 +239,27 @@ def _outputs(
     )
 
 
+class _Exported(TypedDict):
+    model_uri: str
+    model_hash: str
+
+
+def _export(folder: Path, model: Network, spec: TrainSpec, shard: Shard) -> _Exported:
+    """Writes a model folder; a simple forecast has the preset of its formula."""
+    named = replace(spec, preset=model.chosen.preset) if isinstance(model, SimpleForecast) else spec
+    sha256 = write_model(folder, model, shard.table, shard.validation, named)
+    return {"model_uri": folder.absolute().as_uri(), "model_hash": sha256}
+
+
 def _write_simple(
     spec: TrainSpec, directory: Path, shard: Shard, ranked: Sequence[FittedSimple]
 ) -> list[SimpleForecastResult]:
     results = []
     for rank, fitted in enumerate(ranked, start=1):
-        folder, chosen = directory / f"simple-model-{rank}", fitted.model.chosen
-        named = replace(spec, preset=chosen.preset)
-        sha256 = write_model(folder, fitted.model, shard.table, shard.validation, named)
+        name = fitted.model.chosen.name
+        exported = _export(directory / f"simple-model-{rank}", fitted.model, spec, shard)
         results.append(
-            SimpleForecastResult(
-                name=chosen.name,
-                model_uri=folder.absolute().as_uri(),
-                model_hash=sha256,
-                validation_wmae=fitted.validation_wmae[chosen.name],
-            )
+            SimpleForecastResult(name=name, **exported, validation_wmae=fitted.validation_wmae[name])
         )
     report_progress(directory, ranked[0].description)
     return results
@@ -265,10 +270,8 @@ def _write_wide(spec: TrainSpec, directory: Path, shard: Shard, fitted: _Fitted)
     factor = fitted.widest_week
     if factor is None or factor <= 1:
         return None
-    folder = directory / "wide-model"
     fitted.model.widening.mul_(factor)
-    sha256 = write_model(folder, fitted.model, shard.table, shard.validation, spec)
-    return WideIntervals(model_uri=folder.absolute().as_uri(), model_hash=sha256, factor=factor)
+    return WideIntervals(**_export(directory / "wide-model", fitted.model, spec, shard), factor=factor)
 
 
 def _run_other_rank() -> None:
