@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
-/** Files that start processes or services, and may kill them; test/no-processes.ts fails any other file that does. */
+/** Files that run whole pipelines on all services and kill what can die. */
+const DRILLS = 'test/drills/**/*.test.ts';
+/** Other files that start processes or services; test/no-processes.ts fails any file beyond both lists that does. */
 const SERVICES = [
   'test/activities/records.test.ts',
   'test/client/**',
@@ -8,7 +10,6 @@ const SERVICES = [
   'test/contract/**',
   'test/contracts/**',
   'test/docs/**',
-  'test/drills/**',
   'test/infra/{http,images,migrations,mlflow,postgres,services,state,supervisor,toolchain}.test.ts',
   'test/infra/kubernetes/{config,doctor,job-manifests}.test.ts',
   'test/infra/manifests/**',
@@ -30,7 +31,7 @@ export default defineConfig({
         test: {
           name: 'pure',
           include: ['test/**/*.test.ts'],
-          exclude: [CLUSTER, ...SERVICES],
+          exclude: [CLUSTER, DRILLS, ...SERVICES],
           setupFiles: ['test/no-processes.ts'],
           // Importing the packages anew for each file would take most of the time.
           pool: 'threads',
@@ -45,6 +46,15 @@ export default defineConfig({
           // Side by side they would time each other out.
           fileParallelism: false,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'drills',
+          include: [DRILLS],
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -18,6 +18,6 @@ const config = options.includes(SMOKE)
 await installTools('python', 'temporal');
 // Without a cluster no test passes and none fails.
 const { failed } = await withCounts(async (reports) => [
-  await vitest([...config, ...patterns], join(reports, 'vitest.json'), launcher),
+  await vitest([...config, ...patterns], join(reports, 'vitest.json'), { launcher }),
 ]);
 process.exitCode = failed > 0 ? 1 : 0;

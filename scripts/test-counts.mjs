@@ -26,11 +26,13 @@ export async function withCounts(runTests) {
   }
 }
 
-/** @param launcher command that runs vitest, or prints why it does not and succeeds */
-export async function vitest(patterns, report, launcher = []) {
+/**
+ * @param launcher command that runs vitest, or prints why it does not and succeeds
+ * @param log file of the output beside other tests; printed at the end
+ */
+export async function vitest(args, report, { launcher = [], log } = {}) {
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const [program, ...args] = [...launcher, nodeBin('vitest'), 'run', ...reporters, ...patterns];
-  const code = await run(program, args);
+  const code = await runWithLog([...launcher, nodeBin('vitest'), 'run', ...reporters, ...args], {}, log);
   if (!existsSync(report)) return launcher.length > 0 && code === 0 ? NONE : BROKEN;
   return vitestCounts(JSON.parse(readFileSync(report, 'utf8')), code);
 }
@@ -47,24 +49,23 @@ export function vitestCounts(report, exitCode) {
   });
 }
 
-/**
- * Runs pytest; test/ml/conftest.py writes its counts. Beside other tests its output goes to a file, which is printed at the end.
- */
+/** Runs pytest; test/ml/conftest.py writes its counts. */
 export async function pytest(patterns, reports, { isAlone }) {
-  const [counts, log] = [join(reports, 'pytest.json'), join(reports, 'pytest.log')];
-  const output = isAlone ? 'inherit' : openSync(log, 'w');
+  const counts = join(reports, 'pytest.json');
   const paths = patterns.map((pattern) => join(PROJECT, pattern));
-  const command = [
-    '-n',
-    String(isAlone ? 0 : LOWER_PRIORITY),
-    pythonBin('pytest'),
-    `--counts=${counts}`,
-    ...paths,
-  ];
-  const code = await run('nice', command, { cwd: ML, stdio: ['ignore', output, output] });
-  if (!isAlone) process.stdout.write(readFileSync(log));
+  const niceness = String(isAlone ? 0 : LOWER_PRIORITY);
+  const command = ['nice', '-n', niceness, pythonBin('pytest'), `--counts=${counts}`, ...paths];
+  const code = await runWithLog(command, { cwd: ML }, isAlone ? undefined : join(reports, 'pytest.log'));
   if (!existsSync(counts)) return BROKEN;
   return withExitCode(code === PYTEST_FOUND_NO_TEST ? 0 : code, JSON.parse(readFileSync(counts, 'utf8')));
+}
+
+/** Runs a command; with a log, its output goes there and is printed at the end. */
+async function runWithLog([program, ...args], options, log) {
+  const output = log === undefined ? 'inherit' : openSync(log, 'w');
+  const code = await run(program, args, { ...options, stdio: ['ignore', output, output] });
+  if (log !== undefined) process.stdout.write(readFileSync(log));
+  return code;
 }
 
 /** A run that failed without a failed test counts as one. */
