@@ -34,6 +34,7 @@ export function createIngestActivities(deps: Dependencies): IngestActivities {
         source: input.source,
         maxBadRowShare: input.maxBadRowShare,
         ...(input.allow === undefined ? {} : { allow: input.allow }),
+        ...(input.acknowledge === undefined ? {} : { acknowledge: input.acknowledge }),
       };
       return runJob(deps, { stage: 'ingest', spec, resultSchema: ingestResultSchema }, activityJobContext());
     },

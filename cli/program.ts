@@ -77,6 +77,11 @@ const withDeclaration = (command: Command): Command =>
     .option('--decimal <sign>', 'sign before the decimals of numbers, a point or a comma')
     .option('--date-format <form>', 'form of dates, like DD.MM.YYYY')
     .option('--holidays <country-region>', 'country whose public holidays count, like DE or DE-BY');
+const withAcknowledge = (command: Command): Command =>
+  command.option(
+    '--acknowledge <key>',
+    'load the rows that data-quality rules stopped; the message of that run names the key',
+  );
 const withInput = (command: Command): Command =>
   withDeclaration(withAllow(command))
     .option('--data <source>', 'sales: a folder, file or URL, see docs/data.md (default: generated sales)')
@@ -88,7 +93,7 @@ const withModel = (command: Command): Command =>
   command.option('--model <name>', 'name of the model', DEFAULT_MODEL_NAME);
 
 function addServiceCommands({ add, connect, finish }: Cli): void {
-  withInput(add('start'))
+  withAcknowledge(withInput(add('start')))
     .description('start all services, run the pipeline once, and leave the services running')
     .option('--services-only', 'start the services without a pipeline run')
     .action(async (options: InputOptions & { servicesOnly?: boolean }) => {
@@ -106,13 +111,13 @@ function addServiceCommands({ add, connect, finish }: Cli): void {
 }
 
 function addRunCommands({ add, connect, finish }: Cli): void {
-  withInput(add('run'))
+  withAcknowledge(withInput(add('run')))
     .description('start a pipeline run and follow it')
     .option('--detach', 'print the id of the run and return without following it')
     .action(async (options: InputOptions & { detach?: boolean }) => {
       finish(await (await import('./runs.ts')).runPipeline(connect, options));
     });
-  withDeclaration(withAllow(add('ingest')))
+  withAcknowledge(withDeclaration(withAllow(add('ingest'))))
     .description(
       'add new weeks to the data set of the model in use and renew its forecasts, without training',
     )

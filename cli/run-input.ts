@@ -18,6 +18,8 @@ export interface InputOptions extends DeclarationOptions {
   approval?: boolean;
   /** Data-quality rules that this load may break. */
   allow?: string[];
+  /** Key of a stopped load, whose rows this run loads. */
+  acknowledge?: string;
   input?: string;
 }
 
@@ -58,6 +60,7 @@ function mergedInput({
   model,
   approval,
   allow,
+  acknowledge,
   input,
   ...declarationOptions
 }: InputOptions): Record<string, unknown> {
@@ -70,6 +73,7 @@ function mergedInput({
     ...(dataset === undefined ? {} : { dataset }),
     ...(source === undefined ? {} : { source: withDeclaration(source, declaration) }),
     ...(allow === undefined ? {} : { allow }),
+    ...(acknowledge === undefined ? {} : { acknowledge }),
     ...(approval === true
       ? { rollout: { ...(base['rollout'] as object | undefined), approval: 'required' } }
       : {}),

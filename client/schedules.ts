@@ -61,18 +61,20 @@ export function createSchedules(client: Client, taskQueue: string) {
 
   return {
     /** Creates the model's schedule, or replaces it: the pipeline at these times (UTC). */
-    create(input: PipelineInput = {}, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
+    async create(input: PipelineInput = {}, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
+      refuseAcknowledgement(input);
       const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
-      return createOrReplace(modelName, cron, {
+      return await createOrReplace(modelName, cron, {
         workflowType: WORKFLOWS.pipeline,
         args: [input] satisfies Parameters<typeof forecastPipeline>,
         workflowId: pipelineWorkflowId(modelName),
       });
     },
     /** Creates the model's schedule, or replaces it: updates without training at these times (UTC). */
-    createUpdate(input: UpdateInput, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
+    async createUpdate(input: UpdateInput, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
+      refuseAcknowledgement(input);
       const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
-      return createOrReplace(modelName, cron, {
+      return await createOrReplace(modelName, cron, {
         workflowType: WORKFLOWS.update,
         args: [input] satisfies Parameters<typeof updateForecasts>,
         workflowId: updateWorkflowId(modelName),
@@ -88,6 +90,15 @@ export function createSchedules(client: Client, taskQueue: string) {
     resume: (modelName = DEFAULT_MODEL_NAME) => withSchedule(modelName, (id) => handle(id).unpause()),
     delete: (modelName = DEFAULT_MODEL_NAME) => withSchedule(modelName, (id) => handle(id).delete()),
   };
+}
+
+function refuseAcknowledgement(input: PipelineInput | UpdateInput): void {
+  if (input.acknowledge === undefined) return;
+  throw new ShelfcastError(
+    ERROR_TYPES.invalidInput,
+    'acknowledge: a schedule cannot acknowledge a stop, because the key is of one load; run that load once ' +
+      'with `npx shelfcast run` or `ingest`, and the schedule goes on',
+  );
 }
 
 interface ScheduledWorkflow {

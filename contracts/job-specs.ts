@@ -24,6 +24,7 @@ export const ingestSpecSchema = z
     source: sourceSchema,
     maxBadRowShare: input.maxBadRowShare,
     allow: input.allow,
+    acknowledge: input.acknowledge,
   })
   .meta({ id: 'IngestSpec', description: 'Spec of the ingest job.' });
 export type IngestSpec = z.output<typeof ingestSpecSchema>;

@@ -172,6 +172,16 @@ export const pipelineInputSchema = z
       .array(z.string().regex(/^[a-z][a-z-]*$/, 'must be the name of a rule'))
       .optional()
       .describe('Names of data-quality rules that this run may break (docs/data.md).'),
+    acknowledge: z
+      .string()
+      .regex(
+        /^[0-9a-f]{12}$/,
+        'must be the key in the message of the run that was stopped, 12 digits of 0-9 and a-f',
+      )
+      .optional()
+      .describe(
+        'Key of a stop by data-quality rules: this run loads the rows that were stopped, and no others (docs/data.md).',
+      ),
     horizonWeeks: z.int().min(1).max(39).default(8).describe('Weeks ahead to forecast.'),
     testWeeks: z
       .int()

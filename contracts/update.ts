@@ -9,7 +9,7 @@ import { sentencesOf } from './zod-issues.ts';
 
 /** Input of an update: part of a pipeline's input, without a default source. */
 export const updateInputSchema = pipelineInputSchema
-  .pick({ modelName: true, dataset: true, maxBadRowShare: true, allow: true })
+  .pick({ modelName: true, dataset: true, maxBadRowShare: true, allow: true, acknowledge: true })
   .extend({ source: pipelineInputSchema.shape.source.unwrap() });
 
 /**

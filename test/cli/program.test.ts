@@ -168,6 +168,7 @@ test('inspect hands files, URLs and queries to Python, with the declaration of t
 test.each([
   [['--approval'], { rollout: { approval: 'required' } }],
   [['--allow', 'future-week', '--allow', 'row-count-change'], { allow: ['future-week', 'row-count-change'] }],
+  [['--acknowledge', '0123456789ab'], { acknowledge: '0123456789ab' }],
   [['--model', 'bread', '--dataset', 'shop'], { modelName: 'bread', dataset: 'shop' }],
   [['--input', '{"horizonWeeks": 3}'], { horizonWeeks: 3 }],
 ])('run %j starts a pipeline with %j', async (args, input) => {

@@ -37,6 +37,7 @@ describe('the input of an update', () => {
     [{ data: 'https://host/sales', approval: true }, 'Unrecognized key: "rollout"'],
     [{ data: 'https://host/sales', dataset: 'A B' }, 'dataset: must be at most 32 lower-case letters'],
     [{ data: 'https://host/sales', allow: ['Row Count'] }, 'allow.0: must be the name of a rule'],
+    [{ data: 'https://host/sales', acknowledge: 'yes' }, 'acknowledge: must be the key in the message'],
   ])('%j is refused', (options, sentence) => {
     let failure: unknown = null;
     try {

@@ -130,6 +130,12 @@ describe('client', { timeout: 60_000 }, () => {
 
       await schedules.pause(modelName);
       expect((await schedules.create({ modelName }, '0 7 * * 2')).paused).toBe(true);
+      const acknowledge = '0123456789ab';
+      await expect(schedules.create({ modelName, acknowledge })).rejects.toThrow('of one load');
+      const source = { kind: 'generated' } as const;
+      await expect(schedules.createUpdate({ modelName, acknowledge, source })).rejects.toMatchObject({
+        type: 'InvalidInput',
+      });
       await expect(schedules.create({ modelName: `${modelName}-x` }, 'whenever')).rejects.toMatchObject({
         type: ERROR_TYPES.invalidInput,
       });

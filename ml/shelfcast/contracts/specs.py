@@ -247,6 +247,8 @@ class IngestSpec:
             adds no other.
         max_bad_row_share: Share of source rows that may be bad; above it the run stops and nothing is loaded.
         allow: Names of data-quality rules that this run may break (docs/data.md).
+        acknowledge: Key of a stop by data-quality rules: this run loads the rows that were stopped, and no
+            others (docs/data.md).
     """
 
     dataset: str
@@ -254,6 +256,7 @@ class IngestSpec:
     source: Source
     max_bad_row_share: Annotated[float, Bounds(0, 1)] = 0.01
     allow: list[str] | None = None
+    acknowledge: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from shelfcast.ingest.load import SourceReport, known_result, load, lock_dataset
 from shelfcast.ingest.load_checks import check_content, check_load
 from shelfcast.ingest.long_source import read_long_queries, read_long_source
 from shelfcast.ingest.numbering import plain_ids
-from shelfcast.ingest.quality import Check, check_allowed, require_quality
+from shelfcast.ingest.quality import Check, Overrides, check_allowed, require_quality
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.ingest.walmart import read_folder
 from shelfcast.job import UserError, database_url, main, report_progress
@@ -39,8 +39,8 @@ _Checked = tuple[dict[str, pa.Table], list[Check], SourceReport]
 
 def run(spec: IngestSpec, directory: Path) -> IngestResult:
     """Loads the spec's source unless a batch with its requestId exists."""
-    allow = spec.allow or []
-    check_allowed(allow)
+    overrides = Overrides(spec.allow or [], spec.acknowledge)
+    check_allowed(overrides.allow)
     with connect(database_url()) as connection:
         lock_dataset(connection, spec.dataset)
         known = known_result(connection, spec)
@@ -49,7 +49,7 @@ def run(spec: IngestSpec, directory: Path) -> IngestResult:
             return known
         before = newest_snapshot(connection, spec.dataset)
         tables, checks, source_report = _read(spec, directory, before)
-        quality = require_quality(checks, allow, directory, spec.dataset)
+        quality = require_quality(checks, tables, overrides, directory, spec.dataset)
         if len(tables[SALES.name]) == 0:
             raise UserError("BadData", f"the source has no good row of sales for data set {spec.dataset}")
         report_progress(directory, f"checked {len(tables['sales'])} rows of sales", fraction=0.3)

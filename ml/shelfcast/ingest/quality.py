@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pyarrow as pa
 
 from shelfcast.contracts.results import Outcome, Quality, QualityRule
 from shelfcast.ingest.quality_page import quality_page
@@ -70,25 +73,57 @@ def check_allowed(allow: Collection[str]) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Overrides:
+    """Rules that a load may break.
+
+    Attributes:
+        allow: Names of rules that any load with this input may break.
+        acknowledge: Key of a stop: a load of the same rows may break the rules that stopped it.
+    """
+
+    allow: Collection[str] = ()
+    acknowledge: str | None = None
+
+
 def require_quality(
-    checks: Iterable[Check], allow: Collection[str], directory: Path, dataset: str
+    checks: Iterable[Check],
+    tables: Mapping[str, pa.Table],
+    overrides: Overrides,
+    directory: Path,
+    dataset: str,
 ) -> Quality:
     """Writes quality.json and quality.html to ``directory``/quality; returns ``quality`` of the result.
 
+    Args:
+        checks: Results of the rules that were checked.
+        tables: Rows of the load by name of the table, which an acknowledgement holds for.
+        overrides: Rules that the load may break.
+        directory: Folder of the job.
+        dataset: Name of the data set.
+
     Raises:
-        UserError: ``BadData``: a rule of severity ``error`` is broken and not in ``allow``.
+        UserError: ``BadData``: a rule of severity ``error`` is broken, and not overridden.
     """
     by_rule = {check.rule: check for check in checks}
-    outcomes = [_outcome(rule, by_rule.get(rule.name), allow) for rule in RULES]
+    outcomes = _outcomes(by_rule, overrides.allow)
+    stopping = [outcome for outcome in outcomes if outcome.outcome == "stopped"]
+    key = _stop_key(stopping, tables)
+    if key == overrides.acknowledge:
+        outcomes = _outcomes(by_rule, [rule.name for rule in RULES])
+        stopping = []
     folder = directory / "quality"
     folder.mkdir(exist_ok=True)
     rules = [outcome.described() for outcome in outcomes]
     write_json(folder / "quality.json", {"dataset": dataset, "rules": rules})
     (folder / "quality.html").write_text(quality_page(dataset, rules), encoding="utf-8")
-    stopping = [outcome for outcome in outcomes if outcome.outcome == "stopped"]
     if stopping:
-        raise UserError("BadData", _refusal(stopping, folder / "quality.html"))
+        raise UserError("BadData", _refusal(stopping, folder / "quality.html", key, overrides))
     return Quality(report_uri=folder.resolve().as_uri(), rules=rules)
+
+
+def _outcomes(checks: Mapping[str, Check], allow: Collection[str]) -> list[_RuleOutcome]:
+    return [_outcome(rule, checks.get(rule.name), allow) for rule in RULES]
 
 
 def _outcome(rule: Rule, check: Check | None, allow: Collection[str]) -> _RuleOutcome:
@@ -101,15 +136,32 @@ def _outcome(rule: Rule, check: Check | None, allow: Collection[str]) -> _RuleOu
     return _RuleOutcome(rule, check, "overridden" if rule.name in allow else "stopped")
 
 
-def _refusal(stopping: Sequence[_RuleOutcome], page: Path) -> str:
+def _stop_key(stopping: Sequence[_RuleOutcome], tables: Mapping[str, pa.Table]) -> str:
+    """Returns 12 hexadecimal digits of the rules that stop a load, their figures, and the rows in any order."""
+    digest = hashlib.sha256()
+    for outcome in stopping:
+        digest.update(repr((outcome.rule.name, outcome.check)).encode())
+    for name, table in sorted(tables.items()):
+        rows = table.sort_by([(column, "ascending") for column in table.column_names])
+        digest.update(name.encode())
+        for batch in rows.combine_chunks().to_batches():
+            digest.update(batch.serialize())
+    return digest.hexdigest()[:12]
+
+
+def _refusal(stopping: Sequence[_RuleOutcome], page: Path, key: str, overrides: Overrides) -> str:
     sentences = []
     for outcome in stopping:
         rule, check = outcome.rule, outcome.check
         assert check is not None
         summary = check.summary or f"{check.rows} break the rule that {rule.text}"
         sentences.append(f"{rule.name}: {summary} ({', '.join(check.examples[:EXAMPLES])})")
-    names = ", ".join(f'"{outcome.rule.name}"' for outcome in stopping)
+    other = (
+        ""
+        if overrides.acknowledge is None
+        else f" The key {overrides.acknowledge} acknowledges another load: rows, rules or figures differ."
+    )
     return (
-        f"nothing was loaded. {'; '.join(sentences)}. The report is {page}. Correct the "
-        f'source, or load it as it is on purpose with "allow": [{names}] in the input.'
+        f"nothing was loaded. {'; '.join(sentences)}. The report is {page}.{other} Correct the source, or "
+        f'load these rows as they are with `--acknowledge {key}` ("acknowledge": "{key}" in the input).'
     )

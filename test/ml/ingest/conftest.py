@@ -52,6 +52,7 @@ def ingest(
         folder: Path,
         max_bad_row_share: float = 0,
         allow: tuple[str, ...] = (),
+        acknowledge: str | None = None,
         kind: str = "walmart-csv",
     ) -> dict[str, Any]:
         spec = {
@@ -60,6 +61,7 @@ def ingest(
             "source": {"kind": kind, "path": str(folder)},
             "maxBadRowShare": max_bad_row_share,
             "allow": list(allow),
+            **({} if acknowledge is None else {"acknowledge": acknowledge}),
         }
         return encode(run(decode(IngestSpec, spec, "spec"), tmp_path_factory.mktemp("job")))  # type: ignore[no-any-return]
 

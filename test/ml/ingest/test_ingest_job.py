@@ -113,7 +113,7 @@ def test_too_many_bad_rows(database_url: str, tmp_path: Path) -> None:
     error = read_json(tmp_path / "job" / "error.json")
     assert error["type"] == "BadData"
     assert "maxBadRowShare" in error["message"]
-    assert 'with "allow": ["bad-row-share"]' in error["message"]
+    assert "with `--acknowledge " in error["message"]
     page = tmp_path / "job" / "quality" / "quality.html"
     assert f"The report is {page}" in error["message"]
     assert "train.csv:2" in page.read_text()

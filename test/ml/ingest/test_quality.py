@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 import source_folders
 
+from shelfcast.contracts.results import Quality
 from shelfcast.contracts.wire import encode
-from shelfcast.ingest.quality import Check, require_quality
+from shelfcast.ingest.quality import Check, Overrides, require_quality
 from shelfcast.ingest.quality_rules import RULES
 from shelfcast.job import UserError
 
@@ -22,6 +24,23 @@ def rule_of(quality: dict[str, Any], name: str) -> dict[str, Any]:
     return next(rule for rule in quality["rules"] if rule["name"] == name)
 
 
+def require(
+    directory: Path,
+    checks: Sequence[Check],
+    allow: Sequence[str] = (),
+    *,
+    tables: Mapping[str, pa.Table] | None = None,
+    acknowledge: str | None = None,
+) -> Quality:
+    return require_quality(checks, tables or {}, Overrides(allow, acknowledge), directory, "mine")
+
+
+def key_of(error: UserError) -> str:
+    found = re.search("`--acknowledge ([0-9a-f]{12})`", str(error))
+    assert found is not None
+    return found[1]
+
+
 def batches(connection: psycopg.Connection, dataset: str) -> int:
     row = connection.execute("select count(*) from raw.batch where dataset = %s", [dataset]).fetchone()
     assert row is not None
@@ -29,9 +48,7 @@ def batches(connection: psycopg.Connection, dataset: str) -> int:
 
 
 def test_a_warning_is_reported_and_an_unchecked_rule_says_so(tmp_path: Path) -> None:
-    quality = encode(
-        require_quality([Check("new-store", 1, ["store 7"]), Check("future-week", 0)], [], tmp_path, "mine")
-    )
+    quality = encode(require(tmp_path, [Check("new-store", 1, ["store 7"]), Check("future-week", 0)]))
     assert quality["reportUri"] == (tmp_path / "quality").as_uri()
     assert [rule["name"] for rule in quality["rules"]] == [rule.name for rule in RULES]
     assert rule_of(quality, "new-store") == {
@@ -52,25 +69,58 @@ def test_a_stop_names_rule_rows_five_examples_and_the_override(tmp_path: Path) -
     examples = [f"example {n}" for n in range(9)]
     checks = [Check("future-week", 9, examples), Check("sales-range", 1, ["much"])]
     with pytest.raises(UserError) as raised:
-        require_quality(checks, [], tmp_path, "mine")
+        require(tmp_path, checks)
     assert raised.value.type == "BadData"
+    key = key_of(raised.value)
     assert str(raised.value) == (
         "nothing was loaded. "
         "future-week: 9 break the rule that sales are of weeks that are over "
         "(example 0, example 1, example 2, example 3, example 4); "
         "sales-range: 1 break the rule that sales of a department in a week are within 1e9 USD of zero "
-        f"(much). The report is {tmp_path}/quality/quality.html. Correct the source, or load it "
-        'as it is on purpose with "allow": ["future-week", "sales-range"] in the input.'
+        f"(much). The report is {tmp_path}/quality/quality.html. Correct the source, or load these rows "
+        f'as they are with `--acknowledge {key}` ("acknowledge": "{key}" in the input).'
     )
     with pytest.raises(UserError, match=r"nothing was loaded\. sales-range") as raised:
-        require_quality(checks, ["future-week"], tmp_path, "mine")
+        require(tmp_path, checks, ["future-week"])
     assert "future-week" not in str(raised.value)
-    quality = encode(require_quality(checks, ["future-week", "sales-range"], tmp_path, "mine"))
+    quality = encode(require(tmp_path, checks, ["future-week", "sales-range"]))
     assert rule_of(quality, "future-week")["outcome"] == "overridden"
 
 
+def test_an_acknowledgement_holds_for_the_stopped_rows_in_any_order_and_for_no_other_load(
+    tmp_path: Path,
+) -> None:
+    rows = pa.table({"store": [1, 2], "sales": [5.0, None], "holiday": [True, None]})
+    stores = pa.table({"store": [1], "type": ["A"]})
+    much = Check("sales-range", 1, ["much"])
+    tables = {"sales": rows, "store": stores}
+    with pytest.raises(UserError) as raised:
+        require(tmp_path, [much], tables=tables)
+    key = key_of(raised.value)
+    turned = {"store": stores, "sales": pa.concat_tables([rows.slice(1), rows.slice(0, 1)])}
+    quality = encode(require(tmp_path, [much, Check("new-store", 1)], tables=turned, acknowledge=key))
+    assert rule_of(quality, "sales-range")["outcome"] == "overridden"
+    assert rule_of(quality, "new-store")["outcome"] == "warned"
+
+    others: list[tuple[list[Check], dict[str, pa.Table]]] = [
+        (
+            [much],
+            tables | {"sales": pa.table({"store": [1, 2], "sales": [6.0, None], "holiday": [True, None]})},
+        ),
+        ([much], tables | {"sales": rows.slice(0, 1)}),
+        ([Check("sales-range", 2, ["much"])], tables),
+        ([Check("future-week", 1, ["much"])], tables),
+        ([much, Check("future-week", 1, ["late"])], tables),
+    ]
+    for checks, changed in others:
+        with pytest.raises(UserError, match=f"The key {key} acknowledges another load") as raised:
+            require(tmp_path, checks, tables=changed, acknowledge=key)
+        assert key_of(raised.value) != key
+    assert encode(require(tmp_path, [], acknowledge=key))["rules"]
+
+
 def test_the_page_stands_alone_and_escapes_what_the_data_say(tmp_path: Path) -> None:
-    require_quality([Check("number", 1, ["train.csv:2 '<script>alert(1)</script>'"])], [], tmp_path, "mine")
+    require(tmp_path, [Check("number", 1, ["train.csv:2 '<script>alert(1)</script>'"])])
     page = (tmp_path / "quality" / "quality.html").read_text()
     assert "&lt;script&gt;alert(1)" in page
     assert re.search("<script|<link|src=|http", page) is None
@@ -128,9 +178,7 @@ def test_a_sudden_change_stops_before_anything_is_written(
         ingest(dataset, f"{dataset}-2", folder)
     assert example in str(raised.value)
     assert batches(connection, dataset) == 1
-    allow = tuple(re.findall(r'"([a-z-]+)"', str(raised.value).split('"allow": ')[1]))
-    assert rule in allow
-    result = ingest(dataset, f"{dataset}-3", folder, allow=allow)
+    result = ingest(dataset, f"{dataset}-3", folder, acknowledge=key_of(raised.value))
     assert rule_of(result["quality"], rule)["outcome"] == "overridden"
     assert batches(connection, dataset) == 2
 
