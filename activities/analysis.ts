@@ -15,7 +15,7 @@ const REQUESTS_IN_FLIGHT = 4;
 /** Analysis row with the user's ids. */
 export type NamedAnalysisRow = WithIds<AnalysisRow>;
 
-/** True when the model answers the rows' horizons and the rows have all its features. */
+/** Whether the model answers the rows' horizons and the rows have all its features. */
 export function canAnswer(manifest: ModelManifest, rows: readonly NamedAnalysisRow[]): boolean {
   return rows.every(
     (row) =>

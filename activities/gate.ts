@@ -16,7 +16,7 @@ const BASELINES = [
  */
 const EQUAL_SHARE = 5e-7;
 
-/** Required lead of a simple forecast: none of them can be far better than the best of them. */
+/** Lead over the baselines that a simple forecast needs: none, because the baselines are simple forecasts themselves. */
 const NO_LEAD = 0;
 
 /** Smallest difference that is shown as a number, not as "less than". */
@@ -96,9 +96,9 @@ const failsByCoverageAlone = ({ checks }: GateJudgement): boolean =>
   checks.every(({ name, passed }) => passed || name === 'coverage');
 
 /**
- * Passes when the candidate's WMAE over all horizons is below each baseline's and not above the champion's (both
- * within the options' margins), when its 80 % interval holds about 80 % of the test weeks' sales, and when it is not
- * clearly worse than any of them in any slice. What could not be told passes, and is said.
+ * The judgement passes if the candidate's WMAE over all horizons is below each baseline's and not above the champion's
+ * (both within the options' margins), if its 80 % interval holds about 80 % of the test weeks' sales, and if it is not
+ * clearly worse than any of them in any slice. A comparison that the data do not allow passes, and its reason says so.
  */
 function judge(backtest: Evaluated, options: GateOptions, { testWeeks }: GateContext): GateJudgement {
   const comparisons = backtest.comparisons.map((comparison) => assess(comparison, options));
@@ -113,7 +113,7 @@ function judge(backtest: Evaluated, options: GateOptions, { testWeeks }: GateCon
   return { verdict, checks, comparisons };
 }
 
-/** True when the data set has a champion, although it may be left out of the comparison. */
+/** Whether the data set has a champion, although it may be left out of the comparison. */
 const hasChampion = ({ overall, forecastersLeftOut = [] }: Evaluated): boolean =>
   overall.champion !== undefined || forecastersLeftOut.some(({ forecaster }) => forecaster === 'champion');
 
@@ -244,11 +244,11 @@ function checkCoverage(backtest: Evaluated, { coverage80: [low, high] }: GateOpt
     passed: (coverage >= low && !isTooWide) || isAccepted,
     reason:
       `${percent(coverage)} of actual sales lie inside the 80 % interval (allowed: ${percent(low)} to ${percent(high)}` +
-      `${isAccepted ? '; no champion is in use, so wider ones are accepted' : ''})`,
+      `${isAccepted ? '; this data set has no champion, so wider ones are accepted' : ''})`,
   };
 }
 
-/** Tells that the data had too few weeks for the test that was asked for. */
+/** Returns a passed check that names the missing test weeks; none if all were tested. */
 function checkTestWeeks({ testFirstWeek, testLastWeek }: Evaluated, asked: number): GateCheck[] {
   const tested = weeksFromTo(testFirstWeek, testLastWeek);
   if (tested >= asked) return [];
@@ -267,11 +267,11 @@ function notCompared(
   return { name, passed: true, reason: `not compared with ${label}: ${entry.reason}` };
 }
 
-/** Small errors with their cents: those of a series of a few units would all be $0 or $1. */
+/** Formats an amount, small ones with cents: the errors of a series of a few units would all be $0 or $1. */
 const amount = (value: number): string =>
   value > 0 && value < SMALL_USD ? `$${value.toFixed(2)}` : usd(value);
 
-/** True where a model's error is another one but for rounding. */
+/** Whether an error equals another one up to rounding. */
 function areEqual({ wmae, wape }: Metrics, other: number): boolean {
   const meanSales = wape === null || wape === 0 ? 0 : wmae / wape;
   return Math.abs(wmae - other) <= EQUAL_SHARE * Math.max(other, meanSales);

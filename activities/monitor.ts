@@ -109,7 +109,7 @@ async function insertForecasts(
   );
 }
 
-/** Fraction of the golden ratio. Its multiples spread evenly over the sorted series, so samples cover all stores and departments. */
+/** Fractional part of the golden ratio. Its multiples spread evenly over the sorted series, so samples cover all stores and departments. */
 const SAMPLE_STEP = (Math.sqrt(5) - 1) / 2;
 
 function sample(nextWeek: Prediction[]): SampleForecast[] {

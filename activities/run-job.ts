@@ -46,7 +46,7 @@ export interface JobContext {
   signal: AbortSignal;
   heartbeat: (details: JobHeartbeat) => void;
   sleep: (ms: number) => Promise<void>;
-  /** True when the job must end as well. Called only after `signal` fired; false when just this worker shuts down. */
+  /** Whether the job must end as well, not only this worker. Called only after `signal` fired. */
   mustStopJob: () => boolean;
 }
 

@@ -25,7 +25,7 @@ const CONNECTION_CODES = new Set([
   '08006',
 ]);
 
-/** True when the error, or one that caused it, says that a service could not be reached or is starting up. */
+/** Whether the error, or one that caused it, says that a service could not be reached or is starting up. */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = (error as NodeJS.ErrnoException).code;

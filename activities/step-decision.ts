@@ -54,7 +54,7 @@ export function decideStep(
   return compareErrors(analysis, options.maxRegression, { candidate, champion });
 }
 
-/** True when the candidate failed so many requests that the step cannot succeed any more. */
+/** Whether the candidate failed so many requests that the step cannot succeed any more. */
 export function hasTooManyFailures(
   analysis: StepAnalysis,
   options: Pick<RolloutOptions, 'minRequestsPerStep' | 'maxErrorRate'>,
@@ -76,8 +76,7 @@ function compareErrors(
   const hasWape = analysis.wape[candidate] !== undefined;
   const errors = hasWape ? analysis.wape : (analysis.meanAbsoluteError ?? {});
   const own = errors[candidate];
-  if (own === undefined)
-    return inconclusive(`the sales of the ${forecasts} add up to zero, so there is no relative error`);
+  if (own === undefined) return inconclusive(`no forecast of version ${candidate} was compared`);
   const shown = (error: number): string => (hasWape ? share(error) : usd(error));
   const name = hasWape ? 'WAPE' : 'without any sales, mean absolute error';
   if (champion === null)

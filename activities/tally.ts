@@ -53,7 +53,7 @@ export class Tally {
     };
   }
 
-  /** True when the candidate answered enough, has certainly failed, or cannot be reached. */
+  /** Whether the candidate answered enough, has certainly failed, or cannot be reached. */
   isComplete(): boolean {
     const { options, versions } = this.#plan;
     const { candidate } = versions;

@@ -163,7 +163,7 @@ export async function recordEvaluation(
   await mlflow.endRun(run.runId, 'FINISHED');
 }
 
-/** Folders of a version among the artifacts of its run; those of a model in the candidate's place are in one of its name. */
+/** Folders of a version among the artifacts of its run; those of a replacement are in a folder of its kind. */
 export const artifactsOf = (instead: Alternative | undefined) => {
   const parent = instead === undefined ? '' : `${instead}/`;
   const report = `${parent}evaluate`;

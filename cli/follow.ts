@@ -66,7 +66,7 @@ async function poll(run: RunHandle<unknown>, runLog: RunLog): Promise<boolean> {
   }
 }
 
-/** True for errors of the server, and of a query when no worker can answer it. */
+/** Whether an error is of the server, or of a query that no worker can answer. */
 const isUnanswered = (error: unknown): boolean =>
   error instanceof ServiceError ||
   error instanceof QueryNotRegisteredError ||

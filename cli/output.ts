@@ -10,7 +10,7 @@ export interface ProgressPrinter {
   printLine: (line: string) => void;
   /** Replaces the line that is drawn below all others; an empty line removes it. */
   draw: (line: string) => void;
-  /** True on a terminal; elsewhere `draw` does nothing. */
+  /** Whether the output is a terminal; elsewhere `draw` does nothing. */
   canDraw: boolean;
 }
 

@@ -23,7 +23,10 @@ export const GATE_VERBS: Record<GateDecision['verdict'], string> = {
 };
 
 export interface GateJudgement {
-  /** `needsApproval`: no check failed, but the backtest is too small to be sure. */
+  /**
+   * `needsApproval`: the backtest is too small to be sure, so a person decides. `pass` and `needsApproval` have failed checks
+   * only for a first model where nothing passes (docs/evaluation.md).
+   */
   verdict: 'pass' | 'fail' | 'needsApproval';
   checks: GateCheck[];
   /** Overall and by slice. */

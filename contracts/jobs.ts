@@ -322,7 +322,7 @@ const evaluatedSchema = z
       .describe('Forecasters that can forecast too few rows to be compared, each with the reason.'),
     comparisons: z
       .array(comparisonSchema)
-      .describe('Comparisons of the candidate with all other forecasters except the oracle.'),
+      .describe('Comparisons of the candidate with the champion and the two naive forecasts.'),
     testFirstWeek: isoDate.describe('First test week.'),
     testLastWeek: isoDate.describe('Last test week.'),
     analysisRowsUri: z

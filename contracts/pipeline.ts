@@ -161,7 +161,7 @@ export const pipelineInputSchema = z
       ),
     source: sourceSchema
       .default(generatedSource.parse({ kind: 'generated' }))
-      .describe('Origin of the sales data.'),
+      .describe('Source of the sales data.'),
     maxBadRowShare: z
       .number()
       .min(0)

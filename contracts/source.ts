@@ -24,7 +24,7 @@ const walmartSource = z
 
 const declaration = declarationSchema.optional();
 
-/** Whether covariates are declared in one place: of two, one would be forgotten. */
+/** Whether covariates are declared in at most one place; a second list would be ignored. */
 const hasOneListOfCovariates = (source: {
   columns?: unknown;
   declaration?: { covariates?: unknown } | undefined;
@@ -77,7 +77,7 @@ const postgresSource = z
 
 export const sourceSchema = z
   .discriminatedUnion('kind', [generatedSource, walmartSource, longSource, postgresSource])
-  .meta({ id: 'Source', description: 'Origin of the sales data.' });
+  .meta({ id: 'Source', description: 'Source of the sales data.' });
 
 type Source = z.output<typeof sourceSchema>;
 

@@ -31,7 +31,7 @@ export class HttpError extends Error {
 
 export interface HttpAnswer {
   status: number;
-  /** True for a status from 200 to 299. */
+  /** Whether the status is from 200 to 299. */
   ok: boolean;
   text: string;
   /** Value of a header; null when it is missing or comes more than once. */

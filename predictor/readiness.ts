@@ -7,7 +7,7 @@ const CHECK_INTERVAL_MS = 1_000;
 
 interface ReadinessState {
   ready: boolean;
-  /** Why the predictor is not ready, in a sentence; empty when it is. */
+  /** Reason for not being ready, one sentence; empty when ready. */
   reason: string;
 }
 

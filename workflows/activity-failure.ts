@@ -4,7 +4,7 @@ import { ERROR_TYPES } from '../contracts/errors.ts';
 
 const causeOf = (error: unknown): unknown => (error instanceof ActivityFailure ? error.cause : error);
 
-/** True when the candidate failed, so that the run ends with a verdict; any other error fails the run. */
+/** Whether the candidate failed, so that the run ends with a verdict; any other error fails the run. */
 export function isCandidatesFault(error: unknown): boolean {
   const failure = causeOf(error);
   return (

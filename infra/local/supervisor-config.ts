@@ -13,7 +13,7 @@ export interface Program {
   environment: Readonly<Record<string, string>>;
   /** System user that the program runs as; needs root. */
   user?: string;
-  /** Default TERM, sent to the process group. */
+  /** Signal to the process group; TERM when absent. */
   stopSignal?: 'TERM' | 'INT' | 'QUIT';
   /** Whether the stop signal goes to the whole process group (default), false for its first process only. */
   stopGroup?: boolean;

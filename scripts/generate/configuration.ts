@@ -89,7 +89,7 @@ function table(object: JsonSchema, types: Record<string, JsonSchema>): string {
 }
 
 function typeOf(field: JsonSchema, types: Record<string, JsonSchema>): string {
-  const { $ref, type, items, prefixItems } = field;
+  const { $ref, type, items, prefixItems, additionalProperties } = field;
   if ($ref !== undefined) {
     const name = $ref.replace('#/$defs/', '');
     const target = types[name] ?? {};
@@ -102,6 +102,8 @@ function typeOf(field: JsonSchema, types: Record<string, JsonSchema>): string {
   if (prefixItems !== undefined)
     return `list of ${prefixItems.length}: ${prefixItems.map(bounded).join(', ')}`;
   if (type === 'array' && typeof items === 'object') return `list of ${typeOf(items, types)}`;
+  if (typeof additionalProperties === 'object')
+    return `object of ${typeOf(additionalProperties, types)} by key`;
   return bounded(field);
 }
 

@@ -26,6 +26,11 @@ test('every link leads to a file, and to a heading of it', () => {
   expect(problems).toEqual([]);
 });
 
+test('the README counts the data-quality rules of docs/data.md', () => {
+  const rules = read('docs/data.md').match(/^\| `[a-z-]+` +\| (error|warning|row) +\|/gm);
+  expect(read('README.md')).toContain(`${rules?.length} data-quality rules`);
+});
+
 test('every page of docs/ is reached from docs/README.md', () => {
   const reached = new Set<string>();
   const visit = (page: string): void => {

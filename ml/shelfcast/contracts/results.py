@@ -315,7 +315,7 @@ class Evaluated:
             metrics.
         slices_not_scored: Slices without metrics or without some comparison, each with the reason.
         forecasters_left_out: Forecasters that can forecast too few rows to be compared, each with the reason.
-        comparisons: Comparisons of the candidate with all other forecasters except the oracle.
+        comparisons: Comparisons of the candidate with the champion and the two naive forecasts.
         test_first_week: First test week.
         test_last_week: Last test week.
         analysis_rows_uri: JSON lines of `AnalysisRow`: known weeks that the rollout sends to the deployed
@@ -348,7 +348,7 @@ class EvaluateResult:
             metrics.
         slices_not_scored: Slices without metrics or without some comparison, each with the reason.
         forecasters_left_out: Forecasters that can forecast too few rows to be compared, each with the reason.
-        comparisons: Comparisons of the candidate with all other forecasters except the oracle.
+        comparisons: Comparisons of the candidate with the champion and the two naive forecasts.
         test_first_week: First test week.
         test_last_week: Last test week.
         analysis_rows_uri: JSON lines of `AnalysisRow`: known weeks that the rollout sends to the deployed

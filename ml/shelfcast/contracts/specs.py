@@ -233,7 +233,7 @@ class PostgresSource:
     declaration: Declaration | None = None
 
 
-#: Origin of the sales data.
+#: Source of the sales data.
 Source = GeneratedSource | WalmartSource | LongSource | PostgresSource
 
 

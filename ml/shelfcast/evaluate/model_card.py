@@ -1,4 +1,4 @@
-"""Model card in Markdown: origin of the candidate, its errors, and its limits.
+"""Model card in Markdown: provenance of the candidate, its errors, and its limits.
 
 The promotion gate decides after this job; activities/model-card.ts adds its decision when it logs the card.
 """

@@ -20,7 +20,7 @@ typeguard.typechecked = _unchecked  # type: ignore[assignment]
 
 
 class _LazyTorch(ModuleType):
-    """Feast's way to PyTorch, which imports it when it is asked for it."""
+    """Module in place of Feast's wrapper of PyTorch, which imports PyTorch on first use."""
 
     def get_torch(self) -> ModuleType:
         """Returns PyTorch."""

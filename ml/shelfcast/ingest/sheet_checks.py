@@ -18,7 +18,7 @@ from shelfcast.job import UserError
 _YEARS = (1980, 2100)
 #: Longest time without any row. Rows behind a longer one are dates gone wrong, such as 1970-01-02.
 _LARGEST_GAP_DAYS = 731
-#: Share of rows on one weekday, up to which dates are no weeks.
+#: Share of rows on one weekday above which the dates are ends of weeks, not days.
 _WEEKLY = 0.6
 #: Days between the dates of a series from which these are months.
 _MONTHLY = 20

@@ -1,1 +1,1 @@
-"""The networks, one preset a file, and their building blocks; docs/model.md explains them."""
+"""The models of all presets, and their building blocks; docs/model.md explains them."""
