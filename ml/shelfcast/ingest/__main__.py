@@ -16,16 +16,14 @@ from shelfcast.contracts.specs import (
     WalmartSource,
 )
 from shelfcast.database import connect
-from shelfcast.ingest.bad_rows import check_rows, write_bad_rows
-from shelfcast.ingest.covariate_checks import check_holiday_source
-from shelfcast.ingest.days import today_in
+from shelfcast.ingest.bad_rows import write_bad_rows
 from shelfcast.ingest.generator import generate
-from shelfcast.ingest.holiday_covariates import with_holidays
 from shelfcast.ingest.load import SourceReport, known_result, load, lock_dataset, newest_snapshot
-from shelfcast.ingest.load_checks import check_content, check_load
+from shelfcast.ingest.load_checks import check_content
 from shelfcast.ingest.long_source import read_long_queries, read_long_source
 from shelfcast.ingest.numbering import plain_ids
 from shelfcast.ingest.quality import Check, Overrides, check_allowed, require_quality
+from shelfcast.ingest.source_checks import check_source
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.ingest.walmart import read_folder
 from shelfcast.job import UserError, database_url, main, report_progress
@@ -64,18 +62,9 @@ def _read(spec: IngestSpec, directory: Path, before: dict[str, pa.Table]) -> _Ch
         return _generate(source, directory, before)
     report_progress(directory, f"reading {_location(source)}", fraction=0)
     rows = _read_rows(source, before)
-    tables = with_holidays(rows.tables, before, rows.holidays)
+    tables, checks = check_source(rows, before, spec.max_bad_row_share)
     report = directory / "bad-rows.csv"
     bad_rows = write_bad_rows(rows.findings, report)
-    checks = [
-        *check_rows(rows.findings, bad_rows, rows.row_count, spec.max_bad_row_share),
-        Check("unread-column", len(rows.unread), rows.unread),
-        Check("file-format", len(rows.notes), rows.notes),
-        Check("similar-id", len(rows.similar_ids), rows.similar_ids),
-        Check("partial-week", rows.partial_weeks.count, rows.partial_weeks.examples),
-        check_holiday_source(tables, before, rows.holidays),
-        *check_load(tables, before, today_in(rows.time_zone)),
-    ]
     uri = report.resolve().as_uri() if bad_rows else None
     return tables, checks, SourceReport(bad_rows=bad_rows, bad_rows_uri=uri, oracle_uri=None)
 

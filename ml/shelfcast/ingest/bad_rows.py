@@ -28,23 +28,22 @@ _SHOWN_CHARACTERS = 80
 
 def write_bad_rows(findings: pa.Table, report: Path) -> int:
     """Writes the findings to ``report`` as CSV if there are any; returns the number of bad rows."""
-    if len(findings) == 0:
-        return 0
-    csv.write_csv(_sorted(findings), report)
-    return len(findings.group_by(["file", "line"]).aggregate([]))
+    if len(findings) > 0:
+        csv.write_csv(_sorted(findings), report)
+    return _count(findings)
 
 
-def check_rows(findings: pa.Table, bad_rows: int, row_count: int, max_share: float) -> list[Check]:
+def check_rows(findings: pa.Table, row_count: int, max_share: float) -> list[Check]:
     """Returns the check of every rule for single rows, and of the share of bad rows (0 to 1)."""
+    bad_rows = _count(findings)
     share = bad_rows / row_count
     is_above_limit = share > max_share
-    ordered = _sorted(findings)
     return [
-        *(_check(rule.name, ordered.filter(pc.equal(ordered["name"], rule.name))) for rule in ROW_RULES),
+        *(_check(rule.name, findings.filter(pc.equal(findings["name"], rule.name))) for rule in ROW_RULES),
         Check(
             "bad-row-share",
             bad_rows if is_above_limit else 0,
-            _examples(ordered) if is_above_limit else (),
+            examples(findings) if is_above_limit else (),
             f"{bad_rows} of {row_count} source rows ({share:.2%}) are bad and maxBadRowShare allows "
             f"{max_share:.2%}",
         ),
@@ -52,8 +51,12 @@ def check_rows(findings: pa.Table, bad_rows: int, row_count: int, max_share: flo
 
 
 def _check(name: str, findings: pa.Table) -> Check:
-    rows = len(findings.group_by(["file", "line"]).aggregate([]))
-    return Check(name, rows, _examples(findings))
+    return Check(name, _count(findings), examples(findings))
+
+
+def _count(findings: pa.Table) -> int:
+    """Returns the number of rows: a row with two wrong cells has two findings."""
+    return len(findings.group_by(["file", "line"]).aggregate([]))
 
 
 def _shown(value: str) -> str:
@@ -61,10 +64,11 @@ def _shown(value: str) -> str:
     return repr(value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "...")
 
 
-def _examples(findings: pa.Table) -> list[str]:
+def examples(findings: pa.Table) -> list[str]:
+    """Returns the first findings in words."""
     return [
         f"{f['file']}:{f['line']} {_shown(f['value'])}: {f['rule']}"
-        for f in findings.slice(0, EXAMPLES).to_pylist()
+        for f in _sorted(findings).slice(0, EXAMPLES).to_pylist()
     ]
 
 

@@ -81,12 +81,14 @@ class ColumnSearch:
         ignored: Columns that the user does not want to be read.
         has_time_zone: Whether the zone is declared in which a moment has a day.
         may_be_declared: Whether a declaration can give the values other columns.
+        may_be_empty: Whether a file without rows says something, too.
     """
 
     values: tuple[Value, ...]
     ignored: tuple[str, ...] = ()
     has_time_zone: bool = False
     may_be_declared: bool = False
+    may_be_empty: bool = False
 
     def count(self, names: Sequence[str]) -> int:
         """Returns how many of ``wanted`` are among the names."""

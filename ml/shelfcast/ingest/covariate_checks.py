@@ -8,15 +8,12 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shelfcast.features.own_holidays import COVARIATE_NAMES, HOLIDAY
-from shelfcast.ids import Ids
-from shelfcast.ingest.holiday_rows import LoadHolidays
+from shelfcast.features.own_holidays import COVARIATE_NAMES
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.snapshot import (
     COVARIATES,
     EXTERNALS,
     EXTRAS,
-    IDS,
     SALES,
     STORE_WEEKS,
     Covariate,
@@ -24,9 +21,6 @@ from shelfcast.snapshot import (
 )
 
 Tables = Mapping[str, pa.Table]
-
-#: Weeks after the newest one whose holidays should be known: a quarter.
-HOLIDAY_WEEKS_AHEAD = 13
 
 
 def check_covariates(tables: Tables, known: Tables) -> list[Check]:
@@ -51,31 +45,7 @@ def check_covariates(tables: Tables, known: Tables) -> list[Check]:
     return [
         Check("covariate-empty", len(empty), empty[:EXAMPLES]),
         Check("covariate-late", len(late), late[:EXAMPLES]),
-        _holidays_ahead(tables, known, last_week),
     ]
-
-
-def check_holiday_source(tables: Tables, known: Tables, load: LoadHolidays) -> Check:
-    """Checks that the data say which weeks hold holidays."""
-    is_own = any(HOLIDAY in rows[COVARIATES.name]["name"].to_pylist() for rows in (known, tables))
-    examples = [] if is_own or load.has_flags else ["declare holidays, like --holidays DE (docs/data.md)"]
-    return Check("holiday-source", len(examples), examples)
-
-
-def _holidays_ahead(tables: Tables, known: Tables, last_week: date | None) -> Check:
-    """Checks that the weeks after the newest one are known to have a holiday or none, of each store.
-
-    A data set without holidays of its own keeps the rule: its calendar has no end.
-    """
-    rows = pa.concat_tables([t[EXTRAS.name].filter(pc.field("name") == HOLIDAY) for t in (known, tables)])
-    newest = rows.group_by("store").aggregate([("week", "max")]).sort_by("store")
-    wanted = (last_week or date.min) + timedelta(weeks=HOLIDAY_WEEKS_AHEAD)
-    late = [row for row in newest.to_pylist() if row["week_max"] < wanted]
-    ids = Ids.of(pa.concat_tables([t[IDS.name] for t in (known, tables)]))
-    examples = [
-        f"store {ids.id('store', row['store'])}: known to {row['week_max']}, not to {wanted}" for row in late
-    ]
-    return Check("holidays-ahead", len(late), examples[:EXAMPLES])
 
 
 def _max(*weeks: pa.ChunkedArray) -> date | None:

@@ -100,7 +100,7 @@ def parse_csv(name: str, data: bytes, search: ColumnSearch, encoding: str = "utf
         (*notes, *(f"{name}: {note}" for note in header.notes)),
         may_have_decimal_commas=header.delimiter != ",",
     )
-    if file.row_count == 0:
+    if file.row_count == 0 and not search.may_be_empty:
         raise UserError("BadData", f"{name} has a header but no rows")
     return file
 

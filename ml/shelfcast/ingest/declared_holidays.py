@@ -13,16 +13,12 @@ from shelfcast.calendar import WEEK
 from shelfcast.contracts.specs import HolidayRegion, Holidays
 from shelfcast.ids import plain_id
 from shelfcast.ingest.holiday_calendar import calendar_days, check_regions
-from shelfcast.ingest.holiday_rows import NamedDays
+from shelfcast.ingest.holiday_rows import NEW_STORE, WEEKS_AHEAD, NamedDays
 from shelfcast.ingest.quality import first_names
 from shelfcast.job import UserError
 from shelfcast.snapshot import IDS, SALES
 
 Tables = Mapping[str, pa.Table]
-
-#: Weeks after the last one with sales whose holidays the data set gets, so that a year of loads without the
-#: declaration finds them.
-_WEEKS_AHEAD = 104
 
 
 def declared_calendar(
@@ -62,10 +58,9 @@ def declared_calendar(
         return None
     bounds = pc.min_max(sales["week"])
     first: date = bounds["min"].as_py() - WEEK + timedelta(days=1)
-    last: date = bounds["max"].as_py() + _WEEKS_AHEAD * WEEK
-    return calendar_days(
-        default, {numbers[id_]: r for id_, r in by_id.items()}, numbers.values(), first, last
-    )
+    last: date = bounds["max"].as_py() + WEEKS_AHEAD * WEEK
+    by_store = {numbers[id_]: r for id_, r in by_id.items()}
+    return calendar_days(default, by_store, [*numbers.values(), NEW_STORE], first, last)
 
 
 def _check_stores(

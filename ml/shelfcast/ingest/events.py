@@ -6,51 +6,68 @@ from collections.abc import Mapping
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
 
 from shelfcast.ingest import cell_rules
+from shelfcast.ingest.bad_rows import examples
 from shelfcast.ingest.dates import ISO_DATE
 from shelfcast.ingest.holiday_rows import NamedDays
 from shelfcast.ingest.sheet import Layout, Sheet
+from shelfcast.ingest.source_file import SourceFile
+from shelfcast.ingest.source_ids import known_numbers
 from shelfcast.job import UserError
 
 REQUIRED: Layout = {"name": ("name", cell_rules.ID)}
-#: A day or a week, and the store.
+_DAYS = ("date", "week")
+#: A day or the last day of a week, of which a file has one, and the store.
 OPTIONAL: Layout = {
-    "date": ("date", ISO_DATE),
-    "week": ("week", ISO_DATE),
+    **dict.fromkeys(_DAYS, ("week", ISO_DATE)),
     "store": ("store", cell_rules.ID_OR_MISSING),
 }
 #: Cells of the store that mean all of them.
 _ALL = (None, *cell_rules.MISSING)
 
 
-def event_days(sheet: Sheet | None, stores: Mapping[str, int], file_name: str) -> NamedDays | None:
-    """Returns the events, and rejects those of unknown stores; None if there is no sheet.
-
-    Args:
-        sheet: Sheet of the events.
-        stores: Number of each store by its id.
-        file_name: Name of the file, for messages.
+def check_day_column(file: SourceFile) -> None:
+    """Checks that the file has a column of days or one of weeks.
 
     Raises:
-        UserError: ``BadData``: there is neither a column of days nor one of weeks, or there are both.
+        UserError: ``BadData``: it has neither, or both.
     """
-    if sheet is None:
-        return None
-    days = [name for name in ("date", "week") if name in sheet.values.column_names]
+    days = [name for name in _DAYS if name in file.labels]
     if len(days) != 1:
         has = "has both date and week; keep one of them" if days else "has no column date or week"
-        raise UserError("BadData", f"{file_name} {has}: each event needs a day, or the last day of its week")
+        raise UserError("BadData", f"{file.name} {has}: each event needs a day, or the last day of its week")
+
+
+def event_days(sheet: Sheet, stores: Mapping[str, int]) -> NamedDays:
+    """Returns the events, and rejects those of unknown stores.
+
+    Args:
+        sheet: Sheet of the events. Without rows it says that there are none.
+        stores: Number of each store by its id.
+
+    Raises:
+        UserError: ``BadData``: all rows are bad, which would cancel every event.
+    """
+    numbers: Mapping[str, int] = {}
     if "store" in sheet.values.column_names:
         ids = sheet.values["store"].to_pylist()
-        unknown = np.array([id_ not in _ALL and id_ not in stores for id_ in ids], dtype=bool)
+        numbers = known_numbers({id_ for id_ in ids if id_ not in _ALL}, stores)
+        unknown = np.array([id_ not in _ALL and id_ not in numbers for id_ in ids], dtype=bool)
         rule = f"{sheet.labels['store']} must be a store of the data, or empty for all stores"
         sheet.reject(unknown, ("store",), rule, "store-in-file")
+    rows = sheet.values.to_pylist()
+    if sheet.row_count > 0 and not rows:
+        first = examples(pa.concat_tables(sheet.findings))[0]
+        raise UserError(
+            "BadData",
+            f"no event is good, like {first}; correct the rows, or keep only the header to cancel all events",
+        )
     everywhere: list[tuple[date, str]] = []
     by_store: dict[int, list[tuple[date, str]]] = {}
-    rows = sheet.values.to_pylist()
     for row in rows:
-        id_, event = row.get("store"), (row[days[0]], row["name"])
-        (everywhere if id_ in _ALL else by_store.setdefault(stores[id_], [])).append(event)
-    last = max((row[days[0]] for row in rows), default=date.min)
+        id_, event = row.get("store"), (row["week"], row["name"])
+        (everywhere if id_ in _ALL else by_store.setdefault(numbers[id_], [])).append(event)
+    last = max((row["week"] for row in rows), default=date.min)
     return NamedDays(by_store, last, everywhere)

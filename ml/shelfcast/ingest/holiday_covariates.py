@@ -19,14 +19,18 @@ from shelfcast.ingest.holiday_rows import (
     COMPLETE,
     EVENT,
     FLAG,
+    NEW_STORE,
     NO_ROWS,
+    WEEKS_AHEAD,
     LoadHolidays,
     changed,
     complete_rows,
     day_rows,
     extras,
     flag_rows,
+    named,
     newest,
+    of_new_stores,
 )
 from shelfcast.ingest.last_year_weeks import Floats, weeks_back
 from shelfcast.snapshot import COVARIATES, EXTRAS, SALES, STORE_WEEKS
@@ -55,20 +59,21 @@ def with_holidays(tables: Tables, known: Tables, load: LoadHolidays) -> dict[str
         # Before the data set had holidays of its own, its store weeks had all flags.
         before = NO_ROWS if was_own else flag_rows(known[STORE_WEEKS.name])
         flags = newest(before, flag_rows(tables[STORE_WEEKS.name]))
-    declares = load.calendar is not None or load.events is not None
+    declares = load.calendar is not None or (load.events is not None and not load.has_no_event)
     if not (was_own or declares or _differ_from_calendar(flags)) or len(tables[SALES.name]) == 0:
         return dict(tables)
     stored = known[EXTRAS.name]
     stores, first, last = _span(tables, known)
-    ends = [named.last for named in (load.calendar, load.events) if named is not None]
+    with_new, weekday = [*stores, NEW_STORE], first.weekday()
     said = pa.concat_tables(
         [
             flags,
-            complete_rows(max([last, *ends]) if ends else None, stores, first.weekday()),
-            day_rows(CALENDAR, load.calendar, stores, first.weekday(), stored),
-            day_rows(EVENT, load.events, stores, first.weekday(), stored),
+            complete_rows(_complete_to(load, last, stored), with_new, weekday),
+            day_rows(CALENDAR, load.calendar, with_new, weekday, stored),
+            day_rows(EVENT, load.events, with_new, weekday, stored),
         ]
     )
+    said = newest(of_new_stores(newest(stored, said), stores), said)
     declared = pa.Table.from_pylist([asdict(c) for c in HOLIDAY_COVARIATES], COVARIATES.schema)
     weeks = StoreWeeks.of(stores, newest(stored, said), first, last)
     rows = pa.concat_tables([said, *weeks.covariates()])
@@ -77,6 +82,18 @@ def with_holidays(tables: Tables, known: Tables, load: LoadHolidays) -> dict[str
         COVARIATES.name: pa.concat_tables([tables[COVARIATES.name], declared]),
         EXTRAS.name: pa.concat_tables([tables[EXTRAS.name], changed(rows, stored)]),
     }
+
+
+def _complete_to(load: LoadHolidays, last: date, stored: pa.Table) -> date | None:
+    """Returns the last day up to which the load names all days; None if it does not.
+
+    A list of events is complete only where no calendar is: it says nothing about public holidays.
+    """
+    if load.calendar is not None:
+        return load.calendar.last
+    if load.events is None or len(named(stored, CALENDAR)) > 0:
+        return None
+    return max(last, load.events.last)
 
 
 def _span(tables: Tables, known: Tables) -> tuple[list[int], date, date]:
@@ -118,7 +135,7 @@ class StoreWeeks:
 
         A flag counts; in a week without one, a named day does. A week without both holds no holiday if named
         days are complete there. A store of which nothing is known in a week is like the others, if these are
-        alike.
+        alike. Days more than ``WEEKS_AHEAD`` weeks away from the sales do not count yet.
 
         Args:
             stores: Store numbers, ascending.
@@ -126,11 +143,18 @@ class StoreWeeks:
             first: First week with sales.
             last: Last week with sales.
         """
-        is_named = pc.or_(pc.starts_with(rows["name"], CALENDAR), pc.starts_with(rows["name"], EVENT))
-        is_read = pc.or_(is_named, pc.is_in(rows["name"], pa.array([FLAG, COMPLETE])))
-        rows = rows.filter(pc.and_(is_read, rows["value"].is_valid()))
-        weeks = [first, last, *pc.unique(rows["week"]).to_pylist()]
+        has_calendar = len(named(rows, CALENDAR)) > 0
+        rows = pa.concat_tables(named(rows, name) for name in (FLAG, COMPLETE, CALENDAR, EVENT))
+        low, high = first - WEEKS_AHEAD * calendar.WEEK, last + WEEKS_AHEAD * calendar.WEEK
+        week = rows["week"]
+        is_near = pc.and_(pc.greater_equal(week, pa.scalar(low)), pc.less_equal(week, pa.scalar(high)))
+        is_read = pc.and_(
+            pc.or_(is_near, pc.equal(rows["name"], COMPLETE)), pc.is_in(rows["store"], pa.array(stores))
+        )
+        rows = rows.filter(is_read)
+        weeks = [first, last, *(min(week, high) for week in pc.unique(rows["week"]).to_pylist())]
         first = min(weeks)
+        last_column = (last - first).days // _DAYS_A_WEEK
         index = {store: n for n, store in enumerate(stores)}
         shape = len(stores), (max(weeks) - first).days // _DAYS_A_WEEK + 1
         given, usual = np.full(shape, np.nan), np.full(shape, np.nan)
@@ -141,7 +165,8 @@ class StoreWeeks:
             if name == FLAG:
                 given[row, column] = value
             elif name == COMPLETE:
-                usual[row, : max(column, (last - first).days // _DAYS_A_WEEK) + 1] = 0
+                # A calendar ends; a list of events holds those of the weeks with sales, however old it is.
+                usual[row, : (column if has_calendar else max(column, last_column)) + 1] = 0
             else:
                 days[row][column][name] = int(value)
         has_days = np.array([[bool(found) for found in store] for store in days])

@@ -20,7 +20,12 @@ from shelfcast.snapshot import EXTRAS, STORE_AS_A_WHOLE
 FLAG = "holiday flag"
 COMPLETE = "named days complete"
 CALENDAR, EVENT = "calendar day: ", "event: "
+#: Weeks after the last one with sales whose holidays the data set gets, so that a year of loads without a
+#: declaration finds them.
+WEEKS_AHEAD = 104
 NO_ROWS = EXTRAS.schema.empty_table()
+#: Number in place of a store that is yet to come; ids begin with 1.
+NEW_STORE = 0
 _KEY = ["name", "store", "dept", "week"]
 
 
@@ -29,7 +34,8 @@ class NamedDays:
     """Days with a name, of each store.
 
     Attributes:
-        by_store: Days and names by store; a store without days may be left out.
+        by_store: Days and names by store; a store without days may be left out. Those of ``NEW_STORE`` are of
+            each store that a later load brings.
         last: Last day up to which no other day has a name.
         everywhere: Days and names of all stores.
     """
@@ -53,6 +59,11 @@ class LoadHolidays:
     calendar: NamedDays | None = None
     events: NamedDays | None = None
 
+    @property
+    def has_no_event(self) -> bool:
+        """Whether the load has a list of events without any."""
+        return self.events is not None and not (self.events.everywhere or self.events.by_store)
+
 
 def flag_rows(store_weeks: pa.Table) -> pa.Table:
     """Returns the flags of rows of ``STORE_WEEKS``."""
@@ -70,7 +81,7 @@ def day_rows(
     Args:
         prefix: ``CALENDAR`` or ``EVENT``.
         days: The days; None if the load says nothing about them.
-        stores: All stores of the data set.
+        stores: All stores of the data set, and ``NEW_STORE``.
         weekday: Weekday on which weeks end; Monday is 0.
         known: Rows of ``EXTRAS`` of the data set's newest snapshot.
     """
@@ -82,8 +93,7 @@ def day_rows(
             week = calendar.week_of(day, weekday)
             key = (prefix + name, store, week)
             values[key] = max(values.get(key) or 0, (week - day).days)
-    before = known.filter(pc.and_(pc.starts_with(known["name"], prefix), known["value"].is_valid()))
-    for row in before.select(["name", "store", "week"]).to_pylist():
+    for row in named(known, prefix).select(["name", "store", "week"]).to_pylist():
         values.setdefault((row["name"], row["store"], row["week"]), None)
     return extras(
         pa.array([name for name, _, _ in values], pa.string()),
@@ -101,12 +111,41 @@ def complete_rows(to: date | None, stores: Sequence[int], weekday: int) -> pa.Ta
     return extras(pa.repeat(COMPLETE, count), pa.array(stores), pa.repeat(week, count), pa.repeat(1, count))
 
 
+def of_new_stores(rows: pa.Table, stores: Sequence[int]) -> pa.Table:
+    """Returns the named days of ``NEW_STORE`` for each store that has none of its own yet.
+
+    Where there are calendars, but none for new stores, what such a store's holidays are is unknown.
+
+    Args:
+        rows: Rows of ``EXTRAS`` of the data set.
+        stores: All stores of the data set.
+    """
+    days, events, complete = (named(rows, name) for name in (CALENDAR, EVENT, COMPLETE))
+    is_new = pc.field("store") == NEW_STORE
+    if len(days) > 0 and len(days.filter(is_new)) == 0:
+        return NO_ROWS
+    given = pa.concat_tables([days, events, complete]).filter(is_new)
+    new = sorted(set(stores).difference(complete["store"].to_pylist()))
+    rows_of = (
+        extras(
+            given["name"], pa.repeat(pa.scalar(store, pa.int64()), len(given)), given["week"], given["value"]
+        )
+        for store in new
+    )
+    return pa.concat_tables([NO_ROWS, *rows_of])
+
+
 def extras(name: pa.Array, store: pa.Array, week: pa.Array, value: pa.Array) -> pa.Table:
     """Returns rows of ``EXTRAS`` of stores and weeks."""
     dept = pa.repeat(STORE_AS_A_WHOLE, len(name))
     return pa.table({"name": name, "store": store, "dept": dept, "week": week, "value": value}).cast(
         EXTRAS.schema
     )
+
+
+def named(rows: pa.Table, prefix: str) -> pa.Table:
+    """Returns the rows whose names begin with the prefix, but those that were taken back."""
+    return rows.filter(pc.and_(pc.starts_with(rows["name"], prefix), rows["value"].is_valid()))
 
 
 def newest(known: pa.Table, rows: pa.Table) -> pa.Table:

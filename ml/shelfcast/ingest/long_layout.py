@@ -109,6 +109,7 @@ def column_search(
         tuple(declared.declaration.ignore or ()),
         has_time_zone=declared.declaration.time_zone is not None,
         may_be_declared=True,
+        may_be_empty=file == "events",
     )
 
 
@@ -131,6 +132,8 @@ def read_long(
             a covariate is in no file or in two, or the data need another declaration.
     """
     _check_flags(files)
+    if "events" in files:
+        events.check_day_column(files["events"])
     _check_covariates(files, known, covariates)
     sheets = {name: _sheet(name, file, covariates, declared) for name, file in files.items()}
     numbering = Numbering(known)
@@ -152,12 +155,16 @@ def read_long(
     }
     if "stores" in values:
         tables[STORES.name] = values["stores"].select(STORES.schema.names).cast(STORES.schema)
-    has_flags = "is_holiday" in values["sales"].column_names
-    name = files["events"].name if "events" in files else ""
-    days = events.event_days(sheets.get("events"), numbering.of("store"), name)
-    holidays = LoadHolidays(has_flags, events=days)
+    holidays = _holidays(sheets, numbering)
     rows = source_rows(tables, list(sheets.values()), numbering, similar, holidays)
     return replace(rows, time_zone=declared.declaration.time_zone, partial_weeks=partial)
+
+
+def _holidays(sheets: Mapping[FileName, Sheet], numbering: Numbering) -> LoadHolidays:
+    has_flags = "is_holiday" in sheets["sales"].values.column_names
+    if "events" not in sheets:
+        return LoadHolidays(has_flags)
+    return LoadHolidays(has_flags, events=events.event_days(sheets["events"], numbering.of("store")))
 
 
 def _sheet(name: FileName, file: SourceFile, covariates: Covariates, declared: Declared) -> Sheet:
@@ -245,6 +252,9 @@ def _check_rows(
         check_once(stores, ("store",))
     weekly = [sheets[name] for name in _KEYS if name in sheets]
     check_far_dates(known_weeks, *weekly)
+    if "events" in sheets:
+        # Sales decide which dates are near: a list of events may be longer than they are.
+        check_far_dates(np.concatenate([known_weeks, *(s.column("week") for s in weekly)]), sheets["events"])
     if not has_days:
         refuse_days(sheets["sales"], files["sales"].name)
         check_weekday(known_weeks, *weekly)

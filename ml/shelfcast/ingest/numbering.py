@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelfcast.ids import IdOf, plain_id, plain_number
+from shelfcast.ingest.holiday_rows import NEW_STORE
 from shelfcast.job import UserError
 from shelfcast.snapshot import EXTRAS, IDS, SALES, STORE_AS_A_WHOLE, STORE_WEEKS, STORES
 
@@ -148,6 +149,7 @@ def _used_numbers(tables: Mapping[str, pa.Table]) -> dict[IdOf, set[int]]:
             if of in raw.schema.names:
                 used[of].update(pc.unique(tables[raw.name][of]).to_pylist())
     used["dept"].discard(STORE_AS_A_WHOLE)
+    used["store"].discard(NEW_STORE)
     return used
 
 

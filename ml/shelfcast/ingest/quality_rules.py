@@ -105,8 +105,10 @@ LOAD_RULES = (
     Rule(
         "holidays-ahead",
         "warning",
-        "of a data set with its own holidays, each store's are known for the 13 weeks after the newest",
+        "of a data set with its own holidays, each store's are known in its weeks with sales and in the 13 "
+        "weeks after the newest",
     ),
+    Rule("events-empty", "warning", "a list of events has a row; one without cancels all events"),
     Rule("new-store", "warning", "the data set has had sales of the store before"),
     Rule("partial-week", "warning", "the first and the last week of summed days have all of their days"),
     Rule("missing-week", "warning", "a series has every week from its first to its last"),

@@ -55,7 +55,7 @@ def read_query(address_variable: str, name: str, query: str, search: ColumnSearc
             _check_zones(where, dict(types), found.used)
         cells = _read(connection, query.encode(), types, found.used)
     row_count = len(cells[found.used[0]])
-    if row_count == 0:
+    if row_count == 0 and not search.may_be_empty:
         raise UserError("BadData", f"the {where} returns no rows")
     return SourceFile(
         where,

@@ -86,6 +86,19 @@ def number_ids(
     ]
 
 
+def known_numbers(texts: Collection[str], numbers: Mapping[str, int]) -> dict[str, int]:
+    """Returns the number of the known id that each text stands for, without the texts that stand for none.
+
+    Args:
+        texts: Ids as a file writes them.
+        numbers: Number of each known id.
+    """
+    are_floats, unclear = _number_like({text: 1 for text in texts if text not in numbers})
+    spellings = _Spellings(numbers, {})
+    read = {text: spellings.find(text, are_floats) for text in texts if text not in unclear}
+    return {text: numbers[id_] for text, id_ in read.items() if id_ in numbers}
+
+
 class _Spellings:
     """Ids so far, by their spellings."""
 

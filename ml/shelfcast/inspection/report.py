@@ -13,11 +13,8 @@ import pyarrow.compute as pc
 
 from shelfcast.contracts.specs import IngestSpec
 from shelfcast.contracts.wire import default
-from shelfcast.ingest.bad_rows import check_rows
-from shelfcast.ingest.days import today_in
-from shelfcast.ingest.load_checks import check_load
-from shelfcast.ingest.quality import Check
 from shelfcast.ingest.quality_rules import RULES
+from shelfcast.ingest.source_checks import check_source
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.inspection.columns import Column
 from shelfcast.inspection.roles import Guess, names_of
@@ -92,15 +89,8 @@ def describe_rows(inspection: Inspection, rows: SourceRows, columns: Sequence[Co
         inspection.issues.append("no row of sales is good")
     else:
         inspection.lines += [f"  {line}" for line in _about_sales(rows, sales)]
-    bad = len(rows.findings.group_by(["file", "line"]).aggregate([]))
     max_share: float = default(IngestSpec, "max_bad_row_share")
-    checks = [
-        *check_rows(rows.findings, bad, rows.row_count, max_share),
-        Check("partial-week", rows.partial_weeks.count, rows.partial_weeks.examples),
-        Check("similar-id", len(rows.similar_ids), rows.similar_ids),
-        Check("file-format", len(rows.notes), rows.notes),
-        *check_load(rows.tables, empty_tables(), today_in(rows.time_zone)),
-    ]
+    _, checks = check_source(rows, empty_tables(), max_share)
     rules = {rule.name: rule for rule in RULES}
     for check in checks:
         if check.rows == 0:

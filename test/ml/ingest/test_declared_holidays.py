@@ -10,6 +10,7 @@ import long_files
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from pyarrow import parquet
 
 from shelfcast.contracts.specs import LongSource
 from shelfcast.ingest.holiday_covariates import with_holidays
@@ -75,6 +76,60 @@ def test_an_event_of_an_unknown_store_is_a_bad_row(tmp_path: Path) -> None:
     assert [(f["file"], f["line"], f["name"]) for f in rows.findings.to_pylist()] == [
         ("events.csv", 2, "store-in-file")
     ]
+
+
+@pytest.mark.parametrize("day", ["3026-01-02", "9999-12-31", "1970-01-02", "2031-01-01"])
+@pytest.mark.parametrize("column", ["date", "week"])
+def test_an_event_far_from_the_sales_is_a_bad_row(tmp_path: Path, day: str, column: str) -> None:
+    rows = read(tmp_path / "folder", events=[f"name,{column}", "sale,2020-01-08", f"sale,{day}"])
+    assert [(f["line"], f["column"], f["name"]) for f in rows.findings.to_pylist()] == [
+        (3, column, "far-date")
+    ]
+    assert holidays(rows, 1) == ["2020-01-10"]
+    assert len(with_holidays(rows.tables, empty_tables(), rows.holidays)[EXTRAS.name]) < 100
+
+
+def test_a_long_list_of_events_counts_near_the_sales_and_moves_no_other_date(tmp_path: Path) -> None:
+    """Its dates have no gap, so none of them is far from the others."""
+    events = ["name,date", *(f"fair,{year}-01-08" for year in range(2000, 2040))]
+    long_files.write(tmp_path, {**long_files.rows(), "events": events})
+    with (tmp_path / "sales.csv").open("a") as file:
+        file.write("1,1,2030-01-04,5\n")
+    rows = read_long_source(LongSource(path=str(tmp_path)), empty_tables())
+    assert [(f["file"], f["name"]) for f in rows.findings.to_pylist()] == [("sales.csv", "far-date")]
+    extras = with_holidays(rows.tables, empty_tables(), rows.holidays)[EXTRAS.name]
+    weeks = extras.filter((pc.field("name") == "holiday") & (pc.field("store") == 1))["week"]
+    assert (min(weeks.to_pylist()), max(weeks.to_pylist())) == (date(2018, 1, 12), date(2022, 2, 4))
+
+
+@pytest.mark.parametrize(
+    ("event", "first"),
+    [("sale,3026-01-08,", "3026-01-08"), ("sale,2020-01-08,9", "'9': store must be"), ("sale", "cells")],
+)
+def test_a_list_without_a_good_event_is_refused_in_a_sentence(tmp_path: Path, event: str, first: str) -> None:
+    with pytest.raises(UserError, match=f"no event is good, like events.csv:2 .*{first}.*only the header"):
+        read(tmp_path / "folder", events=["name,date,store", event])
+
+
+def test_a_header_alone_is_a_list_without_events(tmp_path: Path) -> None:
+    rows = read(tmp_path / "csv", events=["name,date,store"])
+    assert rows.holidays.has_no_event
+    assert not read(tmp_path / "one", events=["name,date,store", "sale,2020-01-08,"]).holidays.has_no_event
+    long_files.write(tmp_path / "parquet", long_files.rows())
+    no_rows = pa.table({"name": pa.array([], pa.string()), "date": pa.array([], pa.date32())})
+    parquet.write_table(no_rows, tmp_path / "parquet" / "events.parquet")
+    rows = read_long_source(LongSource(path=str(tmp_path / "parquet")), empty_tables())
+    assert rows.holidays.has_no_event
+    # An empty file of sales stays an error.
+    long_files.write(tmp_path / "csv", {"sales": long_files.rows()["sales"][:1]})
+    with pytest.raises(UserError, match=r"sales\.csv has a header but no rows"):
+        read_long_source(LongSource(path=str(tmp_path / "csv")), empty_tables())
+
+
+@pytest.mark.parametrize("written", ["2.0", "02"])
+def test_the_store_of_an_event_may_be_written_like_a_number(tmp_path: Path, written: str) -> None:
+    rows = read(tmp_path / "folder", events=["name,date,store", f"sale,2020-01-08,{written}"])
+    assert (holidays(rows, 1), holidays(rows, 2)) == ([], ["2020-01-10"])
 
 
 @pytest.mark.parametrize(

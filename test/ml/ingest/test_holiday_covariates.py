@@ -12,10 +12,11 @@ import pytest
 
 from shelfcast import calendar
 from shelfcast.features.definitions import FeatureSet
-from shelfcast.ingest.covariate_checks import check_covariates, check_holiday_source
 from shelfcast.ingest.generator import generate
+from shelfcast.ingest.holiday_checks import check_holidays
 from shelfcast.ingest.holiday_covariates import with_holidays
-from shelfcast.ingest.holiday_rows import LoadHolidays, NamedDays
+from shelfcast.ingest.holiday_rows import NEW_STORE, LoadHolidays, NamedDays
+from shelfcast.ingest.quality import Check
 from shelfcast.snapshot import COVARIATES, EXTRAS, IDS, SALES, STORE_WEEKS, covariates_of, empty_tables
 
 FIRST = date(2024, 1, 5)
@@ -68,6 +69,13 @@ def merged(*loads: dict[str, pa.Table]) -> dict[str, pa.Table]:
     return empty_tables() | snapshot
 
 
+def checked(
+    tables: dict[str, pa.Table], load: LoadHolidays, known: dict[str, pa.Table] | None = None
+) -> dict[str, Check]:
+    """Returns the checks of holidays by rule."""
+    return {check.rule: check for check in check_holidays(tables, known or empty_tables(), load)}
+
+
 def test_flags_of_the_calendar_change_nothing() -> None:
     tables = load(range(120), american)
     assert with_holidays(tables, empty_tables(), LoadHolidays(True)) == tables
@@ -94,8 +102,8 @@ def test_own_flags_become_features_that_are_known_in_advance() -> None:
 
 def test_the_report_tells_that_american_holidays_count_because_nobody_said_which() -> None:
     tables = load(range(60), american)
-    assert check_holiday_source(tables, empty_tables(), LoadHolidays(True)).rows == 0
-    assert "--holidays DE" in check_holiday_source(tables, empty_tables(), LoadHolidays(False)).examples[0]
+    assert checked(tables, LoadHolidays(True))["holiday-source"].rows == 0
+    assert "--holidays DE" in checked(tables, LoadHolidays(False))["holiday-source"].examples[0]
 
 
 def test_a_flag_without_holidays_at_all_is_an_own_one() -> None:
@@ -148,12 +156,11 @@ def test_the_report_tells_that_coming_holidays_are_unknown(last: int, stores_tol
     tables = with_holidays(tables, empty_tables(), LoadHolidays(True))
     id_ = {"of": "store", "id": "CA_1", "number": 1, "is_current": True}
     tables["id"] = pa.Table.from_pylist([id_], IDS.schema)
-    checks = {check.rule: check for check in check_covariates(tables, empty_tables())}
+    checks = checked(tables, LoadHolidays(False))
     assert checks["holidays-ahead"].rows == stores_told
-    assert checks["covariate-late"].rows == 0
     known = f"store CA_1: known to {week(last)}, not to {week(102)}"
     assert stores_told == 0 or checks["holidays-ahead"].examples[0] == known
-    assert check_holiday_source(tables, empty_tables(), LoadHolidays(False)).rows == 0
+    assert checks["holiday-source"].rows == 0
 
 
 def day(number: int, before_end: int = 0) -> date:
@@ -210,6 +217,89 @@ def test_events_of_all_stores_and_of_one_past_and_future() -> None:
     fewer = NamedDays({}, day(74), [(day(20), "sale"), (day(74), "sale")])
     after = with_holidays(load([70], american), merged(tables), LoadHolidays(False, None, fewer))
     assert flagged(merged(tables, after), 2) == [20, 74]
+
+
+def test_an_empty_list_cancels_the_events_and_says_so() -> None:
+    none = LoadHolidays(False, None, NamedDays({}, date.min))
+    events = NamedDays({2: [(day(75), "opening")]}, day(75), [(day(20), "sale")])
+    known = merged(
+        with_holidays(load(range(70), american), empty_tables(), LoadHolidays(False, None, events))
+    )
+    after = with_holidays(load([70], american), known, none)
+    assert [flagged(merged(known, after), store) for store in (1, 2)] == [[], []]
+    assert checked(after, none, known)["events-empty"].examples == [
+        "the list of events has no row: the 2 earlier ones are cancelled"
+    ]
+    # It is no word about holidays where there never was an event.
+    tables = load(range(70), american)
+    assert with_holidays(tables, empty_tables(), none) == tables
+    assert [checked(tables, none)[rule].rows for rule in ("events-empty", "holiday-source")] == [1, 1]
+    assert checked(tables, LoadHolidays(False, None, events))["events-empty"].rows == 0
+
+
+def in_regions(default: bool, stores: Sequence[int] = (1, 2)) -> NamedDays:
+    """Returns a calendar in which store 2 has a feast instead of the day of May."""
+    may_day, feast = (day(80), "May Day"), (day(30), "feast")
+    usual = {store: [may_day] for store in (*stores, *([NEW_STORE] if default else []))}
+    return NamedDays(usual | {2: [feast]}, day(120))
+
+
+def after_a_new_store(named: LoadHolidays, later: LoadHolidays) -> tuple[dict[str, pa.Table], Check]:
+    """Returns the snapshot after store 3 came with week 70, and the check of what is known ahead."""
+    known = merged(with_holidays(load(range(70), american), empty_tables(), named))
+    after = with_holidays(load(range(60, 71), american, [1, 2, 3]), known, later)
+    return merged(known, after), checked(after, later, known)["holidays-ahead"]
+
+
+@pytest.mark.parametrize("later", [None, NamedDays({}, day(75), [(day(75), "sale")])])
+def test_a_new_store_has_the_calendar_of_all_other_stores(later: NamedDays | None) -> None:
+    events = NamedDays({1: [(day(66), "opening")]}, day(75), [(day(75), "sale")])
+    first = LoadHolidays(False, in_regions(default=True), events)
+    snapshot, ahead = after_a_new_store(first, LoadHolidays(False, None, later))
+    assert [flagged(snapshot, store) for store in (2, 3)] == [[30, 75], [75, 80]]
+    assert max(values(snapshot, "holiday", 3)) == 120
+    assert ahead.rows == 0
+    assert values(snapshot, "holiday", NEW_STORE) == {}
+
+
+@pytest.mark.parametrize("later", [None, NamedDays({}, day(110), [(day(75), "sale")])])
+def test_a_new_store_without_a_calendar_is_told(later: NamedDays | None) -> None:
+    """A list of events says nothing about its public holidays."""
+    first = LoadHolidays(False, in_regions(default=False))
+    snapshot, ahead = after_a_new_store(first, LoadHolidays(False, None, later))
+    assert values(snapshot, "holiday", 3).get(80) is None
+    assert ahead.examples == [
+        "store 3: unknown in 1 of its weeks, 2025-07-18 to 2025-07-18; it has no calendar: declare holidays "
+        "again, with its country"
+    ]
+
+
+def test_a_new_store_no_longer_has_a_calendar_that_was_replaced() -> None:
+    known = merged(
+        with_holidays(
+            load(range(60), american), empty_tables(), LoadHolidays(False, in_regions(default=True))
+        )
+    )
+    other = LoadHolidays(False, in_regions(default=False))
+    known = merged(known, with_holidays(load(range(60, 70), american), known, other))
+    after = with_holidays(load([70], american, [3]), known, LoadHolidays(False))
+    assert values(after, "holiday", 3).get(80) is None
+
+
+def test_a_new_store_has_the_events_of_all_stores() -> None:
+    events = NamedDays({1: [(day(66), "opening")]}, day(75), [(day(75), "sale")])
+    snapshot, _ = after_a_new_store(LoadHolidays(False, None, events), LoadHolidays(False))
+    assert (flagged(snapshot, 3), values(snapshot, "holiday", 3)[66]) == ([75], 0)
+
+
+def test_what_follows_the_end_of_a_calendar_is_unknown() -> None:
+    named = LoadHolidays(False, in_regions(default=True))
+    known = merged(with_holidays(load(range(70), american), empty_tables(), named))
+    later = with_holidays(load(range(70, 130), american), known, LoadHolidays(False))
+    assert max(values(merged(known, later), "holiday")) == 120
+    assert checked(later, LoadHolidays(False), known)["holidays-ahead"].examples[0] == (
+        f"store 1: known to {week(120)}, not to {week(142)}"
+    )
 
 
 def test_own_flags_before_and_events_after_the_newest_week() -> None:

@@ -37,9 +37,8 @@ def findings(source: SourceRows) -> list[Finding]:
     return sorted(tuple(row.values()) for row in rows)  # type: ignore[arg-type]
 
 
-def check_of(source: SourceRows, rule: str, max_share: float, report: Path) -> Check:
-    bad_rows = write_bad_rows(source.findings, report)
-    checks = check_rows(source.findings, bad_rows, source.row_count, max_share)
+def check_of(source: SourceRows, rule: str, max_share: float) -> Check:
+    checks = check_rows(source.findings, source.row_count, max_share)
     return next(check for check in checks if check.rule == rule)
 
 
@@ -224,33 +223,35 @@ def test_too_many_bad_rows(folder: Path, tmp_path: Path) -> None:
     report = tmp_path / "bad-rows.csv"
     rule = "IsHoliday must be TRUE or FALSE"
     examples = [f"train.csv:{line} 'no': {rule}" for line in (2, 3, 4, 5, 7)]
-    assert check_of(source, "bad-row-share", 0.1, report) == Check(
+    assert check_of(source, "bad-row-share", 0.1) == Check(
         "bad-row-share",
         6,
         examples,
         "6 of 38 source rows (15.79%) are bad and maxBadRowShare allows 10.00%",
     )
-    assert check_of(source, "flag", 0.1, report) == Check("flag", 6, examples)
+    assert check_of(source, "flag", 0.1) == Check("flag", 6, examples)
+    write_bad_rows(source.findings, report)
     assert [list(row.values()) for row in csv.read_csv(report).to_pylist()] == [
         ["train.csv", line, "IsHoliday", "no", rule, "flag"] for line in (2, 3, 4, 5, 7, 8)
     ]
 
 
-def test_as_many_bad_rows_as_allowed(folder: Path, tmp_path: Path) -> None:
+def test_as_many_bad_rows_as_allowed(folder: Path) -> None:
     lines = source_folders.rows()
     lines["train.csv"][1] = "bad"
     source = read(folder, lines)
-    report = tmp_path / "bad-rows.csv"
-    assert check_of(source, "bad-row-share", 1 / 38, report).rows == 0
-    assert check_of(source, "cell-count", 1 / 38, report).rows == 1
-    assert check_of(source, "bad-row-share", 0.999 / 38, report).rows == 1
+    assert check_of(source, "bad-row-share", 1 / 38).rows == 0
+    assert check_of(source, "cell-count", 1 / 38).rows == 1
+    assert check_of(source, "bad-row-share", 0.999 / 38).rows == 1
 
 
 def test_a_long_line_is_cut_in_examples_and_whole_in_the_file(folder: Path, tmp_path: Path) -> None:
     lines = source_folders.rows()
     lines["train.csv"][1] = "x" * 10_000
     report = tmp_path / "bad-rows.csv"
-    example = check_of(read(folder, lines), "cell-count", 1, report).examples[0]
+    source = read(folder, lines)
+    write_bad_rows(source.findings, report)
+    example = check_of(source, "cell-count", 1).examples[0]
     assert example == f"train.csv:2 '{'x' * 80}...': must have as many cells as the header"
     assert "x" * 10_000 in report.read_text()
 
