@@ -137,7 +137,7 @@ def _outcome(rule: Rule, check: Check | None, allow: Collection[str]) -> _RuleOu
 
 
 def _stop_key(stopping: Sequence[_RuleOutcome], tables: Mapping[str, pa.Table]) -> str:
-    """Returns 12 hexadecimal digits of the rules that stop a load, their figures, and the rows in any order."""
+    """Returns 12 hexadecimal digits of the stopping rules, their figures, and the rows in any order."""
     digest = hashlib.sha256()
     for outcome in stopping:
         digest.update(repr((outcome.rule.name, outcome.check)).encode())
