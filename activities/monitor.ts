@@ -7,6 +7,7 @@ import type { Prediction } from '../contracts/predict.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
 import { readManifest } from './job-outputs.ts';
+import { knownSales } from './known-sales.ts';
 import { readSeriesIds } from './series-ids.ts';
 
 /** Forecasts of a request; half of what the predictor accepts (MAX_INSTANCES). */
@@ -78,8 +79,8 @@ async function recordForecasts(
 /** Series that have sales in the snapshot's last week. */
 async function activeSeries(database: Pool, snapshot: Snapshot): Promise<Series[]> {
   const { rows } = await database.query<Series>(
-    `select distinct store, dept from raw.sales
-     where dataset = $1 and week = $2 and batch_id <= $3 order by store, dept`,
+    `with ${knownSales('$1', '$3')}
+     select store, dept from known_sales where week = $2 order by store, dept`,
     [snapshot.dataset, snapshot.lastWeek, snapshot.batchId],
   );
   return rows;
@@ -132,11 +133,9 @@ async function compareWithActuals(
 ): Promise<Pick<MonitorResult, 'actualsCompared' | 'wape'>> {
   // `inserted` skips the rows of an earlier attempt; `known` has only those rows.
   const { rows } = await database.query<{ n: number; wape: number | null }>(
-    `with actual as (
-       select distinct on (store, dept, week) store, dept, week, weekly_sales
-       from raw.sales where dataset = $2 and batch_id <= $3
-         and week >= (select min(target_week) from ops.forecast where model_name = $1 and dataset = $2)
-       order by store, dept, week, batch_id desc
+    `with ${knownSales('$2', '$3')}, actual as (
+       select * from known_sales
+       where week >= (select min(target_week) from ops.forecast where model_name = $1 and dataset = $2)
      ), inserted as (
        insert into ops.forecast_accuracy
          (model_name, model_version, dataset, origin, store, dept, horizon, target_week, p50, actual, inside_80,

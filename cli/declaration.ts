@@ -19,6 +19,7 @@ export interface DeclarationOptions {
   timeZone?: string | undefined;
   decimal?: string | undefined;
   dateFormat?: string | undefined;
+  missingWeeks?: string | undefined;
   /** Country, or country and region with a dash, whose public holidays count. */
   holidays?: string | undefined;
 }
@@ -39,11 +40,12 @@ export function splitDeclaration<T extends DeclarationOptions>({
   timeZone,
   decimal,
   dateFormat,
+  missingWeeks,
   holidays,
   ...others
 }: T): { declaration: Declaration | undefined; others: Omit<T, keyof DeclarationOptions> } {
   const values = {
-    ...withoutUndefined({ sum, weekEnds, timeZone, decimal, dateFormat }),
+    ...withoutUndefined({ sum, weekEnds, timeZone, decimal, dateFormat, missingWeeks }),
     ...(holidays === undefined ? {} : { holidays: regionOf(holidays) }),
   };
   return { declaration: declared({ declaration, column, ignore }, values), others };

@@ -134,6 +134,13 @@ export const declarationSchema = z
       .regex(/YYYY|MM|DD/, 'must have YYYY, MM and DD, like DD.MM.YYYY')
       .optional()
       .describe('Form of dates, like `DD.MM.YYYY`; by default the cells of a file tell it.'),
+    missingWeeks: z
+      .enum(['unknown', 'zero'])
+      .optional()
+      .describe(
+        'Meaning of weeks of a series without a row: `unknown`, or `zero` for weeks without sales; ' +
+          'by default what an earlier load declared, or `unknown`.',
+      ),
     covariates: covariates.optional().describe("Covariates; they replace the folder's columns.json."),
     renamed: z
       .array(rename)

@@ -18,6 +18,7 @@ from pyarrow import csv
 
 from shelfcast.database import identifiers
 from shelfcast.ids import plain_id
+from shelfcast.missing_weeks import ROW_NAME, with_zero_weeks
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ COVARIATES = RawTable(
 )
 
 #: Values of covariates that are not externals. Keys cannot be null: department ``STORE_AS_A_WHOLE`` stands
-#: for covariates of stores, week ``ALL_WEEKS`` for static ones.
+#: for covariates of stores, week ``ALL_WEEKS`` for static ones; store ``DATA_SET_AS_A_WHOLE`` for
+#: declarations about all series.
 EXTRAS = RawTable(
     "extra",
     ("name", "store", "dept", "week"),
@@ -109,6 +111,7 @@ EXTRAS = RawTable(
     ),
 )
 STORE_AS_A_WHOLE = 0
+DATA_SET_AS_A_WHOLE = 0
 ALL_WEEKS = date(1, 1, 1)
 
 #: Ids with their numbers. A number has one current id, and may have former ones.
@@ -154,8 +157,22 @@ def empty_tables() -> dict[str, pa.Table]:
 
 
 def read_sales(connection: psycopg.Connection, dataset: str, batch_id: int) -> pa.Table:
-    """Returns store, dept (int64), week (date32), weekly_sales (double, USD), is_holiday (bool)."""
-    return read_table(connection, SALES, dataset, batch_id)
+    """Returns store, dept (int64), week (date32), weekly_sales (double, USD), is_holiday (bool).
+
+    Missing weeks have rows of 0 if the data set declares them as zero.
+    """
+    sales = read_table(connection, SALES, dataset, batch_id)
+    return with_zero_weeks(sales) if missing_are_zero(connection, dataset, batch_id) else sales
+
+
+def missing_are_zero(connection: psycopg.Connection, dataset: str, batch_id: int) -> bool:
+    """Whether the data set declares weeks without a row as weeks without sales."""
+    row = connection.execute(
+        "select value = 1 from raw.extra where dataset = %s and name = %s and batch_id <= %s "
+        "order by batch_id desc limit 1",
+        [dataset, ROW_NAME, batch_id],
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 def read_store_weeks(connection: psycopg.Connection, dataset: str, batch_id: int) -> pa.Table:

@@ -87,6 +87,14 @@ async function sell(...sales: Sale[]): Promise<void> {
   }
 }
 
+/** Declares missing weeks as zero in a batch of sales. */
+const declareZero = (batch: number) =>
+  pool.query(
+    `insert into raw.extra (dataset, name, store, dept, week, value, batch_id)
+     values ('shop', 'missing weeks are zero', 0, 0, '0001-01-01', 1, $1)`,
+    [batch],
+  );
+
 describe('compareWithActuals', () => {
   const ORIGIN = '2026-03-06';
   const [WEEK, NEXT] = ['2026-03-13', '2026-03-20'];
@@ -151,6 +159,18 @@ describe('compareWithActuals', () => {
     await sell([2, 2, 1, WEEK, 110, 'elsewhere']);
     expect(await compare(snapshot(1, NEXT))).toEqual({ actualsCompared: 0, wape: null });
     expect(await accuracy()).toEqual([]);
+  });
+
+  test('counts a week without a row as 0 up to the newest week of its store, if the data set declares so', async () => {
+    for (const store of [1, 2]) await forecast(3, store, WEEK, [0, 10, 20]);
+    await sell([1, 1, 1, ORIGIN, 9], [1, 2, 1, ORIGIN, 9], [2, 1, 2, NEXT, 9]);
+    expect(await compare(snapshot(2, NEXT))).toEqual({ actualsCompared: 0, wape: null });
+    await declareZero(2);
+    expect(await compare(snapshot(1, ORIGIN))).toEqual({ actualsCompared: 0, wape: null });
+    expect(await compare(snapshot(2, NEXT))).toEqual({ actualsCompared: 1, wape: null });
+    expect((await accuracy()).map(([, store, week, , actual]) => [store, week, actual])).toEqual([
+      [1, WEEK, 0],
+    ]);
   });
 
   test('has no WAPE when nothing was sold; returned goods count by their absolute value', async () => {

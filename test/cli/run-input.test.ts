@@ -296,6 +296,7 @@ describe('options of the command line', () => {
       timeZone: 'Asia/Kolkata',
       decimal: ',',
       dateFormat: 'DD.MM.YYYY',
+      missingWeeks: 'zero',
     };
     expect(inputOf({ data: url, ...days }).source).toMatchObject({ declaration: days });
     // A declaration is for the long layout, whatever the names of the files.

@@ -24,6 +24,7 @@ from shelfcast.ingest.holiday_covariates import with_holidays
 from shelfcast.ingest.long_source import read_long_source
 from shelfcast.ingest.walmart import read_folder
 from shelfcast.job import UserError
+from shelfcast.missing_weeks import ZERO, declared_meaning, with_zero_weeks
 from shelfcast.snapshot import (
     COVARIATES,
     EXTRAS,
@@ -67,7 +68,7 @@ class Folder:
 
     @property
     def sales(self) -> pa.Table:
-        """``store``, ``dept``, ``week``, ``weekly_sales``."""
+        """``store``, ``dept``, ``week``, ``weekly_sales`` of the rows that the folder has."""
         return self.tables[SALES.name]
 
     @property
@@ -89,7 +90,14 @@ class Folder:
             name: rows.filter(pc.less_equal(rows["week"], last[name])) if name in last else rows
             for name, rows in self.tables.items()
         }
-        return known | {EXTRAS.name: with_null_weeks(known[EXTRAS.name])}
+        return known | {
+            SALES.name: self._with_declared_zeros(known[SALES.name]),
+            EXTRAS.name: with_null_weeks(known[EXTRAS.name]),
+        }
+
+    def _with_declared_zeros(self, sales: pa.Table) -> pa.Table:
+        is_zero = declared_meaning(self.tables[EXTRAS.name]) == ZERO
+        return with_zero_weeks(sales) if is_zero else sales
 
     def with_actuals(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Returns rows of store, dept and target_week with ``actual`` sales, US dollars, NaN if unknown."""
@@ -99,7 +107,8 @@ class Folder:
     @property
     def history(self) -> pd.DataFrame:
         """``store``, ``dept``, ``week``, ``weekly_sales`` of all weeks."""
-        sales: pd.DataFrame = self.sales.select(["store", "dept", "week", "weekly_sales"]).to_pandas()
+        rows = self._with_declared_zeros(self.sales)
+        sales: pd.DataFrame = rows.select(["store", "dept", "week", "weekly_sales"]).to_pandas()
         return sales
 
     def series(self, first: date, last: date) -> set[Series]:

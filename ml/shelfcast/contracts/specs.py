@@ -168,6 +168,8 @@ class Declaration:
             week is over; by default a moment has the day of its own zone, and a week is over in UTC.
         decimal: Sign before the decimals of numbers; by default the cells of a file tell it.
         date_format: Form of dates, like `DD.MM.YYYY`; by default the cells of a file tell it.
+        missing_weeks: Meaning of weeks of a series without a row: `unknown`, or `zero` for weeks without
+            sales; by default what an earlier load declared, or `unknown`.
         covariates: Covariates; they replace the folder's columns.json.
         renamed: Stores and departments that got another id, in the order of the changes.
         holidays: Public holidays that count in weeks without a holiday flag.
@@ -182,6 +184,7 @@ class Declaration:
     time_zone: str | None = None
     decimal: Literal[".", ","] | None = None
     date_format: str | None = None
+    missing_weeks: Literal["unknown", "zero"] | None = None
     covariates: list[Covariate] | None = None
     renamed: list[Rename] | None = None
     holidays: Holidays | None = None

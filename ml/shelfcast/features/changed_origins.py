@@ -8,7 +8,7 @@ import psycopg
 
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.publication_lags import SALES
-from shelfcast.snapshot import ALL_WEEKS, EXTERNALS
+from shelfcast.snapshot import ALL_WEEKS, EXTERNALS, missing_are_zero
 
 
 def first_changed_origin(
@@ -28,11 +28,14 @@ def first_changed_origin(
         features: Feature set of both snapshots; it decides from which origin on a value is read.
 
     Returns:
-        ``date.max`` if there is no such origin. None if ``before`` is a later snapshot or of another data
-        set, so that any row may differ.
+        ``date.max`` if there is no such origin. None if ``before`` is a later snapshot, of another data
+        set, or with another meaning of missing weeks, so that any row may differ.
     """
     dataset_before, batch_before, _ = before.rsplit("-", 2)
     if dataset_before != dataset or int(batch_before) > batch_id:
+        return None
+    is_zero = missing_are_zero(connection, dataset, batch_id)
+    if is_zero != missing_are_zero(connection, dataset, int(batch_before)):
         return None
     changed = connection.execute(
         """
@@ -42,6 +45,12 @@ def first_changed_origin(
         )
         select %(sales)s, min(week) from raw.sales
           where dataset = %(dataset)s and batch_id in (table batches)
+        union all
+        -- A newer week of a store makes its earlier weeks without a row zero.
+        select %(sales)s, max(week) + 7 from raw.sales
+          where %(is_zero)s and dataset = %(dataset)s and batch_id <= %(after)s and store in (
+            select store from raw.sales where dataset = %(dataset)s and batch_id in (table batches)
+          ) group by store
         union all
         select name, min(week) from raw.store_week, unnest(%(externals)s::text[]) name
           where dataset = %(dataset)s and batch_id in (table batches) group by name
@@ -53,6 +62,7 @@ def first_changed_origin(
             "dataset": dataset,
             "after": int(batch_before),
             "up_to": batch_id,
+            "is_zero": is_zero,
             "sales": SALES,
             "externals": list(EXTERNALS),
             "all_weeks": ALL_WEEKS,

@@ -19,7 +19,8 @@ from shelfcast.ids import Ids
 from shelfcast.ingest.covariate_checks import check_covariates
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.ingest.quality_rules import LAST_YEAR_WEEKS, LEARN_SEASON_WEEKS
-from shelfcast.snapshot import IDS, SALES, STORE_WEEKS, STORES
+from shelfcast.missing_weeks import ZERO, declared_meaning, missing_weeks
+from shelfcast.snapshot import EXTRAS, IDS, SALES, STORE_WEEKS, STORES
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -37,6 +38,8 @@ EXTERNAL_RANGES = {
 #: Number of known weeks nearest to a new week whose median it is compared with.
 _NEAREST_WEEKS = 8
 _MAX_ROW_CHANGE = 0.5
+#: Share of weeks without a row from which their meaning decides what is forecast.
+_MANY_GAPS = 0.1
 #: Christmas weeks of a supermarket are below twice their neighbours; cents instead of dollars are a hundred
 #: times them.
 _MAX_MEAN_FACTOR = 3.0
@@ -67,6 +70,17 @@ class SalesRows:
         store, dept, week = (key[first] for key in keys)
         return cls(store, dept, week, sales[order][first], ids)
 
+    def with_zero_weeks(self) -> SalesRows:
+        """Returns the rows with one of 0 for each missing week."""
+        missing = missing_weeks(self.store, self.dept, self.week)
+        keys = [
+            np.concatenate(pair) for pair in zip((self.store, self.dept, self.week), missing, strict=True)
+        ]
+        order = np.lexsort(keys[::-1])
+        sales = np.concatenate([self.sales, np.zeros(len(missing[0]))])
+        store, dept, week = (key[order] for key in keys)
+        return SalesRows(store, dept, week, sales[order], self.ids)
+
     def examples(self, mask: Mask) -> list[str]:
         """Returns the first masked rows in words."""
         return [
@@ -91,8 +105,16 @@ def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], to
     ids = _ids(tables, known)
     sales = SalesRows.of(ids, tables[SALES.name])
     after = SalesRows.of(ids, tables[SALES.name], known[SALES.name])
+    before = SalesRows.of(ids, known[SALES.name])
+    declared, earlier = (declared_meaning(rows[EXTRAS.name]) for rows in (tables, known))
+    meaning = declared or earlier
+    gaps = find_gaps(after)
+    if meaning == ZERO:
+        after, before = after.with_zero_weeks(), before.with_zero_weeks()
     checks = [
         *_check_content(tables, sales, after, ids),
+        Check("undeclared-gaps", gaps.count if gaps.are_many and meaning is None else 0, [gaps.sentence]),
+        _replaced(declared, earlier),
         _broken_rows("future-week", sales, sales.week >= (today - date(1970, 1, 1)).days),
         *_unknown_stores(tables, known, ids),
         *check_covariates(tables, known),
@@ -100,13 +122,66 @@ def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], to
     ]
     if len(known[SALES.name]) == 0:
         return checks
-    before = SalesRows.of(ids, known[SALES.name])
     new = np.setdiff1d(sales.store, before.store)
     return [
         *checks,
         Check("new-store", len(new), _stores(new, ids)),
         *_changes(np.unique(sales.week), before, after),
     ]
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Weeks without a row between the first and the last row of their series.
+
+    Attributes:
+        count: Number of these weeks.
+        weeks: Number of all weeks between, with a row or without.
+        series: Number of series.
+        zeros: Number of rows with sales of 0.
+    """
+
+    count: int
+    weeks: int
+    series: int
+    zeros: int
+
+    @property
+    def are_many(self) -> bool:
+        """Whether the meaning of the gaps decides what is forecast."""
+        return self.count > 0 and self.count >= _MANY_GAPS * self.weeks
+
+    @property
+    def look_like_zero(self) -> bool:
+        """Whether the gaps are many and may be the weeks without sales, which have no row otherwise."""
+        return self.are_many and self.zeros == 0
+
+    @property
+    def sentence(self) -> str:
+        """Numbers, and what to declare."""
+        found = f"{self.count:,} of {self.weeks:,} weeks of {self.series:,} series have no row and "
+        if self.zeros == 0:
+            return found + (
+                'no series has a 0: if these are weeks without sales, declare "missingWeeks": "zero" '
+                "(--missing-weeks zero)"
+            )
+        return found + (
+            f'{self.zeros:,} rows are 0, so these weeks look unknown: declare "missingWeeks": "unknown" '
+            '(--missing-weeks unknown), or "zero" if they are weeks without sales'
+        )
+
+
+def find_gaps(sales: SalesRows) -> Gaps:
+    """Returns the gaps of all series."""
+    same_series = (sales.store[1:] == sales.store[:-1]) & (sales.dept[1:] == sales.dept[:-1])
+    count = int(np.where(same_series, np.diff(sales.week) // 7 - 1, 0).sum())
+    rows = len(sales.week)
+    return Gaps(count, rows + count, rows - int(same_series.sum()), int((sales.sales == 0).sum()))
+
+
+def _replaced(declared: str | None, earlier: str | None) -> Check:
+    is_other = declared is not None and earlier not in (None, declared)
+    return Check("gaps-redeclared", int(is_other), [f"{declared} replaces {earlier}, for all weeks"])
 
 
 def check_content(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table]) -> list[Check]:

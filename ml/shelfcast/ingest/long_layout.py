@@ -36,9 +36,11 @@ from shelfcast.ingest.source_ids import number_ids
 from shelfcast.ingest.source_rows import SourceRows, source_rows
 from shelfcast.ingest.summed_days import FileName, sum_days
 from shelfcast.job import UserError
+from shelfcast.missing_weeks import declared_row
 from shelfcast.snapshot import (
     ALL_WEEKS,
     COVARIATES,
+    DATA_SET_AS_A_WHOLE,
     EXTERNALS,
     EXTRAS,
     SALES,
@@ -151,7 +153,13 @@ def read_long(
         SALES.name: _with_flags(values["sales"]).select(SALES.schema.names).cast(SALES.schema),
         STORE_WEEKS.name: _store_weeks(values["sales"], values.get("store_weeks"), known[STORE_WEEKS.name]),
         COVARIATES.name: covariates.table,
-        EXTRAS.name: pa.concat_tables([EXTRAS.schema.empty_table(), *_extras(values, covariates)]),
+        EXTRAS.name: pa.concat_tables(
+            [
+                EXTRAS.schema.empty_table(),
+                *_extras(values, covariates),
+                *_missing_weeks(declared.declaration.missing_weeks),
+            ]
+        ),
     }
     if "stores" in values:
         tables[STORES.name] = values["stores"].select(STORES.schema.names).cast(STORES.schema)
@@ -280,6 +288,11 @@ def _extras(values: Mapping[FileName, pa.Table], covariates: Covariates) -> Iter
         for rows in values.values():
             if name in rows.column_names and name not in EXTERNALS:
                 yield _extra(rows, covariate)
+
+
+def _missing_weeks(meaning: str | None) -> Iterator[pa.Table]:
+    if meaning is not None:
+        yield declared_row(meaning, DATA_SET_AS_A_WHOLE, ALL_WEEKS, EXTRAS.schema)
 
 
 def _extra(rows: pa.Table, covariate: Covariate) -> pa.Table:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from shelfcast.ids import IdOf, plain_id, plain_number
 from shelfcast.ingest.holiday_rows import NEW_STORE
 from shelfcast.job import UserError
-from shelfcast.snapshot import EXTRAS, IDS, SALES, STORE_AS_A_WHOLE, STORE_WEEKS, STORES
+from shelfcast.snapshot import DATA_SET_AS_A_WHOLE, EXTRAS, IDS, SALES, STORE_AS_A_WHOLE, STORE_WEEKS, STORES
 
 #: Largest number of a new id: trees see numbers as float32, which holds every whole number up to it.
 MAX_NUMBER = 2**24 - 1
@@ -149,7 +149,7 @@ def _used_numbers(tables: Mapping[str, pa.Table]) -> dict[IdOf, set[int]]:
             if of in raw.schema.names:
                 used[of].update(pc.unique(tables[raw.name][of]).to_pylist())
     used["dept"].discard(STORE_AS_A_WHOLE)
-    used["store"].discard(NEW_STORE)
+    used["store"] -= {NEW_STORE, DATA_SET_AS_A_WHOLE}
     return used
 
 

@@ -113,6 +113,12 @@ LOAD_RULES = (
     Rule("partial-week", "warning", "the first and the last week of summed days have all of their days"),
     Rule("missing-week", "warning", "a series has every week from its first to its last"),
     Rule(
+        "undeclared-gaps",
+        "warning",
+        "a tenth of the weeks within series, or more, has no row only where missingWeeks is declared",
+    ),
+    Rule("gaps-redeclared", "warning", "missingWeeks is as an earlier load declared it"),
+    Rule(
         "short-history",
         "warning",
         f"the data set has {LEARN_SEASON_WEEKS} weeks, so that a model can learn from weeks with a last year",

@@ -13,12 +13,15 @@ import pyarrow.compute as pc
 
 from shelfcast.contracts.specs import IngestSpec
 from shelfcast.contracts.wire import default
+from shelfcast.ids import Ids
+from shelfcast.ingest.load_checks import SalesRows, find_gaps
 from shelfcast.ingest.quality_rules import RULES
 from shelfcast.ingest.source_checks import check_source
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.inspection.columns import Column
 from shelfcast.inspection.roles import Guess, names_of
 from shelfcast.inspection.sources import Sales
+from shelfcast.missing_weeks import ZERO
 from shelfcast.snapshot import IDS, SALES, empty_tables
 
 #: Weeks from which a series has a last year in its training and in its test.
@@ -102,6 +105,12 @@ def describe_rows(inspection: Inspection, rows: SourceRows, columns: Sequence[Co
             inspection.issues.append(text)
         else:
             inspection.lines.append(f"  {text}")
+    gaps = find_gaps(SalesRows.of(Ids.of(rows.tables[IDS.name]), sales))
+    if gaps.look_like_zero and "missingWeeks" not in inspection.declaration:
+        inspection.declaration["missingWeeks"] = ZERO
+        inspection.lines.append(
+            f"  guess: weeks without a row are weeks without sales (missingWeeks: {ZERO})"
+        )
     inspection.lines += _about_covariates(rows, columns)
 
 

@@ -16,9 +16,11 @@ from shelfcast.contracts.wire import decode
 from shelfcast.database import connect
 from shelfcast.features import feast_repository, materialization
 from shelfcast.features.build import build_features
+from shelfcast.features.changed_origins import first_changed_origin
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.materialization import Window
 from shelfcast.features.offline_tables import JOIN_KEYS, table_name
+from shelfcast.missing_weeks import ROW_NAME
 
 HORIZON, WEEKS = 2, 60
 FEATURES = FeatureSet(HORIZON)
@@ -89,6 +91,38 @@ def test_a_late_correction_writes_the_rows_whose_values_it_changes(
     assert {v: {k: row[1] for k, row in after[v].items()} for v in after} == {
         v: {k: row[1] for k, row in whole[v].items()} for v in whole
     }
+
+
+def test_a_newer_week_makes_the_weeks_before_it_zero(url: str, tmp_path: Path) -> None:
+    declared = {(ROW_NAME, 0, 0, None): 1.0}
+    # Store 3 has no row in three weeks, then one in the week of a later batch.
+    before = {key: sales for key, sales in SALES.items() if key[0] != 3 or key[2] < WEEKS - 4}
+    later = {(3, 1, WEEKS - 1): 7.0}
+    dataset, project = "incremental_zero", "shelfcast_incremental_zero"
+    first = add_batch(url, dataset, tables_of(before, {}, declared))
+    run(first, tmp_path / "first")
+    second = add_batch(url, dataset, tables_of(later, {}))
+    run(second, tmp_path / "second")
+    run(add_batch(url, f"{dataset}_whole", tables_of(before | later, {}, declared)), tmp_path / "whole")
+    parts, whole = all_online(url, project), all_online(url, f"{project}_whole")
+    assert {v: {k: row[1] for k, row in parts[v].items()} for v in parts} == {
+        v: {k: row[1] for k, row in whole[v].items()} for v in whole
+    }
+    assert parts["sales_history"][3, 1][1]["lag_1"] == 0
+    assert parts["sales_history"][3, 2][1]["sales_0"] == 0
+
+    # Without the declaration the week is the series' only row for weeks, and the other series has none.
+    third = add_batch(url, dataset, tables_of(later, {}, {(ROW_NAME, 0, 0, None): 0.0}))
+    run(third, tmp_path / "third")
+    unknown = online(url, project, "sales_history")
+    assert unknown[3, 1][1]["lag_1"] is None
+    assert unknown[3, 2][1]["event_ts"].startswith(week(39).isoformat())
+    with connect(url) as connection:
+        changed = [
+            first_changed_origin(connection, old["id"], dataset, new["batchId"], FEATURES)
+            for old, new in ((first, second), (second, third))
+        ]
+    assert changed == [week(WEEKS - 4), None]
 
 
 def test_a_past_range_leaves_newer_rows_and_fills_what_is_not_there(url: str, tmp_path: Path) -> None:

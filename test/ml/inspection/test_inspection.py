@@ -76,6 +76,18 @@ def test_days_of_somebody_else_load_with_the_guessed_declaration(
     assert "week (guess)" not in inspect(capsys, "--data", str(tmp_path))[1]
 
 
+def test_gaps_without_zeros_are_proposed_as_zero(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = weekly("store,dept,week,sales", "{s},{d},{w},{n}5")
+    few = [lines[0], *(line for line in lines[1:] if int(line.rsplit(",", 1)[1]) // 10 % 3 == 0)]
+    write(tmp_path / "sales.csv", few)
+    code, output = inspect(capsys, "--data", str(tmp_path))
+    assert code == 0
+    assert "guess: weeks without a row are weeks without sales (missingWeeks: zero)" in output
+    assert '"missingWeeks": "zero"' in output
+    declared = '{"missingWeeks": "unknown"}'
+    assert '"zero"' not in inspect(capsys, "--data", str(tmp_path), "--declaration", declared)[1]
+
+
 def test_midnights_in_utc_get_a_zone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     zone = ZoneInfo("Asia/Kolkata")
     weeks = [datetime(2024, 1, 5, tzinfo=zone) + timedelta(weeks=n) for n in range(70)]
