@@ -66,10 +66,7 @@ NAMED_HOLIDAYS = ("super_bowl", "labor_day", "thanksgiving", "christmas", "easte
 NAMED_EVERYWHERE = ("christmas", "easter")
 #: Features that nothing reads where the data set has holidays of its own.
 _AMERICAN = own_holidays.REPLACED | {
-    f"{kind}_{name}"
-    for name in NAMED_HOLIDAYS
-    if name not in NAMED_EVERYWHERE
-    for kind in ("is", "weeks_to")
+    f"{kind}_{name}" for name in NAMED_HOLIDAYS if name not in NAMED_EVERYWHERE for kind in ("is", "weeks_to")
 }
 #: Inputs of the preset ``mlp-11``, in their order.
 MLP_11 = (

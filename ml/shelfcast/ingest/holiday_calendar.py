@@ -17,6 +17,14 @@ _LANGUAGE = "en_US"
 _ADDITION = re.compile(r" \((observed|estimated|substituted [^)]*)\)")
 
 
+@cache
+def known_regions() -> Mapping[str, tuple[str, ...]]:
+    """Returns the regions of each country of which there is a calendar, by its ISO 3166 code."""
+    from holidays import list_supported_countries
+
+    return {country: tuple(regions) for country, regions in list_supported_countries().items()}
+
+
 def check_regions(regions: Iterable[HolidayRegion], where: str, error: str) -> None:
     """Checks that the library has a calendar of each region.
 
@@ -28,7 +36,7 @@ def check_regions(regions: Iterable[HolidayRegion], where: str, error: str) -> N
     Raises:
         UserError: It names what is unknown and what is close to it.
     """
-    known = _known()
+    known = known_regions()
     issues = []
     for region in dict.fromkeys(regions):
         if region.country not in known:
@@ -61,14 +69,6 @@ def named_days(region: HolidayRegion, first: date, last: date) -> tuple[tuple[da
         if first <= day <= last
         for name in found.get_list(day)
     )
-
-
-@cache
-def _known() -> Mapping[str, tuple[str, ...]]:
-    """Returns the regions of each country."""
-    from holidays import list_supported_countries
-
-    return {country: tuple(regions) for country, regions in list_supported_countries().items()}
 
 
 @cache

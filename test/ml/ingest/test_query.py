@@ -75,7 +75,9 @@ def test_events_come_from_a_query_and_no_row_cancels_them(
         queries = {"sales": SALES, "storeWeeks": None, "events": events}
         result = run(spec("query_events", request_id, **queries), directory)
         rows = read_extras(connection, "query_events", result.snapshot.batch_id).to_pylist()
-        weeks = [f"{row['store']} {row['week']}" for row in rows if (row["name"], row["value"]) == ("holiday", 1)]
+        weeks = [
+            f"{row['store']} {row['week']}" for row in rows if (row["name"], row["value"]) == ("holiday", 1)
+        ]
         return weeks, {rule.name: rule.examples for rule in result.quality.rules}
 
     events = "select name, day as date, shop as store from shop.fair"
