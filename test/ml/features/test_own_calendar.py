@@ -1,4 +1,4 @@
-"""A calendar from a folder to the features: a real load, the features job on Ray, and Feast's online tables."""
+"""A calendar from a folder to Feast's online tables: a real load, and the features job on Ray."""
 
 from __future__ import annotations
 
