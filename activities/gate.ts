@@ -1,14 +1,10 @@
 /** Promotion gate: decides on the backtest's numbers whether the candidate may get traffic. */
 import type { Comparison, Evaluated, EvaluateResult, Forecaster, Metrics } from '../contracts/jobs.ts';
+import { GATE_BASELINES, FORECASTER_LABELS } from '../contracts/jobs.ts';
 import { weeksFromTo } from './weeks.ts';
 import { percent, signedPercent, usd } from '../contracts/number-format.ts';
 import type { GateCheck, GateComparison, GateDecision, GateJudgement } from '../contracts/gate.ts';
 import type { GateOptions } from '../contracts/pipeline.ts';
-
-const BASELINES = [
-  ['naive', 'the naive forecast (last week)'],
-  ['seasonal_naive', 'the seasonal naive forecast (last year)'],
-] as const;
 
 /**
  * Models answer in float32, so a simple forecast differs from itself as a baseline: errors that differ by less than half
@@ -79,7 +75,7 @@ function lastResort(
   }
   if (ofSimple.length === 0) return rejected;
   const index = ofSimple.findIndex(({ checks }) =>
-    BASELINES.every(([baseline]) => checks.some(({ name, passed }) => name === baseline && passed)),
+    GATE_BASELINES.every((baseline) => checks.some(({ name, passed }) => name === baseline && passed)),
   );
   return { ...inPlace(ofSimple, Math.max(0, index), rejected), verdict };
 }
@@ -103,7 +99,7 @@ const failsByCoverageAlone = ({ checks }: GateJudgement): boolean =>
 function judge(backtest: Evaluated, options: GateOptions, { testWeeks }: GateContext): GateJudgement {
   const comparisons = backtest.comparisons.map((comparison) => assess(comparison, options));
   const checks = [
-    ...BASELINES.map(([baseline, label]) => checkBaseline(backtest, options, baseline, label)),
+    ...GATE_BASELINES.map((baseline) => checkBaseline(backtest, options, baseline)),
     ...checkChampion(backtest, options),
     checkCoverage(backtest, options),
     checkSlices(comparisons, backtest),
@@ -187,14 +183,13 @@ function describeSlices(comparisons: GateComparison[], wanted: GateComparison['o
 function checkBaseline(
   backtest: Evaluated,
   options: GateOptions,
-  baseline: (typeof BASELINES)[number][0],
-  label: string,
+  baseline: (typeof GATE_BASELINES)[number],
 ): GateCheck {
   const { overall } = backtest;
   const { candidate } = overall;
   const other = overall[baseline]?.wmae;
   if (candidate === undefined || other === undefined) {
-    return notCompared(backtest, baseline, label) ?? missing(baseline, candidate, label);
+    return notCompared(backtest, baseline) ?? missing(baseline, candidate);
   }
   const limit = other * (1 - options.minImprovementOverBaselines);
   const passed = isAtMost(candidate, limit);
@@ -205,7 +200,7 @@ function checkBaseline(
   return {
     name: baseline,
     passed,
-    reason: `WMAE ${amount(candidate.wmae)} is ${aboveOrBelow(candidate, other)} ${label} with ${amount(other)}${requirement}`,
+    reason: `WMAE ${amount(candidate.wmae)} is ${aboveOrBelow(candidate, other)} ${labelOf(baseline)} with ${amount(other)}${requirement}`,
   };
 }
 
@@ -213,12 +208,12 @@ function checkChampion(backtest: Evaluated, options: GateOptions): GateCheck[] {
   const { overall } = backtest;
   const champion = overall.champion?.wmae;
   if (champion === undefined) {
-    const check = notCompared(backtest, 'champion', 'the champion');
+    const check = notCompared(backtest, 'champion');
     // The first model of a data set has no champion.
     return check === null ? [] : [check];
   }
   const { candidate } = overall;
-  if (candidate === undefined) return [missing('champion', candidate, 'the champion')];
+  if (candidate === undefined) return [missing('champion', candidate)];
   const limit = champion * (1 + options.maxRegressionAgainstChampion);
   return [
     {
@@ -257,15 +252,13 @@ function checkTestWeeks({ testFirstWeek, testLastWeek }: Evaluated, asked: numbe
 }
 
 /** Returns the check of a forecaster that the backtest left out, or null where it is simply absent. */
-function notCompared(
-  { overall, forecastersLeftOut = [] }: Evaluated,
-  name: Forecaster,
-  label: string,
-): GateCheck | null {
+function notCompared({ overall, forecastersLeftOut = [] }: Evaluated, name: Forecaster): GateCheck | null {
   const entry = forecastersLeftOut.find(({ forecaster }) => forecaster === name);
   if (entry === undefined || overall.candidate === undefined) return null;
-  return { name, passed: true, reason: `not compared with ${label}: ${entry.reason}` };
+  return { name, passed: true, reason: `not compared with ${labelOf(name)}: ${entry.reason}` };
 }
+
+const labelOf = (forecaster: Forecaster): string => `the ${FORECASTER_LABELS[forecaster]}`;
 
 /** Formats an amount, small ones with cents: the errors of a series of a few units would all be $0 or $1. */
 const amount = (value: number): string =>
@@ -279,10 +272,10 @@ function areEqual({ wmae, wape }: Metrics, other: number): boolean {
 
 const isAtMost = (error: Metrics, limit: number): boolean => error.wmae <= limit || areEqual(error, limit);
 
-const missing = (name: string, candidate: Metrics | undefined, label: string): GateCheck => ({
+const missing = (name: Forecaster, candidate: Metrics | undefined): GateCheck => ({
   name,
   passed: false,
-  reason: `the backtest has no WMAE of ${candidate === undefined ? 'the candidate' : label}`,
+  reason: `the backtest has no WMAE of ${labelOf(candidate === undefined ? 'candidate' : name)}`,
 });
 
 function aboveOrBelow(error: Metrics, other: number): string {

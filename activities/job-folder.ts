@@ -38,19 +38,22 @@ export async function openJobFolder(
  * @throws ApplicationFailure with the type in error.json, when the job left one.
  */
 export async function readOutcome<T>(folder: JobFolder, resultSchema: z.ZodType<T>): Promise<T | null> {
-  const result = await readJson(join(folder.path, 'result.json'));
-  if (result !== null) {
-    const parsed = resultSchema.safeParse(result);
-    if (parsed.success) return parsed.data;
-    throw ApplicationFailure.nonRetryable(
-      `cannot read ${folder.path}/result.json: ${parsed.error.message}; run workers and jobs with the same version of shelfcast`,
-      ERROR_TYPES.jobFailed,
-    );
-  }
-  const error = await readJson(join(folder.path, 'error.json'));
+  const result = await readAs(resultSchema, join(folder.path, 'result.json'));
+  if (result !== null) return result;
+  const error = await readAs(jobErrorSchema, join(folder.path, 'error.json'));
   if (error === null) return null;
-  const { type, message } = jobErrorSchema.parse(error);
-  throw ApplicationFailure.nonRetryable(message, type);
+  throw ApplicationFailure.nonRetryable(error.message, error.type);
+}
+
+async function readAs<T>(schema: z.ZodType<T>, path: string): Promise<T | null> {
+  const value = await readJson(path);
+  if (value === null) return null;
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw ApplicationFailure.nonRetryable(
+    `cannot read ${path}: ${parsed.error.message}; run workers and jobs with the same version of shelfcast`,
+    ERROR_TYPES.jobFailed,
+  );
 }
 
 /** Path of the n-th job's log. */

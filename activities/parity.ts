@@ -1,6 +1,7 @@
 /** Difference between the forecasts of the deployed candidate and those of its backtest. */
 import type { AnalysisRow } from '../contracts/jobs.ts';
 import type { ModelManifest } from '../contracts/model.ts';
+import { SERVED_QUANTILES } from '../contracts/model.ts';
 import type { Prediction } from '../contracts/predict.ts';
 
 /**
@@ -15,7 +16,7 @@ export function parityDifference(
   rows: readonly Pick<AnalysisRow, 'expected'>[],
   predictions: readonly Prediction[],
 ): number {
-  const columns = [0.1, 0.5, 0.9].map((quantile) => manifest.quantiles.indexOf(quantile));
+  const columns = SERVED_QUANTILES.map((quantile) => manifest.quantiles.indexOf(quantile));
   const differences = rows.flatMap((row, i) => {
     const { p10, p50, p90 } = predictions[i] ?? { p10: NaN, p50: NaN, p90: NaN };
     return [p10, p50, p90].map((deployed, q) => {

@@ -1,10 +1,9 @@
 /** Weeks of a data set, and those that a run keeps for validation and test. */
+import { LEAST_TRAINING_WEEKS } from '../contracts/job-specs.ts';
 import type { Snapshot } from '../contracts/jobs.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 
 const WEEK_MS = 7 * 24 * 60 * 60 * 1_000;
-/** Weeks that a training needs besides those for validation and test: one to forecast from, and one to train on. */
-const LEAST_TRAINING_WEEKS = 2;
 
 /** Number of weeks from one ISO date to another, both included. */
 export const weeksFromTo = (first: string, last: string): number =>

@@ -1,21 +1,12 @@
 /** Reports of ended runs: tables and addresses, as text. */
 import Table from 'cli-table3';
 import type { Endpoints } from '../contracts/endpoints.ts';
-import type { Forecaster, Metrics } from '../contracts/jobs.ts';
-import { FORECASTERS } from '../contracts/jobs.ts';
+import type { Metrics } from '../contracts/jobs.ts';
+import { FORECASTER_LABELS, FORECASTERS } from '../contracts/jobs.ts';
 import { percent, usd } from '../contracts/number-format.ts';
 import type { MonitorResult, PipelineResult, SampleForecast } from '../contracts/pipeline.ts';
 import { STAGES } from '../contracts/stages.ts';
 import type { UpdateResult } from '../contracts/update.ts';
-
-const NAMES: Record<Forecaster, string> = {
-  candidate: 'model',
-  champion: 'champion before',
-  simple: 'simple forecast',
-  naive: 'naive (last week)',
-  seasonal_naive: 'seasonal naive (last year)',
-  oracle: 'oracle (best reachable)',
-};
 
 export function report(result: PipelineResult, endpoints: Endpoints | null): string {
   const { evaluate, ingest, monitor } = result;
@@ -77,7 +68,7 @@ function accuracyTable({ evaluate: { overall, oneWeekAhead }, gate, train }: Pip
     if (metrics === undefined) continue;
     const next = oneWeekAhead[forecaster];
     table.push([
-      NAMES[forecaster],
+      FORECASTER_LABELS[forecaster],
       usd(metrics.wmae),
       next === undefined ? '' : usd(next.wmae),
       ...rest(metrics),

@@ -1,9 +1,12 @@
 /** Declaration of a source's columns, of the same form in the input of a run and in the file shelfcast.json. */
 import { z } from 'zod';
 
+/** Maximum number of characters of the description of a covariate. */
+export const MAX_DESCRIPTION = 200;
+
 const ownColumn = z.string().min(1);
 
-const description = z.string().min(1).describe('Meaning of the column, for people.');
+const description = z.string().min(1).max(MAX_DESCRIPTION).describe('Meaning of the column, for people.');
 const covariateName = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,39}$/, 'must be at most 40 lower-case letters, digits and underscores')
@@ -32,6 +35,7 @@ export const covariates = z.array(
           column: covariateColumn,
           perWeek: z
             .enum(['mean', 'last'])
+            .meta({ id: 'PerWeek', description: 'Value of a week made of those of its days.' })
             .optional()
             .describe(
               "Value of a week where days are summed to weeks: the mean of its days' values, unless `last`.",

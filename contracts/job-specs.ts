@@ -9,6 +9,9 @@ import { snapshotSchema } from './jobs.ts';
 import { pipelineInputSchema, trainOptions } from './pipeline.ts';
 import { sourceSchema } from './source.ts';
 
+/** Weeks that a training needs besides those for validation and test: one to forecast from, and one to train on. */
+export const LEAST_TRAINING_WEEKS = 2;
+
 const input = pipelineInputSchema.shape;
 const feastProject = z.string().describe('Feast project of the data set.');
 const trainingDataUri = z.string().describe('Folder that the features job wrote.');

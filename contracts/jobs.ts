@@ -7,6 +7,7 @@
  * A job may append lines to `progress.jsonl`. Keys are camelCase on both sides; weeks are ISO dates.
  */
 import { z } from 'zod';
+import { ERROR_TYPES } from './errors.ts';
 import { featureValuesSchema } from './predict.ts';
 
 const isoDate = z.iso.date();
@@ -205,7 +206,7 @@ export const trainResultSchema = z
   .object({
     modelUri: z.string().describe("Folder in MLflow's model format with model.onnx, model.json and MLmodel."),
     modelHash: z.string().describe('SHA-256 of model.onnx, hex.'),
-    parameterCount: z.int().describe('Number of parameters of the network.'),
+    parameterCount: z.int().describe('Number of parameters; 0 for a simple forecast.'),
     bestEpoch: z.int().describe('Epoch whose weights were kept.'),
     epochs: z.array(epochSchema).describe('All epochs, in order.'),
     stoppedBy: z
@@ -265,8 +266,20 @@ const metricsSchema = z
   .meta({ id: 'Metrics', description: 'Errors of one forecaster.' });
 export type Metrics = z.infer<typeof metricsSchema>;
 
-export const FORECASTERS = ['candidate', 'champion', 'simple', 'naive', 'seasonal_naive', 'oracle'] as const;
+/** Baselines that the gate compares the candidate with. */
+export const GATE_BASELINES = ['naive', 'seasonal_naive'] as const;
+export const FORECASTERS = ['candidate', 'champion', 'simple', ...GATE_BASELINES, 'oracle'] as const;
 export type Forecaster = (typeof FORECASTERS)[number];
+
+/** Names of the forecasters in tables, plots and sentences. */
+export const FORECASTER_LABELS: Record<Forecaster, string> = {
+  candidate: 'candidate',
+  champion: 'champion',
+  simple: 'simple forecast',
+  naive: 'naive forecast (last week)',
+  seasonal_naive: 'seasonal naive forecast (last year)',
+  oracle: 'oracle (best reachable)',
+};
 
 const forecasterSchema = z.enum(FORECASTERS).meta({
   id: 'Forecaster',
@@ -374,7 +387,7 @@ export type JobProgress = z.infer<typeof jobProgressSchema>;
 
 export const jobErrorSchema = z
   .object({
-    type: z.string().describe('Error type of contracts/errors.ts.'),
+    type: z.enum(ERROR_TYPES).meta({ id: 'ErrorType', description: 'Error type of contracts/errors.ts.' }),
     message: z.string().describe('Sentence for people.'),
   })
   .meta({ id: 'JobError', description: 'Content of error.json.' });

@@ -7,6 +7,9 @@
  */
 import { z } from 'zod';
 
+/** Quantiles of an answer: p10, p50 and p90. */
+export const SERVED_QUANTILES = [0.1, 0.5, 0.9];
+
 const modelFeature = z
   .strictObject({
     name: z.string().describe('Name in the graph and in requests that carry raw features.'),
@@ -21,7 +24,7 @@ const modelFeature = z
 export const modelManifestSchema = z
   .strictObject({
     formatVersion: z.literal(1).describe('Version of this format.'),
-    preset: z.string().describe('Preset of the network.'),
+    preset: z.string().describe('Preset of the model.'),
     dataset: z.string().describe('Name of the data set.'),
     feastProject: z.string().describe('Feast project of the data set.'),
     snapshotId: z.string().describe('Id of the snapshot that the model was trained on.'),
@@ -31,7 +34,7 @@ export const modelManifestSchema = z
       .array(z.number())
       .min(3)
       .refine(
-        (levels) => [0.1, 0.5, 0.9].every((level) => levels.includes(level)),
+        (levels) => SERVED_QUANTILES.every((level) => levels.includes(level)),
         'must contain 0.1, 0.5 and 0.9',
       )
       .describe('Quantile levels, ascending; contains 0.1, 0.5 and 0.9.'),

@@ -1,5 +1,6 @@
 /** The predictor's HTTP server: KServe's v1 protocol, health and metrics, described in docs/predictor.md. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { SERVED_QUANTILES } from '../contracts/model.ts';
 import { VERSION_HEADER } from '../contracts/predict.ts';
 import type { PredictResponse, Prediction, ReadyResponse } from '../contracts/predict.ts';
 import { shownId } from '../contracts/series-id.ts';
@@ -61,7 +62,7 @@ function toPredictions(
   quantiles: Float32Array,
 ): Prediction[] {
   const levels = dependencies.model.manifest.quantiles;
-  const [low, middle, high] = [0.1, 0.5, 0.9].map((level) => levels.indexOf(level));
+  const [low, middle, high] = SERVED_QUANTILES.map((level) => levels.indexOf(level));
   const columns = [low ?? 0, middle ?? 0, high ?? 0];
   return instances.map(({ store, dept, horizon }, row) => {
     const [p10, p50, p90] = columns.map((column) => quantiles[row * levels.length + column] ?? NaN);

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlparse
 
-from shelfcast.contracts.results import EpochMetrics, JobError, JobProgress, StepMetrics
+from shelfcast.contracts.results import EpochMetrics, ErrorType, JobError, JobProgress, StepMetrics
 from shelfcast.contracts.wire import ContractError, encode, read_json
 
 T = TypeVar("T")
@@ -26,10 +26,10 @@ class UserError(Exception):
     """Failure that a retry cannot repair; its type and message go into error.json.
 
     Attributes:
-        type: One of the error types of ``contracts/errors.ts``, for example ``BadData``.
+        type: Error type, for example ``BadData``.
     """
 
-    def __init__(self, type_: str, message: str) -> None:
+    def __init__(self, type_: ErrorType, message: str) -> None:
         super().__init__(message)
         self.type = type_
 

@@ -7,19 +7,23 @@ import {
   evaluateSpecSchema,
   featuresSpecSchema,
   ingestSpecSchema,
+  LEAST_TRAINING_WEEKS,
   trainSpecSchema,
 } from '../../contracts/job-specs.ts';
+import { MAX_DESCRIPTION } from '../../contracts/declaration.ts';
 import {
   analysisRowSchema,
+  GATE_BASELINES,
   evaluateResultSchema,
   featuresResultSchema,
+  FORECASTER_LABELS,
   ingestResultSchema,
   jobErrorSchema,
   jobProgressSchema,
   skewSampleSchema,
   trainResultSchema,
 } from '../../contracts/jobs.ts';
-import { modelManifestSchema } from '../../contracts/model.ts';
+import { modelManifestSchema, SERVED_QUANTILES } from '../../contracts/model.ts';
 import { pipelineInputSchema } from '../../contracts/pipeline.ts';
 import { environmentSections, PROJECT_DIR } from '../../config/environment.ts';
 import { updateInputSchema } from '../../contracts/update.ts';
@@ -29,12 +33,24 @@ import { referencesOf } from './json-schema.ts';
 import type { Definitions, PythonModule } from './python.ts';
 import { pythonModule } from './python.ts';
 
-/** Python modules below ml/shelfcast/contracts, each with the schemas that it defines; a later one imports from earlier ones. */
+/** Python modules below ml/shelfcast/contracts, each with its schemas and constants; a later one imports from earlier ones. */
 const MODULES = [
   {
     name: 'specs',
     description: 'Job specs: the contents of ``spec.json``.',
     schemas: [ingestSpecSchema, featuresSpecSchema, trainSpecSchema, evaluateSpecSchema],
+    constants: {
+      LEAST_TRAINING_WEEKS: {
+        type: 'int',
+        description: 'Weeks that a training needs besides those for validation and test.',
+        value: LEAST_TRAINING_WEEKS,
+      },
+      MAX_DESCRIPTION: {
+        type: 'int',
+        description: 'Maximum number of characters of the description of a covariate.',
+        value: MAX_DESCRIPTION,
+      },
+    },
   },
   {
     name: 'results',
@@ -49,11 +65,30 @@ const MODULES = [
       jobProgressSchema,
       jobErrorSchema,
     ],
+    constants: {
+      GATE_BASELINES: {
+        type: 'tuple[Forecaster, ...]',
+        description: 'Baselines that the gate compares the candidate with.',
+        value: GATE_BASELINES,
+      },
+      FORECASTER_LABELS: {
+        type: 'dict[Forecaster, str]',
+        description: 'Names of the forecasters in tables, plots and sentences.',
+        value: FORECASTER_LABELS,
+      },
+    },
   },
   {
     name: 'model',
     description: 'Model manifest: the content of ``model.json``.',
     schemas: [modelManifestSchema],
+    constants: {
+      SERVED_QUANTILES: {
+        type: 'tuple[float, ...]',
+        description: 'Quantiles of an answer: p10, p50 and p90.',
+        value: SERVED_QUANTILES,
+      },
+    },
   },
 ];
 
@@ -101,7 +136,7 @@ function definitionsOf(roots: z.ZodType[]): Record<string, JsonSchema> {
 
 function pythonModules(): (PythonModule & { name: string })[] {
   const owners = new Map<string, string>();
-  return MODULES.map(({ name, description, schemas }) => {
+  return MODULES.map(({ name, description, schemas, constants }) => {
     const module = `shelfcast.contracts.${name}`;
     const all = Object.entries(definitionsOf(schemas));
     const definitions: Definitions = new Map(all.filter(([type]) => !owners.has(type)));
@@ -115,7 +150,7 @@ function pythonModules(): (PythonModule & { name: string })[] {
         names: [...used].filter((type) => owners.get(type) === owner).sort(),
       }))
       .filter(({ names }) => names.length > 0);
-    return { name, description, definitions, imported };
+    return { name, description, definitions, constants, imported };
   });
 }
 

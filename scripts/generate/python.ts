@@ -4,10 +4,18 @@ import type { JsonSchema } from './json-schema.ts';
 /** Types by name, each after the types that it refers to. */
 export type Definitions = Map<string, JsonSchema>;
 
-/** Python module: the types that it defines and the types that it imports. */
+/** Constant that both languages read. */
+interface Constant {
+  type: string;
+  description: string;
+  value: unknown;
+}
+
+/** Python module: the types and constants that it defines, and the types that it imports. */
 export interface PythonModule {
   description: string;
   definitions: Definitions;
+  constants?: Record<string, Constant>;
   imported: { module: string; names: string[] }[];
 }
 
@@ -15,8 +23,11 @@ const WIDTH = 110;
 /** Python class that holds the lowest and the highest value of a number. */
 const BOUNDS = 'Bounds';
 
-export function pythonModule({ description, definitions, imported }: PythonModule): string {
-  const body = [...definitions].map(([name, schema]) => definition(name, schema)).join('\n\n');
+export function pythonModule({ description, definitions, constants = {}, imported }: PythonModule): string {
+  const body = [
+    ...[...definitions].map(([name, schema]) => definition(name, schema)),
+    ...Object.entries(constants).map(([name, constant]) => constantDeclaration(name, constant)),
+  ].join('\n\n');
   const typing = ['Annotated', 'Literal'].filter((name) => body.includes(name));
   const imports = [
     ...imported,
@@ -61,6 +72,9 @@ function definition(name: string, schema: JsonSchema): string {
   ].join('\n');
 }
 
+const constantDeclaration = (name: string, { type, description, value }: Constant): string =>
+  `#: ${description}\n${name}: ${type} = ${literal(value)}\n`;
+
 function classDescription(name: string, schema: JsonSchema): string {
   if (schema.description === undefined) throw new Error(`${name}: no description`);
   const described = Object.entries(schema.properties ?? {}).flatMap(([key, { description }]) =>
@@ -75,13 +89,19 @@ function fieldDeclaration(owner: string, key: string, field: JsonSchema, isRequi
   const name = snakeCase(key);
   if (camelCase(name) !== key) throw new Error(`${owner}.${key}: ${name} does not convert back to this key`);
   const type = bounded(pythonType(field, `${owner}.${key}`), field);
+  // Python would share one list or object among all instances.
+  if (typeof field.default === 'object')
+    throw new Error(`${owner}.${key}: no Python literal for ${JSON.stringify(field.default)}`);
   if (field.default !== undefined) return `${name}: ${type} = ${literal(field.default)}`;
   if (field.const !== undefined) return `${name}: ${type} = ${literal(field.const)}`;
   return isRequired ? `${name}: ${type}` : `${name}: ${type.replace(/ \| None$/, '')} | None = None`;
 }
 
 /** The type with the bounds of its number, if it has both; those of every exact integer in JavaScript do not count. */
-function bounded(type: string, { minimum, maximum }: JsonSchema): string {
+function bounded(
+  type: string,
+  { exclusiveMinimum, minimum = exclusiveMinimum, maximum }: JsonSchema,
+): string {
   if (minimum === undefined || maximum === undefined || minimum === Number.MIN_SAFE_INTEGER) return type;
   return `Annotated[${type}, ${BOUNDS}(${minimum}, ${maximum})]`;
 }
@@ -121,6 +141,11 @@ function pythonType(schema: JsonSchema, path = ''): string {
 
 function literal(value: unknown): string {
   if (typeof value === 'string' || typeof value === 'number') return JSON.stringify(value);
+  if (Array.isArray(value)) return `(${value.map(literal).join(', ')}${value.length === 1 ? ',' : ''})`;
+  if (typeof value === 'object' && value !== null)
+    return `{${Object.entries(value)
+      .map(([key, item]) => `${literal(key)}: ${literal(item)}`)
+      .join(', ')}}`;
   throw new Error(`no Python literal for ${JSON.stringify(value)}`);
 }
 

@@ -83,9 +83,15 @@ test("the job's own error is thrown with its type and message, and not retried",
   });
 });
 
-test('an error of another shape, and a torn file, are errors too', async () => {
+test('an error of another shape or type, and a torn file, are errors too', async () => {
   await write('error.json', '{"type": "BadData"}');
   await expect(readOutcome(folder, resultSchema)).rejects.toThrow(/message/);
+  await write('error.json', '{"type": "BadDate", "message": "3 of 10 rows are bad"}');
+  await expect(readOutcome(folder, resultSchema)).rejects.toMatchObject({
+    type: ERROR_TYPES.jobFailed,
+    nonRetryable: true,
+    message: expect.stringMatching(/^cannot read .*error\.json/) as string,
+  });
   await write('result.json', '{"rows":');
   await expect(readOutcome(folder, resultSchema)).rejects.toThrow(SyntaxError);
 });

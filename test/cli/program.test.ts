@@ -103,7 +103,7 @@ describe('a run that is followed', () => {
   test('ends with 0 and its report when the candidate was promoted', async () => {
     expect(await shelfcast(['run'], ended())).toBe(0);
     expect(output).toContain('sales-forecast: version 2 promoted; all steps passed\n');
-    expect(output).toContain('seasonal naive (last year)');
+    expect(output).toContain('seasonal naive forecast (last year)');
     expect(output).toContain('clearly within its margin in 40 of 42 comparisons');
   });
 

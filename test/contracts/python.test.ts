@@ -34,8 +34,24 @@ test('a number has its bounds, unless they are those of every exact integer', ()
   });
   expect(text).toContain('from shelfcast.contracts.wire import Bounds\n');
   expect(text).toContain('    share: Annotated[float, Bounds(0, 1)]\n');
-  expect(text).toContain('    rate: float\n');
+  expect(text).toContain('    rate: Annotated[float, Bounds(0, 1)]\n');
   expect(text).toContain('    rows: int\n');
+});
+
+test('a constant is a literal with its type and description', () => {
+  const text = pythonModule({
+    description: 'Examples.',
+    definitions: new Map(),
+    constants: {
+      SIDES: { type: 'tuple[str, ...]', description: 'Sides.', value: ['left', 'right'] },
+      ONE: { type: 'tuple[str, ...]', description: 'One side.', value: ['left'] },
+      LABELS: { type: 'dict[str, int]', description: 'Numbers.', value: { left: 1, right: 2 } },
+    },
+    imported: [],
+  });
+  expect(text).toContain('#: Sides.\nSIDES: tuple[str, ...] = ("left", "right")\n');
+  expect(text).toContain('ONE: tuple[str, ...] = ("left",)\n');
+  expect(text).toContain('LABELS: dict[str, int] = {"left": 1, "right": 2}\n');
 });
 
 test('keys of a record keep their type', () => {

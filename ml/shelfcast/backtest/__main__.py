@@ -58,9 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--origins", required=True, help="last known weeks, ISO dates separated by commas")
     parser.add_argument("--out", required=True, type=Path, help="folder for the results")
     parser.add_argument(
-        "--horizon", type=int, default=default(TrainSpec, "horizon_weeks"), help="weeks ahead"
+        "--horizon",
+        dest="horizon_weeks",
+        type=int,
+        default=default(TrainSpec, "horizon_weeks"),
+        help="weeks ahead",
     )
-    parser.add_argument("--preset", default=default(TrainSpec, "preset"), help="network and its training")
+    parser.add_argument("--preset", default=default(TrainSpec, "preset"), help="preset of the model")
     parser.add_argument(
         "--refit",
         choices=("true", "false"),
@@ -86,7 +90,7 @@ def _run(options: argparse.Namespace) -> None:
     origins = _origins(options.origins)
     names = BASELINES if options.baselines == "all" else options.baselines.split(",")
     settings = Settings(
-        horizon_weeks=options.horizon,
+        horizon_weeks=_bounded(options, "horizon_weeks"),
         preset=check_preset(options.preset),
         baselines=check_baselines(names),
         processes=_bounded(options, "processes"),
@@ -119,11 +123,11 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _bounded(options: argparse.Namespace, name: str) -> int:
-    """Returns an option within the bounds that a pipeline's input has."""
+    """Returns the value of an option, within the bounds that a pipeline's input has."""
     value: int = getattr(options, name)
     least, most = bounds(TrainSpec, name)
     if not least <= value <= most:
-        option = name.replace("_", "-")
+        option = "horizon" if name == "horizon_weeks" else name.replace("_", "-")
         raise UserError("InvalidInput", f"--{option} is {value}; it must be {least} to {most}")
     return value
 

@@ -19,13 +19,14 @@ import pyarrow as pa
 from shelfcast.backtest.folder import Folder, Series
 from shelfcast.baselines import gradient_boosting, seasonal
 from shelfcast.calendar import WEEK
-from shelfcast.contracts.results import JobError, TrainResult
+from shelfcast.contracts.results import GATE_BASELINES, JobError, TrainResult
 from shelfcast.contracts.specs import Preset, Snapshot, TrainSpec
 from shelfcast.contracts.wire import default, encode, read_json
 from shelfcast.evaluate.model import load_model
 from shelfcast.evaluate.naive_errors import naive_errors
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.enough_weeks import check_weeks
 from shelfcast.features.own_holidays import holiday_flag
 from shelfcast.features.sales_history import SalesGrid, aggregate
 from shelfcast.features.samples import Floats, Integers, OriginTable, read_origin_table
@@ -36,8 +37,7 @@ from shelfcast.models.presets import NETWORKS
 from shelfcast.snapshot import EXTRAS, RAW_TABLES, SALES, STORE_WEEKS, STORES, content_hash
 
 #: Keys of the baselines. The naive ones are always computed; the others are slow and optional.
-BASELINES = ("naive", "seasonal_naive", "seasonal_average", "lightgbm")
-ALWAYS = BASELINES[:2]
+BASELINES: tuple[str, ...] = (*GATE_BASELINES, "seasonal_average", "lightgbm")
 #: Upper bound of LightGBM's training samples, drawn evenly; more take minutes and change little.
 _LIGHTGBM_SAMPLES = 400_000
 _SEED = 7
@@ -104,9 +104,13 @@ def prepare(source: Folder, week: date, directory: Path, settings: Settings) -> 
 
     A series is forecast if it had sales before, or if it has sales later and its store and department had
     some before. Later weeks then contribute only the existence of the series.
+
+    Raises:
+        UserError: There are too few weeks to train and to validate on.
     """
     tables = source.known_at(week)
     sales = tables[SALES.name]
+    check_weeks(training_data.grid_of(sales), settings.horizon_weeks, settings.validation_weeks, test_weeks=0)
     known = source.series(source.weeks[0], week)
     later = source.series(week + WEEK, week + settings.horizon_weeks * WEEK) - known
     stores, departments = ({pair[part] for pair in known} for part in (0, 1))
@@ -306,4 +310,4 @@ def check_baselines(names: Sequence[str]) -> tuple[str, ...]:
         raise UserError(
             "InvalidInput", f"--baselines: {', '.join(unknown)} is none of {', '.join(BASELINES)}"
         )
-    return tuple(name for name in BASELINES if name in names or name in ALWAYS)
+    return tuple(name for name in BASELINES if name in names or name in GATE_BASELINES)

@@ -12,14 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from shelfcast.backtest.scores import QUANTILES, Errors, Scores
+from shelfcast.contracts.results import FORECASTER_LABELS
 from shelfcast.ids import PLAIN_IDS, Ids
 from shelfcast.templates import render
 
-_LABELS = {
-    "naive": "naive (last week)",
-    "seasonal_naive": "seasonal naive (last year)",
-    "seasonal_average": "seasonal average",
-    "lightgbm": "LightGBM",
+_LABELS = {"seasonal_average": "seasonal average", "lightgbm": "LightGBM"} | {
+    str(name): label for name, label in FORECASTER_LABELS.items()
 }
 #: Weeks of history in the figures of single series.
 _HISTORY_WEEKS = 60

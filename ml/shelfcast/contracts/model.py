@@ -34,7 +34,7 @@ class ModelManifest:
 
     Attributes:
         format_version: Version of this format.
-        preset: Preset of the network.
+        preset: Preset of the model.
         dataset: Name of the data set.
         feast_project: Feast project of the data set.
         snapshot_id: Id of the snapshot that the model was trained on.
@@ -55,3 +55,7 @@ class ModelManifest:
     quantiles: list[float]
     features: list[ModelFeature]
     onnx_sha256: str
+
+
+#: Quantiles of an answer: p10, p50 and p90.
+SERVED_QUANTILES: tuple[float, ...] = (0.1, 0.5, 0.9)

@@ -200,7 +200,7 @@ class TrainResult:
     Attributes:
         model_uri: Folder in MLflow's model format with model.onnx, model.json and MLmodel.
         model_hash: SHA-256 of model.onnx, hex.
-        parameter_count: Number of parameters of the network.
+        parameter_count: Number of parameters; 0 for a simple forecast.
         best_epoch: Epoch whose weights were kept.
         epochs: All epochs, in order.
         started_from_epochs: Epoch that each start of the training resumed from; [0] for a run without
@@ -469,14 +469,41 @@ class JobProgress:
     training: StepMetrics | None = None
 
 
+#: Error type of contracts/errors.ts.
+ErrorType = Literal[
+    "InvalidInput",
+    "BadData",
+    "ModelBusy",
+    "JobFailed",
+    "ServiceUnavailable",
+    "CandidateFailed",
+    "AnalysisInconclusive",
+    "Aborted",
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobError:
     """Content of error.json.
 
     Attributes:
-        type: Error type of contracts/errors.ts.
         message: Sentence for people.
     """
 
-    type: str
+    type: ErrorType
     message: str
+
+
+#: Baselines that the gate compares the candidate with.
+GATE_BASELINES: tuple[Forecaster, ...] = ("naive", "seasonal_naive")
+
+
+#: Names of the forecasters in tables, plots and sentences.
+FORECASTER_LABELS: dict[Forecaster, str] = {
+    "candidate": "candidate",
+    "champion": "champion",
+    "simple": "simple forecast",
+    "naive": "naive forecast (last week)",
+    "seasonal_naive": "seasonal naive forecast (last year)",
+    "oracle": "oracle (best reachable)",
+}

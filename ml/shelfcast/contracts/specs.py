@@ -44,6 +44,10 @@ class WalmartSource:
     path: str
 
 
+#: Value of a week made of those of its days.
+PerWeek = Literal["mean", "last"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeeklyCovariate:
     """A column with a value for each week.
@@ -63,7 +67,7 @@ class WeeklyCovariate:
     known_after_weeks: Annotated[int, Bounds(-52, 52)]
     description: str
     column: str | None = None
-    per_week: Literal["mean", "last"] | None = None
+    per_week: PerWeek | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +226,6 @@ class PostgresSource:
         series_weeks: Query for the covariates of series and week.
         store_weeks: Query for the covariates of store and week.
         stores: Query for the stores and their static covariates.
-        events: Query for all named events, past and future.
         columns: Covariates among the columns of the queries.
         declaration: Meaning of the columns of the queries.
     """
@@ -233,7 +236,6 @@ class PostgresSource:
     series_weeks: str | None = None
     store_weeks: str | None = None
     stores: str | None = None
-    events: str | None = None
     columns: list[Covariate] | None = None
     declaration: Declaration | None = None
 
@@ -375,7 +377,7 @@ class TrainSpec:
     processes: Annotated[int, Bounds(1, 16)] = 2
     max_epochs: Annotated[int, Bounds(1, 1000)] = 12
     batch_size: Annotated[int, Bounds(16, 65536)] = 1024
-    learning_rate: float = 0.002
+    learning_rate: Annotated[float, Bounds(0, 1)] = 0.002
     seed: Annotated[int, Bounds(0, 9007199254740991)] = 7
     max_wall_time_minutes: float | None = None
     gpu_seconds: float | None = None
@@ -410,3 +412,11 @@ class EvaluateSpec:
     simple_uris: list[str] | None = None
     wide_uri: str | None = None
     least_coverage80: float | None = None
+
+
+#: Weeks that a training needs besides those for validation and test.
+LEAST_TRAINING_WEEKS: int = 2
+
+
+#: Maximum number of characters of the description of a covariate.
+MAX_DESCRIPTION: int = 200

@@ -26,7 +26,7 @@ _TYPE_NAMES = {
 
 
 class Bounds(NamedTuple):
-    """Lowest and highest value of a number."""
+    """Lowest and highest value of a number; the lowest one itself may be excluded."""
 
     minimum: float
     maximum: float

@@ -25,15 +25,6 @@ from shelfcast.job import UserError
 
 T = TypeVar("T")
 
-#: Names of the forecasters in tables and plots.
-LABELS: dict[Forecaster, str] = {
-    "candidate": "candidate",
-    "champion": "champion",
-    "simple": "simple forecast",
-    "naive": "naive (last week)",
-    "seasonal_naive": "seasonal naive (last year)",
-    "oracle": "oracle (best reachable)",
-}
 #: Share of the rows that a baseline must forecast to be compared.
 MIN_SHARE = 0.5
 #: Rows with features in memory at a time.

@@ -14,7 +14,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from shelfcast.contracts.model import ModelFeature, ModelManifest
+from shelfcast.contracts.model import SERVED_QUANTILES, ModelFeature, ModelManifest
+from shelfcast.contracts.results import ErrorType
 from shelfcast.contracts.wire import ContractError, read_json
 from shelfcast.features.samples import Floats, Integers
 from shelfcast.job import UserError, path_of
@@ -25,7 +26,7 @@ Quantiles = NDArray[np.float32]
 _INPUTS = {"features", "store", "dept", "horizon"}
 _OUTPUT = "quantiles"
 
-_ERROR_TYPE: dict[Role, str] = {
+_ERROR_TYPE: dict[Role, ErrorType] = {
     "candidate": "CandidateFailed",
     "champion": "InvalidInput",
     "simple": "CandidateFailed",
@@ -109,7 +110,7 @@ def load_model(uri: str, role: Role, dataset: str, features: Sequence[ModelFeatu
         )
     if manifest.dataset != dataset:
         raise _refusal(role, folder, f"was trained on the data set {manifest.dataset!r}, not on {dataset!r}")
-    if lacking := [quantile for quantile in (0.1, 0.5, 0.9) if quantile not in manifest.quantiles]:
+    if lacking := [quantile for quantile in SERVED_QUANTILES if quantile not in manifest.quantiles]:
         raise _refusal(role, folder, f"lacks the quantiles {lacking}")
     return Model(
         role=role,

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from shelfcast.contracts.model import ModelManifest
-from shelfcast.contracts.results import Evaluated, Metrics
+from shelfcast.contracts.results import FORECASTER_LABELS, Evaluated, Metrics
 from shelfcast.contracts.specs import EvaluateSpec
-from shelfcast.evaluate.backtest import LABELS, Backtest
+from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.code_version import code_version
 from shelfcast.evaluate.metrics import ByForecaster
 from shelfcast.formatting import percent, usd
@@ -93,7 +93,7 @@ def _errors(by_forecaster: ByForecaster) -> str:
     for name, metrics in by_forecaster.items():
         values = ((value_of(metrics), form) for value_of, _, form in _METRICS)
         cells = ("" if value is None else form(value) for value, form in values)
-        lines.append((LABELS[name], *cells))
+        lines.append((FORECASTER_LABELS[name], *cells))
     return _table(("", *(head for _, head, _ in _METRICS)), lines)
 
 
@@ -109,7 +109,7 @@ def _slices(by_slice: Mapping[str, ByForecaster]) -> str:
         # The name of a store type is text of the user's.
         name = slice_.replace("|", "\\|")
         lines.append((name, f"{candidate.rows:,}", *errors, "" if covered is None else percent(covered)))
-    return _table(("slice", "rows", *(LABELS[name] for name in names), "in 80 % interval"), lines)
+    return _table(("slice", "rows", *(FORECASTER_LABELS[name] for name in names), "in 80 % interval"), lines)
 
 
 def _limits(manifest: ModelManifest, backtest: Backtest, result: Evaluated) -> list[str]:
@@ -122,11 +122,11 @@ def _limits(manifest: ModelManifest, backtest: Backtest, result: Evaluated) -> l
         "may differ.",
         *(
             f"{entry.rows:,} forecasts are in none of these figures; "
-            f"{LABELS[entry.forecaster]}: {entry.reason}."
+            f"{FORECASTER_LABELS[entry.forecaster]}: {entry.reason}."
             for entry in backtest.left_out
         ),
         *(
-            f"It is not compared with this forecaster: {LABELS[entry.forecaster]}; {entry.reason}."
+            f"It is not compared with this forecaster: {FORECASTER_LABELS[entry.forecaster]}; {entry.reason}."
             for entry in backtest.forecasters_left_out
         ),
         "The seasonal naive forecast cannot answer for most weeks of a series in its first year: the figures "

@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from shelfcast.evaluate.backtest import LABELS, Backtest
+from shelfcast.contracts.results import FORECASTER_LABELS
+from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.metrics import ByForecaster
 from shelfcast.features.samples import Floats
 
@@ -57,7 +58,7 @@ def plot_errors_by_horizon(path: Path, slices: Mapping[str, ByForecaster]) -> No
     }
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
-    for name, label in LABELS.items():
+    for name, label in FORECASTER_LABELS.items():
         points = [(horizon, by[name].wmae) for horizon, by in horizons.items() if name in by]
         if points:
             axes.plot(*zip(*points, strict=True), marker="o", label=label)

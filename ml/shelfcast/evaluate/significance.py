@@ -17,13 +17,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from shelfcast.calendar import HOLIDAY_WEIGHT
-from shelfcast.contracts.results import Comparison, Forecaster, SliceNotScored
+from shelfcast.contracts.results import GATE_BASELINES, Comparison, Forecaster, SliceNotScored
 from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.slices import Booleans
 from shelfcast.features.samples import Floats, Integers
 
 #: Forecasters that the candidate must not be worse than; the oracle is only a bound.
-REFERENCES: tuple[Forecaster, ...] = ("champion", "naive", "seasonal_naive")
+REFERENCES: tuple[Forecaster, ...] = ("champion", *GATE_BASELINES)
 #: Slice name of comparisons over all rows.
 OVERALL = "overall"
 #: Number of bootstrap draws.

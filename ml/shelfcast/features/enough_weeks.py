@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfcast.contracts.specs import LEAST_TRAINING_WEEKS
 from shelfcast.features.sales_history import SalesGrid
 from shelfcast.job import UserError
 
 #: One week to forecast from, and one each to train, to validate and to test on.
-LEAST_WEEKS = 4
+LEAST_WEEKS = LEAST_TRAINING_WEEKS + 2
 
 
 def check_weeks(grid: SalesGrid, horizon_weeks: int, validation_weeks: int, test_weeks: int) -> None:
@@ -19,7 +20,7 @@ def check_weeks(grid: SalesGrid, horizon_weeks: int, validation_weeks: int, test
         grid: Sales of all series.
         horizon_weeks: Largest number of weeks ahead.
         validation_weeks: Target weeks before the test weeks, for validation.
-        test_weeks: Newest target weeks, for the test.
+        test_weeks: Newest target weeks, for the test; 0 without one.
 
     Raises:
         UserError: ``BadData``: a part has none; the message says what to do.
@@ -35,7 +36,7 @@ def check_weeks(grid: SalesGrid, horizon_weeks: int, validation_weeks: int, test
         )
     test = len(weeks) - test_weeks
     validation = test - validation_weeks
-    if validation < LEAST_WEEKS - 2:
+    if validation < LEAST_TRAINING_WEEKS:
         raise UserError(
             "InvalidInput",
             f"the data set has {span}: too few for testWeeks {test_weeks} and validationWeeks "
@@ -47,7 +48,7 @@ def check_weeks(grid: SalesGrid, horizon_weeks: int, validation_weeks: int, test
         ("validate", validation, test),
         ("test", test, len(weeks)),
     ):
-        if not usable[begin:end].any():
+        if begin < end and not usable[begin:end].any():
             raise UserError(
                 "BadData",
                 f"the data set has {span}, but in the weeks to {what} on, {weeks[begin]} to "

@@ -10,6 +10,9 @@ from typing import Any, get_args
 
 import pyarrow as pa
 
+from shelfcast.contracts.results import ErrorType
+from shelfcast.contracts.specs import MAX_DESCRIPTION, PerWeek, WeeklyCovariate
+from shelfcast.contracts.wire import bounds
 from shelfcast.features import own_holidays
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.ingest.declaration import Declared
@@ -30,11 +33,7 @@ _RESERVED = frozenset(
         *("origin", "horizon", "target", "event_timestamp", "event_ts", "created", "created_ts"),
     }
 )
-_MAX_WEEKS = 52
-#: Ways to make one value of a week from those of its days.
-_PER_WEEK = ("mean", "last")
-#: Limit for both sources of declarations; ``contracts/source.ts`` asks only for a text that is not empty.
-_MAX_DESCRIPTION = 200
+_WEEKS = bounds(WeeklyCovariate, "known_after_weeks")
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def covariates_of_declaration(declared: Declared, known: pa.Table) -> Covariates
     return _covariates(where, declared.error, declared.covariates or [], known)
 
 
-def _covariates(declared_in: str, error: str, entries: Sequence[Any], known: pa.Table) -> Covariates:
+def _covariates(declared_in: str, error: ErrorType, entries: Sequence[Any], known: pa.Table) -> Covariates:
     # The ingest job derives those of holidays; no file has them as columns.
     earlier = {c.name: c for c in covariates_of(known) if c.name not in own_holidays.COVARIATE_NAMES}
     issues = [
@@ -140,16 +139,16 @@ def _issues(entry: Any, before: Sequence[Any], earlier: Mapping[str, Covariate])
             "give the new column another name"
         )
     yield from _issues_of_weeks(entry, of)
-    if "perWeek" in entry and entry["perWeek"] not in _PER_WEEK:
-        yield f"perWeek must be {' or '.join(_PER_WEEK)} and is {_shown(entry['perWeek'])}"
+    if "perWeek" in entry and entry["perWeek"] not in get_args(PerWeek):
+        yield f"perWeek must be {' or '.join(get_args(PerWeek))} and is {_shown(entry['perWeek'])}"
     elif "perWeek" in entry and of == "store":
         yield "perWeek is for weekly columns; a column of store has no weeks"
     column = entry.get("column")
     if "column" in entry and not (isinstance(column, str) and column):
         yield f"column must be the name of a column in the file and is {_shown(column)}"
     text = entry.get("description")
-    if not (isinstance(text, str) and 0 < len(text) <= _MAX_DESCRIPTION and text.isprintable()):
-        yield f"description must be one line of 1 to {_MAX_DESCRIPTION} characters"
+    if not (isinstance(text, str) and 0 < len(text) <= MAX_DESCRIPTION and text.isprintable()):
+        yield f"description must be one line of 1 to {MAX_DESCRIPTION} characters"
 
 
 def _issues_of_name(name: Any, of: Any) -> Iterator[str]:
@@ -173,10 +172,10 @@ def _issues_of_weeks(entry: Mapping[str, Any], of: Any) -> Iterator[str]:
         if weeks is not None:
             yield "knownAfterWeeks is for weekly columns; a column of store has no weeks"
     # Python's True is a whole number.
-    elif type(weeks) is not int or abs(weeks) > _MAX_WEEKS:
+    elif type(weeks) is not int or not _WEEKS.minimum <= weeks <= _WEEKS.maximum:
         yield (
-            f"knownAfterWeeks must be a whole number from -{_MAX_WEEKS} to {_MAX_WEEKS} (a week's value is "
-            f"known so many weeks after it, or before it where below 0) and is {_shown(weeks)}"
+            f"knownAfterWeeks must be a whole number from {_WEEKS.minimum} to {_WEEKS.maximum} (a week's "
+            f"value is known so many weeks after it, or before it where below 0) and is {_shown(weeks)}"
         )
 
 

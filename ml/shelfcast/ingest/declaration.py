@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 from zoneinfo import available_timezones
 
+from shelfcast.contracts.results import ErrorType
 from shelfcast.contracts.specs import ColumnRoles, Declaration
 from shelfcast.contracts.wire import ContractError, decode, encode
 from shelfcast.ingest.column_search import closest, same_name
@@ -31,7 +32,7 @@ class Declared:
     """
 
     where: str
-    error: str
+    error: ErrorType
     declaration: Declaration
     covariates: Sequence[Any] | None
 

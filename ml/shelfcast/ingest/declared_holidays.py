@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelfcast.calendar import WEEK
+from shelfcast.contracts.results import ErrorType
 from shelfcast.contracts.specs import HolidayRegion, Holidays
 from shelfcast.ids import plain_id
 from shelfcast.ingest.holiday_calendar import calendar_days, check_regions
@@ -22,7 +23,7 @@ Tables = Mapping[str, pa.Table]
 
 
 def declared_calendar(
-    holidays: Holidays | None, where: str, error: str, tables: Tables, known: Tables
+    holidays: Holidays | None, where: str, error: ErrorType, tables: Tables, known: Tables
 ) -> NamedDays | None:
     """Returns the days of the declared calendars, for the stores of the data set as after the load.
 
@@ -69,7 +70,7 @@ def _check_stores(
     numbers: Mapping[str, int],
     stores: list[int],
     where: str,
-    error: str,
+    error: ErrorType,
 ) -> None:
     issues = []
     for id_ in by_id:

@@ -8,6 +8,7 @@ from datetime import date
 from difflib import get_close_matches
 from functools import cache
 
+from shelfcast.contracts.results import ErrorType
 from shelfcast.contracts.specs import HolidayRegion
 from shelfcast.ingest.holiday_rows import NamedDays
 from shelfcast.job import UserError
@@ -17,15 +18,7 @@ _LANGUAGE = "en_US"
 _ADDITION = re.compile(r" \((observed|estimated|substituted [^)]*)\)")
 
 
-@cache
-def known_regions() -> Mapping[str, tuple[str, ...]]:
-    """Returns the regions of each country of which there is a calendar, by its ISO 3166 code."""
-    from holidays import list_supported_countries
-
-    return {country: tuple(regions) for country, regions in list_supported_countries().items()}
-
-
-def check_regions(regions: Iterable[HolidayRegion], where: str, error: str) -> None:
+def check_regions(regions: Iterable[HolidayRegion], where: str, error: ErrorType) -> None:
     """Checks that the library has a calendar of each region.
 
     Args:
@@ -36,7 +29,7 @@ def check_regions(regions: Iterable[HolidayRegion], where: str, error: str) -> N
     Raises:
         UserError: It names what is unknown and what is close to it.
     """
-    known = known_regions()
+    known = _known()
     issues = []
     for region in dict.fromkeys(regions):
         if region.country not in known:
@@ -69,6 +62,14 @@ def named_days(region: HolidayRegion, first: date, last: date) -> tuple[tuple[da
         if first <= day <= last
         for name in found.get_list(day)
     )
+
+
+@cache
+def _known() -> Mapping[str, tuple[str, ...]]:
+    """Returns the regions of each country."""
+    from holidays import list_supported_countries
+
+    return {country: tuple(regions) for country, regions in list_supported_countries().items()}
 
 
 @cache

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shelfcast.contracts.results import Severity
+from shelfcast.contracts.specs import TrainSpec
+from shelfcast.contracts.wire import default
 
-#: Weeks of a data set from which one week has a last year, as the seasonal naive forecast needs.
+#: Weeks that a data set needs for one seasonal naive forecast.
 LAST_YEAR_WEEKS = 53
-#: Weeks from which a week to train on has one, too: besides 8 each to validate and to test on, the defaults.
-LEARN_SEASON_WEEKS = LAST_YEAR_WEEKS + 8 + 8
+#: Weeks that a data set needs so that some training weeks, too, have a week one year before.
+LEARN_SEASON_WEEKS: int = (
+    LAST_YEAR_WEEKS + default(TrainSpec, "validation_weeks") + default(TrainSpec, "test_weeks")
+)
 
 
 @dataclass(frozen=True)

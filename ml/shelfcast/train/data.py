@@ -47,21 +47,12 @@ class Weeks:
 
 
 def split_weeks(first_week: date, last_week: date, validation_weeks: int, test_weeks: int) -> Weeks:
-    """Splits the weeks in time: training, then validation, then test.
-
-    Raises:
-        UserError: No week is left for training.
-    """
+    """Splits the weeks in time: training, then validation, then test."""
     first, last = np.datetime64(first_week), np.datetime64(last_week)
     validation_last = last - test_weeks * _WEEK
     training_last = validation_last - validation_weeks * _WEEK
-    # The first week can be an origin but never a target.
-    if training_last <= first:
-        raise UserError(
-            "InvalidInput",
-            f"the snapshot's weeks {first_week} to {last_week} are too few for testWeeks {test_weeks} and "
-            f"validationWeeks {validation_weeks}: none is left for training; lower them or load more weeks",
-        )
+    # The first week can be an origin but never a target; ``features.enough_weeks`` refuses fewer weeks.
+    assert training_last > first
     return Weeks((first, training_last), (training_last + _WEEK, validation_last))
 
 

@@ -20,6 +20,7 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 
+from shelfcast.contracts.results import ErrorType
 from shelfcast.job import UserError
 
 T = TypeVar("T")
@@ -78,7 +79,7 @@ class Processes:
             UserError: The error of the lowest rank.
         """
         result: T | None = None
-        error: tuple[str, str] | None = None
+        error: tuple[ErrorType, str] | None = None
         try:
             result = work()
         except UserError as wrong:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from shelfcast.contracts.results import GATE_BASELINES
 from shelfcast.contracts.specs import Preset, TrainSpec
 from shelfcast.features.samples import Floats
 from shelfcast.models.simple import FORMULAS, SimpleForecast
@@ -16,9 +17,6 @@ from shelfcast.train.data import EpochSampler, Shard
 from shelfcast.train.distributed import Processes
 from shelfcast.train.minibatch import BatchReader, chunks
 from shelfcast.train.normalization import fit_normalization
-
-#: Formulas that are baselines of the gate, too.
-_NAIVE = {"naive", "seasonal_naive"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def rank_simple(
     ranked: list[FittedSimple] = []
     # Of equal errors the first formula's counts, which is the simplest.
     for index in errors.argsort(kind="stable")[:most]:
-        if {fitted.model.chosen.name for fitted in ranked} >= _NAIVE:
+        if {fitted.model.chosen.name for fitted in ranked} >= set(GATE_BASELINES):
             break
         one = copy.deepcopy(model)
         one.choose(int(index))

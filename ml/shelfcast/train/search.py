@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shelfcast.contracts.results import SearchResult, Trial, TrialParameters
 from shelfcast.contracts.specs import TrainSpec
-from shelfcast.contracts.wire import decode, encode
+from shelfcast.contracts.wire import bounds, decode, encode
 from shelfcast.job import UserError, report_progress, write_json
 from shelfcast.train.checkpoint import config_hash
 from shelfcast.train.distributed import Processes
@@ -25,7 +25,8 @@ TRIAL_EPOCHS = 4
 _RANDOM_TRIALS = 5
 #: Search ranges: from the spec's value divided by this to the value times this.
 _RATE_RANGE, _BATCH_RANGE, _DECAY_RANGE = 4, 4, 10
-_SMALLEST_BATCH, _LARGEST_BATCH = 16, 65_536
+_LARGEST_RATE = bounds(TrainSpec, "learning_rate").maximum
+_BATCH_BOUNDS = bounds(TrainSpec, "batch_size")
 
 
 def search(
@@ -111,10 +112,12 @@ def _choose(spec: TrainSpec, trials: Sequence[Trial]) -> TrialParameters:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space: dict[str, optuna.distributions.BaseDistribution] = {
         "learningRate": optuna.distributions.FloatDistribution(
-            rate / _RATE_RANGE, min(rate * _RATE_RANGE, 1.0), log=True
+            rate / _RATE_RANGE, min(rate * _RATE_RANGE, _LARGEST_RATE), log=True
         ),
         "batchSize": optuna.distributions.IntDistribution(
-            max(batch // _BATCH_RANGE, _SMALLEST_BATCH), min(batch * _BATCH_RANGE, _LARGEST_BATCH), log=True
+            max(batch // _BATCH_RANGE, int(_BATCH_BOUNDS.minimum)),
+            min(batch * _BATCH_RANGE, int(_BATCH_BOUNDS.maximum)),
+            log=True,
         ),
         "weightDecayFactor": optuna.distributions.FloatDistribution(1 / _DECAY_RANGE, _DECAY_RANGE, log=True),
     }

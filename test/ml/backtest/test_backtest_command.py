@@ -68,7 +68,7 @@ def test_every_series_is_forecast_for_each_week_ahead(
     known = rows.groupby(["origin", "horizon"])["actual"].apply(lambda actual: actual.notna().all())
     assert known.tolist() == [True, True, True, True, False, False]
     html = (folder / "out" / "report.html").read_text(encoding="utf-8")
-    assert "seasonal naive (last year)" in html
+    assert "seasonal naive forecast (last year)" in html
     assert html.count("data:image/png;base64,") == 3
     assert str(weeks[-5]) in html
 
@@ -207,12 +207,14 @@ def test_one_model_may_serve_all_origins(
         (["--origins", "2099-01-01"], "is no week of the folder|must be from"),
         (["--baselines", "prophet"], "prophet is none of naive"),
         (["--preset", "magic"], "magic is none of"),
-        (["--horizon", "0"], "horizonWeeks is 0"),
+        (["--horizon", "0"], "--horizon is 0; it must be 1 to 39"),
+        (["--horizon", "50"], "--horizon is 50; it must be 1 to 39"),
         (["--max-epochs", "0"], "--max-epochs is 0; it must be 1 to 1000"),
         (["--processes", "0"], "--processes is 0; it must be 1 to 16"),
         (["--processes", "17"], "--processes is 17; it must be 1 to 16"),
         (["--seed", "-1"], "--seed is -1; it must be 0 to"),
         (["--validation-weeks", "0"], "--validation-weeks is 0; it must be 1 to 52"),
+        (["--validation-weeks", "52", "--origins", "EARLY"], "validationWeeks 52, none is left for training"),
     ],
 )
 def test_wrong_input_gets_a_sentence(
@@ -224,5 +226,6 @@ def test_wrong_input_gets_a_sentence(
 ) -> None:
     folder, weeks = written
     usual = ["--data", str(folder / "data"), "--out", str(tmp_path / "out"), "--origins", str(weeks[-2])]
-    assert main([*usual, *QUICK, *options]) == 2
+    asked = [str(weeks[40]) if option == "EARLY" else option for option in options]
+    assert main([*usual, *QUICK, *asked]) == 2
     assert re.search(says, capsys.readouterr().err)

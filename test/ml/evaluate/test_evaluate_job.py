@@ -351,7 +351,7 @@ def test_without_a_last_year_anywhere_the_others_are_compared(inputs: dict[str, 
     progress = (tmp_path / "job" / "progress.jsonl").read_text()
     assert f"seasonal_naive left out of all comparisons: {reason}" in progress
     card = (tmp_path / "job" / "report" / "model-card.md").read_text()
-    assert f"not compared with this forecaster: seasonal naive (last year); {reason}." in card
+    assert f"not compared with this forecaster: seasonal naive forecast (last year); {reason}." in card
 
 
 def test_test_weeks_without_sales_have_errors_in_dollars_alone(

@@ -14,10 +14,10 @@ from evaluate_folders import (
     write_training_data,
 )
 
+from shelfcast.contracts.results import FORECASTER_LABELS
 from shelfcast.contracts.specs import EvaluateSpec
 from shelfcast.contracts.wire import decode
 from shelfcast.evaluate.__main__ import run
-from shelfcast.evaluate.backtest import LABELS
 from shelfcast.models.imputation import IMPUTATION
 from shelfcast.models.presets import NETWORKS
 
@@ -83,7 +83,7 @@ def test_has_the_numbers_of_the_result(inputs: dict[str, Any], tmp_path: Path) -
     card = card_of(inputs, tmp_path)
     metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
     for name, by in metrics["overall"].items():
-        row = cells(card, LABELS[name])
+        row = cells(card, FORECASTER_LABELS[name])
         assert row[1] == f"${by['wmae']:,.0f}"
         assert row[2] == f"{by['wape'] * 100:.1f} %"
         assert row[3] == f"{by['mase']:.3f}"
@@ -103,7 +103,7 @@ def test_says_what_it_leaves_out(inputs: dict[str, Any], tmp_path: Path) -> None
     card = card_of(inputs, tmp_path)
     assert "The errors are of 4 target weeks, 1 of them with a holiday" in card
     assert (
-        "3 forecasts are in none of these figures; seasonal naive (last year): no sales are known 52 weeks"
+        "3 forecasts are in none of these figures; seasonal naive forecast (last year): no sales are known 52"
         in card
     )
     assert f"It does not answer more than {HORIZONS} weeks ahead." in card

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -104,12 +103,6 @@ def test_training_sees_nothing_of_later_weeks(example: Example, tmp_path: Path) 
     assert same(last)
     # One week more is a leak, and is seen.
     assert not same(last + 7)
-
-
-def test_too_few_weeks_are_refused() -> None:
-    split_weeks(date(2024, 1, 5), date(2024, 3, 1), 4, 3)
-    with pytest.raises(UserError, match="too few for testWeeks 4 and validationWeeks 4"):
-        split_weeks(date(2024, 1, 5), date(2024, 3, 1), 4, 4)
 
 
 def test_more_processes_than_files_are_refused(example: Example) -> None:

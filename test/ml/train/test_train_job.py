@@ -127,12 +127,12 @@ def test_one_process_alone_trains_the_same_model_but_for_rounding(
 
 
 def test_bad_input_ends_all_processes_with_one_sentence(example: Example, tmp_path: Path) -> None:
-    directory = example.job(tmp_path / "job", testWeeks=60, validationWeeks=40)
+    directory = example.job(tmp_path / "job", featureSetVersion="0" * 12)
     code, output = finish(start(directory))
     assert code == 2
     error = json.loads((directory / "error.json").read_text(encoding="utf-8"))
     assert error["type"] == "InvalidInput"
-    assert "none is left for training" in error["message"]
+    assert "have featureSetVersion" in error["message"]
     assert output.count("InvalidInput: ") == 1
     assert "rank 0: process 0 terminated with exit code 2" in output
     assert not (directory / "result.json").exists()
