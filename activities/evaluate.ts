@@ -23,6 +23,8 @@ interface EvaluateRequest {
 
 interface DecideRequest {
   input: ResolvedPipelineInput;
+  /** Unit of the sales; undefined for US dollars. */
+  unit?: string | undefined;
   backtest: EvaluateResult;
   /** The training's result, with the other models that the backtest scored. */
   model: TrainResult;
@@ -60,10 +62,11 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
       );
     },
 
-    decide: async ({ input, backtest, model, champion }) => {
+    decide: async ({ input, unit, backtest, model, champion }) => {
       const gate = decideGate(backtest, input.gate, {
         testWeeks: input.testWeeks,
         isFirst: champion === null,
+        unit,
       });
       const run = await openMlflowRun(deps.mlflow, input.modelName, currentRunKey());
       await recordEvaluation(deps, run, backtest, gate, model);

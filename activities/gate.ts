@@ -2,7 +2,7 @@
 import type { Comparison, Evaluated, EvaluateResult, Forecaster, Metrics } from '../contracts/jobs.ts';
 import { GATE_BASELINES, FORECASTER_LABELS } from '../contracts/jobs.ts';
 import { weeksFromTo } from './weeks.ts';
-import { percent, signedPercent, usd } from '../contracts/number-format.ts';
+import { amount, percent, signedPercent } from '../contracts/number-format.ts';
 import type { GateCheck, GateComparison, GateDecision, GateJudgement } from '../contracts/gate.ts';
 import type { GateOptions } from '../contracts/pipeline.ts';
 
@@ -18,9 +18,6 @@ const NO_LEAD = 0;
 /** Smallest difference that is shown as a number, not as "less than". */
 const LEAST_SHOWN = 0.001;
 
-/** Amounts below this are shown with cents. */
-const SMALL_USD = 10;
-
 /** Minimum number of target weeks: a single week says nothing about others, even with many series. */
 const MIN_WEEKS = 2;
 /** Number of slices that a reason names; the table has all. */
@@ -31,6 +28,8 @@ interface GateContext {
   testWeeks: number;
   /** Whether no version is in use under the model's name, so that whatever the gate refuses leaves no forecasts at all. */
   isFirst: boolean;
+  /** Unit of the sales; undefined for US dollars. */
+  unit?: string | undefined;
 }
 
 /**
@@ -96,11 +95,11 @@ const failsByCoverageAlone = ({ checks }: GateJudgement): boolean =>
  * (both within the options' margins), if its 80 % interval holds about 80 % of the test weeks' sales, and if it is not
  * clearly worse than any of them in any slice. A comparison that the data do not allow passes, and its reason says so.
  */
-function judge(backtest: Evaluated, options: GateOptions, { testWeeks }: GateContext): GateJudgement {
+function judge(backtest: Evaluated, options: GateOptions, { testWeeks, unit }: GateContext): GateJudgement {
   const comparisons = backtest.comparisons.map((comparison) => assess(comparison, options));
   const checks = [
-    ...GATE_BASELINES.map((baseline) => checkBaseline(backtest, options, baseline)),
-    ...checkChampion(backtest, options),
+    ...GATE_BASELINES.map((baseline) => checkBaseline(backtest, options, unit, baseline)),
+    ...checkChampion(backtest, options, unit),
     checkCoverage(backtest, options),
     checkSlices(comparisons, backtest),
     ...checkTestWeeks(backtest, testWeeks),
@@ -183,6 +182,7 @@ function describeSlices(comparisons: GateComparison[], wanted: GateComparison['o
 function checkBaseline(
   backtest: Evaluated,
   options: GateOptions,
+  unit: string | undefined,
   baseline: (typeof GATE_BASELINES)[number],
 ): GateCheck {
   const { overall } = backtest;
@@ -200,11 +200,11 @@ function checkBaseline(
   return {
     name: baseline,
     passed,
-    reason: `WMAE ${amount(candidate.wmae)} is ${aboveOrBelow(candidate, other)} ${labelOf(baseline)} with ${amount(other)}${requirement}`,
+    reason: `WMAE ${amount(candidate.wmae, unit)} is ${aboveOrBelow(candidate, other)} ${labelOf(baseline)} with ${amount(other, unit)}${requirement}`,
   };
 }
 
-function checkChampion(backtest: Evaluated, options: GateOptions): GateCheck[] {
+function checkChampion(backtest: Evaluated, options: GateOptions, unit: string | undefined): GateCheck[] {
   const { overall } = backtest;
   const champion = overall.champion?.wmae;
   if (champion === undefined) {
@@ -220,7 +220,7 @@ function checkChampion(backtest: Evaluated, options: GateOptions): GateCheck[] {
       name: 'champion',
       passed: isAtMost(candidate, limit),
       reason:
-        `WMAE ${amount(candidate.wmae)} is ${aboveOrBelow(candidate, champion)} the champion's ${amount(champion)} ` +
+        `WMAE ${amount(candidate.wmae, unit)} is ${aboveOrBelow(candidate, champion)} the champion's ${amount(champion, unit)} ` +
         `(allowed: at most ${percent(options.maxRegressionAgainstChampion)} above)`,
     },
   ];
@@ -259,10 +259,6 @@ function notCompared({ overall, forecastersLeftOut = [] }: Evaluated, name: Fore
 }
 
 const labelOf = (forecaster: Forecaster): string => `the ${FORECASTER_LABELS[forecaster]}`;
-
-/** Formats an amount, small ones with cents: the errors of a series of a few units would all be $0 or $1. */
-const amount = (value: number): string =>
-  value > 0 && value < SMALL_USD ? `$${value.toFixed(2)}` : usd(value);
 
 /** Whether an error equals another one up to rounding. */
 function areEqual({ wmae, wape }: Metrics, other: number): boolean {

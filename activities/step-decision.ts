@@ -1,7 +1,6 @@
 /** Decision on a canary step, made from the numbers of its analysis. */
 import type { RolloutOptions } from '../contracts/pipeline.ts';
 import type { StepAnalysis, StepDecision } from '../contracts/rollout.ts';
-import { usd } from '../contracts/number-format.ts';
 import { PARITY_TOLERANCE } from './parity.ts';
 
 /** Versions that an analysis compares. */
@@ -77,7 +76,7 @@ function compareErrors(
   const errors = hasWape ? analysis.wape : (analysis.meanAbsoluteError ?? {});
   const own = errors[candidate];
   if (own === undefined) return inconclusive(`no forecast of version ${candidate} was compared`);
-  const shown = (error: number): string => (hasWape ? share(error) : usd(error));
+  const shown = (error: number): string => (hasWape ? share(error) : `${Number(error.toPrecision(3))}`);
   const name = hasWape ? 'WAPE' : 'without any sales, mean absolute error';
   if (champion === null)
     return successful(`${name} ${shown(own)} on ${forecasts}; no champion can answer the same requests`);

@@ -20,6 +20,7 @@ export interface DeclarationOptions {
   decimal?: string | undefined;
   dateFormat?: string | undefined;
   missingWeeks?: string | undefined;
+  unit?: string | undefined;
   /** Country, or country and region with a dash, whose public holidays count. */
   holidays?: string | undefined;
 }
@@ -41,11 +42,12 @@ export function splitDeclaration<T extends DeclarationOptions>({
   decimal,
   dateFormat,
   missingWeeks,
+  unit,
   holidays,
   ...others
 }: T): { declaration: Declaration | undefined; others: Omit<T, keyof DeclarationOptions> } {
   const values = {
-    ...withoutUndefined({ sum, weekEnds, timeZone, decimal, dateFormat, missingWeeks }),
+    ...withoutUndefined({ sum, weekEnds, timeZone, decimal, dateFormat, missingWeeks, unit }),
     ...(holidays === undefined ? {} : { holidays: regionOf(holidays) }),
   };
   return { declaration: declared({ declaration, column, ignore }, values), others };

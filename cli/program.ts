@@ -76,6 +76,7 @@ const withDeclaration = (command: Command): Command =>
     .option('--time-zone <zone>', 'time zone of the stores, like Europe/Berlin')
     .option('--decimal <sign>', 'sign before the decimals of numbers, a point or a comma')
     .option('--date-format <form>', 'form of dates, like DD.MM.YYYY')
+    .option('--unit <unit>', 'unit of the sales: a currency like EUR, pieces, calls (default: USD)')
     .option('--missing-weeks <unknown|zero>', 'zero: weeks of a series without a row are weeks without sales')
     .option('--holidays <country-region>', 'country whose public holidays count, like DE or DE-BY');
 const withAcknowledge = (command: Command): Command =>

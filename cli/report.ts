@@ -3,7 +3,7 @@ import Table from 'cli-table3';
 import type { Endpoints } from '../contracts/endpoints.ts';
 import type { Metrics } from '../contracts/jobs.ts';
 import { FORECASTER_LABELS, FORECASTERS } from '../contracts/jobs.ts';
-import { percent, usd } from '../contracts/number-format.ts';
+import { amount, percent } from '../contracts/number-format.ts';
 import type { MonitorResult, PipelineResult, SampleForecast } from '../contracts/pipeline.ts';
 import { STAGES } from '../contracts/stages.ts';
 import type { UpdateResult } from '../contracts/update.ts';
@@ -21,7 +21,7 @@ export function report(result: PipelineResult, endpoints: Endpoints | null): str
     ...sliceCheck(result),
     ...(monitor === null
       ? []
-      : ['', `Next week, by version ${monitor.modelVersion}:`, samplesTable(monitor.samples)]),
+      : ['', `Next week, by version ${monitor.modelVersion}:`, samplesTable(monitor.samples, snapshot.unit)]),
     ...(endpoints === null ? [] : ['', addresses(result, endpoints)]),
     '',
     stageTimes(result),
@@ -48,7 +48,7 @@ export function updateReport(result: UpdateResult, endpoints: Endpoints | null):
     comparison(monitor),
     '',
     `Next week, by version ${monitor.modelVersion}:`,
-    samplesTable(monitor.samples),
+    samplesTable(monitor.samples, snapshot.unit),
     ...(endpoints === null ? [] : ['', addresses(result, endpoints)]),
     '',
     stageTimes(result),
@@ -61,7 +61,8 @@ function comparison({ actualsCompared, wape }: MonitorResult): string {
   return `${actualsCompared} earlier forecasts of the new weeks: ${error}`;
 }
 
-function accuracyTable({ evaluate: { overall, oneWeekAhead }, gate, train }: PipelineResult): string {
+function accuracyTable({ evaluate: { overall, oneWeekAhead }, gate, ingest, train }: PipelineResult): string {
+  const { unit } = ingest.snapshot;
   const table = newTable(['', 'WMAE', 'one week ahead', 'WAPE', 'RMSE', 'bias', 'in 80 % interval']);
   for (const forecaster of FORECASTERS) {
     const metrics = overall[forecaster];
@@ -69,9 +70,9 @@ function accuracyTable({ evaluate: { overall, oneWeekAhead }, gate, train }: Pip
     const next = oneWeekAhead[forecaster];
     table.push([
       FORECASTER_LABELS[forecaster],
-      usd(metrics.wmae),
-      next === undefined ? '' : usd(next.wmae),
-      ...rest(metrics),
+      amount(metrics.wmae, unit),
+      next === undefined ? '' : amount(next.wmae, unit),
+      ...rest(metrics, unit),
     ]);
   }
   return `${table.toString()}\n${overall.candidate?.rows ?? 0} forecasts, holiday weeks weigh 5 in WMAE; the model ${
@@ -79,17 +80,17 @@ function accuracyTable({ evaluate: { overall, oneWeekAhead }, gate, train }: Pip
   }`;
 }
 
-const rest = ({ wape, rmse, bias, coverage80 }: Metrics): string[] => [
+const rest = ({ wape, rmse, bias, coverage80 }: Metrics, unit: string | undefined): string[] => [
   wape === null ? '' : percent(wape),
-  usd(rmse),
-  usd(bias),
+  amount(rmse, unit),
+  amount(bias, unit),
   coverage80 === null ? '' : percent(coverage80),
 ];
 
-function samplesTable(samples: readonly SampleForecast[]): string {
+function samplesTable(samples: readonly SampleForecast[], unit: string | undefined): string {
   const table = newTable(['store', 'dept', 'week', 'forecast', '80 % interval']);
   for (const { store, dept, targetWeek, p10, p50, p90 } of samples) {
-    table.push([store, dept, targetWeek, usd(p50), `${usd(p10)} to ${usd(p90)}`]);
+    table.push([store, dept, targetWeek, amount(p50, unit), `${amount(p10, unit)} to ${amount(p90, unit)}`]);
   }
   return table.toString();
 }

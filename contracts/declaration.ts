@@ -145,6 +145,13 @@ export const declarationSchema = z
         'Meaning of weeks of a series without a row: `unknown`, or `zero` for weeks without sales; ' +
           'by default what an earlier load declared, or `unknown`.',
       ),
+    unit: z
+      .string()
+      .regex(/^[^\s|<>"`$][^|<>"`$]{0,19}$/, 'must be 1 to 20 characters, like EUR, pieces or calls')
+      .optional()
+      .describe(
+        'Unit of the sales, such as a currency, `pieces` or `calls`; by default what an earlier load declared, or USD.',
+      ),
     covariates: covariates.optional().describe("Covariates; they replace the folder's columns.json."),
     renamed: z
       .array(rename)

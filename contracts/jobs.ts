@@ -22,6 +22,7 @@ export const snapshotSchema = z
     seriesCount: z.int().describe('Number of series.'),
     firstWeek: isoDate.describe('First week with sales.'),
     lastWeek: isoDate.describe('Last week with sales.'),
+    unit: z.string().optional().describe('Declared unit of the sales; absent where they are in USD.'),
   })
   .meta({ id: 'Snapshot', description: 'An immutable version of a data set.' });
 export type Snapshot = z.infer<typeof snapshotSchema>;

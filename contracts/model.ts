@@ -2,7 +2,7 @@
  * `model.json`, beside `model.onnx` in a model's folder: everything a predictor needs to serve the model.
  *
  * The graph's inputs are `features` (double [N, F], columns in the order of `features`, NaN where a value is
- * missing), `store`, `dept` and `horizon` (int64 [N]); its output `quantiles` is float [N, Q] in US dollars,
+ * missing), `store`, `dept` and `horizon` (int64 [N]); its output `quantiles` is float [N, Q] in the unit of the sales,
  * columns in the order of `quantiles`, non-decreasing. Imputation, scaling and encodings are inside the graph.
  */
 import { z } from 'zod';
@@ -29,6 +29,7 @@ export const modelManifestSchema = z
     feastProject: z.string().describe('Feast project of the data set.'),
     snapshotId: z.string().describe('Id of the snapshot that the model was trained on.'),
     featureSetVersion: z.string().describe('Version of the feature definitions.'),
+    unit: z.string().optional().describe('Unit of the forecasts; absent where they are in USD.'),
     horizonWeeks: z.int().min(1).describe('Largest number of weeks ahead that the model answers.'),
     quantiles: z
       .array(z.number())

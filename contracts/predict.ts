@@ -36,7 +36,7 @@ const predictionSchema = z.object({
   origin: z.iso.date().nullable(),
   /** origin + horizon weeks; null for instances that carried features. */
   targetWeek: z.iso.date().nullable(),
-  /** The same as p50, US dollars. */
+  /** The same as p50, in the unit of the sales. */
   forecast: z.number(),
   p10: z.number(),
   p50: z.number(),
@@ -50,6 +50,8 @@ export const predictResponseSchema = z.object({
   predictions: z.array(predictionSchema),
   modelName: z.string(),
   modelVersion: z.string(),
+  /** Unit of the forecasts; absent where they are in US dollars. */
+  unit: z.string().optional(),
   /** Sorted names of ignored features: the request has them, the model does not. */
   ignoredFeatures: z.array(z.string()).optional(),
 });

@@ -129,10 +129,12 @@ async function predict(
   const predictions = toPredictions(dependencies, instances, weeks, quantiles);
   if (explained) explain(dependencies, predictions, matrix);
   metrics.instances.inc(instances.length);
+  const { unit } = dependencies.model.manifest;
   return {
     predictions,
     modelName: dependencies.name,
     modelVersion: dependencies.version,
+    ...(unit === undefined ? {} : { unit }),
     ...(ignoredFeatures.length > 0 ? { ignoredFeatures } : {}),
   };
 }

@@ -56,7 +56,7 @@ export async function evaluate(
       () => withJobCleanup('evaluate', () => jobs.backtest({ input, load, features, model, champion })),
       () => uploads.recordTraining({ input, load, features, model }),
     );
-    const gate = await calls.decide({ input, backtest, model, champion });
+    const gate = await calls.decide({ input, unit: load.snapshot.unit, backtest, model, champion });
     const other = replacementOf(model, backtest, gate);
     const candidate = await calls.register({
       input,

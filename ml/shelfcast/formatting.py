@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+#: Unit of sales that declare none.
+DEFAULT_UNIT = "USD"
+#: Amounts below this have two decimals: the sales of a small series would all be 0 or 1.
+_SMALL = 10
 
-def usd(amount: float) -> str:
-    """Formats an amount in whole US dollars, like -$1,234."""
-    return f"-${-amount:,.0f}" if amount < 0 else f"${amount:,.0f}"
+
+def amount(value: float, unit: str | None = None) -> str:
+    """Formats an amount, like -$1,234 (US dollars, where ``unit`` is None), -1,234 EUR or 2.50 pieces."""
+    size = abs(value)
+    digits = f"{size:,.2f}" if 0 < size < _SMALL else f"{size:,.0f}"
+    sign = "-" if value < 0 else ""
+    return f"{sign}${digits}" if unit in (None, DEFAULT_UNIT) else f"{sign}{digits} {unit}"
 
 
 def percent(share: float) -> str:

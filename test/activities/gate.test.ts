@@ -53,8 +53,8 @@ const options: GateOptions = {
 const decideGate = (
   result: EvaluateResult,
   options: GateOptions,
-  { testWeeks = 8, isFirst = result.overall.champion === undefined } = {},
-) => decideIn(result, options, { testWeeks, isFirst });
+  context: { testWeeks?: number; isFirst?: boolean; unit?: string } = {},
+) => decideIn(result, options, { testWeeks: 8, isFirst: result.overall.champion === undefined, ...context });
 
 /** Names of the checks that failed. */
 const failed = (result: EvaluateResult, changed: Partial<GateOptions> = {}): string[] =>
@@ -78,6 +78,18 @@ test('a good candidate passes; the champion is a check only when there is one', 
     'coverage',
     'slices',
   ]);
+});
+
+test('a reason has the unit of the sales', () => {
+  const { checks } = decideGate(evaluated({ champion: metrics(8) }), options, {
+    testWeeks: 0,
+    isFirst: false,
+    unit: 'calls',
+  });
+  const reasons = checks.map(({ reason }) => reason).join('; ');
+  expect(reasons).toContain('WMAE 1000 calls is ');
+  expect(reasons).toContain("the champion's 8.00 calls");
+  expect(reasons).not.toContain('$');
 });
 
 test('one failed check fails the gate', () => {

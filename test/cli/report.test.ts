@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { updateReport } from '../../cli/report.ts';
 import type { SeriesId } from '../../contracts/series-id.ts';
 import type { UpdateResult } from '../../contracts/update.ts';
+import type { IngestResult } from '../../contracts/jobs.ts';
 import { load } from '../workflows/fake-activities.ts';
 
 const endpoints = {
@@ -10,9 +11,9 @@ const endpoints = {
   predictor: 'http://127.0.0.1:1',
 };
 
-function reportOf(store: SeriesId, dept: SeriesId): string {
+function reportOf(store: SeriesId, dept: SeriesId, ingest: IngestResult = load): string {
   const result: UpdateResult = {
-    ...{ modelName: 'm', dataset: 'shop', ingest: load, stageSeconds: {} },
+    ...{ modelName: 'm', dataset: 'shop', ingest, stageSeconds: {} },
     monitor: {
       ...{ modelVersion: 1, forecastsRecorded: 1, seriesForecast: 1, seriesLeftOut: 0 },
       ...{ actualsCompared: 0, wape: null },
@@ -25,6 +26,12 @@ function reportOf(store: SeriesId, dept: SeriesId): string {
 /** Words of a command as a shell splits it, where only single quotes are used. */
 const wordsOf = (command: string): string[] =>
   [...command.matchAll(/'([^']*)'|([^\s']+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+
+test('amounts are in the unit of the data set', () => {
+  expect(reportOf(1, 1)).toContain('$1.00 to $3.00');
+  const inUnit = { ...load, snapshot: { ...load.snapshot, unit: 'pieces' } };
+  expect(reportOf(1, 1, inUnit)).toContain('1.00 pieces to 3.00 pieces');
+});
 
 test.each<[SeriesId, SeriesId]>([
   [1, 12],

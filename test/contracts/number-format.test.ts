@@ -1,12 +1,17 @@
 import { expect, test } from 'vitest';
-import { percent, signedPercent, usd } from '../../contracts/number-format.ts';
+import { amount, percent, signedPercent } from '../../contracts/number-format.ts';
 
 test.each([
-  [1343.5, '$1344'],
-  [0, '$0'],
-  [-1775.6, '-$1776'],
-])('%d dollars are shown as %s', (value, text) => {
-  expect(usd(value)).toBe(text);
+  [1343.5, undefined, '$1344'],
+  [0, undefined, '$0'],
+  [-1775.6, 'USD', '-$1776'],
+  [9.994, undefined, '$9.99'],
+  [10.4, undefined, '$10'],
+  [1343.5, 'EUR', '1344 EUR'],
+  [-2.5, 'pieces', '-2.50 pieces'],
+  [0, 'calls', '0 calls'],
+])('%d %s is shown as %s', (value, unit, text) => {
+  expect(amount(value, unit)).toBe(text);
 });
 
 test.each([

@@ -26,9 +26,10 @@ test('every link leads to a file, and to a heading of it', () => {
   expect(problems).toEqual([]);
 });
 
-test('the README counts the data-quality rules of docs/data.md', () => {
+test('docs/data.md has as many data-quality rules as the README says', () => {
   const rules = read('docs/data.md').match(/^\| `[a-z-]+` +\| (error|warning|row) +\|/gm);
-  expect(read('README.md')).toContain(`${rules?.length} data-quality rules`);
+  const [, least] = /More than (\d+) data-quality rules/.exec(read('README.md')) ?? [];
+  expect(rules?.length).toBeGreaterThan(Number(least));
 });
 
 test('every page of docs/ is reached from docs/README.md', () => {

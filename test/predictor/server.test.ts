@@ -25,11 +25,12 @@ function start(
   predict = numbered,
   read: PredictorDependencies['features']['read'] = (rows) =>
     Promise.resolve(rows.map(() => ({ origin: '2012-01-27', targetWeek: '2012-02-03' }))),
+  changed: Partial<typeof manifest> = {},
 ): void {
   app = createPredictor({
     name: 'm',
     version: '3',
-    model: { manifest, predict, close: () => Promise.resolve() },
+    model: { manifest: { ...manifest, ...changed }, predict, close: () => Promise.resolve() },
     seriesNumbers: {
       numbersOf: (instances) => {
         const ones = instances.map(() => 1);
@@ -53,6 +54,13 @@ async function post(payload: string | object, url = '/v1/models/m:predict'): Pro
 const ONE = { instances: [{ store: 1, dept: 2, horizon: 3 }] };
 
 describe('answers', () => {
+  it('has the unit of the model, and none where the sales are in US dollars', async () => {
+    start();
+    expect((await post(ONE))[1]).not.toHaveProperty('unit');
+    start(numbered, undefined, { unit: 'calls' });
+    expect(predictResponseSchema.parse((await post(ONE))[1]).unit).toBe('calls');
+  });
+
   it('finds each quantile by its level, not by its position', async () => {
     start();
     const [status, body] = await post({ instances: [...ONE.instances, ...ONE.instances] });

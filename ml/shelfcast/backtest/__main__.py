@@ -33,6 +33,7 @@ from shelfcast.backtest.report import label, report_html
 from shelfcast.backtest.scores import QUANTILES, Errors, SeriesLeftOut, Summary, score, slices, sums
 from shelfcast.contracts.specs import Declaration, TrainSpec
 from shelfcast.contracts.wire import bounds, decode, default, encode
+from shelfcast.formatting import DEFAULT_UNIT
 from shelfcast.ids import Ids
 from shelfcast.ingest.quality import EXAMPLES
 from shelfcast.job import UserError, write_json
@@ -206,13 +207,14 @@ def _write(
             len(summary.left_out)
         ),
     }
-    html = report_html(about, errors, rows, source.history, forecasters, source.ids)
+    unit = source.unit or DEFAULT_UNIT
+    html = report_html(about, errors, rows, source.history, forecasters, source.ids, source.unit)
     (out / "report.html").write_text(html, encoding="utf-8")
     print(json.dumps({"forecasts": summary.forecasts, "withActual": summary.with_actual}))
     for name, by in ({} if errors is None else errors.overall).items():
         wape = "" if by.wape is None else f", WAPE {by.wape:.2%}"
         cover = "" if by.coverage80 is None else f", 80 % interval holds {by.coverage80:.1%}"
-        print(f"{label(name):24}WMAE {by.wmae:>9,.2f}{wape}{cover}")
+        print(f"{label(name):28}WMAE {by.wmae:>9,.2f} {unit}{wape}{cover}")
     print(f"written: {out / 'forecasts.csv'}, metrics.json, report.html")
 
 

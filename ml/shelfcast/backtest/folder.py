@@ -54,12 +54,14 @@ class Folder:
         columns: Covariates of the folder.
         similar_ids: Sentences about ids that are like others.
         remarks: Sentences about rows that were left out on purpose.
+        unit: Unit of the sales; None if it is not declared.
     """
 
     tables: dict[str, pa.Table]
     columns: tuple[Covariate, ...]
     similar_ids: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    unit: str | None = None
 
     @cached_property
     def ids(self) -> Ids:
@@ -153,6 +155,7 @@ def read(path: Path, bad_rows: Path, declaration: Declaration | None = None) -> 
         tuple(covariates_of(tables[COVARIATES.name])),
         tuple(rows.similar_ids),
         _remarks(rows.partial_weeks),
+        rows.unit,
     )
 
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from shelfcast.backtest.scores import QUANTILES, Errors, Scores
 from shelfcast.contracts.results import FORECASTER_LABELS
+from shelfcast.formatting import DEFAULT_UNIT
 from shelfcast.ids import PLAIN_IDS, Ids
 from shelfcast.templates import render
 
@@ -35,6 +36,7 @@ def report_html(
     history: pd.DataFrame,
     forecasters: Sequence[str],
     ids: Ids = PLAIN_IDS,
+    unit: str | None = None,
 ) -> str:
     """Returns the HTML page.
 
@@ -45,21 +47,24 @@ def report_html(
         history: Sales (store, dept, week, weekly_sales).
         forecasters: Keys of the forecasters, the model first.
         ids: Ids of the rows' stores and departments.
+        unit: Unit of the sales; None for US dollars.
     """
+    shown_unit = unit or DEFAULT_UNIT
     known = rows[rows["actual"].notna()]
     figures = {}
     if errors is not None:
         figures = {
-            "errors": _png(errors_by_horizon(errors.by_horizon, forecasters)),
+            "errors": _png(errors_by_horizon(errors.by_horizon, forecasters, shown_unit)),
             "calibration": _png(calibration(known)),
         }
-        if (drawn := examples(known, history, ids)) is not None:
+        if (drawn := examples(known, history, ids, shown_unit)) is not None:
             figures["examples"] = _png(drawn)
     return render(
         "backtest.html.jinja",
         title=f"Backtest of {forecasters[0]}",
         about=about,
         errors=errors,
+        unit=unit,
         forecasters=list(forecasters),
         label=label,
         labels=[label(name) for name in forecasters],
@@ -67,14 +72,16 @@ def report_html(
     )
 
 
-def errors_by_horizon(by_horizon: Mapping[str, Scores], forecasters: Sequence[str]) -> Figure:
+def errors_by_horizon(
+    by_horizon: Mapping[str, Scores], forecasters: Sequence[str], unit: str = DEFAULT_UNIT
+) -> Figure:
     """Draws each forecaster's WMAE against the number of weeks ahead."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()
     horizons = [int(h) for h in by_horizon]
     for name in forecasters:
         axes.plot(horizons, [by_horizon[str(h)][name].wmae for h in horizons], marker="o", label=label(name))
-    axes.set(xlabel="weeks ahead", ylabel="WMAE, USD", title="Error by weeks ahead")
+    axes.set(xlabel="weeks ahead", ylabel=f"WMAE, {unit}", title="Error by weeks ahead")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside right upper")
@@ -92,7 +99,9 @@ def calibration(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def examples(rows: pd.DataFrame, history: pd.DataFrame, ids: Ids = PLAIN_IDS) -> Figure | None:
+def examples(
+    rows: pd.DataFrame, history: pd.DataFrame, ids: Ids = PLAIN_IDS, unit: str = DEFAULT_UNIT
+) -> Figure | None:
     """Draws forecasts and actual sales of the series with the smallest, the median and the largest WAPE.
 
     Returns:
@@ -120,7 +129,7 @@ def examples(rows: pd.DataFrame, history: pd.DataFrame, ids: Ids = PLAIN_IDS) ->
         title = f"{name}: {ids.series(store, dept)}, WAPE {order.iloc[rank]:.1%}"
         # A dollar sign in an id begins no formula.
         axes.set_title(title, fontsize=10, parse_math=False)
-        axes.set_ylabel("USD")
+        axes.set_ylabel(unit, parse_math=False)
     axes.legend(loc="upper left", fontsize=8)
     return figure
 

@@ -39,6 +39,7 @@ class ModelManifest:
         feast_project: Feast project of the data set.
         snapshot_id: Id of the snapshot that the model was trained on.
         feature_set_version: Version of the feature definitions.
+        unit: Unit of the forecasts; absent where they are in USD.
         horizon_weeks: Largest number of weeks ahead that the model answers.
         quantiles: Quantile levels, ascending; contains 0.1, 0.5 and 0.9.
         features: Features in the order of the graph's columns.
@@ -51,6 +52,7 @@ class ModelManifest:
     feast_project: str
     snapshot_id: str
     feature_set_version: str
+    unit: str | None = None
     horizon_weeks: Annotated[int, Bounds(1, 9007199254740991)]
     quantiles: list[float]
     features: list[ModelFeature]

@@ -174,6 +174,8 @@ class Declaration:
         date_format: Form of dates, like `DD.MM.YYYY`; by default the cells of a file tell it.
         missing_weeks: Meaning of weeks of a series without a row: `unknown`, or `zero` for weeks without
             sales; by default what an earlier load declared, or `unknown`.
+        unit: Unit of the sales, such as a currency, `pieces` or `calls`; by default what an earlier load
+            declared, or USD.
         covariates: Covariates; they replace the folder's columns.json.
         renamed: Stores and departments that got another id, in the order of the changes.
         holidays: Public holidays that count in weeks without a holiday flag.
@@ -189,6 +191,7 @@ class Declaration:
     decimal: Literal[".", ","] | None = None
     date_format: str | None = None
     missing_weeks: Literal["unknown", "zero"] | None = None
+    unit: str | None = None
     covariates: list[Covariate] | None = None
     renamed: list[Rename] | None = None
     holidays: Holidays | None = None
@@ -279,6 +282,7 @@ class Snapshot:
         series_count: Number of series.
         first_week: First week with sales.
         last_week: Last week with sales.
+        unit: Declared unit of the sales; absent where they are in USD.
     """
 
     id: str
@@ -289,6 +293,7 @@ class Snapshot:
     series_count: int
     first_week: date
     last_week: date
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

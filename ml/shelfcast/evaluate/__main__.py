@@ -22,7 +22,7 @@ from shelfcast.evaluate.naive_errors import naive_errors
 from shelfcast.evaluate.report import plot_errors_by_horizon, plot_residuals
 from shelfcast.evaluate.significance import OVERALL, compare
 from shelfcast.features.samples import OriginTable, read_origin_table
-from shelfcast.formatting import usd
+from shelfcast.formatting import DEFAULT_UNIT, amount
 from shelfcast.job import UserError, main, path_of, report_progress, write_json
 
 #: Number of analysis rows: a canary step compares 200 of them, and each store and department occurs.
@@ -62,8 +62,9 @@ def run(spec: EvaluateSpec, directory: Path) -> EvaluateResult:
     backtest = run_backtest(table, samples, models, oracle, scale, report, simple_models)
     _report_left_out(directory, backtest)
     evaluated, rows_chosen = _write(spec, directory, table, models, backtest)
-    plot_residuals(directory / _REPORT / "residuals.png", backtest)
-    plot_errors_by_horizon(directory / _REPORT / "errors-by-horizon.png", evaluated.slices)
+    unit = spec.snapshot.unit or DEFAULT_UNIT
+    plot_residuals(directory / _REPORT / "residuals.png", backtest, unit)
+    plot_errors_by_horizon(directory / _REPORT / "errors-by-horizon.png", evaluated.slices, unit)
     report_progress(directory, f"{rows_chosen} rows chosen for the analysis of the canary", fraction=0.9)
     as_candidate: dict[Role, Model]
     simple = []
@@ -80,7 +81,7 @@ def run(spec: EvaluateSpec, directory: Path) -> EvaluateResult:
         (directory / _WIDE).mkdir(exist_ok=True)
         again = run_backtest(table, samples, as_candidate, oracle, scale, lambda _: None, simple_models[:1])
         wide, _ = _write(spec, directory / _WIDE, table, as_candidate, again)
-    report_progress(directory, _summary(evaluated), fraction=1.0)
+    report_progress(directory, _summary(evaluated, spec.snapshot.unit), fraction=1.0)
     parts = {field.name: getattr(evaluated, field.name) for field in fields(evaluated)}
     return EvaluateResult(**parts, simple=simple or None, wide=wide)
 
@@ -187,8 +188,8 @@ def _about(spec: EvaluateSpec, models: Mapping[Role, Model], backtest: Backtest)
     }
 
 
-def _summary(result: Evaluated) -> str:
-    errors = ", ".join(f"{name} {usd(by.wmae)}" for name, by in result.overall.items())
+def _summary(result: Evaluated, unit: str | None) -> str:
+    errors = ", ".join(f"{name} {amount(by.wmae, unit)}" for name, by in result.overall.items())
     return f"WMAE over {result.overall['candidate'].rows:,} rows: {errors}"
 
 

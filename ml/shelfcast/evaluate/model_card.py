@@ -15,17 +15,17 @@ from shelfcast.contracts.specs import EvaluateSpec
 from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.code_version import code_version
 from shelfcast.evaluate.metrics import ByForecaster
-from shelfcast.formatting import percent, usd
+from shelfcast.formatting import amount, percent
 from shelfcast.models.imputation import IMPUTATION
 
-#: Metric, header in tables, and format of its values.
-_METRICS: tuple[tuple[Callable[[Metrics], float | None], str, Callable[[float], str]], ...] = (
-    (lambda metrics: metrics.wmae, "WMAE", usd),
+#: Metric, header in tables, and format of its values; None for an amount.
+_METRICS: tuple[tuple[Callable[[Metrics], float | None], str, Callable[[float], str] | None], ...] = (
+    (lambda metrics: metrics.wmae, "WMAE", None),
     (lambda metrics: metrics.wape, "WAPE", percent),
     (lambda metrics: metrics.mase, "MASE", "{:.3f}".format),
-    (lambda metrics: metrics.rmse, "RMSE", usd),
-    (lambda metrics: metrics.bias, "bias", usd),
-    (lambda metrics: metrics.pinball, "pinball", usd),
+    (lambda metrics: metrics.rmse, "RMSE", None),
+    (lambda metrics: metrics.bias, "bias", None),
+    (lambda metrics: metrics.pinball, "pinball", None),
     (lambda metrics: metrics.coverage80, "in 80 % interval", percent),
     (lambda metrics: metrics.coverage95, "in 95 % interval", percent),
 )
@@ -40,21 +40,21 @@ def model_card(spec: EvaluateSpec, manifest: ModelManifest, backtest: Backtest, 
         backtest: Backtest on the test weeks.
         result: Result of the job.
     """
-    preset = manifest.preset
+    preset, unit = manifest.preset, spec.snapshot.unit
     unknown = (f"Not described for this preset: see the code of {preset} in ml/shelfcast/models.",)
     parts = [
         f"# Model card: {preset}, trained on {spec.snapshot.dataset}",
-        "Forecasts the weekly sales of a department in a store, US dollars, "
+        f"Forecasts the weekly sales of a department in a store, {unit or 'US dollars'}, "
         f"1 to {manifest.horizon_weeks} weeks ahead: the quantiles "
         f"{', '.join(map(str, manifest.quantiles))}.",
         _table(("what", "value"), _facts(spec, manifest, backtest, result)),
         "## Errors on weeks that the model never saw",
         "Holiday weeks weigh 5 in WMAE. All forecasters are scored on the same rows.",
-        _errors(result.overall),
+        _errors(result.overall, unit),
         "### One week ahead",
-        _errors(result.one_week_ahead),
+        _errors(result.one_week_ahead, unit),
         "## Slices (WMAE)",
-        _slices(result.slices),
+        _slices(result.slices, unit),
         _list([f"{entry.slice}: {entry.reason}" for entry in result.slices_not_scored], "Not scored:"),
         "## Missing values",
         _list(IMPUTATION.get(preset, unknown)),
@@ -88,23 +88,25 @@ def _facts(
     ]
 
 
-def _errors(by_forecaster: ByForecaster) -> str:
+def _errors(by_forecaster: ByForecaster, unit: str | None) -> str:
     lines = []
     for name, metrics in by_forecaster.items():
         values = ((value_of(metrics), form) for value_of, _, form in _METRICS)
-        cells = ("" if value is None else form(value) for value, form in values)
+        cells = (
+            "" if value is None else form(value) if form else amount(value, unit) for value, form in values
+        )
         lines.append((FORECASTER_LABELS[name], *cells))
     return _table(("", *(head for _, head, _ in _METRICS)), lines)
 
 
-def _slices(by_slice: Mapping[str, ByForecaster]) -> str:
+def _slices(by_slice: Mapping[str, ByForecaster], unit: str | None) -> str:
     if not by_slice:
         return ""
     names = list(next(iter(by_slice.values())))
     lines = []
     for slice_, by_forecaster in by_slice.items():
         candidate = by_forecaster["candidate"]
-        errors = (usd(by_forecaster[name].wmae) for name in names)
+        errors = (amount(by_forecaster[name].wmae, unit) for name in names)
         covered = candidate.coverage80
         # The name of a store type is text of the user's.
         name = slice_.replace("|", "\\|")

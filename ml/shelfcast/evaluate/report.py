@@ -15,14 +15,15 @@ from shelfcast.contracts.results import FORECASTER_LABELS
 from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.metrics import ByForecaster
 from shelfcast.features.samples import Floats
+from shelfcast.formatting import DEFAULT_UNIT
 
 #: Axes are nearly linear below this and logarithmic above: sales span orders of magnitude and may be
 #: negative.
-_LINEAR_USD = 100.0
+_LINEAR = 100.0
 _BINS = 80
 
 
-def plot_residuals(path: Path, backtest: Backtest) -> None:
+def plot_residuals(path: Path, backtest: Backtest, unit: str = DEFAULT_UNIT) -> None:
     """Draws the candidate's residuals, actual - forecast, against its forecast and as a histogram."""
     forecast = backtest.forecasts["candidate"]
     residual = backtest.actual - forecast
@@ -33,25 +34,29 @@ def plot_residuals(path: Path, backtest: Backtest) -> None:
     )
     figure.colorbar(density, label="rows")
     against.axhline(0, color="black", linewidth=0.8)
-    against.set_xscale("asinh", linear_width=_LINEAR_USD)
-    against.set_yscale("asinh", linear_width=_LINEAR_USD)
-    against.set(title="Residuals of the candidate", xlabel="forecast, USD", ylabel="actual - forecast, USD")
+    against.set_xscale("asinh", linear_width=_LINEAR)
+    against.set_yscale("asinh", linear_width=_LINEAR)
+    against.set(
+        title="Residuals of the candidate", xlabel=f"forecast, {unit}", ylabel=f"actual - forecast, {unit}"
+    )
     # The outermost bars hold the tails, which would squeeze the rest into one bar.
     low, high = np.quantile(residual, [0.01, 0.99])
     histogram.hist(np.clip(residual, low, high), bins=_BINS)
     histogram.axvline(0, color="black", linewidth=0.8)
-    histogram.set(title="1 % on either side in the last bars", xlabel="actual - forecast, USD", ylabel="rows")
+    histogram.set(
+        title="1 % on either side in the last bars", xlabel=f"actual - forecast, {unit}", ylabel="rows"
+    )
     figure.savefig(path, dpi=110)
 
 
 def _edges(values: Floats) -> Floats:
     """Returns edges of bins with equal width on the plot's axis."""
-    first, last = np.arcsinh((values.min() - 1) / _LINEAR_USD), np.arcsinh((values.max() + 1) / _LINEAR_USD)
-    edges: Floats = _LINEAR_USD * np.sinh(np.linspace(first, last, _BINS + 1))
+    first, last = np.arcsinh((values.min() - 1) / _LINEAR), np.arcsinh((values.max() + 1) / _LINEAR)
+    edges: Floats = _LINEAR * np.sinh(np.linspace(first, last, _BINS + 1))
     return edges
 
 
-def plot_errors_by_horizon(path: Path, slices: Mapping[str, ByForecaster]) -> None:
+def plot_errors_by_horizon(path: Path, slices: Mapping[str, ByForecaster], unit: str = DEFAULT_UNIT) -> None:
     """Draws each forecaster's WMAE against the number of weeks ahead."""
     horizons = {
         int(name.removeprefix("horizon=")): by for name, by in slices.items() if name.startswith("horizon=")
@@ -62,7 +67,9 @@ def plot_errors_by_horizon(path: Path, slices: Mapping[str, ByForecaster]) -> No
         points = [(horizon, by[name].wmae) for horizon, by in horizons.items() if name in by]
         if points:
             axes.plot(*zip(*points, strict=True), marker="o", label=label)
-    axes.set(title="Error by weeks ahead", xlabel="weeks ahead", ylabel="WMAE, USD", xticks=list(horizons))
+    axes.set(
+        title="Error by weeks ahead", xlabel="weeks ahead", ylabel=f"WMAE, {unit}", xticks=list(horizons)
+    )
     axes.set_ylim(bottom=0)
     # Without sales in the test weeks no slice is scored.
     if axes.lines:

@@ -18,8 +18,15 @@ from shelfcast.contracts.specs import (
 from shelfcast.database import connect
 from shelfcast.ingest.bad_rows import write_bad_rows
 from shelfcast.ingest.generator import generate
-from shelfcast.ingest.load import SourceReport, known_result, load, lock_dataset, newest_snapshot
-from shelfcast.ingest.load_checks import check_content
+from shelfcast.ingest.load import (
+    SourceReport,
+    known_result,
+    load,
+    lock_dataset,
+    newest_snapshot,
+    newest_unit,
+)
+from shelfcast.ingest.load_checks import check_content, check_unit
 from shelfcast.ingest.long_source import read_long_queries, read_long_source
 from shelfcast.ingest.numbering import plain_ids
 from shelfcast.ingest.quality import Check, Overrides, check_allowed, require_quality
@@ -47,11 +54,14 @@ def run(spec: IngestSpec, directory: Path) -> IngestResult:
             return known
         before = newest_snapshot(connection, spec.dataset)
         tables, checks, source_report = _read(spec, directory, before)
+        unit = newest_unit(connection, spec.dataset)
+        if len(before[SALES.name]) > 0:
+            checks.append(check_unit(source_report.unit, unit))
         quality = require_quality(checks, tables, overrides, directory, spec.dataset)
         if len(tables[SALES.name]) == 0:
             raise UserError("BadData", f"the source has no good row of sales for data set {spec.dataset}")
         report_progress(directory, f"checked {len(tables['sales'])} rows of sales", fraction=0.3)
-        result = load(connection, spec, tables, source_report, quality)
+        result = load(connection, spec, tables, source_report, quality, source_report.unit or unit)
     report_progress(directory, f"loaded {result.inserted_rows} rows as {result.snapshot.id}", fraction=1)
     return result
 
@@ -66,7 +76,7 @@ def _read(spec: IngestSpec, directory: Path, before: dict[str, pa.Table]) -> _Ch
     report = directory / "bad-rows.csv"
     bad_rows = write_bad_rows(rows.findings, report)
     uri = report.resolve().as_uri() if bad_rows else None
-    return tables, checks, SourceReport(bad_rows=bad_rows, bad_rows_uri=uri, oracle_uri=None)
+    return tables, checks, SourceReport(bad_rows=bad_rows, bad_rows_uri=uri, oracle_uri=None, unit=rows.unit)
 
 
 def _location(source: _Source) -> str:

@@ -40,11 +40,13 @@ class SourceReport:
         bad_rows: Rows that break a rule for single rows.
         bad_rows_uri: File of these rows, or None when there are none.
         oracle_uri: File of the generator's noise-free means; None for real data.
+        unit: Unit of the sales; None if the source declares none.
     """
 
     bad_rows: int
     bad_rows_uri: str | None
     oracle_uri: str | None
+    unit: str | None = None
 
 
 def lock_dataset(connection: psycopg.Connection, dataset: str) -> None:
@@ -83,12 +85,23 @@ def newest_snapshot(connection: psycopg.Connection, dataset: str) -> dict[str, p
     return {raw.name: read_table(connection, raw, dataset, batch_id) for raw in RAW_TABLES}
 
 
+def newest_unit(connection: psycopg.Connection, dataset: str) -> str | None:
+    """Returns the unit of sales that the data set declares, or None if it declares none."""
+    row = connection.execute(
+        "select source #>> '{result,snapshot,unit}' from raw.batch where dataset = %s "
+        "order by batch_id desc limit 1",
+        [dataset],
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def load(
     connection: psycopg.Connection,
     spec: IngestSpec,
     tables: Mapping[str, pa.Table],
     source_report: SourceReport,
     quality: Quality,
+    unit: str | None,
 ) -> IngestResult:
     """Adds the tables as a batch and returns its ``IngestResult``; the data set must be locked.
 
@@ -118,6 +131,7 @@ def load(
             series_count=len(sales.group_by(["store", "dept"]).aggregate([])),
             first_week=weeks["min"],
             last_week=weeks["max"],
+            unit=unit,
         ),
         inserted_rows=inserted[SALES.name],
         unchanged_rows=len(tables[SALES.name]) - inserted[SALES.name],

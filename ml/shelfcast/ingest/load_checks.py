@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shelfcast.formatting import DEFAULT_UNIT
 from shelfcast.ids import Ids
 from shelfcast.ingest.covariate_checks import check_covariates
 from shelfcast.ingest.quality import EXAMPLES, Check
@@ -27,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 #: Upper bound of a department's weekly sales; it catches a wrong unit or a key in the wrong column.
-MAX_SALES_USD = 1e9
+MAX_SALES = 1e9
 #: Physically possible ranges: the coldest and hottest air measured on Earth are -128.6 and 134.1 F (WMO).
 EXTERNAL_RANGES = {
     "temperature": (-130.0, 140.0),
@@ -92,6 +93,14 @@ class SalesRows:
         """Returns a row's series in words."""
         store, dept = self.ids.id("store", int(self.store[row])), self.ids.id("dept", int(self.dept[row]))
         return f"store {store} dept {dept}"
+
+
+def check_unit(declared: str | None, known: str | None) -> Check:
+    """Checks that a load declares no other unit than the data set; None stands for US dollars there."""
+    earlier = known or DEFAULT_UNIT
+    differs = declared not in (None, earlier)
+    example = f"this load is in {declared}, the data set in {earlier}"
+    return Check("unit", int(differs), [example] if differs else [])
 
 
 def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], today: date) -> list[Check]:
@@ -196,7 +205,7 @@ def _check_content(
     tables: Mapping[str, pa.Table], sales: SalesRows, after: SalesRows, ids: Ids
 ) -> list[Check]:
     return [
-        _broken_rows("sales-range", sales, np.abs(sales.sales) > MAX_SALES_USD),
+        _broken_rows("sales-range", sales, np.abs(sales.sales) > MAX_SALES),
         _external_ranges(tables[STORE_WEEKS.name], ids),
         _broken_rows("negative-sales", sales, sales.sales < 0),
         _missing_weeks(after),

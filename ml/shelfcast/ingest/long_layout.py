@@ -165,7 +165,8 @@ def read_long(
         tables[STORES.name] = values["stores"].select(STORES.schema.names).cast(STORES.schema)
     holidays = _holidays(sheets, numbering)
     rows = source_rows(tables, list(sheets.values()), numbering, similar, holidays)
-    return replace(rows, time_zone=declared.declaration.time_zone, partial_weeks=partial)
+    declaration = declared.declaration
+    return replace(rows, time_zone=declaration.time_zone, unit=declaration.unit, partial_weeks=partial)
 
 
 def _holidays(sheets: Mapping[FileName, Sheet], numbering: Numbering) -> LoadHolidays:

@@ -61,7 +61,8 @@ LOAD_RULES = (
         "a store with sales has a row of type and size, from this load or an earlier one, where others have",
     ),
     Rule("future-week", "error", "sales are of weeks that are over"),
-    Rule("sales-range", "error", "sales of a department in a week are within 1e9 USD of zero"),
+    Rule("unit", "error", "sales are in the unit of the data set, which is USD where none was declared"),
+    Rule("sales-range", "error", "sales of a department in a week are within 1e9 of zero"),
     Rule(
         "external-range",
         "error",

@@ -28,6 +28,7 @@ class SourceRows:
         similar_ids: Sentences about ids that are like others.
         holidays: Holidays that the source names.
         time_zone: Zone of the stores; None if it is not declared.
+        unit: Unit of the sales; None if it is not declared.
         partial_weeks: Weeks of days that were left out, since they are not whole.
     """
 
@@ -39,6 +40,7 @@ class SourceRows:
     similar_ids: list[str]
     holidays: LoadHolidays
     time_zone: str | None = None
+    unit: str | None = None
     partial_weeks: PartialWeeks = field(default_factory=PartialWeeks)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from shelfcast.formatting import percent, usd
+from shelfcast.formatting import amount, percent
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("shelfcast", "templates"),
@@ -19,9 +19,9 @@ _ENVIRONMENT = Environment(
 )
 
 
-def _usd(amount: float | None) -> str:
-    """Formats US dollars, -$1,234; empty for None."""
-    return "" if amount is None else usd(amount)
+def _amount(value: float | None, unit: str | None) -> str:
+    """Formats an amount, -$1,234 or -1,234 EUR; empty for None."""
+    return "" if value is None else amount(value, unit)
 
 
 def _percent(share: float | None) -> str:
@@ -34,7 +34,7 @@ def _count(number: int) -> str:
     return f"{number:,}"
 
 
-_ENVIRONMENT.filters |= {"usd": _usd, "percent": _percent, "count": _count}
+_ENVIRONMENT.filters |= {"amount": _amount, "percent": _percent, "count": _count}
 
 
 def render(template: str, **values: Any) -> str:

@@ -191,7 +191,7 @@ def _train(
             return
         number, most = epoch.epoch, spec.max_epochs
         checkpoints.save(number, state, trainer.best_epoch)
-        message = f"epoch {number} of at most {most}: validation loss {epoch.validation_loss:.2f} USD"
+        message = f"epoch {number} of at most {most}: validation loss {epoch.validation_loss:.2f}"
         fraction = (before + number) / (before + most + 1)
         report_progress(directory, message, fraction=fraction, epoch=epoch)
 

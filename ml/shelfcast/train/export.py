@@ -63,6 +63,7 @@ def write_model(folder: Path, model: Network, table: OriginTable, samples: Sampl
         feast_project=spec.feast_project,
         snapshot_id=spec.snapshot.id,
         feature_set_version=spec.feature_set_version,
+        unit=spec.snapshot.unit,
         horizon_weeks=spec.horizon_weeks,
         quantiles=list(QUANTILES),
         features=list(table.features),

@@ -36,7 +36,7 @@ class FittedSimple:
         """The choice in words."""
         name, count = self.model.chosen.name, len(self.validation_wmae)
         rank = f", the lowest of {count} simple forecasts" if count > 1 else ""
-        return f"{name}: WMAE {self.validation_wmae[name]:.2f} USD on the validation weeks{rank}"
+        return f"{name}: WMAE {self.validation_wmae[name]:.2f} on the validation weeks{rank}"
 
 
 def fit_simple(

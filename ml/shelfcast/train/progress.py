@@ -58,7 +58,7 @@ class ProgressReporter:
         report_progress(
             self._directory,
             f"epoch {epoch} of at most {self._max_epochs}, step {step} of {self._steps}: "
-            f"loss {mean:.2f} USD, at most {_duration(eta)} left",
+            f"loss {mean:.2f}, at most {_duration(eta)} left",
             fraction=(self._epochs_before * self._steps + done)
             / (self._steps * (self._epochs_before + self._max_epochs + 1)),
             training=StepMetrics(

@@ -32,7 +32,7 @@ def _plot_losses(path: Path, epochs: Sequence[EpochMetrics], best_epoch: int) ->
     axes.plot(numbers, [epoch.train_loss for epoch in epochs], marker="o", label="training")
     axes.plot(numbers, [epoch.validation_loss for epoch in epochs], marker="o", label="validation")
     axes.axvline(best_epoch, color="grey", linestyle=":", label="kept")
-    axes.set(xlabel="epoch", ylabel="weighted quantile loss, USD", xticks=numbers)
+    axes.set(xlabel="epoch", ylabel="weighted quantile loss", xticks=numbers)
     axes.legend()
     figure.savefig(path)
     pyplot.close(figure)

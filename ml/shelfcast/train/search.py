@@ -157,6 +157,6 @@ def _validation_loss(trial: Trial) -> float:
 
 def _report(directory: Path, spec: TrainSpec, count: int, trials: Sequence[Trial]) -> None:
     loss = trials[-1].validation_loss
-    outcome = "a loss that is not finite" if loss is None else f"validation loss {loss:.2f} USD"
+    outcome = "a loss that is not finite" if loss is None else f"validation loss {loss:.2f}"
     done = len(trials) * trial_epochs(spec) / (search_epochs(spec) + spec.max_epochs + 1)
     report_progress(directory, f"trial {len(trials)} of {count}: {outcome}", fraction=done)

@@ -76,7 +76,7 @@ def test_a_stop_names_rule_rows_five_examples_and_the_override(tmp_path: Path) -
         "nothing was loaded. "
         "future-week: 9 break the rule that sales are of weeks that are over "
         "(example 0, example 1, example 2, example 3, example 4); "
-        "sales-range: 1 break the rule that sales of a department in a week are within 1e9 USD of zero "
+        "sales-range: 1 break the rule that sales of a department in a week are within 1e9 of zero "
         f"(much). The report is {tmp_path}/quality/quality.html. Correct the source, or load these rows "
         f'as they are with `--acknowledge {key}` ("acknowledge": "{key}" in the input).'
     )
