@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 from shelfcast.calendar import WEEK
 from shelfcast.contracts.specs import Declaration, IngestSpec, LongSource
 from shelfcast.contracts.wire import default
+from shelfcast.features import training_data
 from shelfcast.ids import Ids
 from shelfcast.ingest.bad_rows import write_bad_rows
 from shelfcast.ingest.days import PartialWeeks
@@ -108,10 +110,17 @@ class Folder:
 
     @property
     def history(self) -> pd.DataFrame:
-        """``store``, ``dept``, ``week``, ``weekly_sales`` of all weeks."""
-        rows = self._with_declared_zeros(self.sales)
-        sales: pd.DataFrame = rows.select(["store", "dept", "week", "weekly_sales"]).to_pandas()
-        return sales
+        """``store``, ``dept``, ``week``, ``weekly_sales`` of all weeks in which the series is not shut."""
+        sales = self._with_declared_zeros(self.sales)
+        grid = training_data.grid_of(sales, with_null_weeks(self.tables[EXTRAS.name]))
+        series, week = np.nonzero(~np.isnan(grid.sales))
+        columns = {
+            "store": grid.store[series],
+            "dept": grid.dept[series],
+            "week": grid.weeks[week].astype(object),
+            "weekly_sales": grid.sales[series, week],
+        }
+        return pd.DataFrame(columns)
 
     def series(self, first: date, last: date) -> set[Series]:
         """Returns the series with sales from the first to the last week, both included."""

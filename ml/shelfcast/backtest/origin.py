@@ -27,6 +27,7 @@ from shelfcast.evaluate.naive_errors import naive_errors
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.enough_weeks import check_weeks
+from shelfcast.features.open_weeks import OPEN_AHEAD
 from shelfcast.features.own_holidays import holiday_flag
 from shelfcast.features.sales_history import SalesGrid, aggregate
 from shelfcast.features.samples import Floats, Integers, OriginTable, read_origin_table
@@ -96,7 +97,7 @@ class Origin:
     @property
     def grid(self) -> SalesGrid:
         """Sales up to the origin."""
-        return training_data.grid_of(self.tables[SALES.name])
+        return training_data.grid_of(self.tables[SALES.name], self.tables[EXTRAS.name])
 
 
 def prepare(source: Folder, week: date, directory: Path, settings: Settings) -> Origin:
@@ -238,7 +239,11 @@ def forecast(
         "age_weeks": values["weeks_since_first"],
         "scale": scales.of(store, dept),
     }
-    return pd.DataFrame(columns)
+    frame = pd.DataFrame(columns)
+    if OPEN_AHEAD in values:
+        # The model's graph does this by itself.
+        frame.loc[values[OPEN_AHEAD] == 0, list(settings.baselines)] = 0.0
+    return frame
 
 
 def _simple_baselines(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from shelfcast.features import feature_groups, own_holidays
 from shelfcast.features.definitions import DEPT_LAGS, LAGS, Feature, FeatureSet
+from shelfcast.features.open_weeks import OPEN_AHEAD
 
 OWN_NEWEST_FIRST = ("sales_0", *(f"lag_{weeks}" for weeks in LAGS))
 DEPT_NEWEST_FIRST = ("dept_mean_0", *(f"dept_lag_{weeks}" for weeks in DEPT_LAGS), "dept_mean_4")
@@ -26,7 +27,7 @@ _MOVING_AVERAGE = _NAIVE | {f"rolling_mean_{weeks}" for weeks in MOVING_AVERAGE_
 _SEASONAL_AVERAGE = _NAIVE | {*NEIGHBOURS, *GROWTH, "dept_season", "christmas_shift"}
 #: Features of a data set with holidays of its own, read wherever a simple forecast knows the season.
 _SEASON_ALIKE = frozenset((own_holidays.LAST_YEAR, own_holidays.DEPT_SEASON))
-#: Simple forecast -> its features; it uses no covariate.
+#: Simple forecast -> its features; of covariates it uses only ``OPEN_AHEAD``.
 _SIMPLE: dict[str, frozenset[str]] = {
     "naive": _NAIVE,
     "seasonal_naive": _NAIVE,
@@ -42,7 +43,7 @@ def preset_features(preset: str, features: FeatureSet) -> list[Feature]:
     """Returns the features that a model of the preset uses."""
     if preset not in _SIMPLE:
         return feature_groups.preset_features(preset, features)
-    used = _SIMPLE[preset]
+    used = _SIMPLE[preset] | {OPEN_AHEAD}
     if "dept_season" in used:
         used |= _SEASON_ALIKE
     return [feature for feature in features.features if feature.name in used]

@@ -34,7 +34,8 @@ class SalesGrid:
         store: Store of each series, int64 [series].
         dept: Department of each series, int64 [series].
         weeks: Every week of the snapshot, datetime64[D] [weeks].
-        sales: Weekly sales, float64 [series, weeks]; NaN where the series has no row.
+        sales: Weekly sales, float64 [series, weeks]; NaN where the series has no row or is shut.
+        closed: Weeks in which the series is shut, after its first known one, [series, weeks].
         forecast_from: Origins at which every series has a feature row, with sales or without.
     """
 
@@ -42,17 +43,34 @@ class SalesGrid:
     dept: NDArray[np.int64]
     weeks: NDArray[np.datetime64]
     sales: Grid
+    closed: NDArray[np.bool_]
     forecast_from: tuple[np.datetime64, ...] = ()
 
     @property
     def has_row(self) -> NDArray[np.bool_]:
         """Mask of the feature rows, [series, weeks]."""
-        return ~np.isnan(self.sales) | np.isin(self.weeks, np.array(self.forecast_from, "datetime64[D]"))
+        return (
+            ~np.isnan(self.sales)
+            | self.closed
+            | np.isin(self.weeks, np.array(self.forecast_from, "datetime64[D]"))
+        )
 
     def part(self, number: int, of: int) -> SalesGrid:
         """Returns every ``of``-th series, beginning with series ``number``."""
         rows = slice(number, None, of)
-        return replace(self, store=self.store[rows], dept=self.dept[rows], sales=self.sales[rows])
+        return replace(
+            self,
+            store=self.store[rows],
+            dept=self.dept[rows],
+            sales=self.sales[rows],
+            closed=self.closed[rows],
+        )
+
+    def without_closed(self, closed: NDArray[np.bool_]) -> SalesGrid:
+        """Returns the grid in which these weeks [series, weeks] are unknown, and yet have feature rows."""
+        sales = np.where(closed, np.nan, self.sales)
+        has_begun = np.logical_or.accumulate(~np.isnan(sales), axis=1)
+        return replace(self, sales=sales, closed=closed & has_begun)
 
     def with_forecast_rows(
         self, forecast_from: Sequence[date], new_series: Sequence[tuple[int, int]] = ()
@@ -68,7 +86,9 @@ class SalesGrid:
         nothing = np.full((len(new_series), len(self.weeks)), np.nan)
         store, dept = np.array(keys, dtype=np.int64).reshape(-1, 2)[order].T
         weeks = tuple(np.datetime64(week) for week in forecast_from)
-        return SalesGrid(store, dept, self.weeks, np.concatenate([self.sales, nothing])[order], weeks)
+        sales = np.concatenate([self.sales, nothing])[order]
+        closed = np.concatenate([self.closed, np.zeros_like(nothing, dtype=bool)])[order]
+        return SalesGrid(store, dept, self.weeks, sales, closed, weeks)
 
 
 @dataclass(frozen=True)
@@ -122,7 +142,7 @@ def sales_grid(
         raise UserError("BadData", f"{name} has more than one row in week {weeks[column_twice]}")
     grid = np.full((len(pair), len(weeks)), np.nan)
     grid[row, column] = sales + 0.0  # no negative zero: a minimum of both zeros may be either
-    return SalesGrid(series_store, series_dept, weeks, grid)
+    return SalesGrid(series_store, series_dept, weeks, grid, np.zeros_like(grid, dtype=bool))
 
 
 def aggregate(grid: SalesGrid) -> Aggregates:

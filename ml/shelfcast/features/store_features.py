@@ -53,7 +53,7 @@ def store_features(
     """
     static = extras.filter(extras["week"].is_null())
     weekly = extras.filter(extras["week"].is_valid())
-    externals = _externals(stores, weeks, store_weeks) | _extra_weeks(stores, weeks, weekly)
+    externals = _externals(stores, weeks, store_weeks) | extra_weeks(stores, weeks, weekly)
     return StoreFeatures(
         stores, externals, _attributes(stores, store_rows) | _extra_attributes(stores, static)
     )
@@ -86,9 +86,10 @@ def _externals(stores: NDArray[np.int64], weeks: NDArray[np.datetime64], rows: p
     }
 
 
-def _extra_weeks(
+def extra_weeks(
     stores: NDArray[np.int64], weeks: NDArray[np.datetime64], rows: pa.Table
 ) -> dict[str, Floats]:
+    """Returns the grid of each covariate of stores and weeks by name, as ``weekly_values.to_grid`` does."""
     grids = {}
     for name in pc.unique(rows["name"]).to_pylist():
         name_rows = rows.filter(pc.equal(rows["name"], name))

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from shelfcast.calendar import WEEK, calendar_features, week_range
 from shelfcast.features.alike_weeks import alike_columns
 from shelfcast.features.definitions import CALENDAR, MAX_HORIZON_WEEKS, FeatureSet
+from shelfcast.features.open_weeks import OPEN, closed_weeks
 from shelfcast.features.own_holidays import WEEKS_BACK, has_own_holidays
 from shelfcast.features.sales_history import (
     Aggregates,
@@ -45,6 +46,7 @@ from shelfcast.features.store_features import (
     StoreFeatures,
     attribute_columns,
     external_columns,
+    extra_weeks,
     store_features,
 )
 from shelfcast.features.version import feature_set_version
@@ -114,15 +116,20 @@ def prepare(
     Raises:
         UserError: There are no sales, or ``sales_grid`` or ``store_features`` refuses the rows.
     """
-    grid = grid_of(sales)
+    grid = grid_of(sales, extras)
     aggregates = aggregate(grid)
     grid = grid.with_forecast_rows(request.forecast_from, request.new_series)
-    is_of_store = pc.equal(extras["dept"], STORE_AS_A_WHOLE)
+    of_stores, of_series = _split(extras)
     covariates = store_features(
-        aggregates.stores, grid.weeks, store_weeks, _with_type_codes(stores, ids), extras.filter(is_of_store)
+        aggregates.stores, grid.weeks, store_weeks, _with_type_codes(stores, ids), of_stores
     )
-    series_extras = _series_extras(grid, extras.filter(pc.invert(is_of_store)))
-    return Inputs(grid, aggregates, covariates, series_extras, ids)
+    return Inputs(grid, aggregates, covariates, _series_extras(grid, of_series), ids)
+
+
+def _split(extras: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Returns the rows of stores as a whole, and those of series."""
+    is_of_store = pc.equal(extras["dept"], STORE_AS_A_WHOLE)
+    return extras.filter(is_of_store), extras.filter(pc.invert(is_of_store))
 
 
 def _with_type_codes(stores: pa.Table, ids: Ids) -> pa.Table:
@@ -137,16 +144,29 @@ def _with_type_codes(stores: pa.Table, ids: Ids) -> pa.Table:
     return stores.append_column("type_code", pa.array(numbers, pa.float64()).take(types.indices))
 
 
-def grid_of(sales: pa.Table) -> SalesGrid:
-    """Returns the grid of a snapshot's sales.
+def grid_of(sales: pa.Table, extras: pa.Table = NO_EXTRAS) -> SalesGrid:
+    """Returns the grid of a snapshot's sales, without those of weeks in which a series is shut.
 
     Raises:
         UserError: There are no sales, or ``sales_grid`` refuses the rows.
     """
     week = sales["week"].to_numpy().astype("datetime64[D]")
-    return sales_grid(
+    grid = sales_grid(
         sales["store"].to_numpy(), sales["dept"].to_numpy(), week, sales["weekly_sales"].to_numpy()
     )
+    extras = extras.filter(pc.equal(extras["name"], OPEN))
+    if len(extras) == 0:
+        return grid
+    of_stores, of_series = _split(extras)
+    stores = np.unique(grid.store)
+    closed = closed_weeks(
+        grid.store,
+        stores,
+        extra_weeks(stores, grid.weeks, of_stores),
+        _series_extras(grid, of_series),
+        len(grid.weeks),
+    )
+    return grid.without_closed(closed)
 
 
 def write(

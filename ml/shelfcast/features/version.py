@@ -15,6 +15,7 @@ from shelfcast.features import (
     alike_weeks,
     definitions,
     feature_groups,
+    open_weeks,
     own_holidays,
     publication_lags,
     sales_history,
@@ -33,6 +34,7 @@ _MODULES = (
     weekly_values,
     feature_groups,
     own_holidays,
+    open_weeks,
     alike_weeks,
 )
 

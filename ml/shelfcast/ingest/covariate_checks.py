@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shelfcast.features.open_weeks import OPEN
 from shelfcast.features.own_holidays import COVARIATE_NAMES
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.snapshot import (
@@ -38,7 +39,8 @@ def check_covariates(tables: Tables, known: Tables) -> list[Check]:
         newest = _newest_week(covariate, tables, known)
         if newest is None:
             empty.append(covariate.name)
-        elif covariate.known_after_weeks is not None and last_week is not None:
+        # A week without a value is open, so nothing is late.
+        elif covariate.known_after_weeks is not None and last_week is not None and covariate.name != OPEN:
             wanted = last_week - timedelta(weeks=covariate.known_after_weeks)
             if newest < wanted:
                 late.append(f"{covariate.name}: the newest value is of {newest}, not of {wanted}")

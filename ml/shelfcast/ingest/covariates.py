@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, get_args
 
 import pyarrow as pa
@@ -13,9 +13,11 @@ import pyarrow as pa
 from shelfcast.contracts.results import ErrorType
 from shelfcast.contracts.specs import MAX_DESCRIPTION, PerWeek, WeeklyCovariate
 from shelfcast.contracts.wire import bounds
-from shelfcast.features import own_holidays
+from shelfcast.features import open_weeks, own_holidays
 from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.open_weeks import OPEN
 from shelfcast.ingest.declaration import Declared
+from shelfcast.ingest.source_file import SourceFile
 from shelfcast.job import UserError
 from shelfcast.snapshot import COVARIATES, EXTERNALS, Covariate, CovariateOf, covariates_of
 
@@ -100,6 +102,23 @@ def covariates_of_declaration(declared: Declared, known: pa.Table) -> Covariates
     return _covariates(where, declared.error, declared.covariates or [], known)
 
 
+def with_open_weeks(covariates: Covariates, files: Mapping[str, SourceFile]) -> Covariates:
+    """Returns the covariates, with ``open`` where a file has its column and none declares it.
+
+    Args:
+        covariates: Covariates of the load.
+        files: Files of the source by name.
+    """
+    of_files: dict[str, CovariateOf] = {"series_weeks": "series_week", "store_weeks": "store_week"}
+    found = [of for name, of in of_files.items() if name in files and OPEN in files[name].labels]
+    if not found or OPEN in covariates.by_name:
+        return covariates
+    new = Covariate(OPEN, found[0], open_weeks.KNOWN_AFTER_WEEKS, open_weeks.DESCRIPTION)
+    return replace(
+        covariates, declared=(*covariates.declared, new), by_name={**covariates.by_name, OPEN: new}
+    )
+
+
 def _covariates(declared_in: str, error: ErrorType, entries: Sequence[Any], known: pa.Table) -> Covariates:
     # The ingest job derives those of holidays; no file has them as columns.
     earlier = {c.name: c for c in covariates_of(known) if c.name not in own_holidays.COVARIATE_NAMES}
@@ -139,6 +158,9 @@ def _issues(entry: Any, before: Sequence[Any], earlier: Mapping[str, Covariate])
             "give the new column another name"
         )
     yield from _issues_of_weeks(entry, of)
+    weeks = entry.get("knownAfterWeeks")
+    if name == OPEN and (of == "store" or (type(weeks) is int and weeks >= 0)):
+        yield f"{OPEN} says which weeks are open: it needs weeks, and knownAfterWeeks below 0"
     if "perWeek" in entry and entry["perWeek"] not in get_args(PerWeek):
         yield f"perWeek must be {' or '.join(get_args(PerWeek))} and is {_shown(entry['perWeek'])}"
     elif "perWeek" in entry and of == "store":

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from shelfcast import calendar
 from shelfcast.contracts.specs import Rename
+from shelfcast.features.open_weeks import OPEN
 from shelfcast.ingest import cell_rules, events
 from shelfcast.ingest.cell_rules import CellRule
 from shelfcast.ingest.column_search import ColumnSearch, Value, closest
@@ -75,8 +76,12 @@ _KEYS: dict[FileName, tuple[str, ...]] = {
 _FLAG: tuple[str, CellRule] = ("is_holiday", cell_rules.FLAG)
 _OPTIONAL: dict[FileName, Layout] = {
     "sales": {_HOLIDAY: _FLAG},
-    "series_weeks": {},
-    "store_weeks": {_HOLIDAY: _FLAG, **{name: (name, cell_rules.NUMBER_OR_MISSING) for name in EXTERNALS}},
+    "series_weeks": {OPEN: (OPEN, cell_rules.NUMBER_OR_MISSING)},
+    "store_weeks": {
+        _HOLIDAY: _FLAG,
+        OPEN: (OPEN, cell_rules.NUMBER_OR_MISSING),
+        **{name: (name, cell_rules.NUMBER_OR_MISSING) for name in EXTERNALS},
+    },
     "stores": {},
     "events": events.OPTIONAL,
 }
@@ -200,8 +205,9 @@ def _number_ids(
 
 
 def _optional(file: FileName, covariates: Covariates) -> Layout:
+    usual = {name: value for name, value in _OPTIONAL[file].items() if name not in covariates.by_name}
     names = [c.name for c in covariates.by_name.values() if file in _files_of(c)]
-    return {**_OPTIONAL[file], **{name: (name, cell_rules.NUMBER_OR_MISSING) for name in names}}
+    return {**usual, **{name: (name, cell_rules.NUMBER_OR_MISSING) for name in names}}
 
 
 def _files_of(covariate: Covariate) -> tuple[FileName, ...]:

@@ -18,6 +18,7 @@ from shelfcast.ingest.covariates import (
     covariates_from_file,
     covariates_from_input,
     covariates_of_declaration,
+    with_open_weeks,
 )
 from shelfcast.ingest.csv_file import parse_csv
 from shelfcast.ingest.declaration import (
@@ -176,6 +177,7 @@ def _read_files(
         if name == "sales":
             single = [role for role in single if role in files[name].constants]
     check_declared(declared, list(files.values()))
+    covariates = with_open_weeks(covariates, files)
     rows = read_long(files, known, covariates, declared)
     chosen = declared.declaration.holidays
     days = declared_calendar(chosen, declared.where, declared.error, rows.tables, known)

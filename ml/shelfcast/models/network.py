@@ -7,6 +7,7 @@ Notable features:
 - the median is a softmax mixture of simple forecasts plus a bounded correction: it cannot run away
 - quantiles are the median plus cumulated softplus distances, so they never cross
 - each member is trained on its own pinball loss; members are only averaged afterwards
+- a week that is announced to be shut has the forecast 0
 - intervals are scaled by split conformal prediction, by horizon and size of the series
 docs/model.md has a diagram, the shapes and a reading order.
 """
@@ -24,6 +25,7 @@ from torch.nn import functional
 
 from shelfcast.contracts.model import ModelFeature
 from shelfcast.features.feature_groups import covariate_names
+from shelfcast.features.open_weeks import OPEN_AHEAD
 from shelfcast.models.feature_values import feature_columns
 
 #: Quantile level of each output column.
@@ -105,6 +107,11 @@ class Preparation(nn.Module, ABC):
         self._horizon_weeks = horizon_weeks
         self.register_buffer("floor_usd", torch.tensor(1.0))
 
+    def closed(self, features: Tensor) -> Tensor | None:
+        """Returns whether each target week is announced to be shut, bool [N]; None if no data say so."""
+        column = self._columns.get(OPEN_AHEAD)
+        return None if column is None else features[:, column] == 0
+
     @abstractmethod
     def forward(self, features: Tensor, horizon: Tensor) -> ModelInputs:
         """Prepares N samples.
@@ -181,7 +188,10 @@ class Network(nn.Module):
         ahead = (horizon - 1).clamp(0, len(self.widening) - 1)
         scales = self.widening[ahead, self._bin(prepared[0].level)]
         quantiles = self.combine((features, store, dept, horizon), prepared, forecasts).quantiles(scales)
-        return quantiles.clamp(min=0) if self.non_negative else quantiles
+        if self.non_negative:
+            quantiles = quantiles.clamp(min=0)
+        closed = self.members[0].prepare.closed(features)
+        return quantiles if closed is None else torch.where(closed[:, None], 0.0, quantiles)
 
     def calibration_bin(self, features: Tensor, horizon: Tensor) -> Tensor:
         """Returns the calibration bin of each sample, int64 [N]; see ``forward``."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from shelfcast.backtest.folder import Folder, check_origins, read
@@ -42,3 +44,13 @@ def test_an_origin_needs_sales(tmp_path: Path) -> None:
     for missing in WEEKS[24:26]:
         with pytest.raises(UserError, match=f"no series has sales in the week {missing};.* is {WEEKS[23]}$"):
             check_origins(folder, [missing])
+
+
+def test_the_sales_of_a_closed_week_are_not_scored(tmp_path: Path) -> None:
+    write(tmp_path / "data", WEEKS)
+    rows = [f"1,{week},{int(week != WEEKS[25])}" for week in WEEKS]
+    text = "\n".join(["store,week,open", *rows, ""])
+    (tmp_path / "data" / "store_weeks.csv").write_text(text, encoding="utf-8")
+    folder = read(tmp_path / "data", tmp_path / "bad-rows.csv")
+    wanted = pd.DataFrame({"store": 1, "dept": 2, "target_week": WEEKS[24:27]})
+    assert folder.with_actuals(wanted)["actual"].tolist() == pytest.approx([200, np.nan, 200], nan_ok=True)

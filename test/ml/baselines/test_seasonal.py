@@ -16,7 +16,13 @@ METHODS = {"svd", "mstl_ets", "mstl_arima", "last_year", "average", "average_shi
 
 def grid_of(sales: Grid, dept: list[int] | None = None) -> SalesGrid:
     weeks = FIRST + 7 * np.arange(sales.shape[1])
-    return SalesGrid(np.arange(len(sales)), np.array(dept or [1] * len(sales)), weeks, sales)
+    return SalesGrid(
+        np.arange(len(sales)),
+        np.array(dept or [1] * len(sales)),
+        weeks,
+        sales,
+        np.zeros_like(sales, dtype=bool),
+    )
 
 
 def season(weeks: int) -> Grid:

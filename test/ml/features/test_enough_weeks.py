@@ -19,7 +19,7 @@ def grid(*series: str) -> SalesGrid:
     sales = np.array([[np.nan if week == "." else float(week) for week in weeks] for weeks in series])
     weeks = np.datetime64(FIRST) + 7 * np.arange(sales.shape[1])
     numbers = np.arange(1, len(series) + 1)
-    return SalesGrid(numbers, numbers, weeks, sales)
+    return SalesGrid(numbers, numbers, weeks, sales, np.zeros_like(sales, dtype=bool))
 
 
 def error_of(of: SalesGrid, horizon: int = 2, validation: int = 1, test: int = 1) -> UserError:

@@ -242,3 +242,31 @@ def test_the_example_of_the_page_about_data(
     assert extras(connection, result)["parking", 2, 0, None] == 35
     warned = {name for name, outcome in outcomes(result).items() if outcome == "warned"}
     assert warned == {"short-history", "holiday-source"}
+
+
+@pytest.mark.parametrize(("file", "of"), [("store_weeks", "store_week"), ("series_weeks", "series_week")])
+def test_the_column_open_needs_no_declaration(
+    connection: psycopg.Connection, load: Load, tmp_path: Path, file: str, of: str
+) -> None:
+    lines = long_files.rows()
+    key = "1" if file == "store_weeks" else "1,7"
+    lines[file] = [
+        "store,week,open" if file == "store_weeks" else "store,dept,week,open",
+        *(f"{key},{long_files.FIRST_WEEK + timedelta(weeks=n)},{int(n != 6)}" for n in range(8)),
+    ]
+    result = load(f"open_{of}", f"open-{of}", long_files.write(tmp_path, lines))
+    (covariate,) = read_covariates(connection, f"open_{of}", result["snapshot"]["batchId"])
+    assert (covariate.name, covariate.of, covariate.known_after_weeks) == ("open", of, -52)
+    dept = 0 if file == "store_weeks" else 7
+    assert extras(connection, result)["open", 1, dept, date(2020, 2, 14)] == 0
+    rules = outcomes(result)
+    assert (rules["covariate-late"], rules["unread-column"]) == ("kept", "kept")
+
+
+def test_open_weeks_are_known_in_advance(tmp_path: Path) -> None:
+    lines, declarations = long_files.with_columns()
+    long_files.write(tmp_path, lines)
+    declarations[0] |= {"name": "open", "column": "returns"}
+    long_files.declare(tmp_path, declarations)
+    with pytest.raises(UserError, match="entry 1: open says which weeks are open: it needs weeks, and known"):
+        read_long_folder(str(tmp_path), "utf-8", NOTHING)

@@ -1,0 +1,68 @@
+"""Weeks in which a store or a series is shut leave no trace in features and targets."""
+
+from __future__ import annotations
+
+import filecmp
+from pathlib import Path
+
+import numpy as np
+import pytest
+from feature_samples import Sales, extras_table, tables_of
+
+from shelfcast.features import training_data
+from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.open_weeks import OPEN
+from shelfcast.features.samples import OriginTable, read_origin_table
+from shelfcast.snapshot import Covariate
+
+WEEKS, SHUT = 70, (9, 30, 69)
+
+
+def write(folder: Path, of: str, in_closed_week: float | None) -> OriginTable:
+    """Writes sales of two stores with two departments; store 2, or its department 1, is shut in ``SHUT``."""
+    sales: Sales = {(s, d, n): 10.0 * s + d + n % 7 for s in (1, 2) for d in (1, 2) for n in range(WEEKS)}
+    depts = (1, 2) if of == "store_week" else (1,)
+    for key in [(2, dept, week) for dept in depts for week in SHUT]:
+        if in_closed_week is None:
+            del sales[key]
+        else:
+            sales[key] = in_closed_week
+    dept = 0 if of == "store_week" else 1
+    closures = {(OPEN, 2, dept, week): float(week not in SHUT) for week in range(3, WEEKS + 4)}
+    folder.mkdir()
+    tables = tables_of(sales, {})
+    features = FeatureSet(2, (Covariate(OPEN, of, -2, "open"),))  # type: ignore[arg-type]
+    training_data.write(
+        folder, tables.sales, tables.store_weeks, tables.stores, features, extras_table(closures)
+    )
+    return read_origin_table(folder)
+
+
+@pytest.mark.parametrize("of", ["series_week", "store_week"])
+def test_the_sales_of_a_closed_week_change_nothing(tmp_path: Path, of: str) -> None:
+    for name, sales in (("zero", 0.0), ("some", 12.5), ("none", None)):
+        write(tmp_path / name, of, sales)
+    files = [path.name for path in (tmp_path / "zero").iterdir()]
+    for other in ("some", "none"):
+        same, *different = filecmp.cmpfiles(tmp_path / "zero", tmp_path / other, files, shallow=False)
+        assert (len(same), different) == (18, [[], []])
+
+
+@pytest.mark.parametrize("of", ["series_week", "store_week"])
+def test_a_closed_week_is_an_origin_and_no_target(tmp_path: Path, of: str) -> None:
+    table = write(tmp_path / "data", of, 0.0)
+    names = [feature.name for feature in table.features]
+    rows = np.flatnonzero((table.store == 2) & (table.dept == 1))
+    matrix = table.matrix(rows, np.ones_like(rows))
+    sales, lag, mean, ahead = (
+        matrix[:, names.index(name)] for name in ("sales_0", "lag_1", "rolling_mean_4", "open_ahead")
+    )
+    assert len(rows) == WEEKS
+    assert [n for n in range(WEEKS) if np.isnan(sales[n])] == list(SHUT)
+    assert [n for n in range(1, WEEKS) if np.isnan(lag[n])] == [n + 1 for n in SHUT[:2]]
+    assert [n for n in range(WEEKS - 1) if np.isnan(table.targets[rows[n], 0])] == [n - 1 for n in SHUT]
+    assert mean[9] == pytest.approx(np.mean([21 + n % 7 for n in (6, 7, 8)]))
+    assert [n for n in range(WEEKS) if ahead[n] == 0] == [n - 1 for n in SHUT]
+    # Another department of the store is shut only with the store.
+    other = np.flatnonzero((table.store == 2) & (table.dept == 2))
+    assert np.isnan(table.fixed[other][:, names.index("sales_0")]).sum() == (3 if of == "store_week" else 0)
