@@ -9,11 +9,13 @@ are US dollars a week unless stated otherwise. A missing value is NULL or NaN, n
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from shelfcast.contracts.model import ModelFeature, View
 from shelfcast.features import own_holidays, publication_lags
+from shelfcast.features.open_weeks import OPEN
 from shelfcast.features.publication_lags import SALES, Use
 from shelfcast.job import UserError
 from shelfcast.snapshot import EXTERNALS, Covariate
@@ -148,6 +150,9 @@ _ALIKE: tuple[Feature, ...] = (
     ),
 )
 
+#: Feature of a data set with plans, covariates known in advance; formula in ``planned_lift``.
+PLANNED_LIFT = "planned_lift"
+
 #: Store-week covariates of every data set; each also has an ``<name>_is_missing`` flag.
 STORE_EXTERNALS = EXTERNALS
 
@@ -223,6 +228,12 @@ class FeatureSet:
         return publication_lags.source_columns(self.covariates)
 
     @property
+    def plans(self) -> list[Covariate]:
+        """Covariates known in advance, but those of holidays and closures."""
+        others = {*own_holidays.COVARIATE_NAMES, OPEN}
+        return [c for c in self.covariates if (c.known_after_weeks or 0) < 0 and c.name not in others]
+
+    @property
     def features(self) -> list[Feature]:
         """All features, view by view."""
         sources = self.sources
@@ -233,6 +244,7 @@ class FeatureSet:
         return [
             *_SALES_HISTORY,
             *(_ALIKE if own_holidays.has_own_holidays(sources) else ()),
+            *(_planned_lift(self.plans) if self.plans else ()),
             *series_weeks,
             *(feature for column in externals for feature in _weekly(column, "store_externals")),
             *(_missing(column) for column in externals),
@@ -300,6 +312,15 @@ def _weekly(column: Covariate, view: View) -> list[Feature]:
             )
         )
     return features
+
+
+def _planned_lift(plans: Sequence[Covariate]) -> list[Feature]:
+    uses = [Use(c.name, 0, of_target=True, last_horizon=weeks_known_ahead(c)) for c in plans]
+    text = (
+        "effect of the plan of w: sum of sales / sum of the median of the 13 weeks before, over weeks to t "
+        "in which a covariate known in advance had its value of w; of several covariates, the strongest"
+    )
+    return [Feature(PLANNED_LIFT, "sales_history", text, (Use(SALES, 0), *uses), ahead=True)]
 
 
 def _missing(column: Covariate) -> Feature:

@@ -30,9 +30,10 @@ from numpy.typing import NDArray
 
 from shelfcast.calendar import WEEK, calendar_features, week_range
 from shelfcast.features.alike_weeks import alike_columns
-from shelfcast.features.definitions import CALENDAR, MAX_HORIZON_WEEKS, FeatureSet
+from shelfcast.features.definitions import CALENDAR, MAX_HORIZON_WEEKS, FeatureSet, weeks_known_ahead
 from shelfcast.features.open_weeks import OPEN, closed_weeks
 from shelfcast.features.own_holidays import WEEKS_BACK, has_own_holidays
+from shelfcast.features.planned_lift import lift_columns
 from shelfcast.features.sales_history import (
     Aggregates,
     SalesGrid,
@@ -211,7 +212,7 @@ def series_rows(inputs: Inputs, number: int, features: FeatureSet) -> pa.Table:
     series, week = np.nonzero(grid.has_row)
     store = np.searchsorted(stores.stores, grid.store)[series]
     history = sales_history(grid, part.aggregates, features)
-    extra = _extra_columns(part, features) | _alike_columns(part, features)
+    extra = _extra_columns(part, features) | _alike_columns(part, features) | _lift_columns(part, features)
     history |= {name: values[series, week] for name, values in extra.items()}
     columns = {
         **{name: history[name] for name in features.view_columns["sales_history"]},
@@ -261,6 +262,17 @@ def _alike_columns(inputs: Inputs, features: FeatureSet) -> dict[str, Grid]:
     unknown = np.full((len(stores.stores), len(grid.weeks) + MAX_HORIZON_WEEKS), np.nan)
     weeks_back = stores.externals.get(WEEKS_BACK, unknown)[np.searchsorted(stores.stores, grid.store)]
     return alike_columns(grid, inputs.aggregates, weeks_back, features.horizon_weeks)
+
+
+def _lift_columns(inputs: Inputs, features: FeatureSet) -> dict[str, Grid]:
+    """Returns the columns about the effect of plans, each [series, weeks]."""
+    if not features.plans:
+        return {}
+    grid, stores = inputs.grid, inputs.store_features
+    store = np.searchsorted(stores.stores, grid.store)
+    of_series = {name: values[store] for name, values in stores.externals.items()} | inputs.series_extras
+    plans = [(of_series[c.name], weeks_known_ahead(c)) for c in features.plans if c.name in of_series]
+    return lift_columns(grid.sales, plans, features.horizon_weeks)
 
 
 def write_series(directory: Path, number: int, rows: pa.Table) -> None:

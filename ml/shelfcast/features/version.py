@@ -17,6 +17,7 @@ from shelfcast.features import (
     feature_groups,
     open_weeks,
     own_holidays,
+    planned_lift,
     publication_lags,
     sales_history,
     store_features,
@@ -35,6 +36,7 @@ _MODULES = (
     feature_groups,
     own_holidays,
     open_weeks,
+    planned_lift,
     alike_weeks,
 )
 

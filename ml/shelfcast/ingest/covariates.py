@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 import pyarrow as pa
@@ -13,11 +13,10 @@ import pyarrow as pa
 from shelfcast.contracts.results import ErrorType
 from shelfcast.contracts.specs import MAX_DESCRIPTION, PerWeek, WeeklyCovariate
 from shelfcast.contracts.wire import bounds
-from shelfcast.features import open_weeks, own_holidays
+from shelfcast.features import own_holidays
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.open_weeks import OPEN
 from shelfcast.ingest.declaration import Declared
-from shelfcast.ingest.source_file import SourceFile
 from shelfcast.job import UserError
 from shelfcast.snapshot import COVARIATES, EXTERNALS, Covariate, CovariateOf, covariates_of
 
@@ -100,23 +99,6 @@ def covariates_of_declaration(declared: Declared, known: pa.Table) -> Covariates
     """
     where = f"covariates of {declared.where}"
     return _covariates(where, declared.error, declared.covariates or [], known)
-
-
-def with_open_weeks(covariates: Covariates, files: Mapping[str, SourceFile]) -> Covariates:
-    """Returns the covariates, with ``open`` where a file has its column and none declares it.
-
-    Args:
-        covariates: Covariates of the load.
-        files: Files of the source by name.
-    """
-    of_files: dict[str, CovariateOf] = {"series_weeks": "series_week", "store_weeks": "store_week"}
-    found = [of for name, of in of_files.items() if name in files and OPEN in files[name].labels]
-    if not found or OPEN in covariates.by_name:
-        return covariates
-    new = Covariate(OPEN, found[0], open_weeks.KNOWN_AFTER_WEEKS, open_weeks.DESCRIPTION)
-    return replace(
-        covariates, declared=(*covariates.declared, new), by_name={**covariates.by_name, OPEN: new}
-    )
 
 
 def _covariates(declared_in: str, error: ErrorType, entries: Sequence[Any], known: pa.Table) -> Covariates:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from shelfcast import calendar
 from shelfcast.contracts.specs import Rename
-from shelfcast.features.open_weeks import OPEN
+from shelfcast.features.open_weeks import DESCRIPTION, KNOWN_AFTER_WEEKS, OPEN
 from shelfcast.ingest import cell_rules, events
 from shelfcast.ingest.cell_rules import CellRule
 from shelfcast.ingest.column_search import ColumnSearch, Value, closest
@@ -49,6 +49,7 @@ from shelfcast.snapshot import (
     STORE_WEEKS,
     STORES,
     Covariate,
+    CovariateOf,
     empty_tables,
 )
 
@@ -223,6 +224,23 @@ def _files_of(covariate: Covariate) -> tuple[FileName, ...]:
         case "series_week":
             assert covariate.known_after_weeks is not None
             return ("series_weeks",) if covariate.known_after_weeks < 0 else ("series_weeks", "sales")
+
+
+def with_open_weeks(covariates: Covariates, files: Mapping[FileName, SourceFile]) -> Covariates:
+    """Returns the covariates, with ``open`` where a file has its column and none declares it.
+
+    Args:
+        covariates: Covariates of the load.
+        files: Files of the source by name.
+    """
+    of_files: dict[FileName, CovariateOf] = {"series_weeks": "series_week", "store_weeks": "store_week"}
+    found = [of for name, of in of_files.items() if name in files and OPEN in files[name].labels]
+    if not found or OPEN in covariates.by_name:
+        return covariates
+    new = Covariate(OPEN, found[0], KNOWN_AFTER_WEEKS, DESCRIPTION)
+    return replace(
+        covariates, declared=(*covariates.declared, new), by_name={**covariates.by_name, OPEN: new}
+    )
 
 
 def _check_covariates(

@@ -18,7 +18,6 @@ from shelfcast.ingest.covariates import (
     covariates_from_file,
     covariates_from_input,
     covariates_of_declaration,
-    with_open_weeks,
 )
 from shelfcast.ingest.csv_file import parse_csv
 from shelfcast.ingest.declaration import (
@@ -32,7 +31,7 @@ from shelfcast.ingest.declaration import (
 from shelfcast.ingest.declared_holidays import declared_calendar
 from shelfcast.ingest.decompression import CSV_ENDINGS, decompress
 from shelfcast.ingest.location import read_object, split_file
-from shelfcast.ingest.long_layout import SINGLE_ROLES, column_search, read_long
+from shelfcast.ingest.long_layout import SINGLE_ROLES, column_search, read_long, with_open_weeks
 from shelfcast.ingest.parquet_file import read_parquet
 from shelfcast.ingest.query import read_query
 from shelfcast.ingest.source_file import SourceFile

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from shelfcast.contracts.model import ModelFeature
 from shelfcast.features import own_holidays
+from shelfcast.features.definitions import PLANNED_LIFT
 
 #: Bound of dollar values; larger ones are errors of the source, and float32 would overflow.
 _LARGEST_USD = 1e9
@@ -17,6 +18,9 @@ _LARGEST_USD = 1e9
 LARGEST_RATIO = 3.0
 #: Bound of the seasonal ratio; the week before Christmas sells several times the weeks before it.
 _LARGEST_SEASON = 10.0
+
+#: Bound of what a plan does to sales.
+_LARGEST_LIFT = 10.0
 
 
 class FeatureValues:
@@ -77,6 +81,13 @@ class FeatureValues:
         week_before = self.first_known(("last_year_before",), week)
         share = (self.get("christmas_shift").abs() / 7).clamp(0, 1)
         return week * (1 - share) + week_before * share
+
+    def lifted(self, usd: Tensor) -> Tensor:
+        """Returns forecasts of the usual level, [N] or [N, K], with the effect of the target week's plan."""
+        if PLANNED_LIFT not in self._columns:
+            return usd
+        lift = self.first_known((PLANNED_LIFT,), self.one).clamp(1 / _LARGEST_LIFT, _LARGEST_LIFT)
+        return usd * (lift if usd.ndim == 1 else lift[:, None])
 
     def _present(self, *names: str) -> list[str]:
         return [name for name in names if name in self._columns]

@@ -33,7 +33,8 @@ class Summaries(Preparation):
         flat = torch.arange(forecasts.shape[1], device=features.device) < _FLAT_FORECASTS
         penalty = _SEASON_PENALTY * (shift_usd / level)[:, None] * flat.float()
         inputs = self._inputs(values, level, forecasts, horizon)
-        return ModelInputs(level, forecasts, inputs, penalty, seasonal_usd / level)
+        lifted, seasonal = values.lifted(forecasts), values.lifted(seasonal_usd / level)
+        return ModelInputs(level, lifted, inputs, penalty, seasonal)
 
     def _level(self, values: FeatureValues) -> Tensor:
         """Returns the largest of several scale estimates plus the floor, US dollars [N]."""

@@ -92,9 +92,12 @@ def test_an_announced_promotion_makes_forecasts_clearly_better(
     sample = shard.validation.take(slice(0, 50))
     inputs = BatchReader(shard.table, torch.device("cpu")).read(sample).inputs
     fed = dict(zip(("features", "store", "dept", "horizon"), (i.numpy() for i in inputs), strict=True))
-    promotion = fed["features"][:, names.index("planned_promo_ahead")]
+    promotion, lift = (fed["features"][:, names.index(n)] for n in ("planned_promo_ahead", "planned_lift"))
+    # The effect so far is that of the promotion over the median of weeks with and without one.
+    effects = [lift[promotion == value].mean() for value in (0, 1)]
+    assert effects[1] / effects[0] == pytest.approx(1.1 / 0.9, rel=0.03)
     answers = []
-    for value in (0.0, 1.0):
-        promotion[:] = value
+    for value, effect in zip((0.0, 1.0), effects, strict=True):
+        promotion[:], lift[:] = value, effect
         answers.append(session.run(["quantiles"], fed)[0][:, 1])
     assert (answers[1] / answers[0]).mean() == pytest.approx(1.1 / 0.9, rel=0.05)
