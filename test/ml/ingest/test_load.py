@@ -78,6 +78,7 @@ def test_first_load(connection: psycopg.Connection, ingest: Ingest, tmp_path: Pa
     assert {name for name, outcome in outcomes.items() if outcome != "kept"} == {
         "row-count-change",
         "mean-sales-change",
+        "unit",
         "new-store",
         # Its flags are not those of the American calendar.
         "holidays-ahead",

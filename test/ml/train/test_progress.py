@@ -30,7 +30,7 @@ def test_every_few_seconds_it_tells_step_loss_and_time_left(
     lines = (tmp_path / "progress.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [
         {
-            "message": f"epoch 3 of at most 4, step {step} of 100: loss 12.35 USD, at most {left} left",
+            "message": f"epoch 3 of at most 4, step {step} of 100: loss 12.35, at most {left} left",
             "fraction": (200 + step) / 500,
             "training": {"epoch": 3, "step": step, "steps": 100, "loss": 12.345, "etaSeconds": eta},
         }
