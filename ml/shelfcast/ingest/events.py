@@ -14,7 +14,7 @@ from shelfcast.ingest.dates import ISO_DATE
 from shelfcast.ingest.holiday_rows import NamedDays
 from shelfcast.ingest.sheet import Layout, Sheet
 from shelfcast.ingest.source_file import SourceFile
-from shelfcast.ingest.source_ids import known_numbers
+from shelfcast.ingest.source_ids import known_ids, other_spellings
 from shelfcast.job import UserError
 
 REQUIRED: Layout = {"name": ("name", cell_rules.ID)}
@@ -24,8 +24,6 @@ OPTIONAL: Layout = {
     **dict.fromkeys(_DAYS, ("week", ISO_DATE)),
     "store": ("store", cell_rules.ID_OR_MISSING),
 }
-#: Cells of the store that mean all of them.
-_ALL = (None, *cell_rules.MISSING)
 
 
 def check_day_column(file: SourceFile) -> None:
@@ -40,8 +38,8 @@ def check_day_column(file: SourceFile) -> None:
         raise UserError("BadData", f"{file.name} {has}: each event needs a day, or the last day of its week")
 
 
-def event_days(sheet: Sheet, stores: Mapping[str, int]) -> NamedDays:
-    """Returns the events, and rejects those of unknown stores.
+def event_days(sheet: Sheet, stores: Mapping[str, int]) -> tuple[NamedDays, list[str]]:
+    """Returns the events, and sentences about stores with another spelling; rejects those of unknown stores.
 
     Args:
         sheet: Sheet of the events. Without rows it says that there are none.
@@ -50,11 +48,13 @@ def event_days(sheet: Sheet, stores: Mapping[str, int]) -> NamedDays:
     Raises:
         UserError: ``BadData``: all rows are bad, which would cancel every event.
     """
-    numbers: Mapping[str, int] = {}
+    # Without a store, an event is of all; NA may be the id of one.
+    read: dict[str, str] = {}
+    of_all = {None, *cell_rules.MISSING}.difference(stores)
     if "store" in sheet.values.column_names:
         ids = sheet.values["store"].to_pylist()
-        numbers = known_numbers({id_ for id_ in ids if id_ not in _ALL}, stores)
-        unknown = np.array([id_ not in _ALL and id_ not in numbers for id_ in ids], dtype=bool)
+        read = known_ids(set(ids) - of_all, stores)
+        unknown = np.array([id_ not in of_all and id_ not in read for id_ in ids], dtype=bool)
         rule = f"{sheet.labels['store']} must be a store of the data, or empty for all stores"
         sheet.reject(unknown, ("store",), rule, "store-in-file")
     rows = sheet.values.to_pylist()
@@ -68,6 +68,6 @@ def event_days(sheet: Sheet, stores: Mapping[str, int]) -> NamedDays:
     by_store: dict[int, list[tuple[date, str]]] = {}
     for row in rows:
         id_, event = row.get("store"), (row["week"], row["name"])
-        (everywhere if id_ in _ALL else by_store.setdefault(numbers[id_], [])).append(event)
+        (everywhere if id_ in of_all else by_store.setdefault(stores[read[id_]], [])).append(event)
     last = max((row["week"] for row in rows), default=date.min)
-    return NamedDays(by_store, last, everywhere)
+    return NamedDays(by_store, last, everywhere), other_spellings("store", read.items())

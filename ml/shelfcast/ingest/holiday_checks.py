@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -13,14 +13,13 @@ from shelfcast.features.own_holidays import HOLIDAY
 from shelfcast.ids import Ids
 from shelfcast.ingest.holiday_rows import CALENDAR, EVENT, LoadHolidays, named, newest
 from shelfcast.ingest.quality import EXAMPLES, Check
-from shelfcast.ingest.sheet import whole_numbers
+from shelfcast.ingest.sheet import store_week, whole_numbers
 from shelfcast.snapshot import COVARIATES, EXTRAS, IDS, SALES
 
 Tables = Mapping[str, pa.Table]
 
 #: Weeks after the newest one whose holidays should be known: a quarter.
 HOLIDAY_WEEKS_AHEAD = 13
-_DAYS_A_WEEK = 7
 
 
 def check_holidays(tables: Tables, known: Tables, load: LoadHolidays) -> list[Check]:
@@ -51,32 +50,26 @@ def _holidays_ahead(tables: Tables, known: Tables) -> Check:
     sales = pa.concat_tables([t[SALES.name].select(["store", "week"]) for t in (known, tables)])
     if len(sales) == 0:
         return Check("holidays-ahead", 0)
-    pairs = sales.group_by(["store", "week"]).aggregate([])
-    wanted = pc.max(pairs["week"]).as_py() + timedelta(weeks=HOLIDAY_WEEKS_AHEAD)
+    wanted = pc.max(sales["week"]).as_py() + timedelta(weeks=HOLIDAY_WEEKS_AHEAD)
+    stores = np.unique(whole_numbers(sales, "store"))
+    ahead = [wanted - timedelta(weeks=n) for n in range(HOLIDAY_WEEKS_AHEAD)]
+    coming = {"store": np.repeat(stores, len(ahead)), "week": pa.array(ahead * len(stores), pa.date32())}
     stored = [t[EXTRAS.name].filter(pc.field("name") == HOLIDAY) for t in (known, tables)]
     flags = pa.concat_tables(stored).filter(pc.field("value").is_valid())
+    weeks = pa.concat_tables([sales, pa.table(coming).cast(sales.schema)])
+    weeks = weeks.filter(pa.array(~np.isin(store_week(weeks), store_week(flags))))
+    late = np.unique(whole_numbers(weeks, "store")).tolist()
     ids = Ids.of(pa.concat_tables([t[IDS.name] for t in (known, tables)]))
     days = named(newest(known[EXTRAS.name], tables[EXTRAS.name]), CALENDAR)
-    with_calendar = set(days["store"].to_pylist())
+    with_calendar = set(days["store"].unique().to_pylist())
     examples = []
-    for store in pairs["store"].unique().sort().to_pylist():
-        weeks, found = (whole_numbers(t.filter(pc.field("store") == store), "week") for t in (pairs, flags))
-        ahead = _number(wanted) - _DAYS_A_WEEK * np.arange(HOLIDAY_WEEKS_AHEAD)
-        unknown = np.setdiff1d(np.concatenate([weeks, ahead]), found)
-        if len(unknown) == 0:
-            continue
-        text = f"known to {_week(found.max())}, not to {wanted}" if len(found) else "unknown"
-        if len(found) and unknown[0] < found.max():
-            text = f"unknown in {len(unknown)} of its weeks, {_week(unknown[0])} to {_week(unknown[-1])}"
+    for store in late[:EXAMPLES]:
+        unknown, found = (t.filter(pc.field("store") == store)["week"].unique() for t in (weeks, flags))
+        last = pc.max(found).as_py()
+        text = "unknown" if last is None else f"known to {last}, not to {wanted}"
+        if last is not None and pc.min(unknown).as_py() < last:
+            text = f"unknown in {len(unknown)} of its weeks, {pc.min(unknown)} to {pc.max(unknown)}"
         if with_calendar and store not in with_calendar:
             text += "; it has no calendar: declare holidays again, with its country"
         examples.append(f"store {ids.id('store', store)}: {text}")
-    return Check("holidays-ahead", len(examples), examples[:EXAMPLES])
-
-
-def _number(week: date) -> int:
-    return (week - date(1970, 1, 1)).days
-
-
-def _week(number: np.int64) -> str:
-    return str(np.datetime64(int(number), "D"))
+    return Check("holidays-ahead", len(late), examples)

@@ -169,17 +169,13 @@ def read_long(
     }
     if "stores" in values:
         tables[STORES.name] = values["stores"].select(STORES.schema.names).cast(STORES.schema)
-    holidays = _holidays(sheets, numbering)
+    holidays = LoadHolidays("is_holiday" in values["sales"].column_names)
+    if "events" in sheets:
+        days, spelled = events.event_days(sheets["events"], numbering.of("store"))
+        holidays, similar = replace(holidays, events=days), [*similar, *spelled]
     rows = source_rows(tables, list(sheets.values()), numbering, similar, holidays)
     declaration = declared.declaration
     return replace(rows, time_zone=declaration.time_zone, unit=declaration.unit, partial_weeks=partial)
-
-
-def _holidays(sheets: Mapping[FileName, Sheet], numbering: Numbering) -> LoadHolidays:
-    has_flags = "is_holiday" in sheets["sales"].values.column_names
-    if "events" not in sheets:
-        return LoadHolidays(has_flags)
-    return LoadHolidays(has_flags, events=events.event_days(sheets["events"], numbering.of("store")))
 
 
 def _sheet(name: FileName, file: SourceFile, covariates: Covariates, declared: Declared) -> Sheet:

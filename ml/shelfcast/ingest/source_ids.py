@@ -79,24 +79,29 @@ def number_ids(
         # All rows of the former id may be bad.
         if former in numbers:
             numbering.rename(of, former, current)
-    spelled = {pair for read in read_as for pair in read.items() if _differ_in_zeros(*pair)}
     return [
-        *(f"{of} {text!r} is read as {id_!r}" for text, id_ in sorted(spelled)),
+        *other_spellings(of, (pair for read in read_as for pair in read.items())),
         *(f"{of} {id_!r} and {other!r} are two ids" for id_, other in sorted(_similar(numbers, known))),
     ]
 
 
-def known_numbers(texts: Collection[str], numbers: Mapping[str, int]) -> dict[str, int]:
-    """Returns the number of the known id that each text stands for, without the texts that stand for none.
+def known_ids(texts: Collection[str], ids: Collection[str]) -> dict[str, str]:
+    """Returns the known id that each text stands for, without the texts that stand for none.
 
     Args:
         texts: Ids as a file writes them.
-        numbers: Number of each known id.
+        ids: Known ids.
     """
-    are_floats, unclear = _number_like({text: 1 for text in texts if text not in numbers})
-    spellings = _Spellings(numbers, {})
+    are_floats, unclear = _number_like({text: 1 for text in texts if text not in ids})
+    spellings = _Spellings(ids, {})
     read = {text: spellings.find(text, are_floats) for text in texts if text not in unclear}
-    return {text: numbers[id_] for text, id_ in read.items() if id_ in numbers}
+    return {text: id_ for text, id_ in read.items() if id_ in ids}
+
+
+def other_spellings(of: IdOf, read: Iterable[tuple[str, str]]) -> list[str]:
+    """Returns sentences about the texts that are read as an id with other zeros."""
+    spelled = {pair for pair in read if _differ_in_zeros(*pair)}
+    return [f"{of} {text!r} is read as {id_!r}" for text, id_ in sorted(spelled)]
 
 
 class _Spellings:

@@ -130,6 +130,18 @@ def test_a_header_alone_is_a_list_without_events(tmp_path: Path) -> None:
 def test_the_store_of_an_event_may_be_written_like_a_number(tmp_path: Path, written: str) -> None:
     rows = read(tmp_path / "folder", events=["name,date,store", f"sale,2020-01-08,{written}"])
     assert (holidays(rows, 1), holidays(rows, 2)) == ([], ["2020-01-10"])
+    assert rows.similar_ids == (["store '02' is read as '2'"] if written == "02" else [])
+
+
+def test_an_event_may_be_of_a_store_named_na(tmp_path: Path) -> None:
+    lines = {
+        name: [row.replace("2,", "NA,", 1) if row[:2] == "2," else row for row in rows]
+        for name, rows in long_files.rows().items()
+    }
+    long_files.write(tmp_path, {**lines, "events": ["name,date,store", "sale,2020-01-08,NA"]})
+    rows = read_long_source(LongSource(path=str(tmp_path)), empty_tables())
+    (of_na,) = (row["number"] for row in rows.tables["id"].to_pylist() if row["id"] == "NA")
+    assert (holidays(rows, 1), holidays(rows, of_na)) == ([], ["2020-01-10"])
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,12 @@ def test_a_name_is_the_same_each_year(region: HolidayRegion, name: str) -> None:
     assert {day[:4] for day in dates(region, name)} == {"2024", "2025", "2026", "2027"}
 
 
+def test_the_first_and_the_last_day_count() -> None:
+    days = named_days(calendar_of("DE"), date(2024, 12, 25), date(2025, 1, 1))
+    assert [day.isoformat() for day, _ in days] == ["2024-12-25", "2024-12-26", "2025-01-01"]
+    assert named_days(calendar_of("DE"), date(2024, 12, 27), date(2024, 12, 31)) == ()
+
+
 @pytest.mark.parametrize(
     ("region", "message"),
     [
