@@ -60,8 +60,8 @@ def _holidays_ahead(tables: Tables, known: Tables) -> Check:
     weeks = weeks.filter(pa.array(~np.isin(store_week(weeks), store_week(flags))))
     late = np.unique(whole_numbers(weeks, "store")).tolist()
     ids = Ids.of(pa.concat_tables([t[IDS.name] for t in (known, tables)]))
-    days = named(newest(known[EXTRAS.name], tables[EXTRAS.name]), CALENDAR)
-    with_calendar = set(days["store"].unique().to_pylist())
+    days = (t[EXTRAS.name].filter(pc.starts_with(t[EXTRAS.name]["name"], CALENDAR)) for t in (known, tables))
+    with_calendar = set(named(newest(*days), CALENDAR)["store"].unique().to_pylist())
     examples = []
     for store in late[:EXAMPLES]:
         unknown, found = (t.filter(pc.field("store") == store)["week"].unique() for t in (weeks, flags))

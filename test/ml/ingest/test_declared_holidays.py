@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 import pytest
 from pyarrow import parquet
 
-from shelfcast.contracts.specs import LongSource
+from shelfcast.contracts.specs import Declaration, Holidays, LongSource
 from shelfcast.ingest.holiday_covariates import with_holidays
 from shelfcast.ingest.long_source import read_long_source
 from shelfcast.ingest.source_rows import SourceRows
@@ -30,9 +31,9 @@ def read(folder: Path, declaration: object = None, events: list[str] | None = No
     return read_long_source(LongSource(path=str(folder)), empty_tables())
 
 
-def holidays(rows: SourceRows, store: int) -> list[str]:
+def holidays(rows: SourceRows, store: int, known: dict[str, pa.Table] | None = None) -> list[str]:
     """Returns the weeks of the year 2020 with a holiday."""
-    extras = with_holidays(rows.tables, empty_tables(), rows.holidays)[EXTRAS.name]
+    extras = with_holidays(rows.tables, known or empty_tables(), rows.holidays)[EXTRAS.name]
     name, value = pc.field("name"), pc.field("value")
     weeks = extras.filter((name == "holiday") & (value == 1) & (pc.field("store") == store))["week"]
     return [str(week) for week in sorted(weeks.to_pylist()) if week < date(2020, 4, 15)]
@@ -44,6 +45,47 @@ def test_a_country_for_all_stores_and_a_region_for_one(tmp_path: Path) -> None:
     new_year, epiphany, easter = "2020-01-03", "2020-01-10", ["2020-04-10", "2020-04-17"]
     assert holidays(rows, 1) == [new_year, easter[0]]
     assert holidays(rows, 2) == [new_year, epiphany, easter[0]]
+
+
+def test_a_calendar_spans_the_weeks_with_sales_and_two_years(tmp_path: Path) -> None:
+    lines = ["store,dept,week,sales", "1,1,2021-01-07,5", "1,1,2021-01-14,5"]
+    long_files.write(tmp_path, {"sales": lines})
+    declared = Declaration(holidays=Holidays(country="DE"))
+    rows = read_long_source(LongSource(path=str(tmp_path), declaration=declared), empty_tables())
+    calendar = rows.holidays.calendar
+    assert calendar is not None
+    # The first day of the first week is a holiday.
+    assert calendar.by_store[1][0] == (date(2021, 1, 1), "New Year's Day")
+    assert calendar.last == date(2023, 1, 12)
+
+
+IN_REGIONS = {"country": "DE", "stores": {"2": {"country": "DE", "region": "BY"}}}
+
+
+def later(folder: Path, holidays: object, stores: Sequence[int]) -> tuple[SourceRows, dict[str, pa.Table]]:
+    """Returns a load of the next week of these stores, and the rows before, of the stores 1 and 2."""
+    first = read(folder / "first", {"holidays": IN_REGIONS})
+    known = with_holidays(first.tables, empty_tables(), first.holidays)
+    sales = [f"{store},1,2020-02-14,5" for store in stores]
+    long_files.write(folder / "later", {"sales": ["store,dept,week,sales", *sales]})
+    if holidays is not None:
+        (folder / "later" / "shelfcast.json").write_text(json.dumps({"holidays": holidays}))
+    return read_long_source(LongSource(path=str(folder / "later")), known), known
+
+
+def test_a_new_store_of_a_load_without_declaration_has_the_country_of_all_others(tmp_path: Path) -> None:
+    rows, known = later(tmp_path, None, [1, 3])
+    assert holidays(rows, 3, known) == ["2020-01-03", "2020-04-10"]
+
+
+def test_a_new_declaration_is_for_all_stores_and_weeks_of_the_data_set(tmp_path: Path) -> None:
+    by_store = {store: {"country": "AT"} for store in ("1", "2")}
+    rows, _ = later(tmp_path / "all", {"stores": by_store}, [1])
+    calendar = rows.holidays.calendar
+    assert calendar is not None
+    assert calendar.by_store[2][0] == (date(2020, 1, 1), "New Year's Day")
+    with pytest.raises(UserError, match="stores 2 have no calendar"):
+        later(tmp_path / "one", {"stores": {"1": {"country": "AT"}}}, [1])
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,20 @@ def test_events_of_all_stores_and_of_one_past_and_future() -> None:
     assert flagged(merged(tables, after), 2) == [20, 74]
 
 
+@pytest.mark.parametrize("before_end", [(4, 1), (1, 4)])
+def test_an_event_of_several_days_begins_with_the_first(before_end: tuple[int, int]) -> None:
+    events = NamedDays({}, day(20), [(day(20, n), "fair") for n in before_end])
+    tables = with_holidays(load(range(70), american), empty_tables(), LoadHolidays(False, None, events))
+    assert values(tables, "holiday_days_until")[19] == 3
+
+
+def test_of_two_holidays_in_a_week_the_next_one_and_the_last_one_count() -> None:
+    events = NamedDays({}, day(20), [(day(20, 4), "eve"), (day(20, 1), "feast")])
+    tables = with_holidays(load(range(70), american), empty_tables(), LoadHolidays(False, None, events))
+    until, since = values(tables, "holiday_days_until"), values(tables, "holiday_days_since")
+    assert [until[18], until[19], since[20], since[21]] == [10, 3, 1, 8]
+
+
 def test_an_empty_list_cancels_the_events_and_says_so() -> None:
     none = LoadHolidays(False, None, NamedDays({}, date.min))
     events = NamedDays({2: [(day(75), "opening")]}, day(75), [(day(20), "sale")])
