@@ -15,7 +15,7 @@ from shelfcast.features.definitions import FeatureSet
 from shelfcast.ingest.generator import generate
 from shelfcast.ingest.holiday_checks import check_holidays
 from shelfcast.ingest.holiday_covariates import with_holidays
-from shelfcast.ingest.holiday_rows import NEW_STORE, LoadHolidays, NamedDays
+from shelfcast.ingest.holiday_rows import COMPLETE, NEW_STORE, LoadHolidays, NamedDays
 from shelfcast.ingest.quality import Check
 from shelfcast.snapshot import COVARIATES, EXTRAS, IDS, SALES, STORE_WEEKS, covariates_of, empty_tables
 
@@ -148,7 +148,7 @@ def test_a_store_without_rows_has_the_flag_that_all_others_share() -> None:
     assert values(with_holidays(tables, empty_tables(), LoadHolidays(True)), "holiday", 3)[12] == 1
 
 
-@pytest.mark.parametrize(("last", "stores_told"), [(89, 2), (102, 0)])
+@pytest.mark.parametrize(("last", "stores_told"), [(89, 2), (101, 2), (102, 0)])
 def test_the_report_tells_that_coming_holidays_are_unknown(last: int, stores_told: int) -> None:
     tables = load(range(last + 1), feast)
     sales = tables["sales"]
@@ -244,6 +244,8 @@ def test_an_empty_list_cancels_the_events_and_says_so() -> None:
     assert checked(after, none, known)["events-empty"].examples == [
         "the list of events has no row: the 2 earlier ones are cancelled"
     ]
+    # It is complete up to the newest week with sales.
+    assert list(values(after, COMPLETE)) == [70]
     # It is no word about holidays where there never was an event.
     tables = load(range(70), american)
     assert with_holidays(tables, empty_tables(), none) == tables
