@@ -290,6 +290,17 @@ def test_a_new_store_without_a_calendar_is_told(later: NamedDays | None) -> None
     ]
 
 
+def test_past_weeks_of_a_new_store_are_told_too() -> None:
+    named = LoadHolidays(False, in_regions(default=False))
+    known = merged(with_holidays(load(range(70), american), empty_tables(), named))
+    after = with_holidays(load(range(25, 71), american, [3]), known, LoadHolidays(False))
+    assert (
+        checked(after, LoadHolidays(False), known)["holidays-ahead"]
+        .examples[0]
+        .startswith(f"store 3: unknown in 2 of its weeks, {week(30)} to {week(80)}")
+    )
+
+
 def test_a_new_store_no_longer_has_a_calendar_that_was_replaced() -> None:
     known = merged(
         with_holidays(
