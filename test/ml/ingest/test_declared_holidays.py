@@ -131,6 +131,12 @@ def test_an_event_far_from_the_sales_is_a_bad_row(tmp_path: Path, day: str, colu
     assert len(with_holidays(rows.tables, empty_tables(), rows.holidays)[EXTRAS.name]) < 100
 
 
+def test_sales_decide_which_events_are_far(tmp_path: Path) -> None:
+    far = ["sale,2031-01-01", "sale,2031-02-01", "sale,2031-03-01"]
+    rows = read(tmp_path / "folder", events=["name,date", "sale,2020-01-08", *far])
+    assert [f["line"] for f in rows.findings.to_pylist()] == [3, 4, 5]
+
+
 def test_a_long_list_of_events_counts_near_the_sales_and_moves_no_other_date(tmp_path: Path) -> None:
     """Its dates have no gap, so none of them is far from the others."""
     events = ["name,date", *(f"fair,{year}-01-08" for year in range(2000, 2040))]
