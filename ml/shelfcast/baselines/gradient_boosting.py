@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfcast.calendar import HOLIDAY_WEIGHT
-from shelfcast.features.feature_groups import DOLLARS
+from shelfcast.features.feature_groups import DOLLARS, read_names
 from shelfcast.features.own_holidays import holiday_flag
 from shelfcast.features.samples import Floats, Integers, OriginTable
 from shelfcast.models.boosting import boost
@@ -75,7 +75,8 @@ def average_of_four(table: OriginTable, rows: Integers, horizons: Integers) -> G
 
 
 def _names(table: OriginTable) -> list[str]:
-    return [feature.name for feature in table.features]
+    """Returns the features that are inputs: those that the networks may read, too."""
+    return read_names([feature.name for feature in table.features])
 
 
 def _inputs(
@@ -84,6 +85,8 @@ def _inputs(
     """Returns the inputs, features first [N, F + 3], and the unit of the target, US dollars [N]."""
     names = _names(table)
     features = table.matrix(rows, horizons)
+    left_out = [column for column, feature in enumerate(table.features) if feature.name not in names]
+    features = np.delete(features, left_out, axis=1) if left_out else features
     unit = np.ones(len(rows))
     if variant == "relative":
         means = features[:, [names.index("rolling_mean_13"), names.index("rolling_mean_52")]]

@@ -229,6 +229,7 @@ class PostgresSource:
         series_weeks: Query for the covariates of series and week.
         store_weeks: Query for the covariates of store and week.
         stores: Query for the stores and their static covariates.
+        events: Query for all named events, past and future.
         columns: Covariates among the columns of the queries.
         declaration: Meaning of the columns of the queries.
     """
@@ -239,6 +240,7 @@ class PostgresSource:
     series_weeks: str | None = None
     store_weeks: str | None = None
     stores: str | None = None
+    events: str | None = None
     columns: list[Covariate] | None = None
     declaration: Declaration | None = None
 

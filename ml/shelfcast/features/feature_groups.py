@@ -64,7 +64,10 @@ PLAIN = (
 NAMED_HOLIDAYS = ("super_bowl", "labor_day", "thanksgiving", "christmas", "easter")
 #: Holidays that a data set with holidays of its own keeps: their dates matter there, or are one more season.
 NAMED_EVERYWHERE = ("christmas", "easter")
-_AMERICAN = {f"weeks_to_{name}" for name in NAMED_HOLIDAYS if name not in NAMED_EVERYWHERE}
+#: Features that nothing reads where the data set has holidays of its own.
+_AMERICAN = own_holidays.REPLACED | {
+    f"{kind}_{name}" for name in NAMED_HOLIDAYS if name not in NAMED_EVERYWHERE for kind in ("is", "weeks_to")
+}
 #: Inputs of the preset ``mlp-11``, in their order.
 MLP_11 = (
     "sales_0",
@@ -125,12 +128,18 @@ def covariate_names(features: Sequence[ModelFeature]) -> list[str]:
     return [feature.name for feature in features if feature.name not in usual]
 
 
+def read_names(names: Sequence[str]) -> list[str]:
+    """Returns the features of a data set that a forecast may read, of all their names."""
+    left_out = _AMERICAN if own_holidays.has_own_holidays(names) else frozenset()
+    return [name for name in names if name not in left_out]
+
+
 def used_names(preset: str, features: Sequence[ModelFeature]) -> frozenset[str]:
     """Returns the names of the features that a network of the preset uses, of all features of a data set."""
     names = {feature.name for feature in features}
     used = PRESET_FEATURES[preset] | set(covariate_names(features))
     if own_holidays.has_own_holidays(names):
-        used = used - own_holidays.REPLACED - _AMERICAN | own_holidays.FEATURES
+        used = used - _AMERICAN | own_holidays.FEATURES
     return used & names
 
 

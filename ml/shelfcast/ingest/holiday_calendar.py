@@ -18,6 +18,14 @@ _LANGUAGE = "en_US"
 _ADDITION = re.compile(r" \((observed|estimated|substituted [^)]*)\)")
 
 
+@cache
+def known_regions() -> Mapping[str, tuple[str, ...]]:
+    """Returns the regions of each country of which there is a calendar, by its ISO 3166 code."""
+    from holidays import list_supported_countries
+
+    return {country: tuple(regions) for country, regions in list_supported_countries().items()}
+
+
 def check_regions(regions: Iterable[HolidayRegion], where: str, error: ErrorType) -> None:
     """Checks that the library has a calendar of each region.
 
@@ -29,7 +37,7 @@ def check_regions(regions: Iterable[HolidayRegion], where: str, error: ErrorType
     Raises:
         UserError: It names what is unknown and what is close to it.
     """
-    known = _known()
+    known = known_regions()
     issues = []
     for region in dict.fromkeys(regions):
         if region.country not in known:
@@ -62,14 +70,6 @@ def named_days(region: HolidayRegion, first: date, last: date) -> tuple[tuple[da
         if first <= day <= last
         for name in found.get_list(day)
     )
-
-
-@cache
-def _known() -> Mapping[str, tuple[str, ...]]:
-    """Returns the regions of each country."""
-    from holidays import list_supported_countries
-
-    return {country: tuple(regions) for country, regions in list_supported_countries().items()}
 
 
 @cache

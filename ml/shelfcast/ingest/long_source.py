@@ -126,7 +126,7 @@ def read_long_folder(
 
 
 def read_long_queries(source: PostgresSource, known: Mapping[str, pa.Table]) -> SourceRows:
-    """Reads the answers of the source's queries ``sales``, ``seriesWeeks``, ``storeWeeks`` and ``stores``.
+    """Reads the answers of the source's queries, of which ``sales`` must be one.
 
     Raises:
         UserError: A query, its answer or a declaration is wrong.
@@ -139,6 +139,7 @@ def read_long_queries(source: PostgresSource, known: Mapping[str, pa.Table]) -> 
         "series_weeks": source.series_weeks,
         "store_weeks": source.store_weeks,
         "stores": source.stores,
+        "events": source.events,
     }
 
     def read(name: FileName, search: ColumnSearch) -> SourceFile | None:

@@ -70,7 +70,7 @@ def inspect(sales: Sales, declaration: dict[str, Any]) -> Inspection:
                 inspection.issues.append(str(error))
                 break
             else:
-                describe_rows(inspection, rows, columns)
+                describe_rows(inspection, rows, columns, guess)
                 break
     inspection.finish()
     return inspection

@@ -14,11 +14,13 @@ import pyarrow.compute as pc
 from shelfcast.contracts.specs import IngestSpec
 from shelfcast.contracts.wire import default
 from shelfcast.ids import Ids
+from shelfcast.ingest.holiday_rows import NamedDays
 from shelfcast.ingest.load_checks import SalesRows, find_gaps
 from shelfcast.ingest.quality_rules import RULES
 from shelfcast.ingest.source_checks import check_source
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.inspection.columns import Column
+from shelfcast.inspection.holiday_guess import guess_countries
 from shelfcast.inspection.roles import Guess, names_of
 from shelfcast.inspection.sources import Sales
 from shelfcast.missing_weeks import ZERO
@@ -84,8 +86,8 @@ def describe_columns(
     yield ""
 
 
-def describe_rows(inspection: Inspection, rows: SourceRows, columns: Sequence[Column]) -> None:
-    """Adds what the rows hold, and the rules that would stop a load."""
+def describe_rows(inspection: Inspection, rows: SourceRows, columns: Sequence[Column], guess: Guess) -> None:
+    """Adds what the rows hold, and the rules that would stop a load or that it would report."""
     sales = rows.tables[SALES.name]
     inspection.lines.append("found")
     if len(sales) == 0:
@@ -112,6 +114,11 @@ def describe_rows(inspection: Inspection, rows: SourceRows, columns: Sequence[Co
             f"  guess: weeks without a row are weeks without sales (missingWeeks: {ZERO})"
         )
     inspection.lines += _about_covariates(rows, columns)
+    if inspection.declaration.get("holidays") is None:
+        guesses = [f"  {line}" for line in guess_countries(columns, guess, rows.tables)]
+        inspection.lines += (
+            ["", "holidays that you could declare (docs/data.md)", *guesses] if guesses else []
+        )
 
 
 def _about_sales(rows: SourceRows, sales: pa.Table) -> Iterator[str]:
@@ -133,8 +140,17 @@ def _about_sales(rows: SourceRows, sales: pa.Table) -> Iterator[str]:
     bounds = pc.min_max(values).as_py()
     low, high = bounds["min"], bounds["max"]
     yield f"weekly sales from {low:,.10g} to {high:,.10g}, {zeros:,} of {len(sales):,} are 0"
+    if rows.holidays.events is not None:
+        yield from _about_events(rows.holidays.events)
     if len(weeks) < _YEAR_AND_TEST:
         yield f"fewer than {_YEAR_AND_TEST} weeks: no series has a last year in training and test"
+
+
+def _about_events(events: NamedDays) -> Iterator[str]:
+    days = sorted([*events.everywhere, *(day for days in events.by_store.values() for day in days)])
+    if days:
+        (first, name), (last, _) = days[0], days[-1]
+        yield f"{len(days):,} events from {first} to {last}, like {name}"
 
 
 def _about_covariates(rows: SourceRows, columns: Sequence[Column]) -> Iterator[str]:
@@ -142,9 +158,6 @@ def _about_covariates(rows: SourceRows, columns: Sequence[Column]) -> Iterator[s
     numbers = [
         column for column in columns if column.name in unread and column.is_number and column.distinct > 1
     ]
-    others = sorted(unread - {column.name for column in numbers})
-    if others:
-        yield f"  not read: {', '.join(others)}; to leave them out without a word, add them to ignore"
     if not numbers:
         return
     yield ""

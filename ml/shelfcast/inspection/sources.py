@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 from shelfcast.contracts.specs import Declaration, LongSource, PostgresSource
 from shelfcast.contracts.wire import default
@@ -13,9 +14,13 @@ from shelfcast.ingest.long_source import FILE_ENDINGS, parse_file, read_long_que
 from shelfcast.ingest.query import read_query
 from shelfcast.ingest.source_file import SourceFile
 from shelfcast.ingest.source_rows import SourceRows
+from shelfcast.ingest.summed_days import FileName
 from shelfcast.inspection.columns import EVERY_COLUMN
 from shelfcast.job import UserError
 from shelfcast.snapshot import empty_tables
+
+#: Names of the files beside that of sales.
+_OTHERS = frozenset(get_args(FileName)) - {"sales"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def _parse(name: str, data: bytes) -> SourceFile:
 
 def _others(path: str) -> tuple[str, ...]:
     names = sorted(file.name for file in _tables(path))
-    return tuple(name for name in names if name.split(".")[0] in ("stores", "store_weeks", "series_weeks"))
+    return tuple(name for name in names if name.split(".")[0] in _OTHERS)
 
 
 def _tables(path: str) -> list[Path]:

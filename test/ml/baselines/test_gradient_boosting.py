@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ from shelfcast.baselines import gradient_boosting
 from shelfcast.baselines.gradient_boosting import Variant, average_of_four, fit
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.feature_groups import used_names
+from shelfcast.features.own_holidays import COVARIATES, HOLIDAY, HOLIDAY_AHEAD
 from shelfcast.features.samples import Floats, Integers, OriginTable, read_origin_table
+from shelfcast.features.training_data import NO_EXTRAS
 from shelfcast.ingest.generator import generate
-from shelfcast.snapshot import SALES, STORE_WEEKS, STORES
+from shelfcast.snapshot import SALES, STORE_WEEKS, STORES, Covariate
 
 Samples = tuple[Integers, Integers]
 VARIANTS: tuple[Variant, ...] = ("relative", "absolute")
@@ -24,7 +28,9 @@ def small_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gradient_boosting, "ROUNDS", 80)
 
 
-def training_table(folder: Path, times: float = 1.0) -> OriginTable:
+def training_table(
+    folder: Path, times: float = 1.0, covariates: tuple[Covariate, ...] = (), extras: pa.Table = NO_EXTRAS
+) -> OriginTable:
     """Returns the training data of 12 series whose year comes again and again, all so many times as high."""
     tables = generate(stores=4, departments=3, weeks=120, seed=3).tables
     sales = tables[SALES.name]
@@ -40,7 +46,8 @@ def training_table(folder: Path, times: float = 1.0) -> OriginTable:
         sales.set_column(place, "weekly_sales", pa.array(weekly_sales)),
         tables[STORE_WEEKS.name],
         tables[STORES.name],
-        FeatureSet(horizon_weeks=1),
+        FeatureSet(1, covariates),
+        extras=extras,
     )
     return read_origin_table(folder)
 
@@ -106,6 +113,40 @@ def test_holiday_weeks_weigh_more(table: OriginTable, monkeypatch: pytest.Monkey
     monkeypatch.setattr(gradient_boosting, "HOLIDAY_WEIGHT", 1.0)
     plain = fit(table, rows, horizons).predict(table, *holidays)
     assert error(table, holidays, weighted) < 0.9 * error(table, holidays, plain)
+
+
+def test_own_holidays_are_inputs_in_place_of_the_american_ones(table: OriginTable, tmp_path: Path) -> None:
+    """The comparison with a network is fair: neither reads what the other may not."""
+    weeks = [table.origin[0].item() + timedelta(weeks=n) for n in range(120)]
+    rows = [
+        {"name": HOLIDAY, "store": store, "dept": 0, "week": week, "value": n % 2}
+        for store in range(1, 5)
+        for n, week in enumerate(weeks)
+    ]
+    extras = pa.Table.from_pylist(rows, NO_EXTRAS.schema)
+    own = training_table(tmp_path / "data", covariates=COVARIATES, extras=extras)
+    names = [feature.name for feature in own.features]
+    past, test = split(own)
+    read = gradient_boosting._names(own)
+    usual = gradient_boosting._names(table)
+    assert usual == [feature.name for feature in table.features]
+    networks = used_names("global", own.features) | used_names("lstm", own.features)
+    assert [name for name in networks if name not in read] == []
+    assert set(usual) - set(read) == {
+        *("is_holiday", "is_holiday_last_year", "is_super_bowl", "is_labor_day", "is_thanksgiving"),
+        *("weeks_to_super_bowl", "weeks_to_labor_day", "weeks_to_thanksgiving"),
+    }
+    inputs, _ = gradient_boosting._inputs(own, *test, "absolute")
+    expected = own.matrix(*test)[:, [names.index(name) for name in read]]
+    np.testing.assert_array_equal(inputs[:, : len(read)], expected)
+    # Each second week is a holiday, so the weights count it.
+    holiday = column(own, past, HOLIDAY_AHEAD)
+    assert 0.4 < holiday.mean() < 0.6
+    forecast = fit(own, *past).predict(own, *test)
+    calendar = own.calendar.copy()
+    in_calendar = [feature.name for feature in own.features if feature.view == "calendar"]
+    calendar[:, [n for n, name in enumerate(in_calendar) if name not in read]] = 7
+    np.testing.assert_array_equal(fit(own, *past).predict(replace(own, calendar=calendar), *test), forecast)
 
 
 def test_forecasts_do_not_read_targets(table: OriginTable) -> None:

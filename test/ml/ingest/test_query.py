@@ -20,6 +20,7 @@ from shelfcast.job import UserError
 from shelfcast.snapshot import read_extras, read_sales, read_store_weeks
 
 VARIABLE = "SALES_DATABASE_URL"
+SALES = "select shop as store, department as dept, ended as week, usd as sales from shop.receipt"
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +60,32 @@ def test_queries_are_loaded(connection: psycopg.Connection, tmp_path: Path) -> N
     assert sales["weekly_sales"].to_pylist()[::5] == [1.25, 2.25, 3.25, 2.25, 4.25, 6.25]
     assert sales["is_holiday"].to_pylist() == [False, False, True, False, False] * 6
     assert read_store_weeks(connection, "query_good", batch_id)["cpi"].null_count == 10
+
+
+def test_events_come_from_a_query_and_no_row_cancels_them(
+    connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    connection.execute(
+        "create table if not exists shop.fair as select 'fair' as name, date '2020-01-08' as day, 2 as shop"
+    )
+
+    def load(request_id: str, events: str | None) -> tuple[list[str], dict[str, list[str]]]:
+        directory = tmp_path / request_id
+        directory.mkdir()
+        queries = {"sales": SALES, "storeWeeks": None, "events": events}
+        result = run(spec("query_events", request_id, **queries), directory)
+        rows = read_extras(connection, "query_events", result.snapshot.batch_id).to_pylist()
+        weeks = [
+            f"{row['store']} {row['week']}" for row in rows if (row["name"], row["value"]) == ("holiday", 1)
+        ]
+        return weeks, {rule.name: rule.examples for rule in result.quality.rules}
+
+    events = "select name, day as date, shop as store from shop.fair"
+    assert load("first", events)[0] == ["2 2020-01-10"]
+    assert load("kept", None)[0] == ["2 2020-01-10"]
+    weeks, examples = load("cancelled", f"{events} where false")
+    assert weeks == []
+    assert examples["events-empty"] == ["the list of events has no row: the 1 earlier ones are cancelled"]
 
 
 def test_covariates_come_from_queries(connection: psycopg.Connection, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -9,8 +10,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from shelfcast.contracts.specs import LongSource
+from shelfcast.calendar import week_of
+from shelfcast.contracts.specs import HolidayRegion, LongSource
+from shelfcast.ingest.holiday_calendar import named_days
 from shelfcast.ingest.long_source import read_long_source
+from shelfcast.ingest.quality_rules import RULES
+from shelfcast.ingest.source_checks import check_source
 from shelfcast.inspection.__main__ import main
 from shelfcast.snapshot import empty_tables
 
@@ -166,6 +171,131 @@ def test_a_guess_is_no_declaration_where_the_names_are_right(
     assert code == 0
     assert "no column is a store, so there is one, named all (guess)" in output
     assert '"week": "week"' in output
+
+
+def test_the_checks_are_those_of_a_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = weekly("store,dept,week,sales,visits", "{s},{d},{w},{n},5")
+    write(tmp_path / "sales.csv", lines)
+    code, output = inspect(capsys, "--data", str(tmp_path))
+    assert code == 0
+    assert "holiday-source: 1 break the rule" in output
+    assert "unread-column: 1 break the rule" in output
+    events = [
+        f"fair,{FIRST + timedelta(days=30)},",
+        f"sale,{FIRST + timedelta(days=495)},2",
+        "sale,3026-01-02,",
+    ]
+    write(tmp_path / "events.csv", ["name,date,store", *events])
+    code, output = inspect(capsys, "--data", str(tmp_path))
+    assert code == 0
+    assert "events.csv is read, too" in output
+    assert "2 events from 2024-01-31 to 2025-05-10, like fair" in output
+    assert "far-date: 1 break the rule" in output
+    assert "holidays-ahead: 2 break the rule" in output
+    assert "store 1: known to 2025-05-16, not to 2025-08-01" in output
+    assert "holiday-source" not in output
+    rows = read_long_source(LongSource(path=str(tmp_path)), empty_tables())
+    broken = {check.rule for check in check_source(rows, empty_tables(), 0.01)[1] if check.rows}
+    assert {rule.name for rule in RULES if f"  {rule.name}: " in output} == broken
+    write(tmp_path / "events.csv", ["name,date", "sale,3026-01-02"])
+    code, output = inspect(capsys, "--data", str(tmp_path))
+    assert (code, "no event is good, like events.csv:2" in output) == (1, True)
+
+
+def flagged(region: HolidayRegion) -> list[str]:
+    """Returns sales whose weeks with a public holiday of the region are flagged."""
+    lines = weekly("store,dept,week,sales,holiday", "{s},{d},{w},{n},{w}", weeks=150)
+    days = [day for day, _ in named_days(region, FIRST, FIRST + timedelta(days=150 * 7))]
+    weeks = {str(week_of(day, 4)) for day in days}
+    return [lines[0], *(f"{row.rpartition(',')[0]},{row[-10:] in weeks}" for row in lines[1:])]
+
+
+@pytest.mark.parametrize(
+    ("region", "missing", "options"),
+    [
+        (HolidayRegion(country="IN"), 3, "--holidays IN"),
+        (HolidayRegion(country="JP"), 0, "--holidays JP"),
+        (HolidayRegion(country="DE", region="BY"), 0, "--holidays DE-BW or --holidays DE-BY"),
+    ],
+)
+def test_flags_tell_a_country(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    region: HolidayRegion,
+    missing: int,
+    options: str,
+) -> None:
+    """Some flags of the user's own do not hide it, and the guess is no part of the declaration."""
+    lines = flagged(region)
+    for n in range(missing):
+        lines = [row.replace("False", "True") if f",{_FAIRS[n]}," in row else row for row in lines]
+    code, output = inspect(capsys, "--data", write(tmp_path / "sales.csv", lines))
+    assert code == 0
+    both = len({row.split(",")[2] for row in lines if row.endswith("True")}) - missing
+    share = f"{both} of {both + missing} ({both / (both + missing):.0%})"
+    assert (
+        f"guess from the flags, of which {share} lie in one of the {both} weeks with a public holiday: "
+        f"{options}\n"
+    ) in output
+    assert output.rstrip().endswith("declaration\n{}\n\nresult: the data load with this declaration")
+    declared = json.dumps({"holidays": {"country": "FR"}})
+    assert (
+        "guess from the flags"
+        not in inspect(capsys, "--data", str(tmp_path / "sales.csv"), "--declaration", declared)[1]
+    )
+
+
+#: Weeks without a public holiday in India.
+_FAIRS = ("2024-02-16", "2024-07-05", "2025-02-07")
+
+
+@pytest.mark.parametrize("flags", ["2024-05-10 2024-06-28 2024-07-19 2024-09-27 2024-12-06 2025-01-31", "-"])
+def test_other_flags_and_few_flags_tell_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: str
+) -> None:
+    lines = weekly("store,dept,week,sales,holiday", "{s},{d},{w},{n},{w}")
+    lines = [lines[0], *(f"{row.rpartition(',')[0]},{row[-10:] in flags}" for row in lines[1:])]
+    code, output = inspect(capsys, "--data", write(tmp_path / "sales.csv", lines))
+    assert (code, "holidays that you could declare" in output) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "found"),
+    [
+        ("currency", ["CHF", "SEK"], '{"country": "CH", "stores": {"2": {"country": "SE"}}}'),
+        (
+            "Country",
+            ["United Kingdom", "Deutschland"],
+            "Country may tell countries, but Deutschland is of no",
+        ),
+        ("country_code", ["IND", "NP"], '{"country": "IN", "stores": {"2": {"country": "NP"}}}'),
+        ("currency", ["CHF", "EUR"], "currency may tell countries, but EUR is of no one country"),
+        ("country", ["Norway", "NA"], "country may tell countries, but NA is of no one country"),
+        ("country", ["Norway", "Norway"], "guess, as country is Norway: --holidays NO"),
+        ("color", ["DE", "DE"], None),
+    ],
+)
+def test_a_column_tells_the_countries_of_the_stores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], header: str, cells: list[str], found: str | None
+) -> None:
+    lines = weekly(f"store,dept,week,sales,{header}", "{s},{d},{w},{n},cell{s}")
+    lines = [row.replace("cell1", cells[0]).replace("cell2", cells[1]) for row in lines]
+    file = write(tmp_path / "sales.csv", lines)
+    code, output = inspect(capsys, "--data", file)
+    assert code == 0
+    assert (found or "result") in output
+    assert ("holidays that you could declare" in output) == (found is not None)
+    if found is not None and found.startswith("{"):
+        declared = json.dumps({"holidays": json.loads(found)})
+        code, output = inspect(capsys, "--data", file, "--declaration", declared)
+        assert (code, "holiday-source" in output, "holidays-ahead" in output) == (0, False, False)
+
+
+def test_a_store_in_two_countries_has_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = weekly("store,dept,week,sales,currency", "{s},{d},{w},{n},cell{n}")
+    lines = [re.sub(r"cell(\d+)$", lambda m: ("CHF", "SEK")[int(m[1]) % 2], row) for row in lines]
+    _, output = inspect(capsys, "--data", write(tmp_path / "sales.csv", lines))
+    assert "currency has several countries of one store, so none is its country" in output
 
 
 @pytest.mark.parametrize(
