@@ -76,6 +76,10 @@ def later(folder: Path, holidays: object, stores: Sequence[int]) -> tuple[Source
 def test_a_new_store_of_a_load_without_declaration_has_the_country_of_all_others(tmp_path: Path) -> None:
     rows, known = later(tmp_path, None, [1, 3])
     assert holidays(rows, 3, known) == ["2020-01-03", "2020-04-10"]
+    # Epiphany is a holiday of store 2 alone.
+    extras = with_holidays(rows.tables, known, rows.holidays)[EXTRAS.name]
+    epiphany = (pc.field("name") == "holiday") & (pc.field("week") == pa.scalar(date(2020, 1, 10)))
+    assert extras.filter(epiphany & (pc.field("store") == 3))["value"].to_pylist() == [0]
 
 
 def test_a_new_declaration_is_for_all_stores_and_weeks_of_the_data_set(tmp_path: Path) -> None:
