@@ -136,6 +136,12 @@ test.each<[string, Overall, Partial<GateOptions>, string[]]>([
     {},
     ['coverage'],
   ],
+  [
+    'coverage at the upper bound, beside a champion',
+    { candidate: metrics(1_000, 0.95), champion: metrics(1_000) },
+    {},
+    [],
+  ],
   // A model answers in float32. Sales are 500 here, and ten times the candidate's error elsewhere.
   [
     'a rounding error of the sales above a baseline of no error',
@@ -167,6 +173,12 @@ test.each<[string, Overall, Partial<GateOptions>, string[]]>([
     { candidate: { ...metrics(1e6 + 0.4, 0.8), wape: null }, ...same(1e6) },
     {},
     [],
+  ],
+  [
+    'more than that where nothing was sold',
+    { candidate: { ...metrics(1e6 + 0.6, 0.8), wape: null }, ...same(1e6) },
+    {},
+    ['naive', 'seasonal_naive'],
   ],
   [
     'more than that above the baselines',
@@ -227,6 +239,10 @@ test('the reasons name the numbers that decided', () => {
   expect(reasonOf('coverage', result)).toBe(
     '60.0 % of actual sales lie inside the 80 % interval (allowed: 65.0 % to 95.0 %)',
   );
+  expect(reasonOf('coverage', evaluated({ candidate: metrics(1_000, 0.96) }))).toBe(
+    '96.0 % of actual sales lie inside the 80 % interval (allowed: 65.0 % to 95.0 %; ' +
+      'this data set has no champion, so wider ones are accepted)',
+  );
   expect(reasonOf('coverage', evaluated({ candidate: metrics(1_000, null) }))).toBe(
     'the backtest has no coverage of the 80 % interval',
   );
@@ -237,7 +253,9 @@ test('an error of zero is no divisor, and small errors have cents', () => {
     candidate: metrics(0.09, 0.8),
     naive: metrics(0),
     seasonal_naive: metrics(0.1),
+    champion: metrics(10),
   });
+  expect(reasonOf('champion', result)).toContain("the champion's $10 ");
   expect(reasonOf('naive', result)).toBe('WMAE $0.09 is above the naive forecast (last week) with $0');
   expect(reasonOf('seasonal_naive', result)).toBe(
     'WMAE $0.09 is 10.0 % below the seasonal naive forecast (last year) with $0.10',
@@ -266,8 +284,27 @@ test.each([
     const result = { ...evaluated({}, [forecaster]), forecastersLeftOut: [{ forecaster, reason }] };
     expect(decideGate(result, options).verdict).toBe('pass');
     expect(reasonOf(forecaster, result)).toBe(`not compared with ${label}: ${reason}`);
+    const names = new Set(['naive', 'seasonal_naive', forecaster, 'coverage', 'slices']);
+    expect(decideGate(result, options).checks.map(({ name }) => name)).toEqual([...names]);
   },
 );
+
+test('a baseline that the backtest left out does not stand for a candidate without an error', () => {
+  const forecastersLeftOut = [{ forecaster: 'naive' as const, reason: 'no sales are known' }];
+  const result = { ...evaluated({}, ['candidate', 'naive']), forecastersLeftOut };
+  expect(failed(result)).toContain('naive');
+  expect(reasonOf('naive', result)).toBe('the backtest has no WMAE of the candidate');
+});
+
+test('intervals that are too wide fail beside a champion that the backtest left out', () => {
+  const wide = evaluated({ candidate: metrics(1_000, 0.951) });
+  const without = (forecaster: 'champion' | 'seasonal_naive') => ({
+    ...wide,
+    forecastersLeftOut: [{ forecaster, reason: 'it lacks a feature' }],
+  });
+  expect(failed(without('champion'))).toEqual(['coverage']);
+  expect(failed(without('seasonal_naive'))).toEqual([]);
+});
 
 test('fewer test weeks than asked for are said', () => {
   expect(decideGate(evaluated(), options, { testWeeks: 8 }).checks.map(({ name }) => name)).not.toContain(
@@ -424,6 +461,7 @@ describe('slice by slice', () => {
 
   test.each<[string, Comparison, Partial<GateOptions>, string]>([
     ['wholly below 0', comparison(-0.3, -0.001), {}, 'better'],
+    ['up to 0', comparison(-0.3, 0), {}, 'notWorse'],
     ['around 0, within the margin', comparison(-0.1, 0.1), {}, 'notWorse'],
     ['above 0, within the margin', comparison(0.01, 0.1), {}, 'notWorse'],
     ['over the margin at its upper end', comparison(-0.1, 0.101), {}, 'inconclusive'],
@@ -432,6 +470,8 @@ describe('slice by slice', () => {
     ['wholly above a margin of 0', comparison(0.001, 0.1), { maxRegressionInSlice: 0 }, 'worse'],
     ['within a wide margin', comparison(-0.1, 0.3), { maxRegressionInSlice: 0.3 }, 'notWorse'],
     ['a rounding error above a margin of 0', comparison(1e-8, 4e-7), { maxRegressionInSlice: 0 }, 'notWorse'],
+    ['up to the largest rounding error', comparison(-0.1, 5e-7), { maxRegressionInSlice: 0 }, 'notWorse'],
+    ['from the largest rounding error', comparison(5e-7, 0.1), { maxRegressionInSlice: 0 }, 'inconclusive'],
     ['of one week, far below', comparison(-0.5, -0.4, { weeks: 1 }), {}, 'inconclusive'],
     ['of one week, far above', comparison(0.4, 0.5, { weeks: 1 }), {}, 'inconclusive'],
     ['of two weeks, far above', comparison(0.4, 0.5, { weeks: 2 }), {}, 'worse'],
@@ -532,11 +572,11 @@ describe('slice by slice', () => {
     const entry = (slice: string, reason: string) => ({ slice, reason });
     const slicesNotScored = [
       ...[1, 2, 3, 4, 5].map((n) => entry(`horizon=${n}`, 'no error there')),
-      entry('new_series=true', 'no row'),
+      ...['holiday=true', 'new_series=true', 'volume=low'].map((slice) => entry(slice, 'no row')),
     ];
     const decided = decideGate({ ...evaluated(), comparisons: [], slicesNotScored }, options);
     expect(decided.checks.at(-1)?.reason).toMatch(
-      /; not scored: horizon=1, horizon=2, horizon=3 and 2 more \(no error there\), new_series=true \(no row\)$/,
+      /; not scored: horizon=1, horizon=2, horizon=3 and 2 more \(no error there\), holiday=true, new_series=true, volume=low \(no row\)$/,
     );
   });
 });
