@@ -150,6 +150,13 @@ def test_a_draw_of_empty_cells_says_nothing() -> None:
     assert [found[0].lower, found[0].upper] == pytest.approx([-0.1, -0.1])
 
 
+def test_the_unit_of_the_sales_does_not_matter() -> None:
+    noise = np.random.default_rng(9).uniform(1, 100, (3, 2))
+    dollars, small = (only(backtest(unit * (noise + 10), unit * noise)) for unit in (1, 1e-4))
+    assert (small.lower, small.upper) == pytest.approx((dollars.lower, dollars.upper), rel=1e-6)
+    assert dollars.lower < dollars.upper
+
+
 def test_a_reference_without_errors_is_named_and_the_others_are_compared() -> None:
     of = backtest(np.full((2, 2), 10.0), np.full((2, 2), 20.0))
     of = replace(of, forecasts={**of.forecasts, "champion": of.actual})
