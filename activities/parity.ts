@@ -16,12 +16,13 @@ export function parityDifference(
   rows: readonly Pick<AnalysisRow, 'expected'>[],
   predictions: readonly Prediction[],
 ): number {
-  const columns = SERVED_QUANTILES.map((quantile) => manifest.quantiles.indexOf(quantile));
+  const columns = SERVED_QUANTILES.map((level) => manifest.quantiles.indexOf(level));
   const differences = rows.flatMap((row, i) => {
-    const { p10, p50, p90 } = predictions[i] ?? { p10: NaN, p50: NaN, p90: NaN };
-    return [p10, p50, p90].map((deployed, q) => {
-      const evaluated = row.expected[columns[q] ?? -1] ?? NaN;
-      return Math.abs(deployed - evaluated) / Math.max(1, Math.abs(evaluated));
+    const prediction = predictions[i];
+    const deployed = [prediction?.p10, prediction?.p50, prediction?.p90];
+    return columns.map((column, q) => {
+      const evaluated = row.expected[column] ?? NaN;
+      return Math.abs((deployed[q] ?? NaN) - evaluated) / Math.max(1, Math.abs(evaluated));
     });
   });
   // A missing value counts as an infinite difference.

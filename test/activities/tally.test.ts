@@ -95,6 +95,16 @@ describe('compare', () => {
     expect(tally.analysis().maxParityDifference).toBeCloseTo(1);
   });
 
+  test('has no error where a forecast is missing, and differs from the evaluation without end', async () => {
+    const tally = new Tally(plan);
+    await tally.compare(rows, evaluated(rows).slice(1), () =>
+      Promise.resolve(answered(CHAMPION, { predictions: older(rows).slice(1) })),
+    );
+    const { wape, maxParityDifference } = tally.analysis();
+    expect(wape).toEqual({ [CHAMPION]: NaN, [CANDIDATE]: NaN });
+    expect(maxParityDifference).toBe(Infinity);
+  });
+
   test('needs no champion where none can answer', async () => {
     const tally = new Tally({ ...plan, versions: { candidate: CANDIDATE, champion: null } });
     await tally.compare(rows, evaluated(rows), () => Promise.resolve(null));
