@@ -61,7 +61,7 @@ def _targets(grid: SalesGrid, horizon_weeks: int) -> NDArray[np.bool_]:
     """Returns whether a series has sales in a week and in one of the weeks before it, [weeks]."""
     known = ~np.isnan(grid.sales)
     before = np.zeros_like(known)
-    for weeks in range(1, min(horizon_weeks, known.shape[1] - 1) + 1):
+    for weeks in range(1, horizon_weeks + 1):
         before[:, weeks:] |= known[:, :-weeks]
     both = known & before
     result: NDArray[np.bool_] = both.sum(axis=0) > 0

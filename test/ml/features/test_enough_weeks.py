@@ -43,6 +43,11 @@ def test_data_that_can_be_split_pass(series: list[str]) -> None:
     check_weeks(grid(*series), 2, 1, 1)
 
 
+@pytest.mark.parametrize("horizon", [3, 4, 99])
+def test_the_first_week_can_forecast_the_last_one(horizon: int) -> None:
+    check_weeks(grid("111.", "1..1"), horizon, 1, 1)
+
+
 @pytest.mark.parametrize("weeks", ["1", "11", "111"])
 def test_fewer_than_four_weeks_are_too_few(weeks: str) -> None:
     error = error_of(grid(weeks))
