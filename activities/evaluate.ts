@@ -65,7 +65,7 @@ export function createEvaluateActivities(deps: Dependencies): EvaluateActivities
     decide: async ({ input, unit, backtest, model, champion }) => {
       const gate = decideGate(backtest, input.gate, {
         testWeeks: input.testWeeks,
-        isFirst: champion === null,
+        hasNoVersionInUse: champion === null,
         unit,
       });
       const run = await openMlflowRun(deps.mlflow, input.modelName, currentRunKey());

@@ -27,7 +27,7 @@ interface GateContext {
   /** Number of test weeks that the run asked for. */
   testWeeks: number;
   /** Whether no version is in use under the model's name, so that whatever the gate refuses leaves no forecasts at all. */
-  isFirst: boolean;
+  hasNoVersionInUse: boolean;
   /** Unit of the sales; undefined for US dollars. */
   unit?: string | undefined;
 }
@@ -53,7 +53,7 @@ export function decideGate(
     ofSimple.push(judgement);
     if (judgement.verdict !== 'fail') return inPlace(ofSimple, ofSimple.length - 1, rejected);
   }
-  if (context.isFirst) return lastResort(options, rejected, ofWide, ofSimple);
+  if (context.hasNoVersionInUse) return lastResort(options, rejected, ofWide, ofSimple);
   return ofSimple.length === 0 ? rejected : { ...rejected, simple: ofSimple };
 }
 

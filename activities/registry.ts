@@ -2,7 +2,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import type { TrainResult } from '../contracts/jobs.ts';
-import type { Alternative } from '../contracts/gate.ts';
+import type { ReplacementKind } from '../contracts/gate.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { RegisteredVersion, RolloutVersions } from '../contracts/rollout.ts';
 import type { Verdict } from '../contracts/stages.ts';
@@ -15,7 +15,7 @@ interface RegisterRequest {
   model: Pick<TrainResult, 'modelUri' | 'modelHash'>;
   snapshotId: string;
   /** Set when the model takes the candidate's place. */
-  instead?: Alternative | undefined;
+  instead?: ReplacementKind | undefined;
 }
 
 export interface RegistryActivities {

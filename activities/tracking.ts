@@ -11,7 +11,7 @@ import type {
   TrainResult,
   Trial,
 } from '../contracts/jobs.ts';
-import type { Alternative, GateDecision } from '../contracts/gate.ts';
+import type { ReplacementKind, GateDecision } from '../contracts/gate.ts';
 import { replacementOf } from '../contracts/gate.ts';
 import type { ResolvedPipelineInput } from '../contracts/pipeline.ts';
 import type { Mlflow, MlflowMetric, MlflowRun } from '../infra/mlflow/mlflow.ts';
@@ -164,7 +164,7 @@ export async function recordEvaluation(
 }
 
 /** Folders of a version among the artifacts of its run; those of a replacement are in a folder of its kind. */
-export const artifactsOf = (instead: Alternative | undefined) => {
+export const artifactsOf = (instead: ReplacementKind | undefined) => {
   const parent = instead === undefined ? '' : `${instead}/`;
   const report = `${parent}evaluate`;
   return { model: `${parent}model`, report, modelCard: `${report}/model-card.md` };
@@ -179,7 +179,7 @@ export async function uploadReport(
   run: Pick<MlflowRun, 'artifactUri'>,
   { reportUri, modelCardUri }: Pick<EvaluateResult, 'reportUri' | 'modelCardUri'>,
   gate: GateDecision,
-  instead?: Alternative,
+  instead?: ReplacementKind,
 ): Promise<void> {
   const { report, modelCard } = artifactsOf(instead);
   // The card of a candidate that was replaced has the candidate's own judgement.

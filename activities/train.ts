@@ -75,6 +75,6 @@ function trainSpec({ input, snapshot, features }: TrainRequest): TrainSpec {
     trainingDataUri: features.trainingDataUri,
     horizonWeeks: input.horizonWeeks,
     ...keptWeeks(input, snapshot),
-    withAlternatives: true,
+    withReplacements: true,
   };
 }

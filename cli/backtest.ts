@@ -2,18 +2,20 @@
 import { userPath } from '../config/environment.ts';
 import type { DeclarationOptions } from './declaration.ts';
 import { splitDeclaration } from './declaration.ts';
+import { flagOf } from './input-error.ts';
 import { runPython } from './python.ts';
 
 export interface BacktestOptions extends DeclarationOptions {
   data: string;
   origins: string;
   out: string;
-  horizon: string;
-  preset: string;
-  refit: string;
-  baselines: string;
+  horizon?: string;
+  preset?: string;
+  refit?: string;
+  baselines?: string;
   processes?: string;
   maxEpochs?: string;
+  validationWeeks?: string;
   seed?: string;
 }
 
@@ -26,9 +28,6 @@ export async function backtest(options: BacktestOptions): Promise<number> {
     out: userPath(others.out),
     ...(declaration === undefined ? {} : { declaration: JSON.stringify(declaration) }),
   };
-  const args = Object.entries(all).flatMap(([name, value]) => [
-    `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
-    value,
-  ]);
+  const args = Object.entries(all).flatMap(([name, value]) => [flagOf(name), value]);
   return runPython('shelfcast.backtest', args);
 }

@@ -1,14 +1,11 @@
 /** Declaration of a source's columns, from the options of a command. */
-import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { ShelfcastError } from '../client/shelfcast-error.ts';
-import { userPath } from '../config/environment.ts';
 import { declarationSchema } from '../contracts/declaration.ts';
-import { ERROR_TYPES } from '../contracts/errors.ts';
 import { sentencesOf } from '../contracts/zod-issues.ts';
+import { inputError, readJsonObject } from './input-error.ts';
 
 export interface DeclarationOptions {
-  /** JSON file with a declaration; the other options override its values. */
+  /** Declaration as JSON or the path of a JSON file; the other options override its values. */
   declaration?: string | undefined;
   /** Roles with their columns, like `store=country,shop`. */
   column?: string[] | undefined;
@@ -57,7 +54,10 @@ function declared(
   { declaration, column, ignore }: Pick<DeclarationOptions, 'declaration' | 'column' | 'ignore'>,
   values: Record<string, unknown>,
 ): Declaration | undefined {
-  const base = declaration === undefined ? {} : readDeclaration(declaration);
+  const base =
+    declaration === undefined
+      ? {}
+      : readJsonObject('--declaration', declaration, '{"columns": {"week": "date"}}');
   const merged = {
     ...base,
     ...(column === undefined
@@ -95,16 +95,3 @@ function regionOf(code: string): { country: string; region?: string } {
 }
 
 const namesIn = (text: string): string[] => text.split(',').map((name) => name.trim());
-
-function readDeclaration(file: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(readFileSync(userPath(file), 'utf8'));
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
-  } catch (cause) {
-    throw inputError(`--declaration is not the path of a JSON file: ${(cause as Error).message}`, { cause });
-  }
-  throw inputError('--declaration must be a file with a JSON object, like {"columns": {"week": "date"}}');
-}
-
-const inputError = (message: string, options?: ErrorOptions) =>
-  new ShelfcastError(ERROR_TYPES.invalidInput, message, options);

@@ -74,7 +74,7 @@ const isUnanswered = (error: unknown): boolean =>
   isGrpcServiceError(error);
 
 /** Message for a run that waits for approval, with the commands that answer it. */
-export function waitsForApproval(modelName: string): string {
+export function approvalMessage(modelName: string): string {
   const option = modelName === DEFAULT_MODEL_NAME ? '' : ` --model ${modelName}`;
   return `waiting for approval: \`npx shelfcast approve${option}\`, or \`npx shelfcast abort${option} --reason "..."\``;
 }
@@ -96,7 +96,7 @@ function createRunLog({ printLine, draw, canDraw }: ProgressPrinter, modelName: 
         if (status === 'waiting') continue;
         printOnce(`${stage} ${status}${summary === null ? '' : `: ${summary}`}`);
       }
-      if (progress.waitingFor === 'approval') printOnce(`  ${waitsForApproval(modelName)}`);
+      if (progress.waitingFor === 'approval') printOnce(`  ${approvalMessage(modelName)}`);
     },
     addWork(work: PendingWork[]): void {
       for (const { activity, attempt, progress, lastFailure } of work) {

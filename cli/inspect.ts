@@ -1,5 +1,6 @@
 /** The command `inspect`, which runs a Python program, needs no services and loads nothing. */
 import { userPath } from '../config/environment.ts';
+import { isUrl } from '../contracts/source.ts';
 import type { DeclarationOptions } from './declaration.ts';
 import { splitDeclaration } from './declaration.ts';
 import { runPython } from './python.ts';
@@ -21,7 +22,7 @@ export function argumentsOf(
 ): string[] {
   const { declaration } = splitDeclaration(declarationOptions);
   const values = {
-    data: data === undefined || /^(https?|s3):/.test(data) ? data : userPath(data),
+    data: data === undefined || isUrl(data) ? data : userPath(data),
     query,
     'address-variable': addressVariable,
     declaration: declaration === undefined ? undefined : JSON.stringify(declaration),

@@ -64,7 +64,7 @@ const withAllow = (command: Command): Command =>
   );
 const withDeclaration = (command: Command): Command =>
   command
-    .option('--declaration <file>', 'JSON file that declares the columns of the sales, see docs/data.md')
+    .option('--declaration <json|file>', 'declaration of the columns of the sales, see docs/data.md')
     .option(
       '--column <role=column>',
       'your column for week, store, dept, sales, holiday, type or size, like week=date or store=country,shop; repeatable',
@@ -74,8 +74,8 @@ const withDeclaration = (command: Command): Command =>
     .option('--sum <days>', 'days: sum rows of days, or of sales at any time of day, to weeks')
     .option('--week-ends <weekday>', 'last weekday of the weeks (default: that of the data set, or Sunday)')
     .option('--time-zone <zone>', 'time zone of the stores, like Europe/Berlin')
-    .option('--decimal <sign>', 'sign before the decimals of numbers, a point or a comma')
-    .option('--date-format <form>', 'form of dates, like DD.MM.YYYY')
+    .option('--decimal <separator>', 'decimal separator of numbers, a point or a comma')
+    .option('--date-format <format>', 'date format, like DD.MM.YYYY')
     .option('--unit <unit>', 'unit of the sales: a currency like EUR, pieces, calls (default: USD)')
     .option('--missing-weeks <unknown|zero>', 'zero: weeks of a series without a row are weeks without sales')
     .option('--holidays <country-region>', 'country whose public holidays count, like DE or DE-BY');
@@ -164,16 +164,19 @@ function addBacktest({ add, finish }: Cli): void {
     )
     .requiredOption('--origins <weeks>', 'forecast origins (last known weeks), ISO dates separated by commas')
     .requiredOption('--out <folder>', 'folder for forecasts.csv, metrics.json and report.html')
-    .option('--horizon <weeks>', 'number of weeks to forecast, 1 to 39', '8')
-    .option('--preset <name>', 'preset of the network', 'global')
-    .option('--refit <true|false>', 'false: train one model, at the first origin, for all origins', 'true')
+    .option('--horizon <weeks>', 'number of weeks to forecast')
+    .option('--preset <name>', 'preset of the model')
+    .option('--refit <true|false>', 'false: train one model, at the first origin, for all origins')
     .option(
       '--baselines <names>',
-      'all, or some of seasonal_average,lightgbm; naive and seasonal naive are always computed',
-      'all',
+      'all, or some of seasonal_methods,lightgbm; naive and seasonal naive are always computed',
     )
-    .option('--processes <count>', 'number of training processes (default: 2, at most the number of cores)')
+    .option('--processes <count>', 'number of training processes')
     .option('--max-epochs <count>', 'upper bound of training epochs')
+    .option(
+      '--validation-weeks <weeks>',
+      'target weeks before an origin, for early stopping and interval calibration',
+    )
     .option('--seed <number>', 'seed of the training')
     .action(async (options: BacktestOptions) => {
       finish(await (await import('./backtest.ts')).backtest(options));

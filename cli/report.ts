@@ -28,7 +28,7 @@ export function report(result: PipelineResult, endpoints: Endpoints | null): str
   ].join('\n');
 }
 
-/** Slices where the backtest was too small to decide. A rejection's reason names its slices already. */
+/** Returns the gate's sentence about slices where that check passed; the reason of a rejection has it already. */
 function sliceCheck({ gate }: PipelineResult): string[] {
   const check = gate.checks.find(({ name }) => name === 'slices');
   return check?.passed === true ? [`gate: ${check.reason}`] : [];
@@ -76,7 +76,9 @@ function accuracyTable({ evaluate: { overall, oneWeekAhead }, gate, ingest, trai
     ]);
   }
   return `${table.toString()}\n${overall.candidate?.rows ?? 0} forecasts, holiday weeks weigh 5 in WMAE; the model ${
-    gate.instead !== 'simple' ? `has ${train.parameterCount} parameters` : 'is a simple forecast'
+    train.parameterCount === 0 || gate.instead === 'simple'
+      ? 'is a simple forecast'
+      : `has ${train.parameterCount} parameters`
   }`;
 }
 

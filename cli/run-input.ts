@@ -1,15 +1,14 @@
 /** Input of a pipeline or an update, from the options of a command. */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import type { PipelineInput } from '../contracts/pipeline.ts';
 import { resolvePipelineInput } from '../contracts/pipeline.ts';
-import { SALES_FILE } from '../contracts/source.ts';
+import { isUrl, SALES_FILE } from '../contracts/source.ts';
 import type { UpdateInput } from '../contracts/update.ts';
 import { resolveUpdateInput } from '../contracts/update.ts';
-import { ERROR_TYPES } from '../contracts/errors.ts';
 import { userPath } from '../config/environment.ts';
-import { ShelfcastError } from '../client/shelfcast-error.ts';
 import type { DeclarationOptions } from './declaration.ts';
 import { splitDeclaration } from './declaration.ts';
+import { flagOf, inputError, readJsonObject } from './input-error.ts';
 
 export interface InputOptions extends DeclarationOptions {
   data?: string;
@@ -51,9 +50,6 @@ export function updateInputOf(options: InputOptions): UpdateInput {
 
 const invalidInput = (issues: string[]) => inputError(`invalid input: ${issues.join('; ')}`);
 
-const inputError = (message: string, options?: ErrorOptions) =>
-  new ShelfcastError(ERROR_TYPES.invalidInput, message, options);
-
 function mergedInput({
   data,
   dataset,
@@ -64,9 +60,10 @@ function mergedInput({
   input,
   ...declarationOptions
 }: InputOptions): Record<string, unknown> {
-  const base = input === undefined ? {} : readInput(input);
+  const base = input === undefined ? {} : readJsonObject('--input', input, '{"horizonWeeks": 4}');
   const { declaration } = splitDeclaration(declarationOptions);
   const source = data === undefined ? base['source'] : sourceOf(data, declaration !== undefined);
+  if (source === undefined) refuseDeclaration(declarationOptions);
   return {
     ...base,
     ...(model === undefined ? {} : { modelName: model }),
@@ -80,30 +77,28 @@ function mergedInput({
   };
 }
 
+/** Refuses options that declare the columns of nothing: the run would take generated sales. */
+function refuseDeclaration(options: DeclarationOptions): void {
+  const given = Object.entries(options).flatMap(([name, value]) =>
+    value === undefined ? [] : [flagOf(name)],
+  );
+  if (given.length === 0) return;
+  throw inputError(
+    `${given.join(', ')}: there are no columns to declare; name the sales with --data or as source in --input`,
+  );
+}
+
 function withDeclaration(source: unknown, declaration: object | undefined): unknown {
   if (declaration === undefined) return source;
   const given = source as { declaration?: object };
   return { ...given, declaration: { ...given.declaration, ...declaration } };
 }
 
-/** Parses `--input`, which is JSON or the path of a file that holds it. */
-function readInput(input: string): Record<string, unknown> {
-  try {
-    const text = input.trimStart().startsWith('{') ? input : readFileSync(userPath(input), 'utf8');
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
-  } catch (cause) {
-    const reason = (cause as Error).message;
-    throw inputError(`--input is neither JSON nor the path of a JSON file: ${reason}`, { cause });
-  }
-  throw inputError('--input must be a JSON object, for example {"horizonWeeks": 4}');
-}
-
 /**
  * Finds the layout of a source by its files (docs/data.md). The job refuses a folder that has the files of neither layout.
  */
 function sourceOf(data: string, isDeclared: boolean): PipelineInput['source'] {
-  if (/^(https?|s3):\/\//.test(data)) return { kind: 'long', path: data };
+  if (isUrl(data)) return { kind: 'long', path: data };
   const path = userPath(data);
   const found = statSync(path, { throwIfNoEntry: false });
   if (found?.isFile() === true && SALES_FILE.test(path)) return { kind: 'long', path };

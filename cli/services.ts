@@ -4,7 +4,7 @@ import { ShelfcastError } from '../client/shelfcast-error.ts';
 import { readLocalConfig } from '../config/environment.ts';
 import { refreshEndpoints, startServices, stopServices } from '../infra/local/services.ts';
 import { EXIT_CODES } from './exit-codes.ts';
-import { waitsForApproval } from './follow.ts';
+import { approvalMessage } from './follow.ts';
 import { print, printProgress } from './output.ts';
 import type { Connect } from './with-shelfcast.ts';
 import type { InputOptions } from './run-input.ts';
@@ -58,5 +58,5 @@ export async function printRun(shelfcast: Shelfcast, model: string): Promise<voi
   if (run === null) return;
   const { stage, waitingFor } = await run.progress();
   print(`the run ${run.workflowId} is ${stage === null ? 'starting' : `in stage ${stage}`}`);
-  if (waitingFor === 'approval') print(waitsForApproval(model));
+  if (waitingFor === 'approval') print(approvalMessage(model));
 }

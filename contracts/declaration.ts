@@ -126,18 +126,18 @@ export const declarationSchema = z
       .regex(/^[A-Za-z0-9_+/-]+$/, 'must be the name of a time zone, like Europe/Berlin')
       .optional()
       .describe(
-        'Time zone of the stores (IANA): it decides the day of a moment with a zone, and whether a week is over; ' +
-          'by default a moment has the day of its own zone, and a week is over in UTC.',
+        'Time zone of the stores (IANA): it decides the day of a timestamp with a zone, and whether a week is over; ' +
+          'by default a timestamp has the day of its own zone, and a week is over in UTC.',
       ),
     decimal: z
       .enum(['.', ','])
       .optional()
-      .describe('Sign before the decimals of numbers; by default the cells of a file tell it.'),
+      .describe('Decimal separator of numbers; by default the cells of a file tell it.'),
     dateFormat: z
       .string()
       .regex(/YYYY|MM|DD/, 'must have YYYY, MM and DD, like DD.MM.YYYY')
       .optional()
-      .describe('Form of dates, like `DD.MM.YYYY`; by default the cells of a file tell it.'),
+      .describe('Date format, like `DD.MM.YYYY`; by default the cells of a file tell it.'),
     missingWeeks: z
       .enum(['unknown', 'zero'])
       .optional()

@@ -33,13 +33,13 @@ export interface GateJudgement {
   comparisons: GateComparison[];
 }
 
-/** Models that the training makes beside the candidate: simple forecasts, and the candidate with wider intervals. */
-export type Alternative = 'simple' | 'wide';
+/** Kind of a replacement: a simple forecast, or the candidate with wider intervals. */
+export type ReplacementKind = 'simple' | 'wide';
 
 export interface GateDecision extends GateJudgement {
-  /** Another model that takes the candidate's place. */
-  instead?: Alternative;
-  /** Judgement of the candidate when another model takes its place; the other fields are then of that model. */
+  /** Kind of the replacement; absent where none takes the candidate's place. */
+  instead?: ReplacementKind;
+  /** Judgement of the candidate that has a replacement; the other fields are then of the replacement. */
   rejected?: GateJudgement;
   /** Place of the simple forecast that takes the candidate's place in the order of the validation weeks, from 0. */
   simpleIndex?: number;
@@ -47,23 +47,25 @@ export interface GateDecision extends GateJudgement {
   simple?: GateJudgement[];
 }
 
-/** A model that takes the candidate's place, and its scores. */
+/** Model that takes a rejected candidate's place, and its scores. */
 export interface Replacement {
-  instead: Alternative;
+  instead: ReplacementKind;
   model: Pick<TrainResult, 'modelUri' | 'modelHash'>;
   evaluated: Evaluated;
 }
 
-/** Returns the model that takes the candidate's place, or null where none does. */
+/** Returns the replacement of the candidate, or null where there is none. */
 export function replacementOf(
   model: TrainResult,
   { simple = [], wide }: EvaluateResult,
   { instead, simpleIndex = 0 }: GateDecision,
 ): Replacement | null {
   if (instead === undefined) return null;
-  const [other, evaluated] =
+  const [replacement, evaluated] =
     instead === 'wide'
       ? [model.wideIntervals, wide]
       : [model.simpleForecasts?.[simpleIndex], simple[simpleIndex]];
-  return other === undefined || evaluated === undefined ? null : { instead, model: other, evaluated };
+  return replacement === undefined || evaluated === undefined
+    ? null
+    : { instead, model: replacement, evaluated };
 }

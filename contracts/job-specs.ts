@@ -64,11 +64,11 @@ export const trainSpecSchema = z
     horizonWeeks: input.horizonWeeks,
     testWeeks: input.testWeeks,
     validationWeeks: input.validationWeeks,
-    withAlternatives: z
+    withReplacements: z
       .boolean()
       .optional()
       .describe(
-        "Whether the job also exports what may take the model's place at the gate: " +
+        'Whether the job also exports the replacements that the gate may choose: ' +
           'the simple forecasts, and the model with wider intervals.',
       ),
     ...trainOptions.shape,

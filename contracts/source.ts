@@ -12,6 +12,11 @@ export const generatedSource = z
   })
   .meta({ id: 'GeneratedSource', description: 'Sales made by the generator.' });
 
+const URL_START = '(https?|s3)://.';
+
+/** Whether a source is a URL, not a path. */
+export const isUrl = (source: string): boolean => new RegExp(`^${URL_START}`).test(source);
+
 const walmartSource = z
   .strictObject({
     kind: z.literal('walmart-csv').describe('Kind of the source.'),
@@ -36,7 +41,7 @@ const longSource = z
     kind: z.literal('long').describe('Kind of the source.'),
     path: z
       .string()
-      .regex(/^(\/|https?:\/\/.|s3:\/\/.)/, 'must be an absolute path or an http, https or s3 URL')
+      .regex(new RegExp(`^(/|${URL_START})`), 'must be an absolute path or an http, https or s3 URL')
       .describe(
         'Absolute path or URL of a folder with sales.csv or sales.parquet, or of a single file of sales.',
       ),

@@ -35,8 +35,8 @@ export interface Evaluation {
   gate: GateDecision;
   isRejected: boolean;
   reason: string;
-  /** Sentence about another model that takes the candidate's place; null where none does. */
-  replacement: string | null;
+  /** Sentence about the replacement of the candidate; null where there is none. */
+  replacedBecause: string | null;
   candidate: RegisteredVersion;
   /** Version that held the alias `champion` when the stage began, whatever its data set. */
   champion: RegisteredVersion | null;
@@ -57,26 +57,26 @@ export async function evaluate(
       () => uploads.recordTraining({ input, load, features, model }),
     );
     const gate = await calls.decide({ input, unit: load.snapshot.unit, backtest, model, champion });
-    const other = replacementOf(model, backtest, gate);
+    const replacement = replacementOf(model, backtest, gate);
     const candidate = await calls.register({
       input,
       snapshotId: load.snapshot.id,
-      model: other?.model ?? model,
-      instead: other?.instead,
+      model: replacement?.model ?? model,
+      instead: replacement?.instead,
     });
-    return { backtest: other?.evaluated ?? withoutOthers(backtest), gate, candidate };
+    return { backtest: replacement?.evaluated ?? withoutReplacements(backtest), gate, candidate };
   });
 
   const isRejected = gate.verdict === 'fail';
-  const replacement = replacementSentence(model, gate, input.train.preset);
+  const replacedBecause = replacementSentence(model, gate, input.train.preset);
   const decision = decisionSentence(gate, candidate, champion);
-  const reason = replacement === null ? decision : `${replacement}; ${decision}`;
+  const reason = replacedBecause === null ? decision : `${replacedBecause}; ${decision}`;
   if (isRejected) await calls.tagVerdict({ candidate, verdict: 'rejected', reason });
   setSummary(reason);
-  return { backtest, gate, isRejected, reason, replacement, candidate, champion };
+  return { backtest, gate, isRejected, reason, replacedBecause, candidate, champion };
 }
 
-function withoutOthers(backtest: EvaluateResult): Evaluated {
+function withoutReplacements(backtest: EvaluateResult): Evaluated {
   const evaluated = { ...backtest };
   delete evaluated.simple;
   delete evaluated.wide;

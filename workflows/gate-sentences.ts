@@ -1,5 +1,5 @@
 /** Sentences about the gate's decision: the reasons of a run. */
-import type { Alternative, GateCheck, GateDecision } from '../contracts/gate.ts';
+import type { ReplacementKind, GateCheck, GateDecision } from '../contracts/gate.ts';
 import { GATE_VERBS } from '../contracts/gate.ts';
 import type { TrainResult } from '../contracts/jobs.ts';
 import type { RegisteredVersion } from '../contracts/rollout.ts';
@@ -15,7 +15,7 @@ export function decisionSentence(
   return decision + remarkOn(gate, champion);
 }
 
-/** Returns the sentence about another model that takes the candidate's place; null where none does. */
+/** Returns the sentence about the replacement of the candidate; null where there is none. */
 export function replacementSentence(model: TrainResult, gate: GateDecision, preset: string): string | null {
   const { instead, rejected, checks } = gate;
   if (instead === undefined || rejected === undefined) return null;
@@ -32,7 +32,7 @@ export function replacementSentence(model: TrainResult, gate: GateDecision, pres
 function describe(
   { simpleForecasts = [], wideIntervals }: TrainResult,
   { simpleIndex = 0, checks }: GateDecision,
-  instead: Alternative,
+  instead: ReplacementKind,
 ): string {
   switch (instead) {
     case 'simple': {

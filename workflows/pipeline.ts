@@ -37,7 +37,7 @@ export async function forecastPipeline(rawInput?: PipelineInput): Promise<Pipeli
       });
 
       const reasons = [
-        outcome === null ? null : evaluation.replacement,
+        outcome === null ? null : evaluation.replacedBecause,
         outcome?.reason ?? evaluation.reason,
       ];
       run.setVerdict(verdict);

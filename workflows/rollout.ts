@@ -42,13 +42,13 @@ export async function rollout(
   { candidate, champion, backtest, gate }: Evaluation,
 ): Promise<RolloutResult> {
   const versions = { candidate, champion };
-  const isFirst = championOnDataset(champion, input.dataset) === null;
+  const isFirstOfDataset = championOnDataset(champion, input.dataset) === null;
   const analysisRowsUri = backtest.analysisRowsUri;
   const steps: StepAnalysis[] = [];
   const result = (verdict: RolloutResult['verdict'], reason: string): RolloutResult => ({
     verdict,
     reason,
-    path: isFirst ? 'first-model' : 'canary',
+    path: isFirstOfDataset ? 'first-model' : 'canary',
     version: candidate.version,
     previousVersion: champion?.version ?? null,
     steps,
@@ -60,7 +60,7 @@ export async function rollout(
     setSummary(`version ${candidate.version} is deployed at 0 %: ${checks}`);
     const mustBeApproved = input.rollout.approval === 'required' || gate.verdict === 'needsApproval';
     const approval = mustBeApproved ? `, approved by ${await run.waitForApproval()}` : '';
-    const evidence = isFirst
+    const evidence = isFirstOfDataset
       ? `first model of the data set ${input.dataset}: takes the short path, 100 % at once; ${checks}`
       : await runCanary(setSummary, { ...versions, analysisRowsUri, options: input.rollout }, steps);
     const reason = `version ${candidate.version} promoted${approval}; ${evidence}`;

@@ -98,7 +98,7 @@ def one_origin(
     rows[["global", "global p10", "global p90"]] = rows[["p50", "p10", "p90"]]
     grid = origin.grid
     series = series_indices(grid, rows["store"].to_numpy(), rows["dept"].to_numpy())
-    for name, values in seasonal.seasonal_average(grid, weeks_ahead).items():
+    for name, values in seasonal.seasonal_forecasts(grid, weeks_ahead).items():
         known = values[series, rows["horizon"].to_numpy() - 1]
         rows[f"seasonal {name}"] = np.where(series < 0, rows["naive"], known)
     return with_actuals(rows, source, oracle)

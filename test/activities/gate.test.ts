@@ -53,8 +53,13 @@ const options: GateOptions = {
 const decideGate = (
   result: EvaluateResult,
   options: GateOptions,
-  context: { testWeeks?: number; isFirst?: boolean; unit?: string } = {},
-) => decideIn(result, options, { testWeeks: 8, isFirst: result.overall.champion === undefined, ...context });
+  context: { testWeeks?: number; hasNoVersionInUse?: boolean; unit?: string } = {},
+) =>
+  decideIn(result, options, {
+    testWeeks: 8,
+    hasNoVersionInUse: result.overall.champion === undefined,
+    ...context,
+  });
 
 /** Names of the checks that failed. */
 const failed = (result: EvaluateResult, changed: Partial<GateOptions> = {}): string[] =>
@@ -83,7 +88,7 @@ test('a good candidate passes; the champion is a check only when there is one', 
 test('a reason has the unit of the sales', () => {
   const { checks } = decideGate(evaluated({ champion: metrics(8) }), options, {
     testWeeks: 0,
-    isFirst: false,
+    hasNoVersionInUse: false,
     unit: 'calls',
   });
   const reasons = checks.map(({ reason }) => reason).join('; ');
@@ -380,8 +385,12 @@ describe('simple forecasts beside the candidate', () => {
   });
 
   test('a champion that the backtest has not compared is not replaced by one that fails', () => {
-    expect(decideGate({ ...losing, simple: [losing] }, options, { isFirst: false }).verdict).toBe('fail');
-    expect(decideGate({ ...losing, simple: [winning] }, options, { isFirst: false }).verdict).toBe('pass');
+    expect(decideGate({ ...losing, simple: [losing] }, options, { hasNoVersionInUse: false }).verdict).toBe(
+      'fail',
+    );
+    expect(decideGate({ ...losing, simple: [winning] }, options, { hasNoVersionInUse: false }).verdict).toBe(
+      'pass',
+    );
   });
 
   test('wait for a person where the comparison is too small to be sure', () => {
@@ -434,7 +443,7 @@ describe('the candidate with wider intervals', () => {
     const decision = decideGate(all, options);
     expect(decision).toMatchObject({ verdict: 'pass', instead: 'wide' });
     expect(decision.checks.filter(({ passed }) => !passed).map(({ name }) => name)).toEqual(['coverage']);
-    expect(decideGate(all, options, { isFirst: false })).toMatchObject({ verdict: 'fail' });
+    expect(decideGate(all, options, { hasNoVersionInUse: false })).toMatchObject({ verdict: 'fail' });
     expect(decideGate(all, { ...options, onInconclusive: 'approval' }).verdict).toBe('needsApproval');
     // Too narrow and a loss in a slice: then it is no better than the simple one.
     const loss = { slice: 'holiday=true', against: 'naive' as const, rows: 9, series: 9, weeks: 8 };

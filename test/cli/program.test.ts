@@ -107,6 +107,21 @@ describe('a run that is followed', () => {
     expect(output).toContain('clearly within its margin in 40 of 42 comparisons');
   });
 
+  test.each([
+    ['a network', { parameterCount: 1_234 }, {}, 'the model has 1234 parameters'],
+    ['a simple preset', { parameterCount: 0 }, {}, 'the model is a simple forecast'],
+    [
+      'a replacement',
+      { parameterCount: 1_234 },
+      { instead: 'simple' as const },
+      'the model is a simple forecast',
+    ],
+  ])('tells what the model is: %s', async (_name, train, gate, sentence) => {
+    const changed = { train: { ...model, ...train }, gate: { ...PIPELINE_RESULT.gate, ...gate } };
+    await shelfcast(['run'], ended(changed));
+    expect(output).toContain(sentence);
+  });
+
   test('ends with 3 and the gate’s reason when the candidate was rejected', async () => {
     const reason = 'not better than the naive forecast (last week)';
     const gate = {
@@ -216,5 +231,5 @@ test.each([
 
 test('--help ends with 0', async () => {
   expect(await shelfcast(['backtest', '--help'], ended())).toBe(0);
-  expect(output).toContain('preset of the network');
+  expect(output).toContain('preset of the model');
 });

@@ -311,9 +311,21 @@ describe('options of the command line', () => {
     [{ column: ['day=date'] }, 'invalid declaration: columns: Unrecognized key: "day"'],
     [{ weekEnds: 'friday' }, 'invalid declaration: weekEnds: '],
     [{ column: ['week=date,day'] }, 'invalid declaration: columns.week: '],
-    [{ declaration: '/nowhere.json' }, '--declaration is not the path of a JSON file'],
+    [{ declaration: '/nowhere.json' }, '--declaration is neither JSON nor the path of a JSON file'],
   ])('%j is refused', (options, sentence) => {
     expect(refusal({ data: 'https://host/sales', ...options })).toMatchObject({
+      type: ERROR_TYPES.invalidInput,
+      message: expect.stringContaining(sentence) as string,
+    });
+  });
+
+  test.each<[Parameters<typeof inputOf>[0], string]>([
+    [{ sum: 'days' }, '--sum: there are no columns to declare'],
+    [{ column: ['week=date'], weekEnds: 'Friday' }, '--column, --week-ends: '],
+    [{ declaration: '{"decimal": ","}' }, '--declaration: '],
+    [{ holidays: 'DE', input: '{"horizonWeeks": 4}' }, '--holidays: '],
+  ])('%j declares nothing without sales, and is refused', (options, sentence) => {
+    expect(refusal(options)).toMatchObject({
       type: ERROR_TYPES.invalidInput,
       message: expect.stringContaining(sentence) as string,
     });

@@ -28,9 +28,11 @@ const defaults = Object.values(types).flatMap(({ properties = {} }) =>
   ),
 );
 
-/** Lines that give a value of the input its default: `key: 8`, `key ?? 8`, `key: int = 8`, `"key": 8`, `--key ... default=8`. */
+/** Lines that give a value of the input its default: `key: 8`, `key ?? 8`, `--key ... default=8`, `'--key <n>', '...', '8'`. */
 function copiesIn(text: string): string[] {
-  return text.split('\n').filter((line) => defaults.some(({ key, value }) => isCopy(line, key, value)));
+  // Prettier gives each argument of a long call a line of its own.
+  const lines = text.replace(/,\n\s*(?=')/g, ', ').split('\n');
+  return lines.filter((line) => defaults.some(({ key, value }) => isCopy(line, key, value)));
 }
 
 function isCopy(line: string, key: string, value: number | string): boolean {
@@ -38,7 +40,10 @@ function isCopy(line: string, key: string, value: number | string): boolean {
   const names = [key, snake, snake.replaceAll('_', '-'), snake.toUpperCase()].join('|');
   const literal = typeof value === 'string' ? `['"]${value}['"]` : numberPattern(value);
   const assigned = `\\b(?:${names})\\b['"]?(?:: \\w+)?\\s*(?:=|:|\\?\\?|,.*default=)\\s*(?:${literal})(?![\\w.])`;
-  return new RegExp(assigned).test(line);
+  // An option of the command line may leave out the unit of its value: --horizon for horizonWeeks.
+  const flag = `--(?:${names}|${snake.replace(/_weeks$/, '').replaceAll('_', '-')})`;
+  const option = `${flag} <.*(?:', ['"]?|default: )(?:${literal}|${value})(?![\\w.])`;
+  return new RegExp(`${assigned}|${option}`).test(line);
 }
 
 const numberPattern = (value: number): string =>
@@ -55,6 +60,9 @@ test.each([
   'readyWithinSeconds ?? 300',
   'parser.add_argument("--validation-weeks", type=int, default=8)',
   'parser.add_argument("--preset", default="global")',
+  ".option('--preset <name>', 'preset of the model', 'global')",
+  ".option('--horizon <weeks>', 'number of weeks to forecast, at most a year', '8')",
+  ".option('--processes <count>', 'training processes (default: 2, at most the number of cores)')",
 ])('a copy is recognized: %s', (line) => {
   expect(copiesIn(line)).toEqual([line]);
 });

@@ -107,7 +107,7 @@ def _run(options: argparse.Namespace) -> None:
     folders.check_origins(source, origins)
     frames, left_out = _forecasts(source, origins, settings, out / "origins", options.refit == "true")
     rows = source.with_actuals(pd.concat(frames, ignore_index=True))
-    # The preset of a simple forecast has the name of its baseline.
+    # The presets of the two naive forecasts have the names of their baselines.
     forecasters = [settings.preset, *(name for name in settings.baselines if name != settings.preset)]
     known = rows[rows["actual"].notna()]
     summary = Summary(

@@ -38,7 +38,7 @@ from shelfcast.models.presets import NETWORKS
 from shelfcast.snapshot import EXTRAS, RAW_TABLES, SALES, STORE_WEEKS, STORES, content_hash
 
 #: Keys of the baselines. The naive ones are always computed; the others are slow and optional.
-BASELINES: tuple[str, ...] = (*GATE_BASELINES, "seasonal_average", "lightgbm")
+BASELINES: tuple[str, ...] = (*GATE_BASELINES, "seasonal_methods", "lightgbm")
 #: Upper bound of LightGBM's training samples, drawn evenly; more take minutes and change little.
 _LIGHTGBM_SAMPLES = 400_000
 _SEED = 7
@@ -52,7 +52,7 @@ class Settings:
 
     Attributes:
         horizon_weeks: Weeks ahead.
-        preset: Name of the network preset.
+        preset: Preset of the model.
         baselines: Keys of the baselines to compute.
         processes: Number of training processes.
         max_epochs: Upper bound of epochs.
@@ -256,9 +256,9 @@ def _simple_baselines(
     naive = np.where(index < 0, _newest_of_departments(grid, dept), _newest(grid.sales)[index])
     seasonal_naive = np.where(np.isnan(last_year), naive, last_year)
     baselines = {"naive": naive, "seasonal_naive": seasonal_naive}
-    if "seasonal_average" in settings.baselines:
-        average = seasonal.seasonal_average(grid, settings.horizon_weeks)["average_shifted"]
-        baselines["seasonal_average"] = np.where(index < 0, seasonal_naive, average[index, horizons - 1])
+    if "seasonal_methods" in settings.baselines:
+        average = seasonal.seasonal_forecasts(grid, settings.horizon_weeks)["average_shifted"]
+        baselines["seasonal_methods"] = np.where(index < 0, seasonal_naive, average[index, horizons - 1])
     return baselines
 
 

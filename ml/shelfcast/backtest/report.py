@@ -17,7 +17,7 @@ from shelfcast.formatting import DEFAULT_UNIT
 from shelfcast.ids import PLAIN_IDS, Ids
 from shelfcast.templates import render
 
-_LABELS = {"seasonal_average": "seasonal average", "lightgbm": "LightGBM"} | {
+_LABELS = {"seasonal_methods": "average of seasonal methods", "lightgbm": "LightGBM"} | {
     str(name): label for name, label in FORECASTER_LABELS.items()
 }
 #: Weeks of history in the figures of single series.

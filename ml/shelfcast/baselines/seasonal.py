@@ -42,7 +42,7 @@ _ADVENT_WEEKS = 4
 _MIN_BULGE = 1.1
 
 
-def seasonal_average(grid: SalesGrid, weeks_ahead: int) -> dict[str, Grid]:
+def seasonal_forecasts(grid: SalesGrid, weeks_ahead: int) -> dict[str, Grid]:
     """Returns the forecasts of each method for the weeks after the grid.
 
     Args:

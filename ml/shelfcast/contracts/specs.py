@@ -168,10 +168,10 @@ class Declaration:
         sum: `days` sums rows of days, or of sales at any time of day, to weeks.
         week_ends: Last weekday of the weeks to which days are summed; by default that of the data set, or
             Sunday for a new one.
-        time_zone: Time zone of the stores (IANA): it decides the day of a moment with a zone, and whether a
-            week is over; by default a moment has the day of its own zone, and a week is over in UTC.
-        decimal: Sign before the decimals of numbers; by default the cells of a file tell it.
-        date_format: Form of dates, like `DD.MM.YYYY`; by default the cells of a file tell it.
+        time_zone: Time zone of the stores (IANA): it decides the day of a timestamp with a zone, and whether
+            a week is over; by default a timestamp has the day of its own zone, and a week is over in UTC.
+        decimal: Decimal separator of numbers; by default the cells of a file tell it.
+        date_format: Date format, like `DD.MM.YYYY`; by default the cells of a file tell it.
         missing_weeks: Meaning of weeks of a series without a row: `unknown`, or `zero` for weeks without
             sales; by default what an earlier load declared, or `unknown`.
         unit: Unit of the sales, such as a currency, `pieces` or `calls`; by default what an earlier load
@@ -355,8 +355,8 @@ class TrainSpec:
         horizon_weeks: Weeks ahead to forecast.
         test_weeks: Newest target weeks, kept for the backtest; the model never sees them.
         validation_weeks: Target weeks before the test weeks, for early stopping and interval calibration.
-        with_alternatives: Whether the job also exports what may take the model's place at the gate: the
-            simple forecasts, and the model with wider intervals.
+        with_replacements: Whether the job also exports the replacements that the gate may choose: the simple
+            forecasts, and the model with wider intervals.
         preset: Preset of the model (docs/training.md).
         processes: Number of training processes. Each reads its own files of the training data, so there can
             be no more processes than files.
@@ -379,7 +379,7 @@ class TrainSpec:
     horizon_weeks: Annotated[int, Bounds(1, 39)] = 8
     test_weeks: Annotated[int, Bounds(1, 52)] = 8
     validation_weeks: Annotated[int, Bounds(1, 52)] = 8
-    with_alternatives: bool | None = None
+    with_replacements: bool | None = None
     preset: Preset = "global"
     processes: Annotated[int, Bounds(1, 16)] = 2
     max_epochs: Annotated[int, Bounds(1, 1000)] = 12

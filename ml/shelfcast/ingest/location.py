@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -10,9 +9,10 @@ import fsspec
 from aiohttp import ClientError, ClientResponseError
 from pyarrow import fs
 
+from shelfcast.ingest.decompression import CSV_ENDINGS
 from shelfcast.job import UserError
 
-_FILE = re.compile(r"\.(csv(\.(gz|bz2|zst|zip))?|parquet)$", re.IGNORECASE)
+_ENDINGS = tuple(f".{ending}" for ending in (*CSV_ENDINGS, "parquet"))
 #: Status codes for which another try cannot help.
 _CLIENT_ERRORS = range(400, 500)
 
@@ -41,7 +41,7 @@ def split_file(path: str) -> tuple[str, str] | None:
     """Returns folder and name of a path or URL that ends like a file of sales; None for any other."""
     parts = urlsplit(path) if not path.startswith("/") else None
     folder, _, name = (path if parts is None else parts.path).rpartition("/")
-    if not _FILE.search(name):
+    if not name.lower().endswith(_ENDINGS):
         return None
     return (folder or "/") if parts is None else urlunsplit(parts._replace(path=folder)), name
 

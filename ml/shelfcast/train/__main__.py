@@ -52,7 +52,7 @@ def run(spec: TrainSpec, directory: Path) -> TrainResult | None:
             counts = _training_counts(shard, processes)
             fit = _fit_simple if spec.preset in FORMULAS else _fit_network
             fitted = fit(spec, directory, shard, counts, restarts, processes)
-            simple = rank_simple("simple", spec, shard, counts, processes) if spec.with_alternatives else []
+            simple = rank_simple("simple", spec, shard, counts, processes) if spec.with_replacements else []
         return _outputs(spec, directory, shard, fitted, simple, restarts) if processes.is_rank_0 else None
 
 
@@ -97,7 +97,7 @@ def _fit_network(
     fit_trees(trainer.model, shard, counts, spec.seed, processes, tell)
     choose_shares(trainer.model, shard, processes)
     calibrate(trainer.model, shard, processes)
-    factor = widest_week(trainer.model, shard, processes) if spec.with_alternatives else None
+    factor = widest_week(trainer.model, shard, processes) if spec.with_replacements else None
     bound_at_zero(trainer.model, shard, processes)
     return _Fitted(trainer.model, trainer.epochs, trainer.best_epoch, trainer.stopped_by, searched, factor)
 

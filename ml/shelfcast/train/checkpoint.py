@@ -27,7 +27,7 @@ from shelfcast.job import UserError, write_json
 KEPT = 2
 
 #: Keys of ``spec.json`` that may change between starts.
-_CHANGEABLE = frozenset({"processes", "maxWallTimeMinutes", "gpuSeconds", "withAlternatives"})
+_CHANGEABLE = frozenset({"processes", "maxWallTimeMinutes", "gpuSeconds", "withReplacements"})
 
 
 def config_hash(spec: TrainSpec, searched: TrialParameters | None = None) -> str:

@@ -187,6 +187,18 @@ def test_series_that_skip_the_origin_or_are_new_are_forecast_too(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("in_this_process")
+def test_a_simple_preset_stands_beside_the_seasonal_methods(
+    whole: tuple[Path, list[date], pd.DataFrame], tmp_path: Path
+) -> None:
+    folder, weeks, _ = whole
+    options = ["--preset", "seasonal_average", "--baselines", "seasonal_methods"]
+    rows = backtest(folder / "data", tmp_path / "out", [weeks[-5]], *options)
+    assert not np.allclose(rows["p50"], rows["seasonal_methods"], rtol=1e-3)
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert list(metrics["overall"]) == ["seasonal_average", "naive", "seasonal_naive", "seasonal_methods"]
+
+
+@pytest.mark.usefixtures("in_this_process")
 def test_one_model_may_serve_all_origins(
     whole: tuple[Path, list[date], pd.DataFrame], tmp_path: Path
 ) -> None:

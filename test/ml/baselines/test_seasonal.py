@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shelfcast.baselines import seasonal
-from shelfcast.baselines.seasonal import seasonal_average, shift_christmas
+from shelfcast.baselines.seasonal import seasonal_forecasts, shift_christmas
 from shelfcast.features.sales_history import Grid, SalesGrid
 
 WEEKS_AHEAD = 13
@@ -38,7 +38,7 @@ def noisy(series: int, weeks: int, seed: int = 1) -> Grid:
 
 def test_a_year_that_repeats_is_forecast_exactly() -> None:
     whole = season(104 + WEEKS_AHEAD)
-    forecasts = seasonal_average(grid_of(whole[:, :104]), WEEKS_AHEAD)
+    forecasts = seasonal_forecasts(grid_of(whole[:, :104]), WEEKS_AHEAD)
     assert forecasts.keys() == METHODS
     for name, values in forecasts.items():
         np.testing.assert_allclose(values, whole[:, 104:], rtol=1e-6, err_msg=name)
@@ -46,7 +46,7 @@ def test_a_year_that_repeats_is_forecast_exactly() -> None:
 
 def test_svd_finds_a_trend_beside_the_season() -> None:
     whole = season(78 + WEEKS_AHEAD) + 3.0 * np.arange(78 + WEEKS_AHEAD)
-    forecasts = seasonal_average(grid_of(whole[:, :78]), WEEKS_AHEAD)
+    forecasts = seasonal_forecasts(grid_of(whole[:, :78]), WEEKS_AHEAD)
     np.testing.assert_allclose(forecasts["svd"], whole[:, 78:], rtol=1e-6)
     np.testing.assert_array_equal(forecasts["last_year"], whole[:, 26 : 26 + WEEKS_AHEAD])
 
@@ -63,16 +63,16 @@ def test_smoothing_keeps_what_stores_have_in_common() -> None:
 
 def test_departments_do_not_mix() -> None:
     sales = noisy(6, 80)
-    before = seasonal_average(grid_of(sales, [1, 1, 1, 2, 2, 2]), 4)
+    before = seasonal_forecasts(grid_of(sales, [1, 1, 1, 2, 2, 2]), 4)
     sales[3:] *= 7
-    after = seasonal_average(grid_of(sales, [1, 1, 1, 2, 2, 2]), 4)
+    after = seasonal_forecasts(grid_of(sales, [1, 1, 1, 2, 2, 2]), 4)
     for name in METHODS:
         np.testing.assert_array_equal(after[name][:3], before[name][:3], err_msg=name)
         assert (after[name][3:] != before[name][3:]).all(), name
 
 
 def test_the_average_is_the_mean_of_the_four() -> None:
-    forecasts = seasonal_average(grid_of(noisy(3, 90)), 5)
+    forecasts = seasonal_forecasts(grid_of(noisy(3, 90)), 5)
     four = [forecasts[name] for name in ("svd", "mstl_ets", "mstl_arima", "last_year")]
     np.testing.assert_allclose(forecasts["average"], sum(four) / 4)
     assert len({values.tobytes() for values in four}) == 4
@@ -81,8 +81,8 @@ def test_the_average_is_the_mean_of_the_four() -> None:
 def test_a_week_without_a_row_counts_as_nothing_sold() -> None:
     sales = season(104)
     sales[1, [20, 70]] = np.nan
-    gaps = seasonal_average(grid_of(sales), WEEKS_AHEAD)
-    zeros = seasonal_average(grid_of(np.nan_to_num(sales)), WEEKS_AHEAD)
+    gaps = seasonal_forecasts(grid_of(sales), WEEKS_AHEAD)
+    zeros = seasonal_forecasts(grid_of(np.nan_to_num(sales)), WEEKS_AHEAD)
     for name in ("svd", "mstl_ets", "mstl_arima"):
         np.testing.assert_array_equal(gaps[name], zeros[name], err_msg=name)
 
@@ -91,7 +91,7 @@ def test_without_a_row_last_year_the_last_eight_rows_count() -> None:
     sales = noisy(2, 104)
     sales[0, 52:55] = np.nan
     sales[0, 100] = np.nan
-    last_year = seasonal_average(grid_of(sales), 4)["last_year"]
+    last_year = seasonal_forecasts(grid_of(sales), 4)["last_year"]
     recent = sales[0, [95, 96, 97, 98, 99, 101, 102, 103]].mean()
     np.testing.assert_allclose(last_year[0], [recent, recent, recent, sales[0, 55]])
     np.testing.assert_array_equal(last_year[1], sales[1, 52:56])
@@ -101,49 +101,49 @@ def test_a_series_of_three_weeks_and_one_of_none() -> None:
     sales = np.full((3, 104), np.nan)
     sales[0] = season(104)[0]
     sales[1, -3:] = [10, 20, 60]
-    for name, values in seasonal_average(grid_of(sales), 4).items():
+    for name, values in seasonal_forecasts(grid_of(sales), 4).items():
         np.testing.assert_array_equal(values[1], [30] * 4, err_msg=name)
         np.testing.assert_array_equal(values[2], [0] * 4, err_msg=name)
 
 
 def test_a_trend_takes_a_year_and_a_quarter() -> None:
-    short, enough = (seasonal_average(grid_of(noisy(3, weeks)), 4) for weeks in (64, 65))
+    short, enough = (seasonal_forecasts(grid_of(noisy(3, weeks)), 4) for weeks in (64, 65))
     for name in ("svd", "mstl_ets", "mstl_arima"):
         np.testing.assert_array_equal(short[name], short["last_year"], err_msg=name)
         assert (enough[name] != enough["last_year"]).all(), name
 
 
 def test_a_grid_of_one_week() -> None:
-    for name, values in seasonal_average(grid_of(np.array([[40.0], [np.nan]])), 52).items():
+    for name, values in seasonal_forecasts(grid_of(np.array([[40.0], [np.nan]])), 52).items():
         np.testing.assert_array_equal(values, np.outer([40, 0], np.ones(52)), err_msg=name)
 
 
 def test_nothing_sold_is_forecast_as_nothing() -> None:
-    for name, values in seasonal_average(grid_of(np.zeros((2, 104))), WEEKS_AHEAD).items():
+    for name, values in seasonal_forecasts(grid_of(np.zeros((2, 104))), WEEKS_AHEAD).items():
         np.testing.assert_allclose(values, 0, atol=1e-9, err_msg=name)
 
 
 def test_nothing_after_the_last_week_is_read() -> None:
     whole = noisy(4, 104)
     known = replace(grid_of(whole), weeks=grid_of(whole).weeks[:80], sales=whole[:, :80])
-    before = seasonal_average(known, 8)
+    before = seasonal_forecasts(known, 8)
     whole[:, 80:] = -1e9
-    for name, values in seasonal_average(known, 8).items():
+    for name, values in seasonal_forecasts(known, 8).items():
         np.testing.assert_array_equal(values, before[name], err_msg=name)
 
 
 def test_two_processes_give_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
     grid = grid_of(noisy(12, 80))
-    one = seasonal_average(grid, 4)
+    one = seasonal_forecasts(grid, 4)
     monkeypatch.setattr(seasonal, "_SERIES_FOR_TWO_PROCESSES", 2)
-    for name, values in seasonal_average(grid, 4).items():
+    for name, values in seasonal_forecasts(grid, 4).items():
         np.testing.assert_array_equal(values, one[name], err_msg=name)
 
 
 @pytest.mark.parametrize("weeks_ahead", [0, 53])
 def test_a_year_ahead_is_the_most(weeks_ahead: int) -> None:
     with pytest.raises(ValueError, match=f"weeks_ahead is {weeks_ahead}; it must be 1 to 52"):
-        seasonal_average(grid_of(season(80)), weeks_ahead)
+        seasonal_forecasts(grid_of(season(80)), weeks_ahead)
 
 
 def december_2010(*sales: float) -> Grid:

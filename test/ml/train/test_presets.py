@@ -63,7 +63,7 @@ def test_two_trainings_give_the_same_bytes(example: Example, tmp_path: Path, pre
     options = {"preset": preset, "maxEpochs": 1, "processes": 1}
     one = example.job(tmp_path / "one", **options)
     # Nor does the simple forecast beside it change the network.
-    other = example.job(tmp_path / "other", **options, withAlternatives=True)
+    other = example.job(tmp_path / "other", **options, withReplacements=True)
     command = [sys.executable, "-m", "shelfcast.train", "--dir", one.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
