@@ -4,14 +4,16 @@ import type { Snapshot } from '../contracts/jobs.ts';
 import type { MonitorResult, SampleForecast } from '../contracts/pipeline.ts';
 import type { RegisteredVersion } from '../contracts/rollout.ts';
 import type { Prediction } from '../contracts/predict.ts';
+import { MAX_INSTANCES } from '../contracts/predict.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
 import { readManifest } from './job-outputs.ts';
 import { knownSales } from './known-sales.ts';
+import type { NumberedSeries } from './series-ids.ts';
 import { readSeriesIds } from './series-ids.ts';
 
-/** Forecasts of a request; half of what the predictor accepts (MAX_INSTANCES). */
-const FORECAST_BATCH = 5_000;
+/** Forecasts of a request. */
+const FORECAST_BATCH = MAX_INSTANCES / 2;
 const SAMPLES = 5;
 
 interface MonitorRequest {
@@ -34,12 +36,6 @@ export function createMonitorActivities(deps: MonitorDependencies): MonitorActiv
     recordForecasts: (request) => recordForecasts(deps, request),
     compareWithActuals: (request) => compareWithActuals(deps.database, request),
   };
-}
-
-/** Series as the tables number it. */
-interface Series {
-  store: number;
-  dept: number;
 }
 
 async function recordForecasts(
@@ -77,8 +73,8 @@ async function recordForecasts(
 }
 
 /** Series that have sales in the snapshot's last week. */
-async function activeSeries(database: Pool, snapshot: Snapshot): Promise<Series[]> {
-  const { rows } = await database.query<Series>(
+async function activeSeries(database: Pool, snapshot: Snapshot): Promise<NumberedSeries[]> {
+  const { rows } = await database.query<NumberedSeries>(
     `with ${knownSales('$1', '$3')}
      select store, dept from known_sales where week = $2 order by store, dept`,
     [snapshot.dataset, snapshot.lastWeek, snapshot.batchId],
@@ -89,10 +85,10 @@ async function activeSeries(database: Pool, snapshot: Snapshot): Promise<Series[
 async function insertForecasts(
   database: Pool,
   { modelName, version, dataset }: RegisteredVersion,
-  asked: readonly Series[],
+  asked: readonly NumberedSeries[],
   predictions: Prediction[],
 ): Promise<void> {
-  const numbers = (key: keyof Series) => asked.map((series) => series[key]);
+  const numbers = (key: keyof NumberedSeries) => asked.map((series) => series[key]);
   const column = <K extends keyof Prediction>(key: K) => predictions.map((prediction) => prediction[key]);
   await database.query(
     `insert into ops.forecast

@@ -4,7 +4,8 @@ import type { SeriesId } from '../contracts/series-id.ts';
 
 type Kind = 'store' | 'dept';
 
-interface NumberedSeries {
+/** Series as the tables number it. */
+export interface NumberedSeries {
   store: number;
   dept: number;
 }

@@ -186,8 +186,9 @@ async function unlessRunning<T>(workflowId: string, start: () => Promise<T>): Pr
 async function currentRun(client: Client, modelName: string): Promise<AnyHandle | null> {
   const lock = await describeRunning(client, modelLockWorkflowId(modelName));
   const holder = lock?.parentExecution?.workflowId;
-  const candidates = holder == null ? [pipelineWorkflowId(modelName), updateWorkflowId(modelName)] : [holder];
-  for (const workflowId of candidates) {
+  const workflowIds =
+    holder == null ? [pipelineWorkflowId(modelName), updateWorkflowId(modelName)] : [holder];
+  for (const workflowId of workflowIds) {
     if ((await describeRunning(client, workflowId)) === null) continue;
     return handleOf(client.workflow.getHandle<RunWorkflow<PipelineResult | UpdateResult>>(workflowId));
   }

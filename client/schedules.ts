@@ -1,5 +1,5 @@
 /** Schedules of the weekly pipeline or the weekly update of forecasts; each model has at most one. */
-import type { Client, ScheduleDescription, ScheduleOptions } from '@temporalio/client';
+import type { Client, ScheduleClient, ScheduleDescription, ScheduleOptions } from '@temporalio/client';
 import { ScheduleAlreadyRunning, ScheduleNotFoundError, ScheduleOverlapPolicy } from '@temporalio/client';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import {
@@ -28,43 +28,15 @@ export interface ScheduleState {
 
 export type Schedules = ReturnType<typeof createSchedules>;
 
-export function createSchedules(client: Client, taskQueue: string) {
-  async function withSchedule<T>(modelName: string, work: (id: string) => Promise<T>): Promise<T> {
-    const id = scheduleId(modelName);
-    try {
-      return await work(id);
-    } catch (cause) {
-      if (!(cause instanceof ScheduleNotFoundError)) throw cause;
-      throw new ShelfcastError(
-        'NotFound',
-        `${modelName} has no schedule; create one with \`npx shelfcast schedule create\``,
-        { cause },
-      );
-    }
-  }
-  const handle = (id: string) => client.schedule.getHandle(id);
-  async function createOrReplace(
-    modelName: string,
-    cron: string,
-    workflow: ScheduledWorkflow,
-  ): Promise<ScheduleState> {
-    const id = scheduleId(modelName);
-    const options = scheduleOptions(cron, { type: 'startWorkflow', taskQueue, ...workflow });
-    try {
-      await client.schedule.create({ scheduleId: id, ...options });
-    } catch (error) {
-      if (!(error instanceof ScheduleAlreadyRunning)) throw asInputError(error, cron);
-      await handle(id).update((previous) => ({ ...options, state: previous.state }));
-    }
-    return stateOf(await handle(id).describe());
-  }
-
+export function createSchedules({ schedule: schedules }: Pick<Client, 'schedule'>, taskQueue: string) {
+  const handle = (id: string) => schedules.getHandle(id);
   return {
     /** Creates the model's schedule, or replaces it: the pipeline at these times (UTC). */
     async create(input: PipelineInput = {}, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
       refuseAcknowledgement(input);
       const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
-      return await createOrReplace(modelName, cron, {
+      return await createOrReplace(schedules, modelName, cron, {
+        taskQueue,
         workflowType: WORKFLOWS.pipeline,
         args: [input] satisfies Parameters<typeof forecastPipeline>,
         workflowId: pipelineWorkflowId(modelName),
@@ -74,7 +46,8 @@ export function createSchedules(client: Client, taskQueue: string) {
     async createUpdate(input: UpdateInput, cron: string = DEFAULT_CRON): Promise<ScheduleState> {
       refuseAcknowledgement(input);
       const modelName = input.modelName ?? DEFAULT_MODEL_NAME;
-      return await createOrReplace(modelName, cron, {
+      return await createOrReplace(schedules, modelName, cron, {
+        taskQueue,
         workflowType: WORKFLOWS.update,
         args: [input] satisfies Parameters<typeof updateForecasts>,
         workflowId: updateWorkflowId(modelName),
@@ -92,6 +65,37 @@ export function createSchedules(client: Client, taskQueue: string) {
   };
 }
 
+async function createOrReplace(
+  schedules: ScheduleClient,
+  modelName: string,
+  cron: string,
+  workflow: ScheduledWorkflow,
+): Promise<ScheduleState> {
+  const id = scheduleId(modelName);
+  const options = scheduleOptions(cron, { type: 'startWorkflow', ...workflow });
+  try {
+    await schedules.create({ scheduleId: id, ...options });
+  } catch (error) {
+    if (!(error instanceof ScheduleAlreadyRunning)) throw asInputError(error, cron);
+    await schedules.getHandle(id).update((previous) => ({ ...options, state: previous.state }));
+  }
+  return stateOf(await schedules.getHandle(id).describe());
+}
+
+/** Works on the schedule of a model. @throws ShelfcastError `NotFound` where there is none */
+async function withSchedule<T>(modelName: string, work: (id: string) => Promise<T>): Promise<T> {
+  try {
+    return await work(scheduleId(modelName));
+  } catch (cause) {
+    if (!(cause instanceof ScheduleNotFoundError)) throw cause;
+    throw new ShelfcastError(
+      'NotFound',
+      `${modelName} has no schedule; create one with \`npx shelfcast schedule create\``,
+      { cause },
+    );
+  }
+}
+
 function refuseAcknowledgement(input: PipelineInput | UpdateInput): void {
   if (input.acknowledge === undefined) return;
   throw new ShelfcastError(
@@ -102,6 +106,7 @@ function refuseAcknowledgement(input: PipelineInput | UpdateInput): void {
 }
 
 interface ScheduledWorkflow {
+  taskQueue: string;
   workflowType: string;
   args: unknown[];
   /** Prefix of the runs' ids; Temporal appends the time. */

@@ -21,14 +21,13 @@ from shelfcast.evaluate.model_card import model_card
 from shelfcast.evaluate.naive_errors import naive_errors
 from shelfcast.evaluate.report import plot_errors_by_horizon, plot_residuals
 from shelfcast.evaluate.significance import OVERALL, compare
-from shelfcast.features.samples import OriginTable, read_origin_table
+from shelfcast.features.samples import NUMPY_WEEK, OriginTable, read_origin_table
 from shelfcast.formatting import DEFAULT_UNIT, amount
 from shelfcast.job import UserError, main, path_of, report_progress, write_json
 
-#: Number of analysis rows: a canary step compares 200 of them, and each store and department occurs.
+#: Number of analysis rows, enough that each store and department occurs.
 ANALYSIS_ROWS = 600
 
-_WEEK = np.timedelta64(7, "D")
 _ANALYSIS_ROWS, _REPORT, _MODEL_CARD = "analysis-rows.jsonl", "report", "model-card.md"
 #: Folders with the same files but plots, of each simple forecast and of the candidate with wider intervals.
 _SIMPLE, _WIDE = "simple", "wide"
@@ -37,7 +36,7 @@ _SIMPLE, _WIDE = "simple", "wide"
 def run(spec: EvaluateSpec, directory: Path) -> EvaluateResult:
     """Scores the models and writes the analysis rows and the report."""
     last = np.datetime64(spec.snapshot.last_week)
-    first = last - (spec.test_weeks - 1) * _WEEK
+    first = last - (spec.test_weeks - 1) * NUMPY_WEEK
     report_progress(directory, f"reading features for the test weeks {first} to {last}", fraction=0.0)
     table = _read_table(spec, first)
     models = _load_models(spec, table)
@@ -113,7 +112,7 @@ def _write(
 
 def _read_table(spec: EvaluateSpec, first_target: np.datetime64) -> OriginTable:
     folder, horizon_weeks = path_of(spec.training_data_uri), spec.horizon_weeks
-    table = read_origin_table(folder, first_origin=first_target - horizon_weeks * _WEEK)
+    table = read_origin_table(folder, first_origin=first_target - horizon_weeks * NUMPY_WEEK)
     if table.horizon_weeks < horizon_weeks:
         raise UserError(
             "InvalidInput",

@@ -157,49 +157,41 @@ def run_backtest(
         models = {**models, "simple": simple[0]}
         quantiles["simple"] = of_simple[0]
     store, dept, target_week = table.store[rows], table.dept[rows], table.target_week(rows, horizons)
-    _require_finite("the candidate", quantiles["candidate"], store, dept, target_week, table.ids)
+    series = table.ids, store, dept, target_week
+    _require_finite("the candidate", quantiles["candidate"], *series)
     for model, values in zip(simple, of_simple, strict=True):
-        what = f"the simple forecast {model.manifest.preset}"
-        _require_finite(what, values, store, dept, target_week, table.ids)
-    forecasts: dict[Forecaster, Floats] = {
-        role: quantiles[role][:, model.column_of(0.5)].astype(np.float64) for role, model in models.items()
-    }
-    forecasts |= {name: columns[feature] for name, feature in _BASELINES.items()}
+        _require_finite(f"the simple forecast {model.manifest.preset}", values, *series)
+    forecasts = _point_forecasts(models, quantiles, columns)
     if oracle is not None:
         forecasts["oracle"] = join_oracle(oracle, store, dept, target_week)
     missing = _missing(forecasts, quantiles)
     not_compared = _forecasters_left_out(missing)
-    compared = {name: rows for name, rows in missing.items() if name not in not_compared}
+    compared = {name: lacking for name, lacking in missing.items() if name not in not_compared}
     kept = ~np.any(list(compared.values()), axis=0)
+    rows, horizons, store, dept = rows[kept], horizons[kept], store[kept], dept[kept]
     return Backtest(
-        row=rows[kept],
-        store=store[kept],
-        dept=dept[kept],
-        horizon=horizons[kept],
+        row=rows,
+        store=store,
+        dept=dept,
+        horizon=horizons,
         target_week=target_week[kept],
-        actual=table.targets[rows, horizons - 1][kept],
+        actual=table.targets[rows, horizons - 1],
         holiday=columns[holiday_flag(columns)][kept] == 1,
         store_type=columns[_STORE_TYPE][kept],
         mean_sales=columns[_MEAN_SALES][kept],
         age_weeks=columns[_AGE_WEEKS][kept],
-        scale=scale.of(store[kept], dept[kept]),
+        scale=scale.of(store, dept),
         forecasts={name: values[kept] for name, values in forecasts.items() if name in compared},
         quantiles={role: values[kept] for role, values in quantiles.items() if role in compared},
         levels={role: tuple(m.manifest.quantiles) for role, m in models.items() if role in compared},
         left_out=[
-            LeftOut(forecaster=name, reason=_REASONS[name], rows=int(rows.sum()))
-            for name, rows in compared.items()
-            if rows.any()
+            LeftOut(forecaster=name, reason=_REASONS[name], rows=int(lacking.sum()))
+            for name, lacking in compared.items()
+            if lacking.any()
         ],
-        found=len(rows),
+        found=len(kept),
         ids=table.ids,
-        forecasters_left_out=[
-            ForecasterLeftOut(
-                forecaster=name,
-                reason=f"{_REASONS[name]}, for {missing[name].sum():,} of {len(rows):,} rows",
-            )
-            for name in not_compared
-        ],
+        forecasters_left_out=[_left_out(name, missing[name]) for name in not_compared],
         simple=[values[kept] for values in of_simple],
     )
 
@@ -232,8 +224,24 @@ def _features_and_quantiles(
     return columns, quantiles
 
 
+def _point_forecasts(
+    models: Mapping[Role, Model], quantiles: Mapping[Role, Quantiles], columns: Mapping[str, Floats]
+) -> dict[Forecaster, Floats]:
+    """Returns the medians of the models and the forecasts of the baselines, US dollars [N]."""
+    medians: dict[Forecaster, Floats] = {
+        role: quantiles[role][:, model.column_of(0.5)].astype(np.float64) for role, model in models.items()
+    }
+    return medians | {name: columns[feature] for name, feature in _BASELINES.items()}
+
+
+def _left_out(forecaster: Forecaster, lacking: Booleans) -> ForecasterLeftOut:
+    """Returns a forecaster that is not compared, with the number of rows [N] that it lacks."""
+    reason = f"{_REASONS[forecaster]}, for {lacking.sum():,} of {len(lacking):,} rows"
+    return ForecasterLeftOut(forecaster=forecaster, reason=reason)
+
+
 def _require_finite(
-    what: str, quantiles: Quantiles, store: Integers, dept: Integers, target_week: Weeks, ids: Ids
+    what: str, quantiles: Quantiles, ids: Ids, store: Integers, dept: Integers, target_week: Weeks
 ) -> None:
     broken = np.flatnonzero(~np.isfinite(quantiles).all(axis=1))
     if len(broken) > 0:

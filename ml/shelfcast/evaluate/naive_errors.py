@@ -9,9 +9,8 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shelfcast.features.samples import Floats, Integers, series_files
+from shelfcast.features.samples import NUMPY_WEEK, Floats, Integers, series_files
 
-_WEEK = np.timedelta64(7, "D")
 #: Features that are naive forecasts one week ahead; the last one with an error counts.
 _NAIVE = ("sales_0", "last_year_h1")
 
@@ -38,7 +37,7 @@ def naive_errors(folder: Path, first_test_week: np.datetime64) -> NaiveErrors:
     A series without a week one year earlier gets the error of the naive forecast.
     """
     result: dict[tuple[int, int], float] = {}
-    before = pc.field("origin") < (first_test_week - _WEEK).astype("O")
+    before = pc.field("origin") < (first_test_week - NUMPY_WEEK).astype("O")
     keys = ["store", "dept"]
     for path in series_files(folder):
         table = pq.read_table(path, columns=[*keys, "target_h1", *_NAIVE], filters=before)

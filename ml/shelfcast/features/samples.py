@@ -26,7 +26,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Weeks = NDArray[np.datetime64]
 
-_WEEK = np.timedelta64(7, "D")
+#: One week in the dates of NumPy.
+NUMPY_WEEK = np.timedelta64(7, "D")
 _HORIZON = "{horizon}"
 
 Part = Literal["fixed", "ahead", "calendar"]
@@ -88,7 +89,7 @@ class OriginTable:
 
     def target_week(self, rows: Integers, horizons: Integers) -> Weeks:
         """Returns the target weeks of N rows, ``horizons`` weeks ahead, days [N]."""
-        return self.origin[rows] + horizons * _WEEK
+        return self.origin[rows] + horizons * NUMPY_WEEK
 
     def matrix(self, rows: Integers, horizons: Integers) -> Floats:
         """Returns the features of N rows, ``horizons`` weeks ahead, [N, F]; NaN where a value is missing."""
@@ -102,7 +103,7 @@ class OriginTable:
     @cached_property
     def calendar_row(self) -> Integers:
         """Row of ``calendar`` at each origin [R]; the rows after it are the weeks ahead."""
-        weeks: Integers = (self.origin - self.first_week) // _WEEK
+        weeks: Integers = (self.origin - self.first_week) // NUMPY_WEEK
         return weeks
 
     @cached_property
@@ -119,7 +120,7 @@ class OriginTable:
     def samples(self, first_target: np.datetime64, last_target: np.datetime64) -> tuple[Integers, Integers]:
         """Returns row [N] and weeks ahead [N] of all known targets in the weeks from first to last."""
         horizons = np.arange(1, self.horizon_weeks + 1)
-        weeks = self.origin[:, None] + horizons * _WEEK
+        weeks = self.origin[:, None] + horizons * NUMPY_WEEK
         wanted = (weeks >= first_target) & (weeks <= last_target) & ~np.isnan(self.targets)
         rows, columns = np.nonzero(wanted)
         return rows, columns + 1
@@ -167,7 +168,7 @@ def read_origin_table(
     table = pa.concat_tables(pq.read_table(path, filters=wanted) for path in paths)
     calendar = pq.read_table(folder / "calendar.parquet")
     weeks = calendar["week"].to_numpy().astype("datetime64[D]")
-    if np.any(np.diff(weeks) != _WEEK):
+    if np.any(np.diff(weeks) != NUMPY_WEEK):
         raise ValueError(f"{folder / 'calendar.parquet'} does not hold every week once, in order")
 
     def columns(part: Part) -> list[str]:

@@ -26,8 +26,6 @@ from shelfcast.inspection.sources import Sales
 from shelfcast.missing_weeks import ZERO
 from shelfcast.snapshot import IDS, SALES, empty_tables
 
-#: Weeks from which a series has a last year in its training and in its test.
-_YEAR_AND_TEST = 60
 _EXAMPLES = 3
 
 
@@ -142,8 +140,6 @@ def _about_sales(rows: SourceRows, sales: pa.Table) -> Iterator[str]:
     yield f"weekly sales from {low:,.10g} to {high:,.10g}, {zeros:,} of {len(sales):,} are 0"
     if rows.holidays.events is not None:
         yield from _about_events(rows.holidays.events)
-    if len(weeks) < _YEAR_AND_TEST:
-        yield f"fewer than {_YEAR_AND_TEST} weeks: no series has a last year in training and test"
 
 
 def _about_events(events: NamedDays) -> Iterator[str]:

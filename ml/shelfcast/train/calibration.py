@@ -54,7 +54,7 @@ def choose_shares(model: Network, shard: Shard, processes: Processes) -> None:
     if not isinstance(model, GlobalModel):
         return
     model.eval()
-    candidates = _share_candidates(len(model.shares)).to(processes.device)
+    candidates = _share_grid(len(model.shares)).to(processes.device)
     errors = torch.zeros(len(candidates), dtype=torch.float64)
     reader = BatchReader(shard.table, processes.device)
     for samples in chunks(shard.validation):
@@ -65,7 +65,7 @@ def choose_shares(model: Network, shard: Shard, processes: Processes) -> None:
     model.shares.copy_((best + torch.tensor(model.prior_shares, device=best.device)) / 2)
 
 
-def _share_candidates(parts: int) -> Tensor:
+def _share_grid(parts: int) -> Tensor:
     """Returns the candidate weights [C, P]; the first component gets the rest, so each row sums to 1."""
     others = [_SEASONAL_SHARES, *[_OTHER_SHARES] * (parts - 2)]
     grid = np.stack([values.ravel() for values in np.meshgrid(*others, indexing="ij")], axis=1)

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from shelfcast.contracts.specs import TrainSpec
 from shelfcast.features.samples import (
+    NUMPY_WEEK,
     Integers,
     OriginTable,
     read_description,
@@ -29,8 +30,6 @@ from shelfcast.job import UserError, path_of
 
 #: Upper bound of samples in an epoch: more series repeat nearly the same weeks.
 EPOCH_SAMPLES = 65_536
-
-_WEEK = np.timedelta64(7, "D")
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,11 @@ class Weeks:
 def split_weeks(first_week: date, last_week: date, validation_weeks: int, test_weeks: int) -> Weeks:
     """Splits the weeks in time: training, then validation, then test."""
     first, last = np.datetime64(first_week), np.datetime64(last_week)
-    validation_last = last - test_weeks * _WEEK
-    training_last = validation_last - validation_weeks * _WEEK
+    validation_last = last - test_weeks * NUMPY_WEEK
+    training_last = validation_last - validation_weeks * NUMPY_WEEK
     # The first week can be an origin but never a target; ``features.enough_weeks`` refuses fewer weeks.
     assert training_last > first
-    return Weeks((first, training_last), (training_last + _WEEK, validation_last))
+    return Weeks((first, training_last), (training_last + NUMPY_WEEK, validation_last))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from shelfcast.models.windows import Windows
 from shelfcast.train.calibration import (
     MIN_SCORES,
     _scale,
-    _share_candidates,
+    _share_grid,
     calibrate,
     choose_shares,
     conformal_scale,
@@ -157,6 +157,6 @@ def test_shares_are_half_usual_and_half_the_best_of_the_validation(
 
 
 def test_candidate_shares_are_tenths_that_sum_to_1_with_at_most_6_for_the_season() -> None:
-    tenths = {tuple(row) for row in (10 * _share_candidates(3)).round().int().tolist()}
+    tenths = {tuple(row) for row in (10 * _share_grid(3)).round().int().tolist()}
     assert tenths == {(10 - s - o, s, o) for s in range(7) for o in range(11 - s)}
-    torch.testing.assert_close(_share_candidates(3).sum(dim=1), torch.ones(len(tenths)))
+    torch.testing.assert_close(_share_grid(3).sum(dim=1), torch.ones(len(tenths)))
