@@ -37,7 +37,7 @@ from shelfcast.calendar import WEEK
 from shelfcast.contracts.specs import Preset
 from shelfcast.evaluate.metrics import coverage, wape, wmae
 from shelfcast.ingest.generator import generate
-from shelfcast.models.presets import NETWORKS
+from shelfcast.models.presets import PRESETS
 
 HORIZON_WEEKS = 8
 KEYS = ["origin", "store", "dept", "target_week", "horizon"]
@@ -71,7 +71,7 @@ def rolling(
     """Returns the forecasts of every preset, of LightGBM and of the naive baselines from each origin."""
     settings = Settings(HORIZON_WEEKS, "global", ("naive", "seasonal_naive", "lightgbm"))
     first = prepare(source, origins[0], directory / "first", settings)
-    models = {preset: train_preset(first, preset, settings) for preset in NETWORKS}
+    models = {preset: train_preset(first, preset, settings) for preset in PRESETS}
     trees, four = fit_lightgbm(first, settings), average_of_four(first)
     frames = []
     for week in origins:

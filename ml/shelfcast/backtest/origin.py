@@ -34,7 +34,7 @@ from shelfcast.features.samples import Floats, Integers, OriginTable, read_origi
 from shelfcast.features.training_data import ForecastRequest
 from shelfcast.features.version import feature_set_version
 from shelfcast.job import UserError, path_of, write_json
-from shelfcast.models.presets import NETWORKS
+from shelfcast.models.presets import PRESETS
 from shelfcast.snapshot import EXTRAS, RAW_TABLES, SALES, STORE_WEEKS, STORES, content_hash
 
 #: Keys of the baselines. The naive ones are always computed; the others are slow and optional.
@@ -299,10 +299,10 @@ def check_preset(name: str) -> Preset:
     Raises:
         UserError: ``InvalidInput``: there is none.
     """
-    for preset in NETWORKS:
+    for preset in PRESETS:
         if preset == name:
             return preset
-    raise UserError("InvalidInput", f"--preset: {name} is none of {', '.join(NETWORKS)}")
+    raise UserError("InvalidInput", f"--preset: {name} is none of {', '.join(PRESETS)}")
 
 
 def check_baselines(names: Sequence[str]) -> tuple[str, ...]:

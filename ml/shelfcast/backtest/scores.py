@@ -67,7 +67,7 @@ class Errors:
         overall: Errors of all rows.
         by_horizon: Errors by weeks ahead.
         slices: Errors by slice.
-        sums: WAPE of sums over departments, by level and forecaster.
+        sums: WAPE of sums, by aggregation (``store``, ``total``) and forecaster.
     """
 
     overall: Scores
@@ -141,15 +141,15 @@ def slices(rows: pd.DataFrame, ids: Ids) -> dict[str, pd.DataFrame]:
 def sums(rows: pd.DataFrame, forecasters: Sequence[str]) -> dict[str, dict[str, float]]:
     """Returns the WAPE of sums over departments (``store``) and over all series (``total``), by forecaster.
 
-    Point forecasts of a store are sums over its departments, so all levels agree. Quantiles are not summed:
+    Point forecasts of a store are sums over its departments, so both sums agree. Quantiles are not summed:
     the quantile of a sum is not the sum of quantiles.
     """
     columns = {name: "p50" if name == forecasters[0] else name for name in forecasters}
     keys = {"store": ["origin", "target_week", "store"], "total": ["origin", "target_week"]}
     result = {}
-    for level, key in keys.items():
+    for aggregation, key in keys.items():
         total = rows.groupby(key)[[*columns.values(), "actual"]].sum()
         actual = total["actual"].to_numpy()
         if actual.any():
-            result[level] = {name: wape(total[c].to_numpy(), actual) for name, c in columns.items()}
+            result[aggregation] = {name: wape(total[c].to_numpy(), actual) for name, c in columns.items()}
     return result

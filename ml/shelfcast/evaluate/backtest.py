@@ -71,7 +71,7 @@ class Backtest:
         scale: In-sample error of the series' naive forecast (``naive_errors``), US dollars or NaN, [N].
         forecasts: Point forecast of each forecaster (a model's median), US dollars, [N].
         quantiles: Quantiles of each model, US dollars, [N, Q].
-        levels: Quantile level of each of their columns, such as 0.1, [Q].
+        quantile_levels: Quantile level of each of their columns, such as 0.1, [Q].
         left_out: Numbers of rows left out, and reasons.
         found: Number of rows before any was left out.
         ids: Ids of stores, departments and store types.
@@ -92,7 +92,7 @@ class Backtest:
     scale: Floats
     forecasts: dict[Forecaster, Floats]
     quantiles: dict[Forecaster, Quantiles]
-    levels: dict[Forecaster, tuple[float, ...]]
+    quantile_levels: dict[Forecaster, tuple[float, ...]]
     left_out: list[LeftOut]
     found: int
     ids: Ids = PLAIN_IDS
@@ -101,7 +101,7 @@ class Backtest:
 
     def with_simple_as_candidate(self, index: int) -> Backtest:
         """Returns the backtest with a simple forecast as the candidate, and none beside it."""
-        levels, answers = self.levels["simple"], self.simple[index]
+        levels, answers = self.quantile_levels["simple"], self.simple[index]
 
         def changed(values: Mapping[Forecaster, T], of_candidate: T) -> dict[Forecaster, T]:
             others = {name: value for name, value in values.items() if name not in ("candidate", "simple")}
@@ -112,13 +112,13 @@ class Backtest:
             self,
             forecasts=changed(self.forecasts, median),
             quantiles=changed(self.quantiles, answers),
-            levels=changed(self.levels, levels),
+            quantile_levels=changed(self.quantile_levels, levels),
             simple=[],
         )
 
     def interval(self, forecaster: Forecaster, low: float, high: float) -> Floats | None:
         """Returns two quantiles, US dollars [N, 2]; None if the forecaster lacks one of them."""
-        levels = self.levels.get(forecaster, ())
+        levels = self.quantile_levels.get(forecaster, ())
         if low not in levels or high not in levels:
             return None
         ends = [levels.index(low), levels.index(high)]
@@ -183,7 +183,7 @@ def run_backtest(
         scale=scale.of(store, dept),
         forecasts={name: values[kept] for name, values in forecasts.items() if name in compared},
         quantiles={role: values[kept] for role, values in quantiles.items() if role in compared},
-        levels={role: tuple(m.manifest.quantiles) for role, m in models.items() if role in compared},
+        quantile_levels={role: tuple(m.manifest.quantiles) for role, m in models.items() if role in compared},
         left_out=[
             LeftOut(forecaster=name, reason=_REASONS[name], rows=int(lacking.sum()))
             for name, lacking in compared.items()

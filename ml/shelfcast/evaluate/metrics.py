@@ -111,7 +111,7 @@ def _coverage(backtest: Backtest, name: Forecaster, rows: Booleans, low: float, 
 
 
 def _mean_pinball(backtest: Backtest, name: Forecaster, rows: Booleans) -> float | None:
-    levels = backtest.levels.get(name)
+    levels = backtest.quantile_levels.get(name)
     if levels is None:
         return None
     answers, actual = backtest.quantiles[name][rows].astype(np.float64), backtest.actual[rows]

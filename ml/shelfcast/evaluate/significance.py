@@ -28,8 +28,8 @@ REFERENCES: tuple[Forecaster, ...] = ("champion", *GATE_BASELINES)
 OVERALL = "overall"
 #: Number of bootstrap draws.
 DRAWS = 1_000
-#: Confidence level of the two-sided interval.
-LEVEL = 0.95
+#: Confidence of the two-sided interval.
+CONFIDENCE = 0.95
 _SEED = 20_260
 
 
@@ -101,7 +101,7 @@ class _Draws:
         ]
         # The ratio is undefined in draws without rows or without errors of the other forecaster.
         usable = sums[1] > 0
-        tail = (1 - LEVEL) / 2
+        tail = (1 - CONFIDENCE) / 2
         lower, upper = np.quantile(sums[0][usable] / sums[1][usable] - 1, [tail, 1 - tail])
         return float(lower), float(upper)
 

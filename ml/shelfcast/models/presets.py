@@ -1,4 +1,4 @@
-"""Constructors of the networks, by preset."""
+"""Constructors of the models, by preset."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _simple(preset: Preset) -> _Constructor:
     )
 
 
-NETWORKS: dict[Preset, _Constructor] = {
+PRESETS: dict[Preset, _Constructor] = {
     "ensemble": Ensemble,
     "global": GlobalModel,
     "lstm": Lstm,
@@ -35,7 +35,7 @@ NETWORKS: dict[Preset, _Constructor] = {
 def build_network(
     preset: Preset, features: Sequence[ModelFeature], stores: _Ids, depts: _Ids, horizon_weeks: int
 ) -> Network:
-    """Returns an untrained network.
+    """Returns the untrained model of a preset.
 
     Args:
         preset: Name of the preset.
@@ -44,4 +44,4 @@ def build_network(
         depts: Departments with training samples.
         horizon_weeks: Largest number of weeks ahead.
     """
-    return NETWORKS[preset](features, stores, depts, horizon_weeks)
+    return PRESETS[preset](features, stores, depts, horizon_weeks)

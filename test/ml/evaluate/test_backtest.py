@@ -230,7 +230,7 @@ def test_a_champion_without_a_finite_interval_is_left_out_by_name(
         )
     ]
     assert set(backtest.forecasts) == {"candidate", "naive", "seasonal_naive"}
-    assert set(backtest.quantiles) == set(backtest.levels) == {"candidate"}
+    assert set(backtest.quantiles) == set(backtest.quantile_levels) == {"candidate"}
     # The other forecasters are scored as if there were no champion.
     assert len(backtest.row) == backtest.found - HORIZONS
 

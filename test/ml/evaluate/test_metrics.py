@@ -47,7 +47,7 @@ def backtest(rows: int) -> Backtest:
         scale=np.where(number == 1, np.nan, 2.0),
         forecasts={"candidate": actual + number, "naive": actual - 2},
         quantiles={"candidate": (actual[:, None] + [-2.0, -1.0, 4.0, 8.0, 9.0]).astype(np.float32)},
-        levels={"candidate": (0.025, 0.1, 0.5, 0.9, 0.975)},
+        quantile_levels={"candidate": (0.025, 0.1, 0.5, 0.9, 0.975)},
         left_out=[],
         found=rows,
     )
@@ -126,7 +126,9 @@ def test_score_uses_the_chosen_rows_only() -> None:
 def test_a_model_of_three_quantiles_has_no_95_percent_interval() -> None:
     of = backtest(4)
     three = {"candidate": of.quantiles["candidate"][:, 1:4]}
-    found = score(replace(of, quantiles=three, levels={"candidate": (0.1, 0.5, 0.9)}), everything(of))
+    found = score(
+        replace(of, quantiles=three, quantile_levels={"candidate": (0.1, 0.5, 0.9)}), everything(of)
+    )
     assert found["candidate"].coverage80 == 1.0
     assert found["candidate"].coverage95 is None
     assert found["candidate"].pinball == pytest.approx((0.1 * 1 + 0.5 * 4 + 0.1 * 8) / 3)

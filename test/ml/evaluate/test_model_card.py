@@ -19,7 +19,7 @@ from shelfcast.contracts.specs import EvaluateSpec
 from shelfcast.contracts.wire import decode
 from shelfcast.evaluate.__main__ import run
 from shelfcast.models.imputation import IMPUTATION
-from shelfcast.models.presets import NETWORKS
+from shelfcast.models.presets import PRESETS
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_says_what_it_leaves_out(inputs: dict[str, Any], tmp_path: Path) -> None
 
 
 def test_tells_the_imputation_of_each_preset() -> None:
-    assert IMPUTATION.keys() == NETWORKS.keys()
+    assert IMPUTATION.keys() == PRESETS.keys()
 
 
 def test_a_preset_of_another_version_is_not_guessed_at(inputs: dict[str, Any], tmp_path: Path) -> None:

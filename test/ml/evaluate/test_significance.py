@@ -31,7 +31,7 @@ def backtest(candidate: np.ndarray, reference: np.ndarray, *, holiday_week: int 
         scale=np.ones(count),
         forecasts={"candidate": actual + candidate.ravel(), "naive": actual - reference.ravel()},
         quantiles={},
-        levels={},
+        quantile_levels={},
         left_out=[],
         found=count,
     )

@@ -21,7 +21,7 @@ from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.materialization import Window
 from shelfcast.features.preset_features import PRESET_FEATURES
 from shelfcast.features.version import feature_set_version
-from shelfcast.models.presets import NETWORKS, build_network
+from shelfcast.models.presets import PRESETS, build_network
 
 PROJECT, WEEKS = "shelfcast_definitions", 60
 FEATURES = FeatureSet(2)
@@ -78,7 +78,7 @@ def test_a_service_names_what_the_network_of_its_preset_uses(store: FeatureStore
     }
 
 
-@pytest.mark.parametrize("preset", sorted(NETWORKS))
+@pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_the_network_of_a_preset_is_made_of_its_features_and_no_others(preset: str) -> None:
     used = [f for f in FEATURES.model_features if f.name in PRESET_FEATURES[preset]]
 

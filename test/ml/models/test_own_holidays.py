@@ -20,12 +20,12 @@ from shelfcast.features.own_holidays import (
 )
 from shelfcast.features.preset_features import preset_features as simple_features
 from shelfcast.models.network import MEDIAN, Network
-from shelfcast.models.presets import NETWORKS, build_network
+from shelfcast.models.presets import PRESETS, build_network
 from shelfcast.models.simple import FORMULAS
 
 HORIZON = 4
 #: Presets of networks; a simple forecast reads no holiday.
-LEARNED = [preset for preset in NETWORKS if preset not in FORMULAS]
+LEARNED = [preset for preset in PRESETS if preset not in FORMULAS]
 OWN, PLAIN = FeatureSet(HORIZON, COVARIATES), FeatureSet(HORIZON)
 NAMES = [feature.name for feature in OWN.model_features]
 AMERICAN = [

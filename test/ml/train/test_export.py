@@ -14,7 +14,7 @@ import torch
 from train_example import Example
 
 from shelfcast.models.global_model import GlobalModel
-from shelfcast.models.presets import NETWORKS, build_network
+from shelfcast.models.presets import PRESETS, build_network
 from shelfcast.train.data import Shard, read_shard
 from shelfcast.train.export import INPUTS, check_graph, to_onnx, write_model
 from shelfcast.train.minibatch import BatchReader
@@ -67,7 +67,7 @@ def test_onnxruntime_answers_as_torch(folder: Path, model: GlobalModel, shard: S
     np.testing.assert_allclose(found, expected(model, fed), rtol=1e-4, atol=0.01)
 
 
-@pytest.mark.parametrize("preset", sorted(NETWORKS))
+@pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_the_graph_of_every_preset_answers_as_its_network(preset: str, shard: Shard) -> None:
     torch.manual_seed(4)
     network = build_network(preset, shard.table.features, [1, 2, 3], [1, 2], 4).eval()

@@ -15,7 +15,7 @@ import pytest
 import torch
 from train_example import Example, epochs_reported, finish, progress, result, start
 
-from shelfcast.models.presets import NETWORKS
+from shelfcast.models.presets import PRESETS
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 
@@ -29,7 +29,7 @@ def train_on_cpu(directory: Path) -> dict[str, Any]:
     return result(directory)
 
 
-@pytest.mark.parametrize("preset", sorted(NETWORKS))
+@pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_a_training_that_is_killed_ends_with_the_same_bytes(
     example: Example, tmp_path: Path, preset: str
 ) -> None:

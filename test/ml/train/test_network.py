@@ -16,7 +16,7 @@ from train_example import Example, write_example
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.network import MEDIAN, Network, Preparation
-from shelfcast.models.presets import NETWORKS, build_network
+from shelfcast.models.presets import PRESETS, build_network
 from shelfcast.models.summaries import Summaries
 from shelfcast.models.windows import Windows
 from shelfcast.train.data import EpochSampler, read_shard
@@ -39,7 +39,7 @@ def random_model(size: float, preset: str = "global") -> Network:
 
 
 TAME = random_model(0.2)
-ALL = [random_model(size, preset) for size in (0.2, 3.0) for preset in NETWORKS]
+ALL = [random_model(size, preset) for size in (0.2, 3.0) for preset in PRESETS]
 
 
 def quantiles(

@@ -20,7 +20,7 @@ from shelfcast.features.definitions import FeatureSet
 from shelfcast.job import path_of
 from shelfcast.models.lstm import Lstm
 from shelfcast.models.network import MEDIAN, Network
-from shelfcast.models.presets import NETWORKS, build_network
+from shelfcast.models.presets import PRESETS, build_network
 from shelfcast.train.data import read_shard
 from shelfcast.train.export import INPUTS, to_onnx
 from shelfcast.train.minibatch import BatchReader
@@ -38,7 +38,7 @@ def untrained(preset: str, seed: int = 3) -> Network:
     return model
 
 
-@pytest.mark.parametrize("preset", sorted(NETWORKS))
+@pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_the_graph_answers_any_number_of_rows_as_torch_and_has_the_same_bytes_again(
     example: Example, preset: str
 ) -> None:
@@ -135,7 +135,7 @@ def test_the_lstm_reads_weeks_of_series_and_department_in_their_order() -> None:
     torch.testing.assert_close(layer(inputs), layer.layers(beside))
 
 
-@pytest.mark.parametrize("preset", sorted(NETWORKS))
+@pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_a_network_computes_on_another_device_than_the_cpu(preset: str) -> None:
     # It computes shapes alone, and refuses what lies on the CPU as a GPU does.
     device = torch.device("meta")
