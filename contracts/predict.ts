@@ -12,15 +12,20 @@ export const MAX_INSTANCES = 10_000;
 /** Features by name; null where a value is unknown. */
 export const featureValuesSchema = z.record(z.string(), z.number().nullable());
 
-/** Request for one forecast. */
-export const predictInstanceSchema = z.strictObject({
-  store: seriesIdSchema,
-  dept: seriesIdSchema,
-  /** Weeks ahead, from 1. */
-  horizon: z.int(),
-  /** All features of the model. Without them the predictor reads Feast's online tables. */
-  features: featureValuesSchema.optional(),
-});
+/** Request for one forecast: of a number of weeks ahead, or of a week. */
+export const predictInstanceSchema = z
+  .strictObject({
+    store: seriesIdSchema,
+    dept: seriesIdSchema,
+    /** Weeks ahead of the newest week whose sales are known of the series, from 1. */
+    horizon: z.int().optional(),
+    /** Last day of the week to forecast, which is the same week for all series; not together with `features`. */
+    targetWeek: z.iso.date().optional(),
+    /** All features of the model. Without them the predictor reads Feast's online tables. */
+    features: featureValuesSchema.optional(),
+  })
+  .refine(({ horizon, targetWeek }) => (horizon === undefined) !== (targetWeek === undefined))
+  .refine(({ targetWeek, features }) => targetWeek === undefined || features === undefined);
 
 /** The predictor parses requests by hand (predictor/instances.ts), which is faster and names the invalid instance. */
 export const predictRequestSchema = z.strictObject({

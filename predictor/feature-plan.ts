@@ -11,7 +11,8 @@ export interface FeatureRow {
   /** Numbers of store and department, which the tables have as keys. */
   store: number;
   dept: number;
-  horizon: number;
+  /** Weeks ahead; undefined until the origin of the series is known. */
+  horizon: number | undefined;
 }
 
 /** Columns of a view that one prepared statement reads. */
@@ -116,12 +117,12 @@ export function viewsOf(manifest: ModelManifest): ModelViews {
 }
 
 /**
- * Returns the columns of one horizon when all rows share it, else those of all horizons: any other set would need another
+ * Returns the columns of one horizon when all rows share it and it is known, else those of all horizons: any other set would need another
  * prepared statement.
  */
 function selectionFor(view: ViewFeatures, rows: readonly FeatureRow[]): ColumnSelection {
-  const horizon = rows[0]?.horizon ?? 0;
-  const isOnly = rows.every((row) => row.horizon === horizon);
+  const horizon = rows[0]?.horizon;
+  const isOnly = horizon !== undefined && rows.every((row) => row.horizon === horizon);
   return (isOnly ? view.byHorizon.get(horizon) : undefined) ?? view.allHorizons;
 }
 

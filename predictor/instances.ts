@@ -6,7 +6,11 @@ import { normalId } from '../contracts/series-id.ts';
 import type { SeriesId } from '../contracts/series-id.ts';
 import { RequestError } from './errors.ts';
 
-export interface Instance extends Omit<PredictInstance, 'features'> {
+export interface Instance extends Pick<PredictInstance, 'store' | 'dept'> {
+  /** Weeks ahead; undefined where the target week and the origin of the series decide. */
+  horizon: number | undefined;
+  /** Target week in days since 1970-01-01. */
+  targetDay?: number;
   /** Raw features in the model's order, NaN where the value is unknown; absent for features from Feast. */
   features?: Float64Array;
 }
@@ -22,6 +26,8 @@ type JsonObject = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+const MS_PER_DAY = 86_400_000;
+const ISO_DATE = /^\d{4}-\d{2}-\d{2}$/;
 const INSTANCE_KEYS = new Set(Object.keys(predictInstanceSchema.shape));
 
 function invalidInstance(index: number, reason: string): RequestError {
@@ -44,6 +50,19 @@ function wholeNumber(instance: JsonObject, key: string, index: number): number {
     throw invalidInstance(index, `"${key}" must be a whole number, but is ${shown(value)}.`);
   }
   return value;
+}
+
+/** Returns the target week in days since 1970-01-01. */
+function targetDay(instance: JsonObject, index: number): number {
+  const week = instance['targetWeek'];
+  for (const other of ['horizon', 'features'])
+    if (instance[other] !== undefined)
+      throw invalidInstance(index, `"targetWeek" and "${other}" exclude each other; send one of them.`);
+  const time = typeof week === 'string' && ISO_DATE.test(week) ? Date.parse(week) : NaN;
+  // Date.parse takes 2012-02-30 for the first of March.
+  if (Number.isNaN(time) || new Date(time).toISOString().slice(0, 10) !== week)
+    throw invalidInstance(index, `"targetWeek" must be a date like "2012-02-03", but is ${shown(week)}.`);
+  return time / MS_PER_DAY;
 }
 
 function seriesId(instance: JsonObject, key: 'store' | 'dept', index: number): SeriesId {
@@ -140,6 +159,9 @@ export function parseRequest(body: unknown, manifest: ModelManifest): ParsedRequ
     }
     const store = seriesId(instance, 'store', index);
     const dept = seriesId(instance, 'dept', index);
+    if (instance['targetWeek'] !== undefined) {
+      return { store, dept, horizon: undefined, targetDay: targetDay(instance, index) };
+    }
     const horizon = wholeNumber(instance, 'horizon', index);
     if (horizon < 1 || horizon > manifest.horizonWeeks) {
       throw new RequestError(

@@ -22,17 +22,19 @@ export interface ForecastWeek {
   origin: string;
   /** origin + 7 days x horizon, ISO date. */
   targetWeek: string;
+  /** Weeks from the origin to the target week. */
+  horizon: number;
 }
 
 /** Instance with features from Feast's online tables, and its ids as the request wrote them. */
 interface AskedRow extends FeatureRow {
-  asked: Pick<Instance, 'store' | 'dept'>;
+  asked: Pick<Instance, 'store' | 'dept' | 'targetDay'>;
 }
 
 export interface OnlineFeatures {
   /**
    * Writes the features of each row into `matrix` (row-major [N, F]) and returns its weeks in the same order.
-   * @throws RequestError 404 unknown series, 409 stale or missing features, 503 unavailable database
+   * @throws RequestError 404 unknown series, 400 or 422 target week that cannot be forecast, 409 stale or missing features, 503 unavailable database
    */
   read(rows: readonly AskedRow[], matrix: Float64Array): Promise<ForecastWeek[]>;
 }
@@ -115,6 +117,27 @@ function originDay(dataset: string, sales: FetchedView, i: number, row: AskedRow
   return day;
 }
 
+/** Returns the weeks ahead of the origin. @throws RequestError when the model does not answer the target week */
+function horizonOf(row: AskedRow, origin: number, maxHorizon: number): number {
+  if (row.horizon !== undefined) return row.horizon;
+  const target = row.asked.targetDay as number;
+  const horizon = (target - origin) / DAYS_PER_WEEK;
+  const where = `${named(row)}: targetWeek ${isoDate(target)} is`;
+  if (!Number.isInteger(horizon)) {
+    const next = isoDate(origin + DAYS_PER_WEEK);
+    const sentence = `${where} not the last day of a week; the weeks of the data set end like ${next}.`;
+    throw new RequestError(400, 'INVALID_INSTANCE', sentence, facts(row));
+  }
+  if (horizon >= 1 && horizon <= maxHorizon) return horizon;
+  const distance = horizon < 1 ? `not after ${isoDate(origin)}` : `${horizon} weeks after ${isoDate(origin)}`;
+  throw new RequestError(
+    422,
+    'HORIZON_OUT_OF_RANGE',
+    `${where} ${distance}, the newest week whose sales are known; this model answers 1 to ${maxHorizon} weeks ahead.`,
+    { ...facts(row), horizon, maxHorizon },
+  );
+}
+
 function requireStore(store: FetchedView, i: number, row: AskedRow): void {
   if (dayOf(store, i) !== ABSENT) return;
   const { view } = store.view;
@@ -150,12 +173,13 @@ export function createOnlineFeatures(pool: pg.Pool, manifest: ModelManifest): On
     return rows.map((row, i) => {
       const start = row.instance * width;
       const day = originDay(manifest.dataset, sales, i, row, watermark);
-      copyRow(sales, i, row.horizon, matrix, start);
+      const horizon = horizonOf(row, day, manifest.horizonWeeks);
+      copyRow(sales, i, horizon, matrix, start);
       for (const store of stores) {
         requireStore(store, i, row);
-        copyRow(store, i, row.horizon, matrix, start);
+        copyRow(store, i, horizon, matrix, start);
       }
-      return { origin: isoDate(day), targetWeek: isoDate(day + DAYS_PER_WEEK * row.horizon) };
+      return { origin: isoDate(day), targetWeek: isoDate(day + DAYS_PER_WEEK * horizon), horizon };
     });
   }
 
@@ -164,10 +188,11 @@ export function createOnlineFeatures(pool: pg.Pool, manifest: ModelManifest): On
       const weeks = await readSeries(rows, matrix);
       if (views.calendar === undefined) return weeks;
       const targetWeeks = weeks.map(({ targetWeek }) => targetWeek);
-      const calendar = await fetchView(pool, planCalendar(views.calendar, rows, targetWeeks));
+      const dated = rows.map((row, i) => ({ ...row, horizon: weeks[i]?.horizon }));
+      const calendar = await fetchView(pool, planCalendar(views.calendar, dated, targetWeeks));
       rows.forEach((row, i) => {
         requireTargetWeek(calendar, i, row, targetWeeks[i] as string);
-        copyRow(calendar, i, row.horizon, matrix, row.instance * width);
+        copyRow(calendar, i, weeks[i]?.horizon as number, matrix, row.instance * width);
       });
       return weeks;
     },

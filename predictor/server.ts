@@ -58,13 +58,15 @@ async function collectFeatures(
 function toPredictions(
   dependencies: PredictorDependencies,
   instances: Instance[],
+  horizons: readonly number[],
   weeks: (ForecastWeek | null)[],
   quantiles: Float32Array,
 ): Prediction[] {
   const levels = dependencies.model.manifest.quantiles;
   const [low, middle, high] = SERVED_QUANTILES.map((level) => levels.indexOf(level));
   const columns = [low ?? 0, middle ?? 0, high ?? 0];
-  return instances.map(({ store, dept, horizon }, row) => {
+  return instances.map(({ store, dept }, row) => {
+    const horizon = horizons[row] as number;
     const [p10, p50, p90] = columns.map((column) => quantiles[row * levels.length + column] ?? NaN);
     if (p10 === undefined || p50 === undefined || p90 === undefined || !Number.isFinite(p10 + p50 + p90)) {
       throw new RequestError(
@@ -112,7 +114,7 @@ async function predict(
   const matrix = new Float64Array(instances.length * model.manifest.features.length).fill(NaN);
   const numbers = await dependencies.seriesNumbers.numbersOf(instances);
   const weeks = await collectFeatures(dependencies, instances, numbers, matrix);
-  const horizons = instances.map(({ horizon }) => horizon);
+  const horizons = instances.map(({ horizon }, row) => weeks[row]?.horizon ?? (horizon as number));
   const stop = metrics.inferenceSeconds.startTimer();
   const quantiles = await model
     .predict({
@@ -126,7 +128,7 @@ async function predict(
       throw new RequestError(500, 'INFERENCE_FAILED', sentence, {}, { cause });
     })
     .finally(stop);
-  const predictions = toPredictions(dependencies, instances, weeks, quantiles);
+  const predictions = toPredictions(dependencies, instances, horizons, weeks, quantiles);
   if (explained) explain(dependencies, predictions, matrix);
   metrics.instances.inc(instances.length);
   const { unit } = dependencies.model.manifest;

@@ -34,7 +34,7 @@ export function analysisRows(count: number): AnalysisRow[] {
 export const forecastsBy =
   (factor: number) =>
   (instances: readonly PredictInstance[]): Prediction[] =>
-    instances.map(({ store, dept, horizon, features }) => ({
+    instances.map(({ store, dept, horizon = 0, features }) => ({
       store,
       dept,
       horizon,

@@ -193,7 +193,7 @@ describe('recordForecasts', () => {
     body: {
       modelName: 'm',
       modelVersion: '3',
-      predictions: instances.map(({ store, dept, horizon }) => {
+      predictions: instances.map(({ store, dept, horizon = 0 }) => {
         const p50 = 100 * Number(store) + Number(dept) + horizon / 10;
         const targetWeek = new Date(Date.parse(LAST) + horizon * 7 * 86_400_000).toISOString().slice(0, 10);
         return {

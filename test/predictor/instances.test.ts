@@ -37,6 +37,11 @@ const number = fc.oneof(
 );
 /** Weeks ahead, within and outside of the model's 12. */
 const horizon = fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 0, max: 13 }) }, fc.integer());
+const week = fc.oneof(
+  fc.date({ noInvalidDate: true }).map((date) => date.toISOString().slice(0, 10)),
+  fc.constantFrom('2012-02-30', '2012-2-3', ' 2012-02-03', '2012-02-03T00:00:00Z', '0000-01-01'),
+  fc.jsonValue(),
+);
 const instance = fc.oneof(
   { weight: 9, arbitrary: fc.record({ store: id, dept: id, horizon }) },
   fc.record({
@@ -46,6 +51,10 @@ const instance = fc.oneof(
     features: fc.record({ lag_1: number, temperature: number }, { requiredKeys: ['lag_1'] }),
   }),
   fc.record({ store: fc.integer(), dept: fc.integer(), horizon, extra: fc.jsonValue() }),
+  fc.record(
+    { store: fc.integer(), dept: fc.integer(), horizon, targetWeek: week, features: fc.constant({}) },
+    { requiredKeys: ['store', 'dept', 'targetWeek'] },
+  ),
   fc.jsonValue(),
 );
 const body = fc.oneof(

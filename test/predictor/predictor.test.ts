@@ -119,6 +119,27 @@ describe('features from Feast', () => {
     });
   });
 
+  it('forecasts a target week as the horizon that leads to it, alone and beside horizons', async () => {
+    const series = { store: 2, dept: 4 };
+    const { body } = await ask([{ ...series, horizon: 2 }], '?explain=features');
+    const [expected] = body.predictions ?? [];
+    expect(expected?.targetWeek).toBe('2012-02-10');
+    const week = { ...series, targetWeek: '2012-02-10' };
+    const alone = await ask([week], '?explain=features');
+    expect(alone.body.predictions).toEqual([expected]);
+    const mixed = await ask([{ ...series, horizon: 1 }, week], '?explain=features');
+    expect(mixed.body.predictions?.map(({ horizon }) => horizon)).toEqual([1, 2]);
+    expect(mixed.body.predictions?.[1]).toEqual(expected);
+    const late = { store: 1, dept: 9 };
+    const both = await ask([week, { ...late, targetWeek: '2012-02-10' }]);
+    expect(both.body.predictions?.map(({ origin, horizon }) => [origin, horizon])).toEqual([
+      ['2012-01-27', 2],
+      ['2011-12-30', 6],
+    ]);
+    const six = await ask([{ ...late, horizon: 6 }]);
+    expect(both.body.predictions?.[1]).toEqual(six.body.predictions?.[0]);
+  });
+
   it('reads the columns of a horizon of two digits', async () => {
     const asked = { store: 2, dept: 4, horizon: 12 };
     const { body } = await ask([asked], '?explain=features');
@@ -312,6 +333,17 @@ describe('refusals', () => {
     ],
     [400, 'INVALID_INSTANCE', 'but is 1.5', { store: 1, dept: 1.5, horizon: 1 }],
     [400, 'INVALID_INSTANCE', '"horizon" must be a whole number, but is missing', { store: 1, dept: 3 }],
+    [422, 'HORIZON_OUT_OF_RANGE', 'is not after 2012-01-27', { store: 1, dept: 3, targetWeek: '2012-01-27' }],
+    [422, 'HORIZON_OUT_OF_RANGE', 'is 13 weeks after', { store: 1, dept: 3, targetWeek: '2012-04-27' }],
+    [400, 'INVALID_INSTANCE', 'end like 2012-02-03', { store: 1, dept: 3, targetWeek: '2012-02-04' }],
+    [400, 'INVALID_INSTANCE', 'but is "2012-02-30"', { store: 1, dept: 3, targetWeek: '2012-02-30' }],
+    [
+      400,
+      'INVALID_INSTANCE',
+      '"horizon" exclude each other',
+      { store: 1, dept: 3, horizon: 1, targetWeek: '2012-02-03' },
+    ],
+    [404, 'UNKNOWN_SERIES', 'is not a series', { store: 99, dept: 3, targetWeek: '2012-02-03' }],
     [400, 'INVALID_INSTANCE', 'unknown keys weeks', { store: 1, dept: 3, horizon: 1, weeks: 2 }],
     [400, 'INVALID_INSTANCE', 'must be an object, but is [1,3,1]', [1, 3, 1]],
     [400, 'INVALID_INSTANCE', 'must be an object, but is null', null],

@@ -24,7 +24,7 @@ const numbered: PredictorDependencies['model']['predict'] = ({ store }) =>
 function start(
   predict = numbered,
   read: PredictorDependencies['features']['read'] = (rows) =>
-    Promise.resolve(rows.map(() => ({ origin: '2012-01-27', targetWeek: '2012-02-03' }))),
+    Promise.resolve(rows.map(() => ({ origin: '2012-01-27', targetWeek: '2012-02-17', horizon: 3 }))),
   changed: Partial<typeof manifest> = {},
 ): void {
   app = createPredictor({
