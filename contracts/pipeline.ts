@@ -21,6 +21,8 @@ export const trainOptions = z
         'seasonal_naive',
         'moving_average',
         'seasonal_average',
+        'croston',
+        'tsb',
         'simple',
       ])
       .meta({ id: 'Preset', description: 'Name of a preset: a network, or a simple forecast.' })

@@ -23,6 +23,7 @@ from shelfcast.ingest.days import PartialWeeks
 from shelfcast.ingest.declaration import DECLARATION_FILE
 from shelfcast.ingest.decompression import CSV_ENDINGS
 from shelfcast.ingest.holiday_covariates import with_holidays
+from shelfcast.ingest.intermittent_sales import with_intermittency
 from shelfcast.ingest.long_source import read_long_source
 from shelfcast.ingest.walmart import read_folder
 from shelfcast.job import UserError
@@ -156,7 +157,8 @@ def read(path: Path, bad_rows: Path, declaration: Declaration | None = None) -> 
             f"{bad} of {rows.row_count} rows in {path} are bad, more than {MAX_BAD_ROW_SHARE:.0%}; see "
             f"{bad_rows}",
         )
-    tables = empty_tables() | with_holidays(rows.tables, empty_tables(), rows.holidays)
+    tables = with_holidays(rows.tables, empty_tables(), rows.holidays)
+    tables = empty_tables() | with_intermittency(empty_tables() | tables, empty_tables())
     if len(tables[SALES.name]) == 0:
         raise UserError("BadData", f"{path} has no good row of sales")
     return Folder(

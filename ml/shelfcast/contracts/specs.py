@@ -329,6 +329,8 @@ Preset = Literal[
     "seasonal_naive",
     "moving_average",
     "seasonal_average",
+    "croston",
+    "tsb",
     "simple",
 ]
 

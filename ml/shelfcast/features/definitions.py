@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from shelfcast.contracts.model import ModelFeature, View
-from shelfcast.features import own_holidays, publication_lags
+from shelfcast.features import intermittent, own_holidays, publication_lags
 from shelfcast.features.open_weeks import OPEN
 from shelfcast.features.publication_lags import SALES, Use
 from shelfcast.job import UserError
@@ -150,6 +150,18 @@ _ALIKE: tuple[Feature, ...] = (
     ),
 )
 
+#: Features of a data set with intermittent series; formulas in ``intermittent``.
+_INTERMITTENT: tuple[Feature, ...] = (
+    *(
+        _sales(name, f"forecast by Croston's method with the Syntetos-Boylan correction, smoothed by {n} %")
+        for name, n in zip(intermittent.CROSTON, intermittent.CONSTANTS, strict=True)
+    ),
+    *(
+        _sales(name, f"forecast by the method of Teunter, Syntetos and Babai, smoothed by {n} %")
+        for name, n in zip(intermittent.TSB, intermittent.CONSTANTS, strict=True)
+    ),
+)
+
 #: Feature of a data set with plans, covariates known in advance; formula in ``planned_lift``.
 PLANNED_LIFT = "planned_lift"
 
@@ -238,12 +250,14 @@ class FeatureSet:
         """All features, view by view."""
         sources = self.sources
         externals = [sources[name] for name in STORE_EXTERNALS]
-        declared = [covariate for covariate in self.covariates if covariate.name not in STORE_EXTERNALS]
+        others = {*STORE_EXTERNALS, intermittent.DECLARED.name}
+        declared = [covariate for covariate in self.covariates if covariate.name not in others]
         series_weeks = [f for c in declared if c.of == "series_week" for f in _weekly(c, "sales_history")]
         store_weeks = [f for c in declared if c.of == "store_week" for f in _weekly(c, "store_externals")]
         return [
             *_SALES_HISTORY,
             *(_ALIKE if own_holidays.has_own_holidays(sources) else ()),
+            *(_INTERMITTENT if intermittent.is_intermittent(self.covariates) else ()),
             *(_planned_lift(self.plans) if self.plans else ()),
             *series_weeks,
             *(feature for column in externals for feature in _weekly(column, "store_externals")),

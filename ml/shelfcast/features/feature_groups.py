@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shelfcast.contracts.model import ModelFeature
-from shelfcast.features import own_holidays
+from shelfcast.features import intermittent, own_holidays
 from shelfcast.features.definitions import (
     DEPT_LAGS,
     NEIGHBOURS,
@@ -124,7 +124,7 @@ PRESET_FEATURES: dict[str, frozenset[str]] = {
 def covariate_names(features: Sequence[ModelFeature]) -> list[str]:
     """Returns the names of the features made of the data set's own covariates, in order."""
     usual = {feature.name for feature in FeatureSet(horizon_weeks=1).model_features}
-    usual |= own_holidays.FEATURES
+    usual |= own_holidays.FEATURES | set(intermittent.FEATURES)
     return [feature.name for feature in features if feature.name not in usual]
 
 

@@ -6,7 +6,7 @@ version: a preset that reads features which exist must not make other models old
 
 from __future__ import annotations
 
-from shelfcast.features import feature_groups, own_holidays
+from shelfcast.features import feature_groups, intermittent, own_holidays
 from shelfcast.features.definitions import DEPT_LAGS, LAGS, Feature, FeatureSet
 from shelfcast.features.open_weeks import OPEN_AHEAD
 
@@ -25,6 +25,7 @@ _HISTORY = ("weeks_since_first", *MEANS, "last_year")
 _NAIVE = frozenset((*OWN_NEWEST_FIRST, *DEPT_NEWEST_FIRST, *MEANS, *SPREADS, *_HISTORY))
 _MOVING_AVERAGE = _NAIVE | {f"rolling_mean_{weeks}" for weeks in MOVING_AVERAGE_WEEKS}
 _SEASONAL_AVERAGE = _NAIVE | {*NEIGHBOURS, *GROWTH, "dept_season", "christmas_shift"}
+_INTERMITTENT = _NAIVE | {"rolling_mean_52"}
 #: Features of a data set with holidays of its own, read wherever a simple forecast knows the season.
 _SEASON_ALIKE = frozenset((own_holidays.LAST_YEAR, own_holidays.DEPT_SEASON))
 #: Simple forecast -> its features; of covariates it uses only ``OPEN_AHEAD``.
@@ -33,7 +34,9 @@ _SIMPLE: dict[str, frozenset[str]] = {
     "seasonal_naive": _NAIVE,
     "moving_average": _MOVING_AVERAGE,
     "seasonal_average": _SEASONAL_AVERAGE,
-    "simple": _MOVING_AVERAGE | _SEASONAL_AVERAGE,
+    "croston": _INTERMITTENT | {*intermittent.CROSTON},
+    "tsb": _INTERMITTENT | {*intermittent.TSB},
+    "simple": _MOVING_AVERAGE | _SEASONAL_AVERAGE | {*intermittent.FEATURES},
 }
 #: Preset -> features that every data set has. A network also uses all covariates of its data set.
 PRESET_FEATURES: dict[str, frozenset[str]] = {**feature_groups.PRESET_FEATURES, **_SIMPLE}

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from shelfcast.calendar import WEEK, calendar_features, week_range
 from shelfcast.features.alike_weeks import alike_columns
 from shelfcast.features.definitions import CALENDAR, MAX_HORIZON_WEEKS, FeatureSet, weeks_known_ahead
+from shelfcast.features.intermittent import intermittent_columns, is_intermittent
 from shelfcast.features.open_weeks import OPEN, closed_weeks
 from shelfcast.features.own_holidays import WEEKS_BACK, has_own_holidays
 from shelfcast.features.planned_lift import lift_columns
@@ -213,6 +214,8 @@ def series_rows(inputs: Inputs, number: int, features: FeatureSet) -> pa.Table:
     store = np.searchsorted(stores.stores, grid.store)[series]
     history = sales_history(grid, part.aggregates, features)
     extra = _extra_columns(part, features) | _alike_columns(part, features) | _lift_columns(part, features)
+    if is_intermittent(features.covariates):
+        extra |= intermittent_columns(grid.sales)
     history |= {name: values[series, week] for name, values in extra.items()}
     columns = {
         **{name: history[name] for name in features.view_columns["sales_history"]},

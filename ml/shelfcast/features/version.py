@@ -15,6 +15,7 @@ from shelfcast.features import (
     alike_weeks,
     definitions,
     feature_groups,
+    intermittent,
     open_weeks,
     own_holidays,
     planned_lift,
@@ -37,6 +38,7 @@ _MODULES = (
     own_holidays,
     open_weeks,
     planned_lift,
+    intermittent,
     alike_weeks,
 )
 

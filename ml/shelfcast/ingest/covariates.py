@@ -13,7 +13,7 @@ import pyarrow as pa
 from shelfcast.contracts.results import ErrorType
 from shelfcast.contracts.specs import MAX_DESCRIPTION, PerWeek, WeeklyCovariate
 from shelfcast.contracts.wire import bounds
-from shelfcast.features import own_holidays
+from shelfcast.features import intermittent, own_holidays
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.open_weeks import OPEN
 from shelfcast.ingest.declaration import Declared
@@ -102,8 +102,9 @@ def covariates_of_declaration(declared: Declared, known: pa.Table) -> Covariates
 
 
 def _covariates(declared_in: str, error: ErrorType, entries: Sequence[Any], known: pa.Table) -> Covariates:
-    # The ingest job derives those of holidays; no file has them as columns.
-    earlier = {c.name: c for c in covariates_of(known) if c.name not in own_holidays.COVARIATE_NAMES}
+    # No file has those that the ingest job derives.
+    derived = {*own_holidays.COVARIATE_NAMES, intermittent.DECLARED.name}
+    earlier = {c.name: c for c in covariates_of(known) if c.name not in derived}
     issues = [
         f"{declared_in}, entry {number}: {issue}"
         for number, entry in enumerate(entries, 1)

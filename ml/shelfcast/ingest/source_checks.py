@@ -10,6 +10,7 @@ from shelfcast.ingest.bad_rows import check_rows
 from shelfcast.ingest.days import today_in
 from shelfcast.ingest.holiday_checks import check_holidays
 from shelfcast.ingest.holiday_covariates import with_holidays
+from shelfcast.ingest.intermittent_sales import with_intermittency
 from shelfcast.ingest.load_checks import check_load
 from shelfcast.ingest.quality import Check
 from shelfcast.ingest.source_rows import SourceRows
@@ -18,14 +19,14 @@ from shelfcast.ingest.source_rows import SourceRows
 def check_source(
     rows: SourceRows, known: Mapping[str, pa.Table], max_bad_row_share: float
 ) -> tuple[dict[str, pa.Table], list[Check]]:
-    """Returns the tables of a load, with the covariates of holidays, and the result of each check.
+    """Returns the tables of a load, with the covariates that follow from it, and the result of each check.
 
     Args:
         rows: Content of the source.
         known: Rows of the data set's newest snapshot by table name, empty if there is none.
         max_bad_row_share: Share of bad rows above which the load stops, 0 to 1.
     """
-    tables = with_holidays(rows.tables, known, rows.holidays)
+    tables = with_intermittency(with_holidays(rows.tables, known, rows.holidays), known)
     return tables, [
         *check_rows(rows.findings, rows.row_count, max_bad_row_share),
         Check("unread-column", len(rows.unread), rows.unread),

@@ -65,7 +65,7 @@ class FeatureValues:
 
     def season(self) -> Tensor:
         """Returns the department's seasonal ratio: target week over recent quarter, a year ago [N]."""
-        names = self._present(own_holidays.DEPT_SEASON, "dept_season")
+        names = self.present(own_holidays.DEPT_SEASON, "dept_season")
         return self.first_known(names, self.one).clamp(1 / _LARGEST_SEASON, _LARGEST_SEASON)
 
     def last_year(self, otherwise: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class FeatureValues:
         Args:
             otherwise: Fallback where last year's week is unknown, US dollars [N].
         """
-        week = self.first_known(self._present(own_holidays.LAST_YEAR, "last_year"), otherwise)
+        week = self.first_known(self.present(own_holidays.LAST_YEAR, "last_year"), otherwise)
         week_before = self.first_known(("last_year_before",), week)
         share = (self.get("christmas_shift").abs() / 7).clamp(0, 1)
         return week * (1 - share) + week_before * share
@@ -89,7 +89,8 @@ class FeatureValues:
         lift = self.first_known((PLANNED_LIFT,), self.one).clamp(1 / _LARGEST_LIFT, _LARGEST_LIFT)
         return usd * (lift if usd.ndim == 1 else lift[:, None])
 
-    def _present(self, *names: str) -> list[str]:
+    def present(self, *names: str) -> list[str]:
+        """Returns the names of those features that the data set has."""
         return [name for name in names if name in self._columns]
 
     def holidays(self) -> list[Tensor]:

@@ -39,6 +39,13 @@ _SEASONAL = (
     "Growth over a year: the department's, then the store's, then none. Season of the department: none.",
 )
 
+_INTERMITTENT = (
+    *_SIMPLE[:-1],
+    "A series without a sale, and data without intermittent series: the mean of 52 weeks, then of 13 weeks.",
+    "The spread that intervals are in proportion to: the standard deviation of 52 weeks, then of 13 weeks, "
+    "at least 5 % of the mean.",
+)
+
 #: Sentences by preset.
 IMPUTATION: dict[str, tuple[str, ...]] = {
     "global": _GLOBAL,
@@ -55,6 +62,8 @@ IMPUTATION: dict[str, tuple[str, ...]] = {
     "seasonal_naive": (*_SIMPLE, "Last year's week of the target: the naive forecast."),
     "moving_average": (*_SIMPLE, "A mean of few weeks: the mean of 13 weeks, then of 52 weeks."),
     "seasonal_average": _SEASONAL,
+    "croston": _INTERMITTENT,
+    "tsb": _INTERMITTENT,
     # It is exported under the name of the forecast that the validation weeks chose.
     "simple": _SEASONAL,
 }

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from shelfcast.contracts.model import ModelFeature
 from shelfcast.contracts.specs import Preset
+from shelfcast.features.intermittent import CONSTANTS, CROSTON, TSB
 from shelfcast.features.preset_features import (
     DEPT_NEWEST_FIRST,
     GROWTH,
@@ -81,6 +82,19 @@ def seasonal_average(values: FeatureValues) -> Tensor:
     return (year_ago + year_ago * growth + around * growth + quarter) / 4
 
 
+def _intermittent(feature: str) -> Formula:
+    """Returns the formula of a method for intermittent series, whose forecast is a feature.
+
+    Data without intermittent series lack the feature, and a series without a sale has no value: there the
+    mean of 52 weeks counts.
+    """
+
+    def forecast(values: FeatureValues) -> Tensor:
+        return values.first_known(values.present(feature), _mean_of(52)(values))
+
+    return forecast
+
+
 @dataclass(frozen=True)
 class NamedFormula:
     """A formula that competes with others.
@@ -89,13 +103,17 @@ class NamedFormula:
         name: Name in messages.
         preset: Preset of a model with this formula.
         forecast: The formula.
+        feature: Feature without which it has nothing of its own; None if every data set has its features.
     """
 
     name: str
     preset: Preset
     forecast: Formula
+    feature: str | None = None
 
 
+#: Presets for intermittent series, and the features with their forecasts.
+_METHODS: tuple[tuple[Preset, tuple[str, ...]], ...] = (("croston", CROSTON), ("tsb", TSB))
 _NAIVE = (NamedFormula("naive", "naive", naive),)
 _SEASONAL_NAIVE = (NamedFormula("seasonal_naive", "seasonal_naive", seasonal_naive),)
 _MOVING_AVERAGE = tuple(
@@ -103,13 +121,22 @@ _MOVING_AVERAGE = tuple(
     for weeks in MOVING_AVERAGE_WEEKS
 )
 _SEASONAL_AVERAGE = (NamedFormula("seasonal_average", "seasonal_average", seasonal_average),)
+_CROSTON, _TSB = (
+    tuple(
+        NamedFormula(f"{preset} with {percent} %", preset, _intermittent(name), name)
+        for name, percent in zip(names, CONSTANTS, strict=True)
+    )
+    for preset, names in _METHODS
+)
 #: Preset -> formulas that compete in it; ``simple`` has those of all others.
 FORMULAS: dict[Preset, tuple[NamedFormula, ...]] = {
     "naive": _NAIVE,
     "seasonal_naive": _SEASONAL_NAIVE,
     "moving_average": _MOVING_AVERAGE,
     "seasonal_average": _SEASONAL_AVERAGE,
-    "simple": (*_NAIVE, *_SEASONAL_NAIVE, *_MOVING_AVERAGE, *_SEASONAL_AVERAGE),
+    "croston": _CROSTON,
+    "tsb": _TSB,
+    "simple": (*_NAIVE, *_SEASONAL_NAIVE, *_MOVING_AVERAGE, *_SEASONAL_AVERAGE, *_CROSTON, *_TSB),
 }
 
 
@@ -123,7 +150,7 @@ class _Formulas(Preparation):
         formula: The chosen formula.
     """
 
-    def __init__(self, features: Sequence[ModelFeature], horizon_weeks: int, formula: Formula) -> None:
+    def __init__(self, features: Sequence[ModelFeature], horizon_weeks: int, formula: NamedFormula) -> None:
         super().__init__(features, horizon_weeks)
         self.formula = formula
 
@@ -131,9 +158,11 @@ class _Formulas(Preparation):
         """See ``Preparation``."""
         values = FeatureValues(self._columns, features)
         mean = values.first_known(MEANS, naive(values)).abs()
-        spread = values.first_known(SPREADS, values.zero)
+        # Of an intermittent series, the last 13 weeks may have no sale at all.
+        spreads = SPREADS[::-1] if CROSTON[0] in self._columns else SPREADS
+        spread = values.first_known(spreads, values.zero)
         spread = torch.maximum(spread, _MIN_SPREAD * mean) + self.floor_usd
-        forecast = self.formula(values)
+        forecast = self.formula.forecast(values)
         none = torch.zeros_like(forecast)[:, None]
         return ModelInputs(mean + self.floor_usd, forecast[:, None], spread[:, None], none, forecast)
 
@@ -158,17 +187,19 @@ class SimpleForecast(Network):
     """One of several formulas.
 
     Attributes:
-        formulas: Formulas that compete.
+        formulas: Formulas that compete, those of which the data set has the features.
         chosen: The formula in use; the first one until the validation weeks choose.
     """
 
     def __init__(
         self, formulas: Sequence[NamedFormula], features: Sequence[ModelFeature], horizon_weeks: int
     ) -> None:
-        prepare = _Formulas(features, horizon_weeks, formulas[0].forecast)
+        columns = feature_columns(features)
+        # Without features of their own, all formulas of a preset are the same mean.
+        usable = [f for f in formulas if f.feature is None or f.feature in columns] or formulas[:1]
+        prepare = _Formulas(features, horizon_weeks, usable[0])
         super().__init__(len(features), horizon_weeks, [_Formula(prepare)])
-        self.formulas, self.chosen = formulas, formulas[0]
-        self._columns = feature_columns(features)
+        self.formulas, self.chosen, self._columns = usable, usable[0], columns
         # A missing feature is an error at once, not only where its formula is chosen.
         self.forecasts(torch.zeros(1, len(features), dtype=torch.float64))
 
@@ -177,7 +208,7 @@ class SimpleForecast(Network):
         self.chosen = self.formulas[index]
         prepare = self.members[0].prepare
         assert isinstance(prepare, _Formulas)
-        prepare.formula = self.chosen.forecast
+        prepare.formula = self.chosen
 
     def forecasts(self, features: Tensor) -> Tensor:
         """Returns the forecast of each formula, US dollars [P, N], from features [N, F]."""

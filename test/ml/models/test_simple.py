@@ -9,6 +9,7 @@ import torch
 
 from shelfcast.contracts.specs import Preset
 from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.intermittent import DECLARED
 from shelfcast.models.network import MEDIAN
 from shelfcast.models.simple import FORMULAS, SimpleForecast
 from shelfcast.train.export import INPUTS, to_onnx
@@ -113,3 +114,25 @@ def test_all_formulas_compete_in_the_preset_simple() -> None:
         forecasts = network.forecasts(inputs(**values)[0])
         assert median(network, **values) == float(forecasts[number, 0])
         assert network.chosen is formula
+
+
+def test_the_upper_bound_of_an_intermittent_series_is_above_zero() -> None:
+    features = FeatureSet(4, (DECLARED,)).model_features
+    names = [feature.name for feature in features]
+    quiet = {**AGE, "sales_0": 0.0, "rolling_mean_13": 0.0, "rolling_mean_52": 2.0}
+    quiet |= {"rolling_std_13": 0.0, "rolling_std_52": 8.0, "croston_10": 3.0, "tsb_10": 1.0}
+    row = torch.tensor([[quiet.get(name, torch.nan) for name in names]], dtype=torch.float64)
+    one = torch.ones(1, dtype=torch.int64)
+    network = SimpleForecast(FORMULAS["simple"], features, 4).eval()
+    network.non_negative = True
+    network.members[0].prepare.floor_usd.zero_()
+    medians = {}
+    for number, formula in enumerate(network.formulas):
+        network.choose(number)
+        low, *_, high = network(row, one, one, one)[0].tolist()
+        medians[formula.name] = float(network(row, one, one, one)[0, MEDIAN])
+        assert low >= 0
+        assert high > 8
+    assert (medians["croston with 10 %"], medians["tsb with 10 %"]) == (3, 1)
+    assert medians["croston with 5 %"] == 2
+    assert len(medians) == 12
