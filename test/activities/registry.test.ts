@@ -92,6 +92,12 @@ describe('restoreAliases', () => {
   });
 });
 
+test('restoreAliases gives champion to nobody where somebody took it away meanwhile', async () => {
+  mlflow.aliases.set('candidate', 2);
+  await activities().restoreAliases({ candidate, champion: first });
+  expect(holders()).toEqual({});
+});
+
 describe('tagVerdict', () => {
   test.each([
     ['rejected', { champion: 1 }],

@@ -327,10 +327,8 @@ def _by_week(rows: SalesRows) -> tuple[Ints, Floats, Floats]:
 
 
 def _ints(table: pa.Table, name: str) -> Ints:
-    values = table.column(name)
-    if values.type == pa.date32():
-        values = values.cast(pa.int32())
-    return values.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+    """Returns the values of a column; a date is its days since 1970-01-01."""
+    return table.column(name).to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
 
 def _date(day: np.int64) -> str:

@@ -193,7 +193,8 @@ def test_external_ranges(name: str, good: float, bad: float) -> None:
 
 
 def test_sales_ranges() -> None:
-    checks = found(tables([(1, 1, 0, -1e9), (1, 1, 1, 1.1e9), (1, 1, 2, -1.1e9)]))
+    sales = [-1e9, 1e9 + 0.01, -1e9 - 0.01, 0, 0.01]
+    checks = found(tables([(1, 1, week, value) for week, value in enumerate(sales)]))
     assert checks["sales-range"].rows == 2
     assert checks["negative-sales"].rows == 2
 
@@ -204,9 +205,12 @@ def test_rows_of_a_new_week(depts: int, rows: int) -> None:
     assert checks["row-count-change"].rows == rows
 
 
-@pytest.mark.parametrize(("sales", "rows"), [(33, 1), (34, 0), (300, 0), (301, 1), (-1, 1)])
-def test_mean_of_a_new_week(sales: float, rows: int) -> None:
-    checks = found(tables(history(range(9, 10), sales)), tables(history(range(9))))
+@pytest.mark.parametrize(
+    ("before", "sales", "rows"),
+    [(99, 32, 1), (99, 33, 0), (100, 300, 0), (100, 301, 1), (100, -1, 1), (0.5, 5, 1), (0, 5, 0)],
+)
+def test_mean_of_a_new_week(before: float, sales: float, rows: int) -> None:
+    checks = found(tables(history(range(9, 10), sales)), tables(history(range(9), before)))
     assert checks["mean-sales-change"].rows == rows
 
 
@@ -220,6 +224,19 @@ def test_a_week_is_compared_with_itself_or_its_neighbours_not_with_far_weeks() -
     checks = found(tables(history(range(0, 1), 100)), known)
     assert (checks["row-count-change"].rows, checks["mean-sales-change"].rows) == (1, 1)
     assert checks["row-count-change"].examples == ["2020-01-03: 4 instead of about 1"]
+
+
+def test_a_new_week_is_compared_with_the_eight_nearest_ones() -> None:
+    known = tables([*history(range(5), 10, depts=1), *history(range(5, 9))])
+    checks = found(tables(history(range(9, 10))), known)
+    assert checks["row-count-change"].examples == ["2020-03-06: 4 instead of about 2.5"]
+
+
+def test_a_known_week_unlike_its_neighbours_may_be_loaded_again() -> None:
+    unlike = history(range(5, 6), 100)
+    known = tables([*history(range(5), 10, depts=1), *unlike, *history(range(6, 10), 10, depts=1)])
+    checks = found(tables(unlike), known)
+    assert (checks["row-count-change"].rows, checks["mean-sales-change"].rows) == (0, 0)
 
 
 def test_one_new_week_alone_and_corrections_of_two_old_weeks() -> None:

@@ -20,6 +20,7 @@ from shelfcast.contracts.wire import decode, encode
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.ingest.__main__ import run
+from shelfcast.ingest.load_checks import Gaps
 from shelfcast.missing_weeks import with_zero_weeks
 from shelfcast.snapshot import SALES, STORE_WEEKS, STORES, read_sales
 
@@ -139,3 +140,10 @@ def test_many_gaps_are_told_with_numbers() -> None:
     assert "and 1 rows are 0, so these weeks look unknown" in sentence
     few = [row for row in history(range(70)) if row[2] % 11]
     assert found(tables(few))["undeclared-gaps"].rows == 0
+
+
+@pytest.mark.parametrize(("count", "weeks", "are_many"), [(0, 0, False), (1, 10, True), (1, 11, False)])
+def test_gaps_are_many_from_a_tenth_of_the_weeks(count: int, weeks: int, are_many: bool) -> None:
+    assert Gaps(count, weeks, 1, zeros=0).are_many == are_many
+    assert Gaps(count, weeks, 1, zeros=0).look_like_zero == are_many
+    assert not Gaps(count, weeks, 1, zeros=1).look_like_zero

@@ -13,7 +13,7 @@ import source_folders
 
 from shelfcast.contracts.results import Quality
 from shelfcast.contracts.wire import encode
-from shelfcast.ingest.quality import Check, Overrides, require_quality
+from shelfcast.ingest.quality import Check, Overrides, first_names, require_quality
 from shelfcast.ingest.quality_rules import RULES
 from shelfcast.job import UserError
 
@@ -60,7 +60,8 @@ def test_a_warning_is_reported_and_an_unchecked_rule_says_so(tmp_path: Path) -> 
         "examples": ["store 7"],
     }
     assert rule_of(quality, "future-week")["outcome"] == "kept"
-    assert rule_of(quality, "weekday")["outcome"] == "notChecked"
+    unchecked = rule_of(quality, "weekday")
+    assert (unchecked["outcome"], unchecked["rows"], unchecked["examples"]) == ("notChecked", 0, [])
     written = json.loads((tmp_path / "quality" / "quality.json").read_text())
     assert written == {"dataset": "mine", "rules": quality["rules"]}
 
@@ -108,6 +109,7 @@ def test_an_acknowledgement_holds_for_the_stopped_rows_in_any_order_and_for_no_o
             tables | {"sales": pa.table({"store": [1, 2], "sales": [6.0, None], "holiday": [True, None]})},
         ),
         ([much], tables | {"sales": rows.slice(0, 1)}),
+        ([much], {"sales": rows, "store_week": stores}),
         ([Check("sales-range", 2, ["much"])], tables),
         ([Check("future-week", 1, ["much"])], tables),
         ([much, Check("future-week", 1, ["late"])], tables),
@@ -117,6 +119,11 @@ def test_an_acknowledgement_holds_for_the_stopped_rows_in_any_order_and_for_no_o
             require(tmp_path, checks, tables=changed, acknowledge=key)
         assert key_of(raised.value) != key
     assert encode(require(tmp_path, [], acknowledge=key))["rules"]
+
+
+def test_a_sentence_has_five_names_and_says_that_there_are_others() -> None:
+    assert first_names(["a", "b", "c", "d", "e"]) == "a, b, c, d, e"
+    assert first_names(["a", "b", "c", "d", "e", "f"]) == "a, b, c, d, e and others"
 
 
 def test_the_page_stands_alone_and_escapes_what_the_data_say(tmp_path: Path) -> None:
