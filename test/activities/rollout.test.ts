@@ -119,17 +119,42 @@ describe('deploy', () => {
     expect(heard).toEqual(['waiting for version 1 and version 2; version 1: no node has 4 GiB']);
   });
 
+  test('serves a first model alone', async () => {
+    const serving = new MemoryServing([served(2, 0)]);
+    await run(serving, 'deploy', { candidate, champion: null, readyWithinSeconds: 60 });
+    expect(serving.calls).toEqual(['ensure m 2']);
+  });
+
+  const waiting = (number: number, message?: string) => ({
+    ...served(number, 0, false),
+    ...(message === undefined ? {} : { message }),
+  });
   test.each([
-    ['names the version and its reason', { message: 'no node has 4 GiB' }, 'version 2: no node has 4 GiB'],
-    ['points to the log where no reason is known', {}, "read the predictor's log"],
-  ])('fails after its time and %s', async (_name, state, words) => {
-    const serving = new MemoryServing([served(1, 100), { ...served(2, 0, false), ...state }]);
+    [
+      'names the version and its reason',
+      [served(1, 100), waiting(2, 'no node has 4 GiB')],
+      'version 2; version 2: no node has 4 GiB',
+    ],
+    [
+      'points to the log where no reason is known',
+      [served(1, 100), waiting(2)],
+      "version 2; read the predictor's log",
+    ],
+    [
+      'names both versions and the reason of each',
+      [waiting(1, 'no node has 4 GiB'), waiting(2, 'no such image')],
+      'version 1 and version 2; version 1: no node has 4 GiB; version 2: no such image',
+    ],
+    ['names a version that somebody removed', [served(1, 100)], "version 2; read the predictor's log"],
+  ])('fails after its time and %s', async (_name, states, words) => {
+    const serving = new MemoryServing(states);
+    vi.spyOn(serving, 'observe').mockResolvedValue(states);
     await expect(
       run(serving, 'deploy', { candidate, champion, readyWithinSeconds: -1 }),
     ).rejects.toMatchObject({
       type: 'CandidateFailed',
       nonRetryable: true,
-      message: `not ready to serve m within -1 seconds: version 2; ${words}`,
+      message: `not ready to serve m within -1 seconds: ${words}`,
     });
   });
 });
@@ -138,6 +163,12 @@ test('removeAllBut removes the versions that have no traffic and are not in keep
   const serving = new MemoryServing([served(1, 0), served(2, 0), served(3, 0), served(4, 100)]);
   await run(serving, 'removeAllBut', { modelName: 'm', keep: [2] });
   expect(serving.calls).toEqual(['remove m 1', 'remove m 3']);
+});
+
+test('removeVersion removes the one', async () => {
+  const serving = new MemoryServing([served(1, 100), served(2, 0)]);
+  await run(serving, 'removeVersion', { modelName: 'm', version: 2 });
+  expect(serving.calls).toEqual(['remove m 2']);
 });
 
 describe('before the router', () => {
@@ -246,6 +277,7 @@ describe('before the router', () => {
     await expect(run(serving, 'checkForecastParity', { candidate, analysisRowsUri })).rejects.toMatchObject({
       type,
       nonRetryable,
+      message: expect.stringContaining('version 2 did not return 20 evaluated forecasts: ') as string,
     });
   });
 
