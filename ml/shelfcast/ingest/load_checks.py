@@ -71,6 +71,17 @@ class SalesRows:
         store, dept, week = (key[first] for key in keys)
         return cls(store, dept, week, sales[order][first], ids)
 
+    @property
+    def goes_on(self) -> Mask:
+        """Whether the next row is of the same series, for each row but the last."""
+        same: Mask = (self.store[1:] == self.store[:-1]) & (self.dept[1:] == self.dept[:-1])
+        return same
+
+    @property
+    def missing_after(self) -> Ints:
+        """Number of weeks without a row up to the next row of the series, for each row but the last."""
+        return np.where(self.goes_on, np.maximum(np.diff(self.week) // 7 - 1, 0), 0)
+
     def with_zero_weeks(self) -> SalesRows:
         """Returns the rows with one of 0 for each missing week."""
         missing = missing_weeks(self.store, self.dept, self.week)
@@ -182,10 +193,8 @@ class Gaps:
 
 def find_gaps(sales: SalesRows) -> Gaps:
     """Returns the gaps of all series."""
-    same_series = (sales.store[1:] == sales.store[:-1]) & (sales.dept[1:] == sales.dept[:-1])
-    count = int(np.where(same_series, np.diff(sales.week) // 7 - 1, 0).sum())
-    rows = len(sales.week)
-    return Gaps(count, rows + count, rows - int(same_series.sum()), int((sales.sales == 0).sum()))
+    rows, count = len(sales.week), int(sales.missing_after.sum())
+    return Gaps(count, rows + count, rows - int(sales.goes_on.sum()), int((sales.sales == 0).sum()))
 
 
 def _replaced(declared: str | None, earlier: str | None) -> Check:
@@ -249,13 +258,12 @@ def _unknown_stores(
 
 
 def _missing_weeks(sales: SalesRows) -> Check:
-    same_series = (sales.store[1:] == sales.store[:-1]) & (sales.dept[1:] == sales.dept[:-1])
-    missing = np.where(same_series, np.diff(sales.week) // 7 - 1, 0)
+    missing = sales.missing_after
     examples = [
         f"{sales.series(n)}: {missing[n]} from {_date(sales.week[n] + 7)}"
         for n in np.flatnonzero(missing > 0)[:EXAMPLES]
     ]
-    return Check("missing-week", int(missing.clip(0).sum()), examples)
+    return Check("missing-week", int(missing.sum()), examples)
 
 
 def _short_history(sales: SalesRows) -> Check:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shelfcast.ids import PLAIN_IDS
 from shelfcast.ingest.generator import generate
-from shelfcast.ingest.load_checks import SalesRows, check_content, check_load
+from shelfcast.ingest.load_checks import Gaps, SalesRows, check_content, check_load, find_gaps
 from shelfcast.ingest.quality import Check
 from shelfcast.snapshot import (
     COVARIATES,
@@ -109,7 +109,11 @@ def test_missing_weeks_as_counted_one_by_one(
     for series in {key[:2] for key in load | known}:
         weeks = {key[2] for key in load | known if key[:2] == series}
         missing += len(set(range(min(weeks), max(weeks))) - weeks)
-    assert found(tables([(*key, 1.0) for key in load]), before)["missing-week"].rows == missing
+    loaded = tables([(*key, 1.0) for key in load])
+    assert found(loaded, before)["missing-week"].rows == missing
+    series = len({key[:2] for key in load | known})
+    gaps = find_gaps(SalesRows.of(PLAIN_IDS, loaded["sales"], before["sales"]))
+    assert gaps == Gaps(missing, len(load | known) + missing, series, zeros=0)
 
 
 @settings(deadline=None)

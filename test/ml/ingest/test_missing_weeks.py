@@ -19,8 +19,9 @@ from shelfcast.contracts.specs import Declaration, IngestSpec
 from shelfcast.contracts.wire import decode, encode
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
+from shelfcast.ids import PLAIN_IDS
 from shelfcast.ingest.__main__ import run
-from shelfcast.ingest.load_checks import Gaps
+from shelfcast.ingest.load_checks import Gaps, SalesRows
 from shelfcast.missing_weeks import with_zero_weeks
 from shelfcast.snapshot import SALES, STORE_WEEKS, STORES, read_sales
 
@@ -52,6 +53,15 @@ def test_the_weeks_up_to_the_newest_of_the_store_become_zero() -> None:
     assert with_zero_weeks(gaps) == zeros
     assert with_zero_weeks(gaps.slice(0, 0)) == gaps.slice(0, 0)
     assert with_zero_weeks(gaps.take(pa.array(np.arange(len(gaps))[::-1]))) == zeros
+
+
+def test_the_checks_see_the_same_weeks_of_zero() -> None:
+    gaps, zeros = (
+        SalesRows.of(PLAIN_IDS, tables(rows(with_zeros))[SALES.name]) for with_zeros in (False, True)
+    )
+    filled = gaps.with_zero_weeks()
+    for name in ("store", "dept", "week", "sales"):
+        np.testing.assert_array_equal(getattr(filled, name), getattr(zeros, name), err_msg=name)
 
 
 def test_training_data_equal_those_of_rows_with_zero(tmp_path: Path) -> None:
