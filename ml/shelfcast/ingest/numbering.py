@@ -38,8 +38,6 @@ class Numbering:
         self._renamed: set[tuple[IdOf, str]] = set()
         for row in known[IDS.name].to_pylist():
             self._numbers[row["of"]][row["id"]] = row["number"]
-            if not row["is_current"]:
-                self._former.add((row["of"], row["id"]))
         # A load of version 0.1.0 names no ids.
         for of, used in _used_numbers(known).items():
             unnamed = used.difference(self._numbers[of].values())

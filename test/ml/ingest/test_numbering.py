@@ -4,10 +4,11 @@ import pyarrow as pa
 import pytest
 
 from shelfcast.ids import IdOf, plain_id, plain_number
+from shelfcast.ingest import numbering as module
 from shelfcast.ingest.generator import generate
 from shelfcast.ingest.numbering import MAX_NUMBER, Numbering, plain_ids
 from shelfcast.job import UserError
-from shelfcast.snapshot import IDS, STORES, empty_tables
+from shelfcast.snapshot import EXTRAS, IDS, SALES, STORE_AS_A_WHOLE, STORES, empty_tables
 
 
 def known(*rows: tuple[IdOf, str, int, bool]) -> dict[str, pa.Table]:
@@ -33,11 +34,8 @@ def test_plain_ids_and_their_numbers(of: IdOf) -> None:
 
 
 def test_whole_numbers_are_their_own_numbers() -> None:
-    assert numbers(empty_tables(), "store", "7", "1", str(MAX_NUMBER)) == {
-        "1": 1,
-        "7": 7,
-        str(MAX_NUMBER): MAX_NUMBER,
-    }
+    # The largest one that float32 holds with all below it.
+    assert numbers(empty_tables(), "store", "7", "1", "16777215") == {"1": 1, "7": 7, "16777215": 16_777_215}
     assert numbers(empty_tables(), "type", "C", "A") == {"A": 1, "C": 3}
 
 
@@ -73,6 +71,13 @@ def test_numbers_between_are_used_when_there_is_none_above() -> None:
     assert [numbers(tables, "store", "a", "b", "c")[id_] for id_ in "abc"] == [MAX_NUMBER, 2, 3]
 
 
+def test_ids_beyond_the_largest_number_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_NUMBER", 3)
+    assert numbers(empty_tables(), "dept", "a", "b", "c") == {"a": 1, "b": 2, "c": 3}
+    with pytest.raises(UserError, match="at most 3 stores and as many departments"):
+        numbers(empty_tables(), "dept", "a", "b", "c", "d")
+
+
 def test_numbers_of_earlier_versions_above_the_largest_stay() -> None:
     rows = pa.table({"store": [999_999_999, 4], "type": ["B", None], "size": [1.0, None]}, STORES.schema)
     tables = empty_tables() | {STORES.name: rows}
@@ -99,3 +104,11 @@ def test_generated_numbers_do_not_join_series_with_text_ids() -> None:
     assert len(plain_ids(tables, tables | {IDS.name: ids})) == 0
     with pytest.raises(UserError, match="the data set has text ids of stores"):
         plain_ids(tables, known(("store", "CA_1", 1, True)))
+
+
+def test_a_covariate_of_a_whole_store_needs_no_department() -> None:
+    tables = generate(stores=1, departments=1, weeks=60, seed=1).tables
+    week = tables[SALES.name]["week"][0].as_py()
+    row = {"name": "opening_hours", "store": 1, "dept": STORE_AS_A_WHOLE, "week": week, "value": 40.0}
+    extras = pa.Table.from_pylist([row], EXTRAS.schema)
+    assert plain_ids(tables | {EXTRAS.name: extras}, empty_tables()) == plain_ids(tables, empty_tables())
