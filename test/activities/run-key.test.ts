@@ -7,3 +7,8 @@ test('runs of one workflow id have different keys, also when they began in the s
   expect(first).toBe('update-sales-forecast-583fe520');
   expect(second).not.toBe(first);
 });
+
+test('a key is short, and has letters, digits and single hyphens alone', () => {
+  const key = runKey(`Pipeline:: ${'shop_'.repeat(20)}`, '01A2112E-6EDF-739B-BBDF-5470583FE520');
+  expect(key).toBe('pipeline-shop-shop-shop-shop-shop-shop-s-583fe520');
+});

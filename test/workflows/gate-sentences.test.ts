@@ -62,6 +62,18 @@ test.each<[string, GateDecision, { version: number; dataset: string } | null, st
     'the gate rejects version 3: is bad; is narrow; none of the 2 simple forecasts passes, either, so version 2 of the data set shop stays in use',
   ],
   [
+    'rejects beside a version in use, without any simple forecast',
+    failed,
+    { version: 2, dataset: 'shop' },
+    'the gate rejects version 3: is bad; is narrow',
+  ],
+  [
+    'rejects a first version after the simple forecasts',
+    { ...failed, simple: [failed] },
+    null,
+    'the gate rejects version 3: is bad; is narrow',
+  ],
+  [
     'replaces a version in use',
     { ...passed, instead: 'simple', simple: [failed, passed] },
     { version: 2, dataset: 'shop' },
