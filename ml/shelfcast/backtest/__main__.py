@@ -144,7 +144,7 @@ def _origins(text: str) -> list[date]:
 def _declaration(text: str | None) -> Declaration | None:
     try:
         return None if text is None else decode(Declaration, json.loads(text), "--declaration")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError("InvalidInput", f"--declaration: {error}") from error
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 import pyarrow as pa
@@ -57,6 +57,11 @@ class FoundColumns:
         """The user's name of each value, for messages and for ``cells``."""
         return {name: ",".join(columns) or name for name, columns in self.columns.items()}
 
+    def without(self, columns: Collection[str]) -> FoundColumns:
+        """Returns the values that have none of the columns."""
+        kept = {name: used for name, used in self.columns.items() if not set(used) & set(columns)}
+        return replace(self, columns=kept)
+
     def cells(self, read: Mapping[str, pa.Array], row_count: int) -> dict[str, pa.Array]:
         """Returns the cells of each value by its label.
 
@@ -82,6 +87,7 @@ class ColumnSearch:
         has_time_zone: Whether the zone is declared in which a moment has a day.
         may_be_declared: Whether a declaration can give the values other columns.
         may_be_empty: Whether a file without rows says something, too.
+        leaves_out_unreadable: Whether a column that cannot be text is left out, not refused.
     """
 
     values: tuple[Value, ...]
@@ -89,6 +95,7 @@ class ColumnSearch:
     has_time_zone: bool = False
     may_be_declared: bool = False
     may_be_empty: bool = False
+    leaves_out_unreadable: bool = False
 
     def count(self, names: Sequence[str]) -> int:
         """Returns how many of ``wanted`` are among the names."""

@@ -75,7 +75,7 @@ def covariates_from_file(data: bytes | None, known: pa.Table) -> Covariates:
         return _covariates(COLUMNS_FILE, "BadData", [], known)
     try:
         entries = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError("BadData", f"{COLUMNS_FILE} is not JSON in UTF-8: {error}") from error
     if not isinstance(entries, list):
         raise UserError("BadData", f"{COLUMNS_FILE} must be a list of objects with {', '.join(_ENTRY_KEYS)}")

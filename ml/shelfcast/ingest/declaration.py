@@ -84,7 +84,7 @@ def declared_in_file(data: bytes | None, file: str = DECLARATION_FILE) -> Declar
         declaration = decode(Declaration, value, file)
     except ContractError as error:
         raise UserError("BadData", f"{error}; docs/data.md describes the file") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError("BadData", f"{file} is not JSON in UTF-8: {error}") from error
     return _checked(Declared(file, "BadData", declaration, entries))
 

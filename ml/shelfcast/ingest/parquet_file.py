@@ -27,7 +27,14 @@ def read_parquet(name: str, data: bytes, search: ColumnSearch) -> SourceFile:
     table = file.read(columns=list(found.used))
     if len(table) == 0 and not search.may_be_empty:
         raise UserError("BadData", f"{name} has no rows")
-    cells = {column: _text(name, column, table.column(column).combine_chunks()) for column in found.used}
+    cells = {}
+    for column in found.used:
+        try:
+            cells[column] = _text(name, column, table.column(column).combine_chunks())
+        except UserError:
+            if not search.leaves_out_unreadable:
+                raise
+    found = found.without(set(found.used) - cells.keys())
     return SourceFile(
         name,
         found.cells(cells, len(table)),

@@ -16,6 +16,7 @@ from typing import Any
 from shelfcast.contracts.specs import Declaration
 from shelfcast.contracts.wire import decode, encode
 from shelfcast.ingest.declaration_needed import DeclarationNeededError
+from shelfcast.ingest.regional_cells import Regional
 from shelfcast.inspection.columns import columns_of
 from shelfcast.inspection.report import Inspection, describe_columns, describe_rows
 from shelfcast.inspection.roles import Guess, guess_roles
@@ -51,7 +52,8 @@ def inspect(sales: Sales, declaration: dict[str, Any]) -> Inspection:
         sales: File of sales.
         declaration: Declaration of the user.
     """
-    columns = columns_of(sales.file)
+    regional = Regional(declaration.get("decimal"), declaration.get("dateFormat"))
+    columns = columns_of(sales.file, regional)
     guess = guess_roles(columns, declaration.get("columns", {}))
     guessed = _with_guess(declaration, guess)
     inspection = Inspection(guessed, list(guess.questions))
@@ -117,7 +119,7 @@ def _declared(text: str | None, sales: Sales) -> dict[str, Any]:
         try:
             value = json.loads(text)
             decode(Declaration, value, "--declaration")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError("InvalidInput", f"--declaration: {error}") from error
         return dict(value)
     beside = declared_beside(sales)

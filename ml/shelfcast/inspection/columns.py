@@ -31,7 +31,7 @@ class EveryColumn(ColumnSearch):
         return FoundColumns({name: (name,) for name in names if name}, {})
 
 
-EVERY_COLUMN = EveryColumn((), has_time_zone=True)
+EVERY_COLUMN = EveryColumn((), has_time_zone=True, leaves_out_unreadable=True)
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ class Column:
         return "numbers" if self.is_number else "text"
 
 
-def columns_of(file: SourceFile) -> list[Column]:
-    """Returns the columns of a file that ``EVERY_COLUMN`` found."""
-    return [_column(file, name) for name in file.columns]
+def columns_of(file: SourceFile, regional: Regional) -> list[Column]:
+    """Returns the columns of a file that ``EVERY_COLUMN`` found, read with the declared forms."""
+    return [_column(file, name, regional) for name in file.columns]
 
 
-def _column(file: SourceFile, name: str) -> Column:
+def _column(file: SourceFile, name: str, regional: Regional) -> Column:
     cells = file.columns[name]
     present = pc.unique(cells.filter(pc.invert(pc.is_in(cells, pa.array(MISSING)))))
     sample = SourceFile(
@@ -83,7 +83,7 @@ def _column(file: SourceFile, name: str) -> Column:
         file.lines[: len(present)],
         may_have_decimal_commas=file.may_have_decimal_commas,
     )
-    numbers, dates = _plain(sample, name, as_numbers=True), _plain(sample, name, as_numbers=False)
+    numbers, dates = (_plain(sample, name, regional, as_numbers=wanted) for wanted in (True, False))
     return Column(
         name,
         cells,
@@ -100,10 +100,10 @@ def _share(mask: npt.NDArray[np.bool_]) -> float:
     return float(mask.mean()) if len(mask) else 0.0
 
 
-def _plain(file: SourceFile, name: str, *, as_numbers: bool) -> pa.Array:
+def _plain(file: SourceFile, name: str, regional: Regional, *, as_numbers: bool) -> pa.Array:
     try:
         numbers, dates = ([name], []) if as_numbers else ([], [name])
-        return plain_cells(file, numbers, dates, Regional())[0][name]
+        return plain_cells(file, numbers, dates, regional)[0][name]
     except UserError:
         # Two meanings: both are numbers, or both are dates.
         decimal, form = (Regional(decimal="."), Regional(date_format="DD.MM.YYYY"))

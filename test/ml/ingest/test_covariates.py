@@ -101,6 +101,7 @@ def test_a_column_keeps_what_it_is_of() -> None:
     ("data", "message"),
     [
         (b"[", "columns.json is not JSON in UTF-8: "),
+        (b"[" * 100_000, "columns.json is not JSON in UTF-8: "),
         (b'["\xff"]', "columns.json is not JSON in UTF-8: "),
         (b"{}", "columns.json must be a list of objects with name, of, knownAfterWeeks, description"),
         (json.dumps([GOOD, GOOD]).encode(), 'columns.json, entry 2: "promo" is declared twice'),

@@ -194,6 +194,7 @@ def test_a_column_that_no_file_has_is_refused_even_where_the_usual_one_is(tmp_pa
     [
         ("[]", "shelfcast.json: expected an object"),
         ("{", "shelfcast.json is not JSON in UTF-8"),
+        ("[" * 100_000, "shelfcast.json is not JSON in UTF-8"),
         ('{"column": {}}', "shelfcast.json.column: unknown key of Declaration"),
         ('{"columns": {"store": 7}}', "shelfcast.json.columns.store: expected a string or a list, found 7"),
         ('{"columns": {"week": "a", "sales": "a"}}', "shelfcast.json: a is both week and sales"),

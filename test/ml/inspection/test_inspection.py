@@ -298,6 +298,41 @@ def test_a_store_in_two_countries_has_none(tmp_path: Path, capsys: pytest.Captur
     assert "currency has several countries of one store, so none is its country" in output
 
 
+def test_declared_forms_of_numbers_and_dates_count_for_the_guess(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = weekly("store,dept,week,sales", "{s},{d},{w:%Y%m%d},\"{n},50\"")
+    file = write(tmp_path / "sales.csv", rows)
+    code, output = inspect(
+        capsys, "--data", file, "--declaration", '{"decimal": ",", "dateFormat": "YYYYMMDD"}'
+    )
+    assert code == 0, output
+    assert "weekly sales from 0.5 to 69.5" in output
+
+
+def test_columns_of_parquet_that_nobody_reads_may_hold_anything(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weeks = [FIRST + timedelta(weeks=n) for n in range(70)]
+    columns = {
+        "store": pa.array(["A"] * 70),
+        "dept": pa.array(["B"] * 70),
+        "week": pa.array(weeks),
+        "sales": pa.array([5.0] * 70),
+        "tags": pa.array([["new", "red"]] * 70),
+        "photo": pa.array([b"\xff\xd8"] * 70),
+    }
+    parquet.write_table(pa.table(columns), tmp_path / "sales.parquet")
+    code, output = inspect(capsys, "--data", str(tmp_path))
+    assert code == 0, output
+    assert "not read: photo, tags" in output
+    # A column that is asked for is refused by its type.
+    code, output = inspect(
+        capsys, "--data", str(tmp_path), "--declaration", '{"columns": {"sales": "tags"}}'
+    )
+    assert (code, "column tags has type list" in output) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
