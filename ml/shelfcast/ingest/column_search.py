@@ -54,8 +54,12 @@ class FoundColumns:
 
     @property
     def labels(self) -> dict[str, str]:
-        """The user's name of each value, for messages and for ``cells``."""
-        return {name: ",".join(columns) or name for name, columns in self.columns.items()}
+        """The user's name of each value, for messages and for ``cells``; a constant's is no column's."""
+        used = self.used
+        return {
+            name: ",".join(columns) or (f"the only {name}" if name in used else name)
+            for name, columns in self.columns.items()
+        }
 
     def without(self, columns: Collection[str]) -> FoundColumns:
         """Returns the values that have none of the columns."""

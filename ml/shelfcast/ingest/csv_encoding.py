@@ -6,6 +6,9 @@ import codecs
 
 from shelfcast.job import UserError
 
+#: Character in place of bytes that are no text.
+DAMAGED = "\ufffd"
+
 
 def as_utf8(name: str, data: bytes, encoding: str) -> tuple[bytes, list[str]]:
     """Returns the text in UTF-8, each line ended by LF, and notes for the load's report.
@@ -36,17 +39,20 @@ def as_utf8(name: str, data: bytes, encoding: str) -> tuple[bytes, list[str]]:
     return data if data.endswith(b"\n") else data + b"\n", notes
 
 
-def not_utf8(name: str, data: bytes) -> UserError | None:
-    """Returns the error that names the first line that is not UTF-8, or None if all are."""
+def without_damage(name: str, data: bytes) -> tuple[bytes, UserError | None]:
+    """Returns the text with ``DAMAGED`` for what is not UTF-8, and the error that names its first line.
+
+    Whoever reads a cell with such a character raises the error. There is none if all of the text is UTF-8.
+    """
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        return UserError(
+        return data.decode("utf-8", "replace").encode(), UserError(
             "BadData",
             f"cannot read {name} as CSV in UTF-8: line {_line(data, error.start)} has the byte "
             f"0x{data[error.start]:02x}, while other text is UTF-8; save it as CSV in UTF-8",
         )
-    return None
+    return data, None
 
 
 def _decoded(name: str, data: bytes, encoding: str) -> tuple[bytes, list[str]]:

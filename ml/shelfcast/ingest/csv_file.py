@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from shelfcast.ingest.column_search import ColumnSearch
-from shelfcast.ingest.csv_encoding import as_utf8, not_utf8
+from shelfcast.ingest.csv_encoding import DAMAGED, as_utf8, without_damage
 from shelfcast.ingest.csv_header import Header, read_header
 from shelfcast.ingest.csv_quotes import check_quotes, row_ends
 from shelfcast.ingest.decompression import CSV_ENDINGS, decompress
@@ -76,12 +76,18 @@ def parse_csv(name: str, data: bytes, search: ColumnSearch, encoding: str = "utf
         UserError: ``BadData``: the file is not text, has no rows, lacks a column, or a quote is not closed.
     """
     text, notes = as_utf8(name, data, encoding)
+    text, damage = without_damage(name, text)
     header = read_header(name, text, search)
     columns = search.find(f"{name}:{header.line}", header.names)
     used = columns.used
     unnamed = [position for position, column in enumerate(header.names) if column == ""]
     rows = memoryview(text)[header.rows_start :]
     found = _parse(name, text, header, [*(header.names.index(column) for column in used), *unnamed])
+    if damage is not None:
+        damaged = {column for column, cells in zip(used, found.cells, strict=False) if _has_damage(cells)}
+        if damaged and not search.leaves_out_unreadable:
+            raise damage
+        columns = columns.without(damaged)
     count = len(found.numbers) + len(found.invalid)
     ends, lines = row_ends(name, rows, header.rows_line, header.delimiter, count)
     found = _with_spare_cells(_without_blank(found, rows, ends, header.delimiter), header, used, unnamed)
@@ -117,9 +123,13 @@ def _parse(name: str, text: bytes, header: Header, positions: Sequence[int]) -> 
             check_quotes(name, rows, header.rows_line, header.delimiter)
         if "straddling" in str(error):
             return _read(rows, header, positions, has_quotes, min(len(rows) + 1, _LARGEST_BLOCK))
-        raise not_utf8(name, text) or UserError(
+        raise UserError(
             "BadData", f"cannot read {name} as CSV: {error}; save it as CSV in UTF-8"
         ) from error
+
+
+def _has_damage(cells: pa.Array) -> bool:
+    return bool(pc.any(pc.match_substring(cells, DAMAGED)).as_py())
 
 
 def _read(

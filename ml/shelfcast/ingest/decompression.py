@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from typing import IO
@@ -15,6 +17,11 @@ from shelfcast.job import UserError
 _CODECS = {"gz": "gzip", "bz2": "bz2", "zst": "zstd", "zip": None}
 #: Endings of CSV files.
 CSV_ENDINGS = ("csv", *(f"csv.{ending}" for ending in _CODECS))
+#: Errors of the decoders; zipfile has no error of its own for much of what a damaged archive can hold.
+_DAMAGED = (
+    *(OSError, EOFError, RuntimeError, NotImplementedError, ValueError, IndexError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 #: Largest decompressed file in bytes.
 LARGEST_FILE = 2 * 2**30
 
@@ -34,7 +41,7 @@ def decompress(name: str, data: bytes) -> bytes:
             return _read_archive(name, data)
         with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
             return _read(name, stream)
-    except (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise UserError("BadData", f"cannot decompress {name}: {error}; compress it again") from error
 
 

@@ -20,11 +20,11 @@ def read_parquet(name: str, data: bytes, search: ColumnSearch) -> SourceFile:
     """
     try:
         file = parquet.ParquetFile(pa.BufferReader(data))
-    except pa.ArrowInvalid as error:
+        names = file.schema_arrow.names
+        found = search.find(name, names)
+        table = file.read(columns=list(found.used))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError("BadData", f"cannot read {name} as Parquet: {error}; write it again") from error
-    names = file.schema_arrow.names
-    found = search.find(name, names)
-    table = file.read(columns=list(found.used))
     if len(table) == 0 and not search.may_be_empty:
         raise UserError("BadData", f"{name} has no rows")
     cells = {}
@@ -55,11 +55,18 @@ def _text(name: str, column: str, values: pa.Array) -> pa.Array:
             text = _floats(values)
         else:
             text = values.cast(pa.string())
-        return pc.utf8_trim_whitespace(text.fill_null(""))
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         raise UserError(
             "BadData", f"{name}: column {column} has type {values.type}; write it as text, number or date"
         ) from error
+    try:
+        # Arrow's reader takes any bytes for text.
+        text.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise UserError(
+            "BadData", f"{name}: column {column} has text that is not UTF-8; write the file again in UTF-8"
+        ) from error
+    return pc.utf8_trim_whitespace(text.fill_null(""))
 
 
 def _floats(values: pa.Array) -> pa.Array:

@@ -146,10 +146,11 @@ def _score(role: str, column: Column) -> int:
 def _guess_ids(role: str, candidates: Sequence[Column], guess: Guess) -> None:
     if role in guess.columns:
         return
-    scored = [column for column in candidates if _score(role, column) and not _is_measure(column)]
+    scores = {column.name: _score(role, column) for column in candidates}
+    scored = [c for c in candidates if scores[c.name] == _EXACT or (scores[c.name] and not _is_measure(c))]
     if not scored:
         return
-    best = max(scored, key=lambda column: (_score(role, column), -column.distinct))
+    best = max(scored, key=lambda column: (scores[column.name], -column.distinct))
     regions = [
         column
         for column in candidates

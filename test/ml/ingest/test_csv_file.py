@@ -206,6 +206,13 @@ def test_line_numbers_hold_past_the_parser_s_blocks(file: Path) -> None:
     assert [line for line, _ in read_back.malformed] == list(range(1_000, 200_001, 1_000))
 
 
+def test_damaged_text_in_a_row_of_another_length_is_reported_with_its_line(file: Path) -> None:
+    found = read(file, "a,b,note\n1,2,é\n3,4,x,".encode() + b"\xff\n5,6,\xff\n7,8\n")
+    assert found.columns["a"].to_pylist() == ["1", "5"]
+    assert found.lines.tolist() == [2, 4]
+    assert found.malformed == [(3, "3,4,x,\ufffd"), (5, "7,8")]
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

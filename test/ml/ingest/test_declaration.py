@@ -224,3 +224,14 @@ def test_a_folder_without_sales_names_its_files(tmp_path: Path) -> None:
     assert f"it has train.csv: give the file of sales itself, like --data {tmp_path}/train.csv" in refusal(
         tmp_path
     )
+
+
+def test_a_column_named_as_the_role_that_it_has_not_leaves_one_of_that_role(tmp_path: Path) -> None:
+    own = long_files.write(
+        tmp_path, {"sales": ["dept,week,sales", *(f"{n},2020-01-{3 + 7 * n:02},1" for n in range(4))]}
+    )
+    source = read(own, {"columns": {"sales": "dept"}})
+    sales = source.tables["sales"]
+    assert sales["weekly_sales"].to_pylist() == [0, 1, 2, 3]
+    ids = source.tables["id"]
+    assert ids.filter(pc.equal(ids["of"], "dept"))["id"].to_pylist() == ["all"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import re
@@ -82,6 +83,17 @@ def test_a_damaged_file_is_refused(ending: str) -> None:
             UserError, match=rf"cannot decompress sales\.csv\.{ending}: .*; compress it again"
         ):
             decompress(f"sales.csv.{ending}", damaged)
+
+
+@pytest.mark.parametrize("ending", COMPRESS)
+def test_damage_of_any_byte_is_refused_or_harmless(ending: str) -> None:
+    original = b"store,dept\n1,2\n" * 4
+    data = COMPRESS[ending](original)
+    for place in range(len(data)):
+        for byte in (0x00, 0x7F, 0x80, 0xFF):
+            damaged = data[:place] + bytes([byte]) + data[place + 1 :]
+            with contextlib.suppress(UserError):
+                decompress(f"sales.csv.{ending}", damaged)
 
 
 @pytest.mark.parametrize("ending", COMPRESS)

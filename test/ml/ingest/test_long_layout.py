@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import contextlib
 import long_files
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -195,6 +196,30 @@ def test_unreadable_files(tmp_path: Path) -> None:
     parquet.write_table(nested, tmp_path / "sales.parquet")
     with pytest.raises(UserError, match=r"sales\.parquet: column sales has type list"):
         read_long_folder(str(tmp_path), "utf-8", NOTHING)
+
+
+@pytest.mark.parametrize("type_", [pa.string(), pa.dictionary(pa.int32(), pa.string()), pa.binary()])
+def test_text_of_parquet_is_utf8(tmp_path: Path, type_: pa.DataType) -> None:
+    rows = {"store": [1], "dept": [1], "week": ["2020-01-03"], "sales": [1.0]}
+    ids = pa.array([b"Mu\xcc\x88nchen"]).cast(pa.string()).cast(type_)
+    parquet.write_table(pa.table({**rows, "store": ids}), tmp_path / "sales.parquet", compression="none")
+    loaded = read_long_folder(str(tmp_path), "utf-8", NOTHING).tables["id"]
+    assert "M\u00fcnchen" in loaded["id"].to_pylist()
+    data = (tmp_path / "sales.parquet").read_bytes()
+    (tmp_path / "sales.parquet").write_bytes(data.replace(b"\xcc\x88nc", b"\xfc\x88nc"))
+    with pytest.raises(UserError, match=r"sales\.parquet: column store has t"):
+        read_long_folder(str(tmp_path), "utf-8", NOTHING)
+
+
+def test_damage_of_any_byte_of_parquet_is_refused_or_harmless(tmp_path: Path) -> None:
+    rows = {"store": [1, 2], "dept": [1, 2], "week": ["2020-01-03", "2020-01-10"], "sales": [1.0, 2.0]}
+    parquet.write_table(pa.table(rows), tmp_path / "good.parquet")
+    data = (tmp_path / "good.parquet").read_bytes()
+    for place in range(0, len(data), 7):
+        for byte in (0x00, 0x7F, 0xFF):
+            (tmp_path / "sales.parquet").write_bytes(data[:place] + bytes([byte]) + data[place + 1 :])
+            with contextlib.suppress(UserError):
+                read_long_folder(str(tmp_path), "utf-8", NOTHING)
 
 
 def test_an_encoding_is_found_or_declared(tmp_path: Path) -> None:

@@ -310,6 +310,14 @@ def test_declared_forms_of_numbers_and_dates_count_for_the_guess(
     assert "weekly sales from 0.5 to 69.5" in output
 
 
+def test_a_column_with_the_name_of_a_role_has_it_whatever_its_cells(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = weekly("store,dept,week,sales", "{s},2.1{d},{w},n/a")
+    code, output = inspect(capsys, "--data", write(tmp_path / "sales.csv", rows))
+    assert (code, "no column has numbers that could be the sales" in output) == (1, True)
+
+
 def test_columns_of_parquet_that_nobody_reads_may_hold_anything(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
