@@ -79,14 +79,13 @@ def guess_roles(columns: Sequence[Column], declared: Mapping[str, Any]) -> Guess
     taken = {name for value in declared.values() for name in names_of(value)}
     free = [column for column in columns if column.name not in taken]
     guess = Guess(dict(declared), [])
-    _guess_one("week", [c for c in free if c.is_date], guess)
+    _guess_one("week", [c for c in free if c.is_date] or _named("week", free), guess)
     numbers = [c for c in free if c.is_number and not c.is_date]
     ids = [c for c in _not_used(free, guess) if not c.is_date and not c.is_flag and c.distinct > 0]
     _guess_ids("store", ids, guess)
     _guess_ids("dept", _not_used(ids, guess), guess)
-    _guess_one(
-        "sales", [c for c in _not_used(numbers, guess) if _score("sales", c) or not _is_counter(c)], guess
-    )
+    measures = [c for c in _not_used(numbers, guess) if _score("sales", c) or not _is_counter(c)]
+    _guess_one("sales", measures or _named("sales", _not_used(free, guess)), guess)
     flags = [c for c in _not_used(free, guess) if c.is_flag and _score("holiday", c)]
     if len(flags) == 1 and "holiday" not in guess.columns:
         guess.columns["holiday"] = flags[0].name
@@ -102,6 +101,11 @@ def names_of(value: str | list[str]) -> list[str]:
 def _not_used(columns: Sequence[Column], guess: Guess) -> list[Column]:
     used = {name for value in guess.columns.values() for name in names_of(value)}
     return [column for column in columns if column.name not in used]
+
+
+def _named(role: str, columns: Sequence[Column]) -> list[Column]:
+    """Returns the columns with the name of the role: the load says which of their cells are wrong."""
+    return [column for column in columns if _score(role, column) == _EXACT]
 
 
 def _guess_one(role: str, candidates: Sequence[Column], guess: Guess) -> None:

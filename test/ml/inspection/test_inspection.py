@@ -315,7 +315,15 @@ def test_a_column_with_the_name_of_a_role_has_it_whatever_its_cells(
 ) -> None:
     rows = weekly("store,dept,week,sales", "{s},2.1{d},{w},n/a")
     code, output = inspect(capsys, "--data", write(tmp_path / "sales.csv", rows))
-    assert (code, "no column has numbers that could be the sales" in output) == (1, True)
+    assert (code, "sales must be a finite number like 1234.5" in output) == (1, True)
+    assert "dept   dept " in output
+    # One cell that is no date is many of the different ones where there are few weeks.
+    weeks = [FIRST + timedelta(days=4 + 7 * n) for n in range(5)]
+    rows = [f"{store},1,{week:%d.%m.%Y},5" for store in range(1, 31) for week in weeks]
+    lines = ["store,dept,week,sales", *rows, "store,dept,week,sales"]
+    code, output = inspect(capsys, "--data", write(tmp_path / "sales.csv", lines))
+    assert code == 0, output
+    assert "week   week " in output
 
 
 def test_columns_of_parquet_that_nobody_reads_may_hold_anything(
