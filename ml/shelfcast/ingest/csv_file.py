@@ -123,9 +123,7 @@ def _parse(name: str, text: bytes, header: Header, positions: Sequence[int]) -> 
             check_quotes(name, rows, header.rows_line, header.delimiter)
         if "straddling" in str(error):
             return _read(rows, header, positions, has_quotes, min(len(rows) + 1, _LARGEST_BLOCK))
-        raise UserError(
-            "BadData", f"cannot read {name} as CSV: {error}; save it as CSV in UTF-8"
-        ) from error
+        raise UserError("BadData", f"cannot read {name} as CSV: {error}; save it as CSV in UTF-8") from error
 
 
 def _has_damage(cells: pa.Array) -> bool:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import contextlib
 import long_files
 import pyarrow as pa
 import pyarrow.compute as pc
