@@ -1,5 +1,5 @@
 /**
- * What comes of folders of sales as real retailers send them: each must load exactly, or stop with one sentence.
+ * Outcomes of folders of sales as real retailers send them: each must load exactly, or stop with one sentence.
  * `npm run bench -- messy-folders [--count N] [--first SEED] [--processes N]`
  */
 import { availableParallelism } from 'node:os';

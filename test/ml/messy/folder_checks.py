@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
+from messy_cells import flag_of
 from messy_folders import DEFAULT_SHARE, Messy, write_messy_folder
 from messy_sales import Truth
 from pyarrow import csv
@@ -46,7 +47,7 @@ _Inspected = tuple[int, dict[str, Any] | None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a folder.
+    """Outcome of a folder.
 
     Attributes:
         seed: Seed of the folder.
@@ -138,6 +139,8 @@ def _check_load(messy: Messy, directory: Path, faults: list[str]) -> tuple[str, 
         faults.append(f"loads, and must stop by one of {expected}")
         return "loaded", ""
     _compare(messy.truth, _truth_of(tables), faults)
+    if messy.has_flags and "sum" not in messy.reading.declaration:
+        _compare_flags(tables[SALES.name], faults)
     _compare_bad(messy, job / "bad-rows.csv", faults)
     return "loaded", ""
 
@@ -190,6 +193,14 @@ def _compare(truth: Truth, loaded: Truth, faults: list[str]) -> None:
     ]
     if changed:
         faults.append(f"{len(changed)} values are changed, like {changed[:3]}")
+
+
+def _compare_flags(sales: pa.Table, faults: list[str]) -> None:
+    wrong = {
+        row["week"] for row in sales.to_pylist() if row["is_holiday"] != (flag_of(row["week"]) == "TRUE")
+    }
+    if wrong:
+        faults.append(f"{len(wrong)} weeks have the other flag, like {min(wrong)}")
 
 
 def _compare_bad(messy: Messy, report: Path, faults: list[str]) -> None:

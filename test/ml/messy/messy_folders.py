@@ -20,7 +20,7 @@ from messy_text import choose_style, compressed, write_text
 
 #: Names of lengths of a history, by the fewest weeks.
 _LENGTHS = {53: "53 and more", 10: "10 to 52", 2: "2 to 9", 1: "1"}
-_JUNK_SHARE, _PARQUET_SHARE = 0.08, 0.25
+_JUNK_SHARE, _PARQUET_SHARE, _FLAGS_SHARE = 0.08, 0.25, 0.15
 _SUNDAY = 6
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 #: Share of bad rows that a load allows by default.
@@ -47,7 +47,7 @@ class Messy:
 
     Attributes:
         path: Folder or file of sales.
-        reading: What must be declared, and what may stop the load.
+        reading: Expectation of the declaration, and of the sentences that stop the load.
         truth: Sales that must be loaded.
         bad: Names of the rules of which each bad row of sales breaks one, by the line of the file.
         is_beside: Whether the declaration is in the folder, not in the input.
@@ -55,6 +55,7 @@ class Messy:
         row_count: Rows of all files.
         weeks_end: Weekday of the weeks to which days are summed, Monday is 0; None for the default.
         side_bad: Number of bad rows of other files, and of sales of stores that stores.csv lacks.
+        has_flags: Whether the file of sales has holiday flags.
         unlisted: Stores that stores.csv lacks, or lists in bad rows.
     """
 
@@ -67,6 +68,7 @@ class Messy:
     row_count: int = 0
     weeks_end: int | None = None
     side_bad: int = 0
+    has_flags: bool = False
     unlisted: set[str] = field(default_factory=set)
 
 
@@ -89,6 +91,7 @@ def write_messy_folder(seed: int, folder: Path) -> Messy:
         return messy
     shop = _with_time(rng, make_shop(rng), messy)
     names = _names(rng, shop, messy.reading)
+    messy.has_flags = bool(np.random.default_rng([seed, 1]).random() < _FLAGS_SHARE)
     write = _write_parquet if rng.random() < _PARQUET_SHARE else _write_csv
     rows = add_side_files(rng, shop, write(rng, shop, names, messy), messy)
     _conclude(shop, rows, messy)
@@ -126,6 +129,7 @@ def _with_time(rng: np.random.Generator, shop: Shop, messy: Messy) -> Shop:
 def _write_parquet(
     rng: np.random.Generator, shop: Shop, names: dict[str, list[str]], messy: Messy
 ) -> list[Row]:
+    messy.has_flags = False
     rows, messy.bad = write_sales_parquet(rng, shop, names, messy.path, messy.reading)
     messy.row_count = len(shop.rows)
     return rows
@@ -192,6 +196,9 @@ def _write_csv(rng: np.random.Generator, shop: Shop, names: dict[str, list[str]]
         add_dirt(rng, shop, lines, render, amount, reading)
     if rng.random() < 0.3:
         lines = [lines[n] for n in rng.permutation(len(lines))]
+    if messy.has_flags:
+        reading.kinds.append("holiday flags")
+        names = names | {"holiday": ["holiday"]}
     header, columns = _header(rng, names)
     texts = [
         _misfit(line.cells, len(header) + style.spare_cells, rng)

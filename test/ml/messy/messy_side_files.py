@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from messy_cells import formed
+from messy_cells import flag_of, formed
 from messy_sales import Row, Shop, id_of, pick
 from messy_text import TextStyle, write_text
 
@@ -115,24 +115,27 @@ def _add_store_weeks(
     messy: Messy,
     covariates: list[dict[str, Any]],
 ) -> None:
-    kind = pick(rng, {"usual": 4.0, "holes": 2.0, "unknown": 1.0, "flags here only": 0.3, "too hot": 0.3})
+    kind = pick(rng, {"usual": 4.0, "holes": 2.0, "unknown": 1.0, "flags of one file": 0.3, "too hot": 0.3})
     messy.reading.kinds.append(f"store_weeks.csv: {kind}")
-    header = ["store", "week", "temperature", "visitors"]
+    header = ["store", "week", "temperature", "visitors", "holiday"]
     lines = [
         [
             store,
             _shown(week, messy),
             "NA" if kind == "unknown" else "999" if kind == "too hot" else str(int(rng.integers(20, 90))),
             pick(rng, ["100", "", "7"]),
+            flag_of(week),
         ]
         for store in stores
         for week in weeks
         if kind != "holes" or rng.random() < 0.7
     ]
-    lines = lines or [[stores[0], _shown(weeks[0], messy), "NA", "1"]]
-    if kind == "flags here only":
-        header, lines = [*header, "holiday"], [[*line, "FALSE"] for line in lines]
+    lines = lines or [[stores[0], _shown(weeks[0], messy), "NA", "1", flag_of(weeks[0])]]
+    is_odd = kind == "flags of one file"
+    if is_odd:
         messy.reading.must_stop.append("column holiday")
+    if messy.has_flags == is_odd:
+        header, lines = header[:-1], [line[:-1] for line in lines]
     if kind == "too hot":
         messy.reading.must_stop.append("external-range")
     if rng.random() < 0.5:
