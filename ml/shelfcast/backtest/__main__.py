@@ -211,10 +211,11 @@ def _write(
     html = report_html(about, errors, rows, source.history, forecasters, source.ids, source.unit)
     (out / "report.html").write_text(html, encoding="utf-8")
     print(json.dumps({"forecasts": summary.forecasts, "withActual": summary.with_actual}))
+    width = max(len(label(name)) for name in forecasters)
     for name, by in ({} if errors is None else errors.overall).items():
         wape = "" if by.wape is None else f", WAPE {by.wape:.2%}"
         cover = "" if by.coverage80 is None else f", 80 % interval holds {by.coverage80:.1%}"
-        print(f"{label(name):28}WMAE {by.wmae:>9,.2f} {unit}{wape}{cover}")
+        print(f"{label(name):{width}}  WMAE {by.wmae:>9,.2f} {unit}{wape}{cover}")
     print(f"written: {out / 'forecasts.csv'}, metrics.json, report.html")
 
 

@@ -23,12 +23,15 @@ from messy_folders import DEFAULT_SHARE, Messy, write_messy_folder
 from messy_sales import Truth
 from pyarrow import csv
 
-from shelfcast.contracts.specs import IngestSpec
+from shelfcast.contracts.specs import IngestSpec, LongSource
 from shelfcast.contracts.wire import decode
 from shelfcast.ids import Ids
-from shelfcast.ingest.__main__ import read_source, run
+from shelfcast.ingest.__main__ import run
+from shelfcast.ingest.bad_rows import write_bad_rows
 from shelfcast.ingest.load import newest_snapshot
-from shelfcast.ingest.quality import require_quality
+from shelfcast.ingest.long_source import read_long_source
+from shelfcast.ingest.quality import Overrides, require_quality
+from shelfcast.ingest.source_checks import check_source
 from shelfcast.inspection.__main__ import main as inspect
 from shelfcast.job import UserError
 from shelfcast.snapshot import IDS, SALES, empty_tables
@@ -164,8 +167,12 @@ def _spec(path: Path, declaration: dict[str, Any] | None, max_share: float, data
 def _load(path: Path, job: Path, declaration: dict[str, Any] | None, max_share: float) -> dict[str, pa.Table]:
     """Does what a load does, but for writing the rows."""
     job.mkdir(exist_ok=True)
-    tables, checks, _ = read_source(_spec(path, declaration, max_share, "messy"), job, empty_tables())
-    require_quality(checks, (), job, "messy")
+    source = _spec(path, declaration, max_share, "messy").source
+    assert isinstance(source, LongSource)
+    rows = read_long_source(source, empty_tables())
+    write_bad_rows(rows.findings, job / "bad-rows.csv")
+    tables, checks = check_source(rows, empty_tables(), max_share)
+    require_quality(checks, tables, Overrides(), job, "messy")
     if len(tables[SALES.name]) == 0:
         raise UserError("BadData", "the source has no good row of sales for data set messy")
     return tables

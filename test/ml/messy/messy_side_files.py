@@ -178,6 +178,7 @@ def _add_events(
         return
     if kind == "an unknown store":
         messy.side_bad += len(lines)
+        messy.reading.must_stop.append("no event is good")
     _write(messy, "events", ["name", "date", "store"], lines)
 
 
