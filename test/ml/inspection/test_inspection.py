@@ -341,7 +341,7 @@ def test_columns_of_parquet_that_nobody_reads_may_hold_anything(
     parquet.write_table(pa.table(columns), tmp_path / "sales.parquet")
     code, output = inspect(capsys, "--data", str(tmp_path))
     assert code == 0, output
-    assert "not read: photo, tags" in output
+    assert "(sales.parquet: tags; sales.parquet: photo)" in output
     # A column that is asked for is refused by its type.
     code, output = inspect(
         capsys, "--data", str(tmp_path), "--declaration", '{"columns": {"sales": "tags"}}'
