@@ -301,7 +301,7 @@ def test_a_store_in_two_countries_has_none(tmp_path: Path, capsys: pytest.Captur
 def test_declared_forms_of_numbers_and_dates_count_for_the_guess(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = weekly("store,dept,week,sales", "{s},{d},{w:%Y%m%d},\"{n},50\"")
+    rows = weekly("store,dept,week,sales", '{s},{d},{w:%Y%m%d},"{n},50"')
     file = write(tmp_path / "sales.csv", rows)
     code, output = inspect(
         capsys, "--data", file, "--declaration", '{"decimal": ",", "dateFormat": "YYYYMMDD"}'
@@ -343,9 +343,7 @@ def test_columns_of_parquet_that_nobody_reads_may_hold_anything(
     assert code == 0, output
     assert "(sales.parquet: tags; sales.parquet: photo)" in output
     # A column that is asked for is refused by its type.
-    code, output = inspect(
-        capsys, "--data", str(tmp_path), "--declaration", '{"columns": {"sales": "tags"}}'
-    )
+    code, output = inspect(capsys, "--data", str(tmp_path), "--declaration", '{"columns": {"sales": "tags"}}')
     assert (code, "column tags has type list" in output) == (1, True)
 
 

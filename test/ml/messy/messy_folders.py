@@ -245,7 +245,7 @@ def _conclude(shop: Shop, rows: list[Row], messy: Messy) -> None:
     """Computes the truth from the rows that count, and what must stop the load."""
     stops = messy.reading.must_stop
     if not rows:
-        stops += ["no good row", "bad-row-share"]
+        stops += ["no good row", "bad-row-share", "no event is good"]
         return
     weeks_end = _SUNDAY if messy.weeks_end is None else messy.weeks_end
     messy.truth = weekly(rows) if shop.grain == "week" else summed(rows, weeks_end)
