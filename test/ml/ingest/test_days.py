@@ -87,6 +87,16 @@ def test_weeks_end_as_those_of_the_data_set(tmp_path: Path) -> None:
         read(folder, known, sum="days", weekEnds="Monday")
 
 
+def test_weeks_end_as_those_of_a_file_of_weeks(tmp_path: Path) -> None:
+    fridays = [f"{store},2024-01-{day:02},50" for store in (1, 2) for day in (5, 12, 19)]
+    weeks = ["store,week,temperature", *fridays]
+    source = read(write(tmp_path / "weeks", daily(21), store_weeks=weeks), sum="days")
+    assert {week for _, week in weeks_of(source)} == {"2024-01-12", "2024-01-19"}
+    # Two weekdays tell nothing.
+    source = read(write(tmp_path / "days", daily(21), store_weeks=[*weeks, "1,2024-01-20,50"]), sum="days")
+    assert {week for _, week in weeks_of(source)} == {"2024-01-07", "2024-01-14", "2024-01-21"}
+
+
 def test_a_store_that_reports_late_loses_its_partial_week_only(tmp_path: Path) -> None:
     rows = [row for row in daily(35) if not (row.startswith("2,") and row.split(",")[2] > "2024-01-31")]
     source = read(write(tmp_path, rows), sum="days")
@@ -150,6 +160,14 @@ def test_flags_hold_for_the_week_and_covariates_are_averaged_or_last(tmp_path: P
     for row in tables["extra"].to_pylist():
         extras[row["name"]].append(row["value"])
     assert extras == {"visitors": [3.0, 10.0, (14 + 15 + 17 + 18 + 19 + 20) / 6, 24.0], "stock": [6.0] * 4}
+
+
+def test_flags_of_sales_alone_hold_for_the_week(tmp_path: Path) -> None:
+    days = [FIRST + timedelta(days=n) for n in range(14)]
+    sales = [f"1,1,{day},1,{'TRUE' if n == 8 else 'FALSE'}" for n, day in enumerate(days)]
+    files = {"sales": ["store,dept,week,sales,holiday", *sales], "stores": STORES}
+    tables = read(long_files.write(tmp_path, files), sum="days").tables
+    assert tables["sales"]["is_holiday"].to_pylist() == [False, True]
 
 
 def test_several_rows_of_a_day_are_summed(tmp_path: Path) -> None:
