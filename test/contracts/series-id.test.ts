@@ -1,6 +1,6 @@
 /** Ids of stores and departments: how they are written, and which are whole numbers. */
 import { describe, expect, test } from 'vitest';
-import { normalId, shownId, wholeNumberOf } from '../../contracts/series-id.ts';
+import { normalId, seriesIdSchema, shownId, wholeNumberOf } from '../../contracts/series-id.ts';
 
 describe('normalId', () => {
   test.each([
@@ -63,4 +63,12 @@ test('a sentence shows numbers as they are, and text as it is looked up, quoted 
     '"say \\"A\\""',
     '"a\\nb"',
   ]);
+});
+
+test('a request has a whole number or an id, and is told what an id may be', () => {
+  for (const id of [12, -1, 'CA_1', ' CA_1 ']) expect(seriesIdSchema.parse(id)).toBe(id);
+  for (const id of ['', 'a\nb', 1.5, null]) expect(seriesIdSchema.safeParse(id).success).toBe(false);
+  expect(seriesIdSchema.safeParse('x'.repeat(101)).error?.issues[0]?.message).toBe(
+    'must have 1 to 100 characters, and no control characters',
+  );
 });
