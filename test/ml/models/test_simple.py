@@ -82,11 +82,25 @@ def test_the_naive_forecast_repeats_the_last_week_to_the_last_bit() -> None:
 
 def test_the_interval_is_in_proportion_to_the_spread_and_has_a_width_without_one() -> None:
     network = model("naive")
-    one, two, none = (
-        network(*inputs(sales_0=100.0, rolling_std_13=std, rolling_mean_13=100.0)) for std in (10, 20, 0)
+    one, two, none, least = (
+        network(*inputs(sales_0=100.0, rolling_std_13=std, rolling_mean_13=100.0)) for std in (10, 20, 0, 5)
     )
     torch.testing.assert_close(two - 100, 2 * (one - 100), rtol=0.1, atol=0)
-    assert (none.diff() > 0).all()
+    nothing = network(*inputs(sales_0=0.0, rolling_std_13=0.0, rolling_mean_13=0.0))
+    torch.testing.assert_close(none, least)
+    assert (nothing.diff() > 0).all()
+
+
+def test_formulas_without_their_feature_do_not_compete() -> None:
+    names = [formula.name for formula in model("simple").formulas]
+    assert names == [formula.name for formula in FORMULAS["simple"] if formula.feature is None]
+    assert tuple(model("croston").formulas) == FORMULAS["croston"][:1]
+
+
+def test_a_missing_feature_is_an_error_before_its_formula_is_chosen() -> None:
+    features = [feature for feature in FEATURES if feature.name != "last_year_after"]
+    with pytest.raises(KeyError, match="last_year_after"):
+        SimpleForecast(FORMULAS["simple"], features, 4)
 
 
 def test_no_forecast_is_below_zero_where_nothing_ever_was() -> None:
