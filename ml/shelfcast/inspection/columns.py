@@ -45,6 +45,8 @@ class Column:
         missing: Number of cells that are empty or NA.
         is_date: Whether most cells are days or moments.
         is_number: Whether most cells are numbers.
+        has_dates: Whether some cells are days or moments.
+        has_numbers: Whether some cells are numbers.
         is_flag: Whether most cells are TRUE or FALSE.
         example: First cell that is not missing.
     """
@@ -55,6 +57,8 @@ class Column:
     missing: int
     is_date: bool
     is_number: bool
+    has_dates: bool
+    has_numbers: bool
     is_flag: bool
     example: str
 
@@ -84,13 +88,17 @@ def _column(file: SourceFile, name: str, regional: Regional) -> Column:
         may_have_decimal_commas=file.may_have_decimal_commas,
     )
     numbers, dates = (_plain(sample, name, regional, as_numbers=wanted) for wanted in (True, False))
+    as_dates = _share(~date_rule(has_times=True).check(dates)[1])
+    as_numbers = _share(~NUMBER_OR_MISSING.check(numbers)[1])
     return Column(
         name,
         cells,
         len(present),
         int(pc.sum(pc.is_in(cells, pa.array(MISSING))).as_py() or 0),
-        is_date=_share(~date_rule(has_times=True).check(dates)[1]) >= _MOST,
-        is_number=_share(~NUMBER_OR_MISSING.check(numbers)[1]) >= _MOST,
+        is_date=as_dates >= _MOST,
+        is_number=as_numbers >= _MOST,
+        has_dates=as_dates > 0,
+        has_numbers=as_numbers > 0,
         is_flag=_share(~FLAG.check(present)[1]) == 1,
         example=present[0].as_py() if len(present) else "",
     )

@@ -79,13 +79,17 @@ def guess_roles(columns: Sequence[Column], declared: Mapping[str, Any]) -> Guess
     taken = {name for value in declared.values() for name in names_of(value)}
     free = [column for column in columns if column.name not in taken]
     guess = Guess(dict(declared), [])
-    _guess_one("week", [c for c in free if c.is_date] or _named("week", free), guess)
+    named = _named("week", free)
+    dates = [c for c in free if c.is_date or (c in named and c.has_dates)]
+    _guess_one("week", dates or named, guess)
     numbers = [c for c in free if c.is_number and not c.is_date]
     ids = [c for c in _not_used(free, guess) if not c.is_date and not c.is_flag and c.distinct > 0]
     _guess_ids("store", ids, guess)
     _guess_ids("dept", _not_used(ids, guess), guess)
     measures = [c for c in _not_used(numbers, guess) if _score("sales", c) or not _is_counter(c)]
-    _guess_one("sales", measures or _named("sales", _not_used(free, guess)), guess)
+    named = _named("sales", _not_used(free, guess))
+    measures += [c for c in named if c.has_numbers and c not in measures]
+    _guess_one("sales", measures or named, guess)
     flags = [c for c in _not_used(free, guess) if c.is_flag and _score("holiday", c)]
     if len(flags) == 1 and "holiday" not in guess.columns:
         guess.columns["holiday"] = flags[0].name

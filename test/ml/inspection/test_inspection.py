@@ -320,10 +320,12 @@ def test_a_column_with_the_name_of_a_role_has_it_whatever_its_cells(
     # One cell that is no date is many of the different ones where there are few weeks.
     weeks = [FIRST + timedelta(days=4 + 7 * n) for n in range(5)]
     rows = [f"{store},1,{week:%d.%m.%Y},5" for store in range(1, 31) for week in weeks]
-    lines = ["store,dept,week,sales", *rows, "store,dept,week,sales"]
+    lines = ["store,dept,week,sales,price,printed"]
+    lines += [*(f"{row},{n % 7}.5,2024-02-05" for n, row in enumerate(rows)), lines[0]]
     code, output = inspect(capsys, "--data", write(tmp_path / "sales.csv", lines))
     assert code == 0, output
-    assert "week   week " in output
+    assert "week     week " in output
+    assert "sales    sales " in output
 
 
 def test_columns_of_parquet_that_nobody_reads_may_hold_anything(
