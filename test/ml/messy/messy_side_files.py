@@ -191,3 +191,5 @@ def _write(messy: Messy, name: str, header: Sequence[str], lines: Sequence[Seque
     data, _ = write_text(header, lines, TextStyle())
     (messy.path / f"{name}.csv").write_bytes(data)
     messy.row_count += len(lines)
+    if name in ("store_weeks", "series_weeks"):
+        messy.side_bad += sum(line[0] in messy.unlisted for line in lines)
