@@ -96,17 +96,36 @@ def test_the_widest_week_needs_intervals_as_wide_as_its_own_sales(example: Examp
     weeks = shard.table.target_week(shard.validation.rows, shard.validation.horizons)
     targets = np.full_like(shard.table.targets, 30.0)
     model = SkewedNetwork(replace(shard, table=replace(shard.table, targets=targets)))
-    # One of the six validation weeks sells 7 times the others, which is 70 times the inner interval's reach.
+    # Most of one of the six validation weeks sells 7 times the others: 70 times the inner interval's reach.
     unlike = weeks == weeks.max()
-    targets[shard.validation.rows[unlike], shard.validation.horizons[unlike] - 1] = 210.0
+    sales = np.full(unlike.sum(), 210.0)
+    sales[:10], sales[-10:] = 30.0, 300.0
+    targets[shard.validation.rows[unlike], shard.validation.horizons[unlike] - 1] = sales
     shard = replace(shard, table=replace(shard.table, targets=targets))
     calibrate(model, shard, alone)
     # The scale of 3 holds five of six weeks.
     torch.testing.assert_close(model.widening[:, :, 0], torch.full_like(model.widening[:, :, 0], 3.0))
     assert widest_week(model, shard, alone) == pytest.approx(7.0)
+    # Intervals without a width cannot be widened.
+    model.widening.zero_()
+    assert widest_week(model, shard, alone) == 1.0
     shard = replace(shard, table=replace(shard.table, targets=np.full_like(targets, 30.0)))
     calibrate(model, shard, alone)
     assert widest_week(model, shard, alone) == pytest.approx(1.0)
+
+
+def test_each_week_ahead_has_its_own_scale(
+    example: Example, alone: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shelfcast.train.calibration.MIN_SCORES", 1)
+    shard = read_shard(example.spec, 0, 1)
+    ahead = torch.arange(1.0, 5.0)
+    targets = np.broadcast_to(10 * ahead.numpy(), shard.table.targets.shape).astype(np.float64)
+    shard = replace(shard, table=replace(shard.table, targets=targets))
+    model = SkewedNetwork(shard)
+    calibrate(model, shard, alone)
+    scales = torch.stack([ahead, ahead / 2], dim=1)[:, None]
+    torch.testing.assert_close(model.widening, scales.expand_as(model.widening))
 
 
 @pytest.mark.parametrize("fewest", [10, 10_000])
@@ -154,6 +173,24 @@ def test_shares_are_half_usual_and_half_the_best_of_the_validation(
     choose_shares(model, shard, alone)
     # 0.8 * 1100 + 0.2 * 600 = 1000; the usual shares are 0.6 and 0.4.
     torch.testing.assert_close(model.shares, torch.tensor([0.7, 0.3]))
+
+
+def test_holiday_weeks_count_as_in_the_error_when_shares_are_chosen(
+    example: Example, alone: Processes
+) -> None:
+    shard = read_shard(example.spec, 0, 1)
+    table, validation = shard.table, shard.validation
+    weeks = table.target_week(validation.rows, validation.horizons)
+    holidays = np.unique(weeks)[-2:]
+    calendar, targets = np.zeros_like(table.calendar), np.full_like(table.targets, 1_000.0)
+    calendar[(holidays - table.first_week) // np.timedelta64(7, "D")] = 1.0
+    are_holidays = np.isin(weeks, holidays)
+    targets[validation.rows[are_holidays], validation.horizons[are_holidays] - 1] = 800.0
+    shard = replace(shard, table=replace(table, calendar=calendar, targets=targets))
+    model = TwoForecasts(table.features, [1, 2], [1], 4)
+    choose_shares(model, shard, alone)
+    # 0.4 * 1100 + 0.6 * 600 = 800 in two of six weeks, which weigh five times the others.
+    torch.testing.assert_close(model.shares, torch.tensor([0.5, 0.5]))
 
 
 def test_candidate_shares_are_tenths_that_sum_to_1_with_at_most_6_for_the_season() -> None:
