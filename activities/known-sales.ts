@@ -1,7 +1,6 @@
 /** Sales of a snapshot in SQL, as shelfcast.missing_weeks (Python) completes them. */
 
-/** Row of raw.extra that declares the meaning of weeks without a row; ROW_NAME of shelfcast.missing_weeks. */
-const MISSING_WEEKS_ARE_ZERO = 'missing weeks are zero';
+import { MISSING_WEEKS_ROW } from '../contracts/declaration.ts';
 
 /**
  * Returns common table expressions, the last one `known_sales` (store, dept, week, weekly_sales).
@@ -11,20 +10,22 @@ const MISSING_WEEKS_ARE_ZERO = 'missing weeks are zero';
  *
  * @param dataset - parameter with the data set, like `$1`
  * @param batch - parameter with the snapshot's batch
+ * @param first - expression of the first week that is wanted
  */
-export const knownSales = (dataset: string, batch: string): string => `
+export const knownSales = (dataset: string, batch: string, first: string): string => `
   row_sales as (
     select distinct on (store, dept, week) store, dept, week, weekly_sales
-    from raw.sales where dataset = ${dataset} and batch_id <= ${batch}
+    from raw.sales where dataset = ${dataset} and batch_id <= ${batch} and week >= ${first}
     order by store, dept, week, batch_id desc
+  ), series as (
+    select store, dept, min(week) as begin, max(max(week)) over (partition by store) as newest
+    from raw.sales where dataset = ${dataset} and batch_id <= ${batch} group by store, dept
   ), missing as (
     select store, dept, day::date as week
-    from (select store, dept, min(week) as first from row_sales group by store, dept) series
-    join (select store, max(week) as newest from row_sales group by store) stores using (store),
-    generate_series(first, newest, '7 days') day
-    where (
+    from series, generate_series(begin, newest, '7 days') day
+    where day::date >= ${first} and (
       select value = 1 from raw.extra
-      where dataset = ${dataset} and name = '${MISSING_WEEKS_ARE_ZERO}' and batch_id <= ${batch}
+      where dataset = ${dataset} and name = '${MISSING_WEEKS_ROW}' and batch_id <= ${batch}
       order by batch_id desc limit 1
     )
     except select store, dept, week from row_sales

@@ -75,7 +75,7 @@ async function recordForecasts(
 /** Series that have sales in the snapshot's last week. */
 async function activeSeries(database: Pool, snapshot: Snapshot): Promise<NumberedSeries[]> {
   const { rows } = await database.query<NumberedSeries>(
-    `with ${knownSales('$1', '$3')}
+    `with ${knownSales('$1', '$3', '$2')}
      select store, dept from known_sales where week = $2 order by store, dept`,
     [snapshot.dataset, snapshot.lastWeek, snapshot.batchId],
   );
@@ -123,23 +123,22 @@ function sample(nextWeek: Prediction[]): SampleForecast[] {
     }));
 }
 
+const FIRST_FORECAST = '(select min(target_week) from ops.forecast where model_name = $1 and dataset = $2)';
+
 async function compareWithActuals(
   database: Pool,
   { champion, snapshot }: MonitorRequest,
 ): Promise<Pick<MonitorResult, 'actualsCompared' | 'wape'>> {
   // `inserted` skips the rows of an earlier attempt; `known` has only those rows.
   const { rows } = await database.query<{ n: number; wape: number | null }>(
-    `with ${knownSales('$2', '$3')}, actual as (
-       select * from known_sales
-       where week >= (select min(target_week) from ops.forecast where model_name = $1 and dataset = $2)
-     ), inserted as (
+    `with ${knownSales('$2', '$3', FIRST_FORECAST)}, inserted as (
        insert into ops.forecast_accuracy
          (model_name, model_version, dataset, origin, store, dept, horizon, target_week, p50, actual, inside_80,
           snapshot_id)
        select f.model_name, f.model_version, f.dataset, f.origin, f.store, f.dept, f.horizon, f.target_week, f.p50,
          a.weekly_sales, a.weekly_sales between f.p10 and f.p90, $4
        from ops.forecast f
-       join actual a on a.store = f.store and a.dept = f.dept and a.week = f.target_week
+       join known_sales a on a.store = f.store and a.dept = f.dept and a.week = f.target_week
        where f.model_name = $1 and f.dataset = $2
        on conflict do nothing
        returning p50, actual

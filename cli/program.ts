@@ -4,6 +4,7 @@ import { DEFAULT_CRON } from '../client/cron.ts';
 import { ShelfcastError } from '../client/shelfcast-error.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import { DEFAULT_MODEL_NAME } from '../contracts/names.ts';
+import { DEFAULT_UNIT } from '../contracts/number-format.ts';
 import type { BacktestOptions } from './backtest.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import type { InspectOptions } from './inspect.ts';
@@ -76,7 +77,10 @@ const withDeclaration = (command: Command): Command =>
     .option('--time-zone <zone>', 'time zone of the stores, like Europe/Berlin')
     .option('--decimal <separator>', 'decimal separator of numbers, a point or a comma')
     .option('--date-format <format>', 'date format, like DD.MM.YYYY')
-    .option('--unit <unit>', 'unit of the sales: a currency like EUR, pieces, calls (default: USD)')
+    .option(
+      '--unit <unit>',
+      `unit of the sales: a currency like EUR, pieces, calls (default: ${DEFAULT_UNIT})`,
+    )
     .option('--missing-weeks <unknown|zero>', 'zero: weeks of a series without a row are weeks without sales')
     .option('--holidays <country-region>', 'country whose public holidays count, like DE or DE-BY');
 const withAcknowledge = (command: Command): Command =>

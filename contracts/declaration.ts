@@ -1,6 +1,9 @@
 /** Declaration of a source's columns, of the same form in the input of a run and in the file shelfcast.json. */
 import { z } from 'zod';
 
+/** Name of the row of raw.extra that declares the meaning of weeks without a row. */
+export const MISSING_WEEKS_ROW = 'missing weeks are zero';
+
 /** Maximum number of characters of the description of a covariate. */
 export const MAX_DESCRIPTION = 200;
 

@@ -1,5 +1,8 @@
 /** Number formats of messages and tables. Free of Node's modules, because workflows import it. */
 
+/** Unit of sales that declare none. */
+export const DEFAULT_UNIT = 'USD';
+
 /** Amounts below this have two decimals: the sales of a small series would all be 0 or 1. */
 const SMALL_AMOUNT = 10;
 
@@ -8,7 +11,7 @@ export function amount(value: number, unit?: string): string {
   const size = Math.abs(value);
   const digits = size.toFixed(0 < size && size < SMALL_AMOUNT ? 2 : 0);
   const sign = value < 0 ? '-' : '';
-  return unit === undefined || unit === 'USD' ? `${sign}$${digits}` : `${sign}${digits} ${unit}`;
+  return unit === undefined || unit === DEFAULT_UNIT ? `${sign}$${digits}` : `${sign}${digits} ${unit}`;
 }
 
 /** Returns for example `6.8 %` for the share 0.068. */

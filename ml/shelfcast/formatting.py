@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-#: Unit of sales that declare none.
-DEFAULT_UNIT = "USD"
+from shelfcast.contracts.specs import DEFAULT_UNIT
+
 #: Amounts below this have two decimals: the sales of a small series would all be 0 or 1.
 _SMALL = 10
 

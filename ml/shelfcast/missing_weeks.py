@@ -9,16 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from shelfcast.contracts.specs import MISSING_WEEKS_ROW
+
 Ints = NDArray[np.int64]
 
-#: Name of the row of ``snapshot.EXTRAS`` with the declaration: 1 for weeks without sales, 0 for unknown ones.
-#: Users' columns have no spaces in their names, and no feature reads it.
-ROW_NAME = "missing weeks are zero"
 ZERO, UNKNOWN = "zero", "unknown"
 
 
 def declared_row(meaning: str, whole: int, always: date, schema: pa.Schema) -> pa.Table:
-    """Returns the declaration as a row of ``snapshot.EXTRAS``.
+    """Returns the declaration as a row of ``snapshot.EXTRAS``: 1 for weeks without sales, 0 for unknown ones.
+
+    Users' columns have no spaces in their names, and no feature reads it.
 
     Args:
         meaning: ``ZERO`` or ``UNKNOWN``.
@@ -26,13 +27,19 @@ def declared_row(meaning: str, whole: int, always: date, schema: pa.Schema) -> p
         always: Key of all weeks.
         schema: Columns of the row.
     """
-    row = {"name": ROW_NAME, "store": whole, "dept": whole, "week": always, "value": float(meaning == ZERO)}
+    row = {
+        "name": MISSING_WEEKS_ROW,
+        "store": whole,
+        "dept": whole,
+        "week": always,
+        "value": float(meaning == ZERO),
+    }
     return pa.Table.from_pylist([row], schema)
 
 
 def declared_meaning(extras: pa.Table) -> str | None:
     """Returns the declaration among the rows of ``snapshot.EXTRAS`` of a snapshot; None if there is none."""
-    values = extras.filter(pc.equal(extras["name"], ROW_NAME))["value"].to_pylist()
+    values = extras.filter(pc.equal(extras["name"], MISSING_WEEKS_ROW))["value"].to_pylist()
     return (ZERO if values[-1] == 1 else UNKNOWN) if values else None
 
 

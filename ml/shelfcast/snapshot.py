@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 from psycopg import sql
 from pyarrow import csv
 
+from shelfcast.contracts.specs import MISSING_WEEKS_ROW
 from shelfcast.database import identifiers
 from shelfcast.ids import plain_id
-from shelfcast.missing_weeks import ROW_NAME, with_zero_weeks
+from shelfcast.missing_weeks import with_zero_weeks
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def missing_are_zero(connection: psycopg.Connection, dataset: str, batch_id: int
     row = connection.execute(
         "select value = 1 from raw.extra where dataset = %s and name = %s and batch_id <= %s "
         "order by batch_id desc limit 1",
-        [dataset, ROW_NAME, batch_id],
+        [dataset, MISSING_WEEKS_ROW, batch_id],
     ).fetchone()
     return row is not None and bool(row[0])
 

@@ -10,7 +10,7 @@ import {
   LEAST_TRAINING_WEEKS,
   trainSpecSchema,
 } from '../../contracts/job-specs.ts';
-import { MAX_DESCRIPTION } from '../../contracts/declaration.ts';
+import { MAX_DESCRIPTION, MISSING_WEEKS_ROW } from '../../contracts/declaration.ts';
 import {
   analysisRowSchema,
   GATE_BASELINES,
@@ -24,6 +24,7 @@ import {
   trainResultSchema,
 } from '../../contracts/jobs.ts';
 import { modelManifestSchema, SERVED_QUANTILES } from '../../contracts/model.ts';
+import { DEFAULT_UNIT } from '../../contracts/number-format.ts';
 import { pipelineInputSchema } from '../../contracts/pipeline.ts';
 import { environmentSections, PROJECT_DIR } from '../../config/environment.ts';
 import { updateInputSchema } from '../../contracts/update.ts';
@@ -49,6 +50,16 @@ const MODULES = [
         type: 'int',
         description: 'Maximum number of characters of the description of a covariate.',
         value: MAX_DESCRIPTION,
+      },
+      DEFAULT_UNIT: {
+        type: 'str',
+        description: 'Unit of sales that declare none.',
+        value: DEFAULT_UNIT,
+      },
+      MISSING_WEEKS_ROW: {
+        type: 'str',
+        description: 'Name of the row of raw.extra that declares the meaning of weeks without a row.',
+        value: MISSING_WEEKS_ROW,
       },
     },
   },

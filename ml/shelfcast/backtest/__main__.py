@@ -31,9 +31,8 @@ from shelfcast.backtest.origin import (
 )
 from shelfcast.backtest.report import label, report_html
 from shelfcast.backtest.scores import QUANTILES, Errors, SeriesLeftOut, Summary, score, slices, sums
-from shelfcast.contracts.specs import Declaration, TrainSpec
+from shelfcast.contracts.specs import DEFAULT_UNIT, Declaration, TrainSpec
 from shelfcast.contracts.wire import bounds, decode, default, encode
-from shelfcast.formatting import DEFAULT_UNIT
 from shelfcast.ids import Ids
 from shelfcast.ingest.quality import EXAMPLES
 from shelfcast.job import UserError, write_json
@@ -208,7 +207,7 @@ def _write(
         ),
     }
     unit = source.unit or DEFAULT_UNIT
-    html = report_html(about, errors, rows, source.history, forecasters, source.ids, source.unit)
+    html = report_html(about, errors, rows, source.history, forecasters, source.ids, unit)
     (out / "report.html").write_text(html, encoding="utf-8")
     print(json.dumps({"forecasts": summary.forecasts, "withActual": summary.with_actual}))
     width = max(len(label(name)) for name in forecasters)

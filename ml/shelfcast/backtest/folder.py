@@ -22,9 +22,8 @@ from shelfcast.ingest.bad_rows import write_bad_rows
 from shelfcast.ingest.days import PartialWeeks
 from shelfcast.ingest.declaration import DECLARATION_FILE
 from shelfcast.ingest.decompression import CSV_ENDINGS
-from shelfcast.ingest.holiday_covariates import with_holidays
-from shelfcast.ingest.intermittent_sales import with_intermittency
 from shelfcast.ingest.long_source import read_long_source
+from shelfcast.ingest.source_checks import load_tables
 from shelfcast.ingest.walmart import read_folder
 from shelfcast.job import UserError
 from shelfcast.missing_weeks import ZERO, declared_meaning, with_zero_weeks
@@ -109,7 +108,7 @@ class Folder:
         actual = self.history.rename(columns={"week": "target_week", "weekly_sales": "actual"})
         return rows.merge(actual, on=["store", "dept", "target_week"], how="left", validate="many_to_one")
 
-    @property
+    @cached_property
     def history(self) -> pd.DataFrame:
         """``store``, ``dept``, ``week``, ``weekly_sales`` of all weeks in which the series is not shut."""
         sales = self._with_declared_zeros(self.sales)
@@ -157,8 +156,7 @@ def read(path: Path, bad_rows: Path, declaration: Declaration | None = None) -> 
             f"{bad} of {rows.row_count} rows in {path} are bad, more than {MAX_BAD_ROW_SHARE:.0%}; see "
             f"{bad_rows}",
         )
-    tables = with_holidays(rows.tables, empty_tables(), rows.holidays)
-    tables = empty_tables() | with_intermittency(empty_tables() | tables, empty_tables())
+    tables = load_tables(rows, empty_tables())
     if len(tables[SALES.name]) == 0:
         raise UserError("BadData", f"{path} has no good row of sales")
     return Folder(

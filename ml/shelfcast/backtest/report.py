@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from shelfcast.backtest.scores import QUANTILES, Errors, Scores
 from shelfcast.contracts.results import FORECASTER_LABELS
-from shelfcast.formatting import DEFAULT_UNIT
+from shelfcast.contracts.specs import DEFAULT_UNIT
 from shelfcast.ids import PLAIN_IDS, Ids
 from shelfcast.templates import render
 
@@ -36,7 +36,7 @@ def report_html(
     history: pd.DataFrame,
     forecasters: Sequence[str],
     ids: Ids = PLAIN_IDS,
-    unit: str | None = None,
+    unit: str = DEFAULT_UNIT,
 ) -> str:
     """Returns the HTML page.
 
@@ -47,17 +47,16 @@ def report_html(
         history: Sales (store, dept, week, weekly_sales).
         forecasters: Keys of the forecasters, the model first.
         ids: Ids of the rows' stores and departments.
-        unit: Unit of the sales; None for US dollars.
+        unit: Unit of the sales.
     """
-    shown_unit = unit or DEFAULT_UNIT
     known = rows[rows["actual"].notna()]
     figures = {}
     if errors is not None:
         figures = {
-            "errors": _png(errors_by_horizon(errors.by_horizon, forecasters, shown_unit)),
+            "errors": _png(errors_by_horizon(errors.by_horizon, forecasters, unit)),
             "calibration": _png(calibration(known)),
         }
-        if (drawn := examples(known, history, ids, shown_unit)) is not None:
+        if (drawn := examples(known, history, ids, unit)) is not None:
             figures["examples"] = _png(drawn)
     return render(
         "backtest.html.jinja",

@@ -429,3 +429,11 @@ LEAST_TRAINING_WEEKS: int = 2
 
 #: Maximum number of characters of the description of a covariate.
 MAX_DESCRIPTION: int = 200
+
+
+#: Unit of sales that declare none.
+DEFAULT_UNIT: str = "USD"
+
+
+#: Name of the row of raw.extra that declares the meaning of weeks without a row.
+MISSING_WEEKS_ROW: str = "missing weeks are zero"

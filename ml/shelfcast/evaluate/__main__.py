@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from shelfcast.calendar import WEEK
 from shelfcast.contracts.results import Evaluated, EvaluateResult
-from shelfcast.contracts.specs import EvaluateSpec
+from shelfcast.contracts.specs import DEFAULT_UNIT, EvaluateSpec
 from shelfcast.contracts.wire import encode
 from shelfcast.evaluate.analysis_rows import write_analysis_rows
 from shelfcast.evaluate.backtest import Backtest, run_backtest
@@ -22,7 +22,7 @@ from shelfcast.evaluate.naive_errors import naive_errors
 from shelfcast.evaluate.report import plot_errors_by_horizon, plot_residuals
 from shelfcast.evaluate.significance import OVERALL, compare
 from shelfcast.features.samples import NUMPY_WEEK, OriginTable, read_origin_table
-from shelfcast.formatting import DEFAULT_UNIT, amount
+from shelfcast.formatting import amount
 from shelfcast.job import UserError, main, path_of, report_progress, write_json
 
 #: Number of analysis rows, enough that each store and department occurs.

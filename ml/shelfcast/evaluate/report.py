@@ -12,10 +12,10 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from shelfcast.contracts.results import FORECASTER_LABELS
+from shelfcast.contracts.specs import DEFAULT_UNIT
 from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.metrics import ByForecaster
 from shelfcast.features.samples import Floats
-from shelfcast.formatting import DEFAULT_UNIT
 
 #: Axes are nearly linear below this and logarithmic above: sales span orders of magnitude and may be
 #: negative.

@@ -8,9 +8,8 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shelfcast.features import intermittent
 from shelfcast.features.open_weeks import OPEN
-from shelfcast.features.own_holidays import COVARIATE_NAMES
+from shelfcast.ingest.covariates import DERIVED_NAMES
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.snapshot import (
     COVARIATES,
@@ -33,8 +32,7 @@ def check_covariates(tables: Tables, known: Tables) -> list[Check]:
         known: Rows of the data set's newest snapshot by table name.
     """
     covariates = {c.name: c for rows in (known, tables) for c in covariates_of(rows[COVARIATES.name])}
-    derived = {*COVARIATE_NAMES, intermittent.DECLARED.name}
-    covariates = {name: c for name, c in covariates.items() if name not in derived}
+    covariates = {name: c for name, c in covariates.items() if name not in DERIVED_NAMES}
     last_week = _max(*(rows[SALES.name]["week"] for rows in (tables, known)))
     empty, late = [], []
     for covariate in covariates.values():

@@ -34,6 +34,8 @@ _RESERVED = frozenset(
         *("origin", "horizon", "target", "event_timestamp", "event_ts", "created", "created_ts"),
     }
 )
+#: Covariates that the ingest job derives, so that no file has them.
+DERIVED_NAMES = frozenset((*own_holidays.COVARIATE_NAMES, intermittent.DECLARED.name))
 _WEEKS = bounds(WeeklyCovariate, "known_after_weeks")
 
 
@@ -102,9 +104,7 @@ def covariates_of_declaration(declared: Declared, known: pa.Table) -> Covariates
 
 
 def _covariates(declared_in: str, error: ErrorType, entries: Sequence[Any], known: pa.Table) -> Covariates:
-    # No file has those that the ingest job derives.
-    derived = {*own_holidays.COVARIATE_NAMES, intermittent.DECLARED.name}
-    earlier = {c.name: c for c in covariates_of(known) if c.name not in derived}
+    earlier = {c.name: c for c in covariates_of(known) if c.name not in DERIVED_NAMES}
     issues = [
         f"{declared_in}, entry {number}: {issue}"
         for number, entry in enumerate(entries, 1)

@@ -96,8 +96,8 @@ def calendar_days(
     """Returns the holidays of stores from the first to the last day.
 
     Args:
-        default: HolidayRegion of stores without one of their own; None if there is none.
-        by_store: HolidayRegions of single stores.
+        default: Region of stores without one of their own; None if there is none.
+        by_store: Regions of single stores.
         stores: Stores of the data set.
         first: First day.
         last: Last day.

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shelfcast.formatting import DEFAULT_UNIT
+from shelfcast.contracts.specs import DEFAULT_UNIT
 from shelfcast.ids import Ids
 from shelfcast.ingest.covariate_checks import check_covariates
 from shelfcast.ingest.quality import EXAMPLES, Check

@@ -108,16 +108,16 @@ def require_quality(
     by_rule = {check.rule: check for check in checks}
     outcomes = _outcomes(by_rule, overrides.allow)
     stopping = [outcome for outcome in outcomes if outcome.outcome == "stopped"]
-    key = _stop_key(stopping, tables)
-    if key == overrides.acknowledge:
+    key = _stop_key(stopping, tables) if stopping else None
+    if key is not None and key == overrides.acknowledge:
         outcomes = _outcomes(by_rule, [rule.name for rule in RULES])
-        stopping = []
+        key = None
     folder = directory / "quality"
     folder.mkdir(exist_ok=True)
     rules = [outcome.described() for outcome in outcomes]
     write_json(folder / "quality.json", {"dataset": dataset, "rules": rules})
     (folder / "quality.html").write_text(quality_page(dataset, rules), encoding="utf-8")
-    if stopping:
+    if key is not None:
         raise UserError("BadData", _refusal(stopping, folder / "quality.html", key, overrides))
     return Quality(report_uri=folder.resolve().as_uri(), rules=rules)
 

@@ -16,17 +16,27 @@ from shelfcast.ingest.quality import Check
 from shelfcast.ingest.source_rows import SourceRows
 
 
+def load_tables(rows: SourceRows, known: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """Returns the tables of a load, with the covariates that follow from its rows.
+
+    Args:
+        rows: Content of the source.
+        known: Rows of the data set's newest snapshot by table name, empty if there is none.
+    """
+    return with_intermittency(with_holidays(rows.tables, known, rows.holidays), known)
+
+
 def check_source(
     rows: SourceRows, known: Mapping[str, pa.Table], max_bad_row_share: float
 ) -> tuple[dict[str, pa.Table], list[Check]]:
-    """Returns the tables of a load, with the covariates that follow from it, and the result of each check.
+    """Returns the ``load_tables``, and the result of each check.
 
     Args:
         rows: Content of the source.
         known: Rows of the data set's newest snapshot by table name, empty if there is none.
         max_bad_row_share: Share of bad rows above which the load stops, 0 to 1.
     """
-    tables = with_intermittency(with_holidays(rows.tables, known, rows.holidays), known)
+    tables = load_tables(rows, known)
     return tables, [
         *check_rows(rows.findings, rows.row_count, max_bad_row_share),
         Check("unread-column", len(rows.unread), rows.unread),

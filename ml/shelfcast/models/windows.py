@@ -90,8 +90,8 @@ class Windows(Preparation):
             values.of_any_unit(self._covariates),
             *values.holidays(),
         ]
-        lifted = values.lifted(forecasts), values.lifted(seasonal / level)
-        return ModelInputs(level, lifted[0], torch.cat(inputs, dim=1), penalty, lifted[1])
+        lifted, lifted_seasonal = values.lifted(forecasts), values.lifted(seasonal / level)
+        return ModelInputs(level, lifted, torch.cat(inputs, dim=1), penalty, lifted_seasonal)
 
     def _growth(self, values: FeatureValues) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the year-on-year growth of series, department and store, each [N]."""

@@ -11,7 +11,7 @@ from psycopg import sql
 from raw_batches import add_batch
 
 from shelfcast.contracts.model import View
-from shelfcast.contracts.specs import FeaturesSpec
+from shelfcast.contracts.specs import MISSING_WEEKS_ROW, FeaturesSpec
 from shelfcast.contracts.wire import decode
 from shelfcast.database import connect
 from shelfcast.features import feast_repository, materialization
@@ -20,7 +20,6 @@ from shelfcast.features.changed_origins import first_changed_origin
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.materialization import Window
 from shelfcast.features.offline_tables import JOIN_KEYS, table_name
-from shelfcast.missing_weeks import ROW_NAME
 
 HORIZON, WEEKS = 2, 60
 FEATURES = FeatureSet(HORIZON)
@@ -94,7 +93,7 @@ def test_a_late_correction_writes_the_rows_whose_values_it_changes(
 
 
 def test_a_newer_week_makes_the_weeks_before_it_zero(url: str, tmp_path: Path) -> None:
-    declared = {(ROW_NAME, 0, 0, None): 1.0}
+    declared = {(MISSING_WEEKS_ROW, 0, 0, None): 1.0}
     # Store 3 has no row in three weeks, then one in the week of a later batch.
     before = {key: sales for key, sales in SALES.items() if key[0] != 3 or key[2] < WEEKS - 4}
     later = {(3, 1, WEEKS - 1): 7.0}
@@ -112,7 +111,7 @@ def test_a_newer_week_makes_the_weeks_before_it_zero(url: str, tmp_path: Path) -
     assert parts["sales_history"][3, 2][1]["sales_0"] == 0
 
     # Without the declaration the week is the series' only row for weeks, and the other series has none.
-    third = add_batch(url, dataset, tables_of(later, {}, {(ROW_NAME, 0, 0, None): 0.0}))
+    third = add_batch(url, dataset, tables_of(later, {}, {(MISSING_WEEKS_ROW, 0, 0, None): 0.0}))
     run(third, tmp_path / "third")
     unknown = online(url, project, "sales_history")
     assert unknown[3, 1][1]["lag_1"] is None
