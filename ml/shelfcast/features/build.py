@@ -120,32 +120,32 @@ def publish_features(
     from shelfcast.features import feast_repository
 
     project, newest = spec.feast_project, spec.snapshot
-    store = feast_repository.open_store(project, url)
-    changed = feast_repository.register_views(store, features)
-    report = partial(job.report_progress, directory)
-    report("writing the offline tables", fraction=0.4)
-    created = datetime.now(UTC)
-    with connect(url) as connection:
-        follows = offline_tables.update(connection, project, features, newest, tables, created)
-        if not follows:
-            materialization.rewind_online(connection, store, weeks, newest.id)
-        window = materialization.choose_window(
-            connection,
-            project,
-            newest.dataset,
-            newest.batch_id,
-            weeks,
-            features,
-            everything=changed or not follows,
-        )
-    report(f"materializing the newest features of {window.start} to {window.end} online", fraction=0.6)
-    materialization.materialize(store, window)
-    with connect(url) as connection:
-        entities = materialization.check_online(connection, project, features, window)
-        materialization.move_watermark(connection, project, weeks.end, newest.id)
-        offline = offline_tables.count_rows(connection, project)
-    feast_repository.register_services(store, features)
-    return Published(offline, entities, window)
+    with feast_repository.open_store(project, url) as store:
+        changed = feast_repository.register_views(store, features)
+        report = partial(job.report_progress, directory)
+        report("writing the offline tables", fraction=0.4)
+        created = datetime.now(UTC)
+        with connect(url) as connection:
+            follows = offline_tables.update(connection, project, features, newest, tables, created)
+            if not follows:
+                materialization.rewind_online(connection, store, weeks, newest.id)
+            window = materialization.choose_window(
+                connection,
+                project,
+                newest.dataset,
+                newest.batch_id,
+                weeks,
+                features,
+                everything=changed or not follows,
+            )
+        report(f"materializing the newest features of {window.start} to {window.end} online", fraction=0.6)
+        materialization.materialize(store, window)
+        with connect(url) as connection:
+            entities = materialization.check_online(connection, project, features, window)
+            materialization.move_watermark(connection, project, weeks.end, newest.id)
+            offline = offline_tables.count_rows(connection, project)
+        feast_repository.register_services(store, features)
+        return Published(offline, entities, window)
 
 
 def read_inputs(connection: psycopg.Connection, dataset: str, batch_id: int) -> Inputs:

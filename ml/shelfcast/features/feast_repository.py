@@ -6,6 +6,8 @@ database.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -42,8 +44,9 @@ VIEW_DESCRIPTIONS: dict[View, str] = {
 }
 
 
-def open_store(project: str, database_url: str) -> FeatureStore:
-    """Returns Feast's store of a project.
+@contextmanager
+def open_store(project: str, database_url: str) -> Iterator[FeatureStore]:
+    """Opens Feast's store of a project; closes its connections at the end of the block.
 
     Raises:
         UserError: The address lacks a part that Feast needs, or the database's sessions are not in UTC.
@@ -54,7 +57,12 @@ def open_store(project: str, database_url: str) -> FeatureStore:
     # Else each change of a definition reads all definitions of all projects again. As a setting, the mode
     # would start a thread that does so.
     store.registry.cache_mode = "thread"
-    return store
+    try:
+        yield store
+    finally:
+        # Feast itself never closes them.
+        store.provider.online_store.close()
+        store.registry.write_engine.dispose()
 
 
 def settings(project: str, database_url: str) -> dict[str, Any]:

@@ -145,6 +145,12 @@ class WidePostgreSQLOnlineStore(OnlineStore):  # type: ignore[misc]
             by_entity = {row[: len(keys)]: row[len(keys) :] for row in cursor}
         return [_read_row(by_entity.get(entity), names, types) for entity in entities]
 
+    def close(self) -> None:
+        """Closes the connection; the next call opens another."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+
     @contextmanager
     def transaction(self, config: RepoConfig) -> Iterator[psycopg.Connection]:
         """Yields the connection in a transaction; its search path is the schema of the tables."""

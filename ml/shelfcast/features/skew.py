@@ -94,7 +94,8 @@ def check(url: str, spec: FeaturesSpec, directory: Path, features: FeatureSet, o
     with connect(url) as connection:
         offline = read_offline(connection, project, features, sample)
     require_same(sample, sample.matrix(offline), "Feast's offline table has")
-    online = read_online(feast_repository.open_store(project, url), features, sample)
+    with feast_repository.open_store(project, url) as store:
+        online = read_online(store, features, sample)
     require_same(sample, sample.matrix(online), "Feast answers online")
     path = directory / "skew-sample.json"
     write_json(path, describe(sample, features, snapshot.id))

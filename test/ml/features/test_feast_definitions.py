@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,31 +36,31 @@ def tables() -> Tables:
 
 
 @pytest.fixture(scope="module")
-def store(database_url: str, tables: Tables) -> FeatureStore:
+def store(database_url: str, tables: Tables) -> Iterator[FeatureStore]:
     """A project whose features are offline and online."""
     inputs = training_data.prepare(tables.sales, tables.store_weeks, tables.stores)
     _, last = inputs.weeks
     rows = [training_data.series_rows(inputs, n, FEATURES) for n in range(training_data.SERIES_FILES)]
-    store = feast_repository.open_store(PROJECT, database_url)
-    feast_repository.register_views(store, FEATURES)
-    with connect(database_url) as connection:
-        offline_tables.replace(
-            connection,
-            PROJECT,
-            FEATURES,
-            {
-                "sales_history": [offline_tables.sales_history_rows(pa.concat_tables(rows))],
-                "store_externals": [offline_tables.store_external_rows(inputs, FEATURES)],
-                "store_attributes": [offline_tables.store_attribute_rows(inputs, FEATURES, last)],
-                "calendar": [
-                    offline_tables.calendar_store_rows(training_data.calendar_rows(*inputs.weeks), last)
-                ],
-            },
-            datetime.now(UTC),
-        )
-    materialization.materialize(store, Window(*inputs.weeks))
-    feast_repository.register_services(store, FEATURES)
-    return store
+    with feast_repository.open_store(PROJECT, database_url) as store:
+        feast_repository.register_views(store, FEATURES)
+        with connect(database_url) as connection:
+            offline_tables.replace(
+                connection,
+                PROJECT,
+                FEATURES,
+                {
+                    "sales_history": [offline_tables.sales_history_rows(pa.concat_tables(rows))],
+                    "store_externals": [offline_tables.store_external_rows(inputs, FEATURES)],
+                    "store_attributes": [offline_tables.store_attribute_rows(inputs, FEATURES, last)],
+                    "calendar": [
+                        offline_tables.calendar_store_rows(training_data.calendar_rows(*inputs.weeks), last)
+                    ],
+                },
+                datetime.now(UTC),
+            )
+        materialization.materialize(store, Window(*inputs.weeks))
+        feast_repository.register_services(store, FEATURES)
+        yield store
 
 
 def test_a_service_names_what_the_network_of_its_preset_uses(store: FeatureStore) -> None:

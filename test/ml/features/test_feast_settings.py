@@ -38,5 +38,8 @@ def test_without_certificates_there_are_none() -> None:
     ],
 )
 def test_an_address_that_feast_cannot_use_gets_a_sentence(url: str, says: str) -> None:
-    with pytest.raises(UserError, match=f"^DATABASE_URL {says}; Feast needs one like postgresql://"):
-        open_store("p", url)
+    with (
+        pytest.raises(UserError, match=f"^DATABASE_URL {says}; Feast needs one like postgresql://"),
+        open_store("p", url),
+    ):
+        pass

@@ -94,13 +94,13 @@ def newest_offline(url: str, project: str, view: str) -> dict[tuple[Any, ...], d
 def assert_online_is_the_newest_offline(url: str, project: str, version: str) -> None:
     """Reads every series through Feast's SDK, and compares each value and event time."""
     newest = {view: newest_offline(url, project, view) for view in FEATURES.view_columns}
-    store = feast_repository.open_store(project, url)
-    assert store.get_feature_service(feast_repository.service_name(version, "global"))
     names = [f"{view}:{column}" for view, columns in FEATURES.view_columns.items() for column in columns]
     some_week = next(iter(newest["calendar"]))[0]
     keys = [{"store": s, "dept": d, "week": some_week} for s, d in newest["sales_history"]]
     keys += [{**keys[0], "week": w} for (w,) in newest["calendar"]]
-    answer = store.get_online_features(features=names, entity_rows=keys).to_dict()
+    with feast_repository.open_store(project, url) as store:
+        assert store.get_feature_service(feast_repository.service_name(version, "global"))
+        answer = store.get_online_features(features=names, entity_rows=keys).to_dict()
     for place, key in enumerate(keys):
         for view, columns in FEATURES.view_columns.items():
             row = newest[view][tuple(key[name] for name in JOIN_KEYS[view])]
@@ -184,6 +184,29 @@ def test_a_repeated_run_adds_nothing(url: str, tmp_path: Path) -> None:
     assert offline_counts(url, project) == offline
 
 
+def test_a_run_closes_its_connections(url: str, tmp_path: Path) -> None:
+    snapshot = add_batch(url, "job_close", tables_of(*small_snapshot()))
+    before = sessions(url)
+    run(snapshot, tmp_path)
+    with feast_repository.open_store("shelfcast_job_close", url) as store:
+        store.get_online_features(["sales_history:lag_1"], [{"store": 1, "dept": 1}])
+        assert len(sessions(url) - before) >= 2, "one of the registry and one of the online store"
+    deadline = time.monotonic() + 30
+    while sessions(url) - before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def sessions(url: str) -> set[int]:
+    """Processes of PostgreSQL that serve other clients."""
+    with connect(url) as connection:
+        rows = connection.execute(
+            "select pid from pg_stat_activity "
+            "where backend_type = 'client backend' and pid <> pg_backend_pid()"
+        )
+        return {row[0] for row in rows}
+
+
 @pytest.mark.parametrize("engine", ["local", "ray.engine"])
 def test_feasts_own_engines_write_the_same_by_our_store(url: str, tmp_path: Path, engine: str) -> None:
     dataset = f"job_{engine.replace('.', '_')}"
@@ -227,8 +250,8 @@ def test_other_definitions_are_registered_and_all_rows_materialized(
     snapshot = add_batch(url, "job_change", tables_of(*small_snapshot()))
     project = "shelfcast_job_change"
     run(snapshot, tmp_path / "one", horizon_weeks=1)
-    store = feast_repository.open_store(project, url)
-    columns = {field.name for field in store.get_feature_view("sales_history").features}
+    with feast_repository.open_store(project, url) as store:
+        columns = {field.name for field in store.get_feature_view("sales_history").features}
     assert "last_year_h1" in columns
     assert "last_year_h2" not in columns
     with monkeypatch.context() as interrupted:
@@ -239,7 +262,8 @@ def test_other_definitions_are_registered_and_all_rows_materialized(
             run(snapshot, tmp_path / "two", horizon_weeks=2)
     result = run(snapshot, tmp_path / "two", horizon_weeks=2)
     assert result["windowStart"] == week(0).isoformat()
-    services = sorted(service.name for service in store.list_feature_services())
+    with feast_repository.open_store(project, url) as store:
+        services = sorted(service.name for service in store.list_feature_services())
     assert services == [f"{preset}_{result['featureSetVersion']}" for preset in sorted(PRESET_FEATURES)]
     assert_online_is_the_newest_offline(url, project, result["featureSetVersion"])
 
@@ -344,14 +368,14 @@ def test_a_row_online_that_has_none_offline_is_found(url: str, tmp_path: Path) -
 
 
 def test_a_view_whose_rows_grow_old_is_left_to_feasts_engine(url: str) -> None:
-    store = feast_repository.open_store("shelfcast_job_old", url)
     stores = next(v for v in feast_repository.feature_views("none", FEATURES) if v.name == "store_attributes")
     stores.ttl = timedelta(weeks=1)
-    store.apply([*feast_repository.entities().values(), stores])
-    with pytest.raises(
-        NotImplementedError, match="the feature view store_attributes transforms, renames or ages"
-    ):
-        materialization.materialize(store, Window(week(0), week(1)))
+    with feast_repository.open_store("shelfcast_job_old", url) as store:
+        store.apply([*feast_repository.entities().values(), stores])
+        with pytest.raises(
+            NotImplementedError, match="the feature view store_attributes transforms, renames or ages"
+        ):
+            materialization.materialize(store, Window(week(0), week(1)))
 
 
 def test_a_horizon_that_needs_the_future_is_refused(url: str, tmp_path: Path) -> None:
@@ -363,5 +387,8 @@ def test_a_horizon_that_needs_the_future_is_refused(url: str, tmp_path: Path) ->
 
 def test_a_database_in_another_time_zone_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGTZ", "Europe/Berlin")
-    with pytest.raises(UserError, match=r"is Europe/Berlin; set it with: alter database"):
-        feast_repository.open_store("shelfcast_zone", url)
+    with (
+        pytest.raises(UserError, match=r"is Europe/Berlin; set it with: alter database"),
+        feast_repository.open_store("shelfcast_zone", url),
+    ):
+        pass

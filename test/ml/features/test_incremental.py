@@ -134,8 +134,8 @@ def test_a_past_range_leaves_newer_rows_and_fills_what_is_not_there(url: str, tm
             f"update feast_online.{project}_sales_history set event_ts = event_ts - interval '30 weeks' "
             "where store = 3 and dept = 1"
         )
-    store = feast_repository.open_store(project, url)
-    materialization.materialize(store, Window(week(30), week(45)))
+    with feast_repository.open_store(project, url) as store:
+        materialization.materialize(store, Window(week(30), week(45)))
     after = online(url, project, "sales_history")
     for key in [(1, 1), (1, 2), (3, 2)]:
         assert after[key] == before[key], key

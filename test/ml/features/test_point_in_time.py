@@ -238,7 +238,8 @@ def test_feasts_point_in_time_join_is_that_of_the_raw_rows_and_the_training_data
         run(snapshot, tmp_path / name)
     raw, training = RawRows(url, snapshots[1]), training_rows(tmp_path / "second")
     entities = random_entities(rng, raw)
-    found = history(feast_repository.open_store(f"shelfcast_{dataset}", url), entities)
+    with feast_repository.open_store(f"shelfcast_{dataset}", url) as store:
+        found = history(store, entities)
     compared: Counter[str] = Counter()
     for asked, row in zip(entities.to_dict("records"), found, strict=True):
         s, d, moment = asked["store"], asked["dept"], asked["event_timestamp"].to_pydatetime()
