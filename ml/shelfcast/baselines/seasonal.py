@@ -27,7 +27,7 @@ from statsforecast import StatsForecast
 from statsforecast.models import MSTL, AutoARIMA, AutoETS
 
 from shelfcast.calendar import WEEK, calendar_features, christmas, weeks_to
-from shelfcast.features.definitions import YEAR
+from shelfcast.features.definitions import YEAR_WEEKS
 from shelfcast.features.sales_history import Grid, SalesGrid
 
 QUARTER = 13
@@ -55,13 +55,13 @@ def seasonal_forecasts(grid: SalesGrid, weeks_ahead: int) -> dict[str, Grid]:
     Raises:
         ValueError: ``weeks_ahead`` is out of range.
     """
-    if not 1 <= weeks_ahead <= YEAR:
-        raise ValueError(f"weeks_ahead is {weeks_ahead}; it must be 1 to {YEAR}")
+    if not 1 <= weeks_ahead <= YEAR_WEEKS:
+        raise ValueError(f"weeks_ahead is {weeks_ahead}; it must be 1 to {YEAR_WEEKS}")
     last_year = _last_year(grid.sales, weeks_ahead)
-    old = ~np.isnan(grid.sales[:, : max(grid.sales.shape[1] - YEAR - QUARTER + 1, 0)]).all(axis=1)
+    old = ~np.isnan(grid.sales[:, : max(grid.sales.shape[1] - YEAR_WEEKS - QUARTER + 1, 0)]).all(axis=1)
     forecasts = {"svd": last_year.copy(), "mstl_ets": last_year.copy(), "mstl_arima": last_year.copy()}
     if old.any():
-        smooth = _smooth(grid.sales[:, -2 * YEAR :], grid.dept)[old]
+        smooth = _smooth(grid.sales[:, -2 * YEAR_WEEKS :], grid.dept)[old]
         forecasts["svd"][old] = _trend_and_season(smooth, weeks_ahead)
         for name, values in _mstl(smooth, weeks_ahead).items():
             forecasts[name][old] = values
@@ -92,7 +92,7 @@ def shift_christmas(grid: SalesGrid, forecast: Grid) -> Grid:
         days = calendar_features(christmas_week)["christmas_shift"]
         if weeks_to(christmas, christmas_week) != 0 or days <= 0:
             continue
-        first = grid.sales.shape[1] - 1 + h - _ADVENT_WEEKS - YEAR
+        first = grid.sales.shape[1] - 1 + h - _ADVENT_WEEKS - YEAR_WEEKS
         if first < 0 or first + _ADVENT_WEEKS >= grid.sales.shape[1]:
             continue
         year_before = grid.sales[:, first : first + _ADVENT_WEEKS + 1]
@@ -115,8 +115,8 @@ def _has_bulge(year_before: Grid, dept: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def _last_year(sales: Grid, weeks_ahead: int) -> Grid:
     """Returns the sales 52 weeks earlier, else the mean of the last rows, else 0."""
-    padded = np.concatenate([np.full((len(sales), YEAR), np.nan), sales], axis=1)
-    forecast = padded[:, -YEAR:][:, :weeks_ahead]
+    padded = np.concatenate([np.full((len(sales), YEAR_WEEKS), np.nan), sales], axis=1)
+    forecast = padded[:, -YEAR_WEEKS:][:, :weeks_ahead]
     rows = [values[~np.isnan(values)][-RECENT_ROWS:] for values in sales]
     recent = np.array([values.mean() if len(values) > 0 else 0.0 for values in rows])
     return np.where(np.isnan(forecast), recent[:, np.newaxis], forecast)
@@ -135,7 +135,7 @@ def _smooth(sales: Grid, dept: NDArray[np.int64]) -> Grid:
 def _trend_and_season(sales: Grid, weeks_ahead: int) -> Grid:
     """Returns the forecasts of a linear trend and an effect of each week of the year, by least squares."""
     week = np.arange(sales.shape[1] + weeks_ahead)
-    inputs = np.column_stack([week, np.eye(YEAR)[week % YEAR]])
+    inputs = np.column_stack([week, np.eye(YEAR_WEEKS)[week % YEAR_WEEKS]])
     known, ahead = np.split(inputs, [sales.shape[1]])
     weights = np.linalg.lstsq(known, sales.T, rcond=None)[0]
     forecast: Grid = (ahead @ weights).T
@@ -149,7 +149,7 @@ def _mstl(sales: Grid, weeks_ahead: int) -> dict[str, Grid]:
         # Higher orders take minutes more on thousands of series.
         "mstl_arima": AutoARIMA(max_p=2, max_q=2, seasonal=False),
     }
-    models = [MSTL(YEAR, trend, {"robust": True}, alias=name) for name, trend in methods.items()]
+    models = [MSTL(YEAR_WEEKS, trend, {"robust": True}, alias=name) for name, trend in methods.items()]
     series, week = np.indices(sales.shape)
     rows = pd.DataFrame({"unique_id": series.ravel(), "ds": week.ravel(), "y": sales.ravel()})
     jobs = 2 if len(sales) >= _SERIES_FOR_TWO_PROCESSES else 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfcast.features.definitions import YEAR
+from shelfcast.features.definitions import YEAR_WEEKS
 from shelfcast.features.own_holidays import DEPT_SEASON, LAST_YEAR, MIN_WEEKS_BACK
 from shelfcast.features.sales_history import Aggregates, Columns, Grid, SalesGrid, ratio, rolling_mean, shift
 
@@ -22,7 +22,7 @@ def alike_columns(grid: SalesGrid, aggregates: Aggregates, weeks_back: Grid, hor
     """
     department = np.searchsorted(aggregates.departments, grid.dept)
     department_sales = aggregates.department_sales[department]
-    level = shift(rolling_mean(aggregates.department_sales, 13), YEAR)[department]
+    level = shift(rolling_mean(aggregates.department_sales, 13), YEAR_WEEKS)[department]
     columns: Columns = {}
     for h in range(1, horizon_weeks + 1):
         source = _source_weeks(weeks_back, grid.sales.shape[1], h)

@@ -24,11 +24,11 @@ LAGS = (*range(1, 14), 26, 51, 52)
 #: Lags of a department's mean over all stores, weeks.
 DEPT_LAGS = range(1, 13)
 ROLLING_WEEKS = (4, 13, 52)
-YEAR = 52
+YEAR_WEEKS = 52
 #: Suffix of ``last_year`` -> offset in weeks from the week one year before the target week.
-NEIGHBOURS = {"_before_2": -2, "_before": -1, "": 0, "_after": 1, "_after_2": 2}
+LAST_YEAR_OFFSETS = {"_before_2": -2, "_before": -1, "": 0, "_after": 1, "_after_2": 2}
 #: ``last_year_after_2`` looks at w - 50 weeks, which must not lie after the origin.
-MAX_HORIZON_WEEKS = YEAR - 2
+MAX_HORIZON_WEEKS = YEAR_WEEKS - 2
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ _SALES_HISTORY: tuple[Feature, ...] = (
     _sales("weeks_since_first", "weeks since the first row; 0 at the first"),
     _sales("weeks_since_last_sale", "weeks since the newest week up to t with sales above 0"),
     _sales("trend_4_13", "rolling_mean_4 / rolling_mean_13"),
-    _sales("last_year_mean_4", "mean of the weeks t-55..t-52", -YEAR),
-    _sales("last_year_mean_13", "mean of the weeks t-64..t-52", -YEAR),
+    _sales("last_year_mean_4", "mean of the weeks t-55..t-52", -YEAR_WEEKS),
+    _sales("last_year_mean_13", "mean of the weeks t-64..t-52", -YEAR_WEEKS),
     _sales(
         "year_on_year_4",
         "sum of the weeks t-3..t / sum of the weeks t-55..t-52; only weeks known in both years",
@@ -111,16 +111,16 @@ _SALES_HISTORY: tuple[Feature, ...] = (
     *(
         _sales_ahead(
             f"last_year{end}",
-            f"sales in w - {YEAR - weeks} weeks",
-            Use(SALES, weeks - YEAR, of_target=True),
+            f"sales in w - {YEAR_WEEKS - weeks} weeks",
+            Use(SALES, weeks - YEAR_WEEKS, of_target=True),
         )
-        for end, weeks in NEIGHBOURS.items()
+        for end, weeks in LAST_YEAR_OFFSETS.items()
     ),
     _sales_ahead(
         "dept_season",
         "department over all stores: sales in w - 52 weeks / mean of the weeks t-64..t-52",
-        Use(SALES, -YEAR, of_target=True),
-        Use(SALES, -YEAR),
+        Use(SALES, -YEAR_WEEKS, of_target=True),
+        Use(SALES, -YEAR_WEEKS),
     ),
 )
 
@@ -146,7 +146,7 @@ _ALIKE: tuple[Feature, ...] = (
         "department over all stores: sales in the week of last year that is alike / mean of the weeks "
         "t-64..t-52",
         *_ALIKE_SALES,
-        Use(SALES, -YEAR),
+        Use(SALES, -YEAR_WEEKS),
     ),
 )
 

@@ -8,7 +8,7 @@ from shelfcast.contracts.model import ModelFeature
 from shelfcast.features import intermittent, own_holidays
 from shelfcast.features.definitions import (
     DEPT_LAGS,
-    NEIGHBOURS,
+    LAST_YEAR_OFFSETS,
     ROLLING_WEEKS,
     STORE_EXTERNALS,
     Feature,
@@ -34,7 +34,7 @@ OWN_DOLLARS = (
 OWN_WINDOW = ("sales_0", *(f"lag_{n}" for n in range(1, 13)))
 DEPT_WINDOW = ("dept_mean_0", *(f"dept_lag_{n}" for n in DEPT_LAGS))
 #: The weeks around the target week one year before, US dollars, in order of time.
-LAST_YEAR_WINDOW = tuple(f"last_year{end}" for end in NEIGHBOURS)
+LAST_YEAR_WINDOW = tuple(f"last_year{end}" for end in LAST_YEAR_OFFSETS)
 #: All features in US dollars, which scale with the size of the series.
 DOLLARS = frozenset((*OWN_DOLLARS, *OWN_WINDOW, *DEPT_WINDOW, *LAST_YEAR_WINDOW, own_holidays.LAST_YEAR))
 RATIOS = (
@@ -113,7 +113,7 @@ _LSTM = (
 )
 _GLOBAL = (*OWN_DOLLARS, *RATIOS, *PLAIN, *_LSTM)
 #: Preset -> features that every data set has. A network also uses all covariates of its data set.
-PRESET_FEATURES: dict[str, frozenset[str]] = {
+NETWORK_FEATURES: dict[str, frozenset[str]] = {
     "ensemble": frozenset(_GLOBAL),
     "global": frozenset(_GLOBAL),
     "lstm": frozenset(_LSTM),
@@ -137,7 +137,7 @@ def read_names(names: Sequence[str]) -> list[str]:
 def used_names(preset: str, features: Sequence[ModelFeature]) -> frozenset[str]:
     """Returns the names of the features that a network of the preset uses, of all features of a data set."""
     names = {feature.name for feature in features}
-    used = PRESET_FEATURES[preset] | set(covariate_names(features))
+    used = NETWORK_FEATURES[preset] | set(covariate_names(features))
     if own_holidays.has_own_holidays(names):
         used = used - _AMERICAN | own_holidays.FEATURES
     return used & names

@@ -17,14 +17,14 @@ MEANS = ("rolling_mean_13", "rolling_mean_52")
 SPREADS = ("rolling_std_13", "rolling_std_52")
 #: Weeks of the moving averages that compete.
 MOVING_AVERAGE_WEEKS = (4, 13, 52)
-NEIGHBOURS = ("last_year_before", "last_year_after")
+LAST_YEAR_NEIGHBOURS = ("last_year_before", "last_year_after")
 GROWTH = ("year_on_year_13", "dept_year_on_year_13", "store_year_on_year_13")
 #: Features by which a network and a formula know a series without any sales so far.
 _HISTORY = ("weeks_since_first", *MEANS, "last_year")
 
 _NAIVE = frozenset((*OWN_NEWEST_FIRST, *DEPT_NEWEST_FIRST, *MEANS, *SPREADS, *_HISTORY))
 _MOVING_AVERAGE = _NAIVE | {f"rolling_mean_{weeks}" for weeks in MOVING_AVERAGE_WEEKS}
-_SEASONAL_AVERAGE = _NAIVE | {*NEIGHBOURS, *GROWTH, "dept_season", "christmas_shift"}
+_SEASONAL_AVERAGE = _NAIVE | {*LAST_YEAR_NEIGHBOURS, *GROWTH, "dept_season", "christmas_shift"}
 _INTERMITTENT = _NAIVE | {"rolling_mean_52"}
 #: Features of a data set with holidays of its own, read wherever a simple forecast knows the season.
 _SEASON_ALIKE = frozenset((own_holidays.LAST_YEAR, own_holidays.DEPT_SEASON))
@@ -39,7 +39,7 @@ _SIMPLE: dict[str, frozenset[str]] = {
     "simple": _MOVING_AVERAGE | _SEASONAL_AVERAGE | {*intermittent.FEATURES},
 }
 #: Preset -> features that every data set has. A network also uses all covariates of its data set.
-PRESET_FEATURES: dict[str, frozenset[str]] = {**feature_groups.PRESET_FEATURES, **_SIMPLE}
+PRESET_FEATURES: dict[str, frozenset[str]] = {**feature_groups.NETWORK_FEATURES, **_SIMPLE}
 
 
 def preset_features(preset: str, features: FeatureSet) -> list[Feature]:

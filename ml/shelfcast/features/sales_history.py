@@ -16,7 +16,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from shelfcast.features.definitions import DEPT_LAGS, LAGS, NEIGHBOURS, ROLLING_WEEKS, YEAR, FeatureSet
+from shelfcast.features.definitions import (
+    DEPT_LAGS,
+    LAGS,
+    LAST_YEAR_OFFSETS,
+    ROLLING_WEEKS,
+    YEAR_WEEKS,
+    FeatureSet,
+)
 from shelfcast.job import UserError
 
 Grid = NDArray[np.float64]
@@ -232,7 +239,7 @@ def rolling_median(grid: Grid, weeks: int) -> Grid:
 
 def year_on_year(grid: Grid, weeks: int) -> Grid:
     """Returns the sum of weeks t-weeks+1..t over the sum 52 weeks earlier, of weeks known in both years."""
-    year_before = shift(grid, YEAR)
+    year_before = shift(grid, YEAR_WEEKS)
     this_year = np.where(np.isnan(year_before), np.nan, grid)
     last_year = np.where(np.isnan(grid), np.nan, year_before)
     return ratio(_sum(this_year, weeks), _sum(last_year, weeks))
@@ -256,7 +263,7 @@ def _series_columns(sales: Grid) -> Columns:
     columns["weeks_since_last_sale"] = week - np.fmax.accumulate(sold, axis=1)
     columns["trend_4_13"] = ratio(columns["rolling_mean_4"], columns["rolling_mean_13"])
     for n in (4, 13):
-        columns[f"last_year_mean_{n}"] = shift(columns[f"rolling_mean_{n}"], YEAR)
+        columns[f"last_year_mean_{n}"] = shift(columns[f"rolling_mean_{n}"], YEAR_WEEKS)
         columns[f"year_on_year_{n}"] = year_on_year(sales, n)
     return columns
 
@@ -280,12 +287,12 @@ def _group_columns(aggregates: Aggregates, department: NDArray[np.intp], store: 
 def _horizon_columns(
     sales: Grid, department_sales: Grid, department: NDArray[np.intp], horizon_weeks: int
 ) -> Columns:
-    level = shift(rolling_mean(department_sales, 13), YEAR)
+    level = shift(rolling_mean(department_sales, 13), YEAR_WEEKS)
     columns: Columns = {}
     for h in range(1, horizon_weeks + 1):
-        for end, weeks in NEIGHBOURS.items():
-            columns[f"last_year{end}_h{h}"] = shift(sales, YEAR - weeks - h)
-        columns[f"dept_season_h{h}"] = ratio(shift(department_sales, YEAR - h), level)[department]
+        for end, weeks in LAST_YEAR_OFFSETS.items():
+            columns[f"last_year{end}_h{h}"] = shift(sales, YEAR_WEEKS - weeks - h)
+        columns[f"dept_season_h{h}"] = ratio(shift(department_sales, YEAR_WEEKS - h), level)[department]
     return columns
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfcast.features.definitions import YEAR
+from shelfcast.features.definitions import YEAR_WEEKS
 from shelfcast.features.own_holidays import MAX_WEEKS_BACK, MIN_WEEKS_BACK
 
 Floats = NDArray[np.float64]
@@ -20,7 +20,7 @@ Names = Sequence[frozenset[str]]
 
 _NONE = frozenset[str]()
 #: Weeks back, the nearest to a year first.
-_NEAREST = sorted(range(MIN_WEEKS_BACK, MAX_WEEKS_BACK + 1), key=lambda back: (abs(back - YEAR), -back))
+_NEAREST = sorted(range(MIN_WEEKS_BACK, MAX_WEEKS_BACK + 1), key=lambda back: (abs(back - YEAR_WEEKS), -back))
 
 
 def weeks_back(flags: Floats, names: Names) -> Floats:
@@ -82,7 +82,7 @@ def _weeks_back(week: int, flags: Floats, matched: Sequence[int | None]) -> int:
     if own is not None:
         return own
     if flags[week] != 0:
-        return YEAR
+        return YEAR_WEEKS
 
     def ordinary(back: int) -> bool:
         return back <= week and flags[week - back] == 0
@@ -91,11 +91,11 @@ def _weeks_back(week: int, flags: Floats, matched: Sequence[int | None]) -> int:
         moved = matched[neighbour] if 0 <= neighbour < len(flags) else None
         if moved is not None and ordinary(moved):
             return moved
-    if week < YEAR or np.isnan(flags[week - YEAR]):
-        return YEAR
+    if week < YEAR_WEEKS or np.isnan(flags[week - YEAR_WEEKS]):
+        return YEAR_WEEKS
     near = [back for back in _NEAREST if ordinary(back)]
     apart = [back for back in near if not _beside_holiday(week - back, flags)]
-    return (apart or near or [YEAR])[0]
+    return (apart or near or [YEAR_WEEKS])[0]
 
 
 def _beside_holiday(week: int, flags: Floats) -> bool:

@@ -18,9 +18,9 @@ from shelfcast.features.intermittent import CONSTANTS, CROSTON, TSB
 from shelfcast.features.preset_features import (
     DEPT_NEWEST_FIRST,
     GROWTH,
+    LAST_YEAR_NEIGHBOURS,
     MEANS,
     MOVING_AVERAGE_WEEKS,
-    NEIGHBOURS,
     OWN_NEWEST_FIRST,
     SPREADS,
 )
@@ -75,7 +75,7 @@ def seasonal_average(values: FeatureValues) -> Tensor:
     """
     quarter = _mean_of(13)(values) * values.season()
     year_ago = values.last_year(quarter)
-    before, after = (values.first_known((name,), year_ago) for name in NEIGHBOURS)
+    before, after = (values.first_known((name,), year_ago) for name in LAST_YEAR_NEIGHBOURS)
     around = (before + 2 * year_ago + after) / 4
     # Growth helps less, the further ahead it is held; a half is a compromise for all weeks ahead.
     growth = torch.where(values.known("last_year"), values.ratio(*GROWTH).sqrt(), values.one)
@@ -140,7 +140,7 @@ FORMULAS: dict[Preset, tuple[NamedFormula, ...]] = {
 }
 
 
-class _Formulas(Preparation):
+class _FormulaInputs(Preparation):
     """Level and spread of the series.
 
     ``forecasts`` is the chosen formula in US dollars, not divided by the level: a naive forecast repeats the
@@ -167,10 +167,10 @@ class _Formulas(Preparation):
         return ModelInputs(mean + self.floor_usd, forecast[:, None], spread[:, None], none, forecast)
 
 
-class _Formula(Member):
+class _FormulaMember(Member):
     """A formula with intervals in proportion to the spread of the series."""
 
-    def __init__(self, prepare: _Formulas) -> None:
+    def __init__(self, prepare: _FormulaInputs) -> None:
         super().__init__()
         self.prepare = prepare
         self.standardize = Standardization(1)
@@ -197,8 +197,8 @@ class SimpleForecast(Network):
         columns = feature_columns(features)
         # Without features of their own, all formulas of a preset are the same mean.
         usable = [f for f in formulas if f.feature is None or f.feature in columns] or formulas[:1]
-        prepare = _Formulas(features, horizon_weeks, usable[0])
-        super().__init__(len(features), horizon_weeks, [_Formula(prepare)])
+        prepare = _FormulaInputs(features, horizon_weeks, usable[0])
+        super().__init__(len(features), horizon_weeks, [_FormulaMember(prepare)])
         self.formulas, self.chosen, self._columns = usable, usable[0], columns
         # A missing feature is an error at once, not only where its formula is chosen.
         self.forecasts(torch.zeros(1, len(features), dtype=torch.float64))
@@ -207,7 +207,7 @@ class SimpleForecast(Network):
         """Uses another formula."""
         self.chosen = self.formulas[index]
         prepare = self.members[0].prepare
-        assert isinstance(prepare, _Formulas)
+        assert isinstance(prepare, _FormulaInputs)
         prepare.formula = self.chosen
 
     def forecasts(self, features: Tensor) -> Tensor:
