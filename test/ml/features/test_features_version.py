@@ -40,7 +40,7 @@ def test_a_covariate_s_lag_name_and_key_change_the_version(change: dict[str, Any
     ("module", "old", "new"),
     [
         (definitions, '"_before": -1', '"_before": -2'),
-        (definitions, "YEAR = 52", "YEAR = 53"),
+        (definitions, "YEAR_WEEKS = 52", "YEAR_WEEKS = 53"),
         (definitions, "max(column.known_after_weeks, 0)", "max(column.known_after_weeks, 1)"),
         (publication_lags, "timedelta(weeks=column", "timedelta(days=column"),
         (sales_history, "_window(sales, 13", "_window(sales, 12"),
