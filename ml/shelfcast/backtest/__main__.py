@@ -34,7 +34,6 @@ from shelfcast.backtest.scores import QUANTILES, Errors, SeriesLeftOut, Summary,
 from shelfcast.contracts.specs import DEFAULT_UNIT, Declaration, TrainSpec
 from shelfcast.contracts.wire import bounds, decode, default, encode
 from shelfcast.ids import Ids
-from shelfcast.ingest.quality import EXAMPLES
 from shelfcast.job import UserError, write_json
 
 _KEYS = ["origin", "store", "dept", "target_week", "horizon"]
@@ -101,7 +100,7 @@ def _run(options: argparse.Namespace) -> None:
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     source = folders.read(options.data, out / "bad-rows.csv", _declaration(options.declaration))
-    for sentence in [*source.remarks, *source.similar_ids[:EXAMPLES]]:
+    for sentence in source.notes:
         print(f"note: {sentence}")
     folders.check_origins(source, origins)
     frames, left_out = _forecasts(source, origins, settings, out / "origins", options.refit == "true")

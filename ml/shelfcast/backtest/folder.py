@@ -19,11 +19,10 @@ from shelfcast.contracts.wire import default
 from shelfcast.features import training_data
 from shelfcast.ids import Ids
 from shelfcast.ingest.bad_rows import write_bad_rows
-from shelfcast.ingest.days import PartialWeeks
 from shelfcast.ingest.declaration import DECLARATION_FILE
 from shelfcast.ingest.decompression import CSV_ENDINGS
 from shelfcast.ingest.long_source import read_long_source
-from shelfcast.ingest.source_checks import load_tables
+from shelfcast.ingest.source_checks import check_source
 from shelfcast.ingest.walmart import read_folder
 from shelfcast.job import UserError
 from shelfcast.missing_weeks import ZERO, declared_meaning, with_zero_weeks
@@ -54,15 +53,13 @@ class Folder:
     Attributes:
         tables: Tables of ``shelfcast.snapshot``, by name.
         columns: Covariates of the folder.
-        similar_ids: Sentences about ids that are like others.
-        remarks: Sentences about rows that were left out on purpose.
+        notes: Sentences about rules that the sales break.
         unit: Unit of the sales; None if it is not declared.
     """
 
     tables: dict[str, pa.Table]
     columns: tuple[Covariate, ...]
-    similar_ids: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     unit: str | None = None
 
     @cached_property
@@ -156,22 +153,15 @@ def read(path: Path, bad_rows: Path, declaration: Declaration | None = None) -> 
             f"{bad} of {rows.row_count} rows in {path} are bad, more than {MAX_BAD_ROW_SHARE:.0%}; see "
             f"{bad_rows}",
         )
-    tables = load_tables(rows, empty_tables())
+    tables, checks = check_source(rows, empty_tables(), MAX_BAD_ROW_SHARE)
     if len(tables[SALES.name]) == 0:
         raise UserError("BadData", f"{path} has no good row of sales")
     return Folder(
         tables,
         tuple(covariates_of(tables[COVARIATES.name])),
-        tuple(rows.similar_ids),
-        _remarks(rows.partial_weeks),
+        tuple(check.in_words() for check in checks if check.rows > 0),
         rows.unit,
     )
-
-
-def _remarks(partial: PartialWeeks) -> tuple[str, ...]:
-    if partial.count == 0:
-        return ()
-    return (f"{partial.count} partial weeks are left out: {'; '.join(partial.examples)}",)
 
 
 def check_origins(folder: Folder, origins: Sequence[date]) -> None:

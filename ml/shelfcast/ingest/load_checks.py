@@ -41,6 +41,8 @@ _NEAREST_WEEKS = 8
 _MAX_ROW_CHANGE = 0.5
 #: Share of weeks without a row from which their meaning decides what is forecast.
 _MANY_GAPS = 0.1
+#: Zeros for each week without a row, up to which a source is one of sales alone: returns may end a week at 0.
+_FEW_ZEROS = 0.01
 #: Christmas weeks of a supermarket are below twice their neighbours; cents instead of dollars are a hundred
 #: times them.
 _MAX_MEAN_FACTOR = 3.0
@@ -174,15 +176,20 @@ class Gaps:
     @property
     def look_like_zero(self) -> bool:
         """Whether the gaps are many and may be the weeks without sales, which have no row otherwise."""
-        return self.are_many and self.zeros == 0
+        return self.are_many and self._zeros_are_few
+
+    @property
+    def _zeros_are_few(self) -> bool:
+        return self.zeros <= _FEW_ZEROS * self.count
 
     @property
     def sentence(self) -> str:
         """Numbers, and what to declare."""
         found = f"{self.count:,} of {self.weeks:,} weeks of {self.series:,} series have no row and "
-        if self.zeros == 0:
+        if self._zeros_are_few:
+            zeros = f"few rows ({self.zeros:,}) are 0" if self.zeros > 0 else "no series has a 0"
             return found + (
-                'no series has a 0: if these are weeks without sales, declare "missingWeeks": "zero" '
+                f'{zeros}: if these are weeks without sales, declare "missingWeeks": "zero" '
                 "(--missing-weeks zero)"
             )
         return found + (

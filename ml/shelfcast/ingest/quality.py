@@ -39,6 +39,12 @@ class Check:
     examples: Sequence[str] = field(default=())
     summary: str = ""
 
+    def in_words(self, examples: int = EXAMPLES) -> str:
+        """Returns the broken rule with its figures and up to ``examples`` examples."""
+        rule = next(rule for rule in RULES if rule.name == self.rule)
+        sentence = self.summary or f"{self.rows:,} break the rule that {rule.text}"
+        return f"{self.rule}: {sentence} ({'; '.join(self.examples[:examples])})"
+
 
 @dataclass(frozen=True)
 class _RuleOutcome:

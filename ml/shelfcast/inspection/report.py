@@ -94,14 +94,12 @@ def describe_rows(inspection: Inspection, rows: SourceRows, columns: Sequence[Co
         inspection.lines += [f"  {line}" for line in _about_sales(rows, sales)]
     max_share: float = default(IngestSpec, "max_bad_row_share")
     _, checks = check_source(rows, empty_tables(), max_share)
-    rules = {rule.name: rule for rule in RULES}
+    stopping = {rule.name for rule in RULES if rule.severity == "error"}
     for check in checks:
         if check.rows == 0:
             continue
-        rule = rules[check.rule]
-        sentence = check.summary or f"{check.rows:,} break the rule that {rule.text}"
-        text = f"{check.rule}: {sentence} ({'; '.join(check.examples[:_EXAMPLES])})"
-        if rule.severity == "error":
+        text = check.in_words(_EXAMPLES)
+        if check.rule in stopping:
             inspection.issues.append(text)
         else:
             inspection.lines.append(f"  {text}")
@@ -122,17 +120,19 @@ def describe_rows(inspection: Inspection, rows: SourceRows, columns: Sequence[Co
 def _about_sales(rows: SourceRows, sales: pa.Table) -> Iterator[str]:
     ids = rows.tables[IDS.name]
     series = sales.group_by(["store", "dept"]).aggregate([])
-    for of, name in (("store", "stores"), ("dept", "departments")):
+    for of, name in (("store", "store"), ("dept", "department")):
         numbers = series[of].unique()
         is_used = pc.and_(pc.equal(ids["of"], of), pc.is_in(ids["number"], numbers))
         named = ids.filter(is_used)["id"].to_pylist()
-        yield f"{len(numbers):,} {name}, like {', '.join(named[:_EXAMPLES])}"
+        one = len(numbers) == 1
+        yield f"{len(numbers):,} {name}{'' if one else 's, like'} {', '.join(named[:_EXAMPLES])}"
     weeks = sales["week"].unique().sort()
     first, last = weeks[0].as_py(), weeks[-1].as_py()
     span = (last - first).days // 7 + 1
     yield f"{len(series):,} series"
     between = f"; {span - len(weeks)} between have no row" if span > len(weeks) else ""
     yield f"{len(weeks):,} weeks from {first} to {last}, which end on {last:%A}{between}"
+    yield from _about_late_stores(sales, Ids.of(ids))
     values = sales["weekly_sales"]
     zeros = pc.sum(pc.equal(values, 0)).as_py() or 0
     bounds = pc.min_max(values).as_py()
@@ -140,6 +140,20 @@ def _about_sales(rows: SourceRows, sales: pa.Table) -> Iterator[str]:
     yield f"weekly sales from {low:,.10g} to {high:,.10g}, {zeros:,} of {len(sales):,} are 0"
     if rows.holidays.events is not None:
         yield from _about_events(rows.holidays.events)
+
+
+def _about_late_stores(sales: pa.Table, ids: Ids) -> Iterator[str]:
+    newest = sales.group_by("store").aggregate([("week", "max")])
+    last = pc.max(newest["week_max"])
+    late = newest.filter(pc.less(newest["week_max"], last)).sort_by(
+        [("week_max", "descending"), ("store", "ascending")]
+    )
+    if len(late) > 0:
+        ends = [
+            f"store {ids.id('store', row['store'])} ends with {row['week_max']}"
+            for row in late.slice(0, _EXAMPLES).to_pylist()
+        ]
+        yield f"{len(late):,} of {len(newest):,} stores end before {last}: {'; '.join(ends)}"
 
 
 def _about_events(events: NamedDays) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -54,3 +55,14 @@ def test_the_sales_of_a_closed_week_are_not_scored(tmp_path: Path) -> None:
     folder = read(tmp_path / "data", tmp_path / "bad-rows.csv")
     wanted = pd.DataFrame({"store": 1, "dept": 2, "target_week": WEEKS[24:27]})
     assert folder.with_actuals(wanted)["actual"].tolist() == pytest.approx([200, np.nan, 200], nan_ok=True)
+
+
+def test_what_a_load_would_warn_of_is_noted(tmp_path: Path) -> None:
+    data, bad_rows = tmp_path / "data", tmp_path / "bad-rows.csv"
+    write(data, [FIRST + n * WEEK for n in range(60)])
+    assert not [note for note in read(data, bad_rows).notes if "date" in note]
+    with (data / "sales.csv").open("a") as file:
+        file.write("1,1,1970-01-02,5\n")
+    notes = read(data, bad_rows).notes
+    assert [note for note in notes if re.match(r"far-date: 1 break the rule .*1970-01-02", note)]
+    assert bad_rows.exists()

@@ -145,9 +145,9 @@ def test_many_gaps_are_told_with_numbers() -> None:
             'sales, declare "missingWeeks": "zero" (--missing-weeks zero)'
         ],
     )
-    with_zero = [*every_third[1:], (*every_third[0][:3], 0.0)]
+    with_zero = [*every_third[2:], *((*row[:3], 0.0) for row in every_third[:2])]
     (sentence,) = found(tables(with_zero))["undeclared-gaps"].examples
-    assert "and 1 rows are 0, so these weeks look unknown" in sentence
+    assert "and 2 rows are 0, so these weeks look unknown" in sentence
     few = [row for row in history(range(70)) if row[2] % 11]
     assert found(tables(few))["undeclared-gaps"].rows == 0
 
@@ -157,3 +157,10 @@ def test_gaps_are_many_from_a_tenth_of_the_weeks(count: int, weeks: int, are_man
     assert Gaps(count, weeks, 1, zeros=0).are_many == are_many
     assert Gaps(count, weeks, 1, zeros=0).look_like_zero == are_many
     assert not Gaps(count, weeks, 1, zeros=1).look_like_zero
+
+
+def test_a_few_zeros_may_be_returns() -> None:
+    gaps = Gaps(516_170, 778_835, 29_840, zeros=864)
+    assert gaps.look_like_zero
+    assert "have no row and few rows (864) are 0: if these are weeks without sales, declare" in gaps.sentence
+    assert not Gaps(100, 200, 4, zeros=2).look_like_zero

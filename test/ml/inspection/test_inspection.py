@@ -81,6 +81,19 @@ def test_days_of_somebody_else_load_with_the_guessed_declaration(
     assert "week (guess)" not in inspect(capsys, "--data", str(tmp_path))[1]
 
 
+def test_stores_that_report_late_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = weekly("store,dept,week,sales", "S{s},{d},{w},{n}5")
+    late = [line for line in lines if not line.startswith("S2") or "2025-05-02" not in line]
+    write(tmp_path / "sales.csv", late)
+    code, output = inspect(capsys, "--data", str(tmp_path))
+    assert code == 0
+    assert "1 of 2 stores end before 2025-05-02: store S2 ends with 2025-04-25" in output
+    write(tmp_path / "sales.csv", [line for line in lines if not line.startswith("S2")])
+    output = inspect(capsys, "--data", str(tmp_path))[1]
+    assert "1 store S1\n" in output
+    assert "stores end before" not in output
+
+
 def test_gaps_without_zeros_are_proposed_as_zero(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = weekly("store,dept,week,sales", "{s},{d},{w},{n}5")
     few = [lines[0], *(line for line in lines[1:] if int(line.rsplit(",", 1)[1]) // 10 % 3 == 0)]
