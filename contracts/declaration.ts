@@ -102,6 +102,23 @@ const holidays = z
   })
   .meta({ id: 'Holidays', description: 'Calendars of public holidays: one for all stores, or by store.' });
 
+const levels = z.record(
+  z.string().regex(/^[a-z][a-z0-9_]{0,39}$/, 'must be at most 40 lower-case letters, digits and underscores'),
+  z
+    .string()
+    .regex(
+      /^(stores|items)\..+$/,
+      'must be a column of stores or items, like stores.region or items.category',
+    ),
+);
+
+const totals = z
+  .strictObject({
+    store: z.array(id).min(1).optional().describe('Ids that stand for all stores together.'),
+    dept: z.array(id).min(1).optional().describe('Ids that stand for all departments of a store together.'),
+  })
+  .meta({ id: 'Totals', description: 'Ids whose rows are totals of others.' });
+
 export const declarationSchema = z
   .strictObject({
     columns: columnRoles
@@ -161,6 +178,13 @@ export const declarationSchema = z
       .optional()
       .describe('Stores and departments that got another id, in the order of the changes.'),
     holidays: holidays.optional().describe('Public holidays that count in weeks without a holiday flag.'),
+    levels: levels
+      .optional()
+      .describe(
+        'Levels of totals beside `store`, `dept` and `total`, each with the column that names the members, ' +
+          'like `stores.region` or `items.category`; an earlier load keeps its levels.',
+      ),
+    totals: totals.optional().describe('Stores and departments that are totals of others: not read.'),
   })
   .meta({
     id: 'Declaration',

@@ -71,6 +71,11 @@ const postgresSource = z
     seriesWeeks: z.string().min(1).optional().describe('Query for the covariates of series and week.'),
     storeWeeks: z.string().min(1).optional().describe('Query for the covariates of store and week.'),
     stores: z.string().min(1).optional().describe('Query for the stores and their static covariates.'),
+    items: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Query for the departments and their levels; read where a level names it.'),
     events: z.string().min(1).optional().describe('Query for all named events, past and future.'),
     columns: covariates.optional().describe('Covariates among the columns of the queries.'),
     declaration: declaration.describe('Meaning of the columns of the queries.'),

@@ -129,7 +129,21 @@ IDS = RawTable(
     ),
 )
 
-RAW_TABLES = (SALES, STORE_WEEKS, STORES, COVARIATES, EXTRAS, IDS)
+#: Members of the declared levels: ``of`` and ``number`` name a store or a department; null where unknown.
+LEVELS = RawTable(
+    "level_member",
+    ("level", "of", "number"),
+    pa.schema(
+        [
+            _field("level", pa.string()),
+            _field("of", pa.string()),
+            _field("number", pa.int64()),
+            pa.field("member", pa.string()),
+        ]
+    ),
+)
+
+RAW_TABLES = (SALES, STORE_WEEKS, STORES, COVARIATES, EXTRAS, IDS, LEVELS)
 
 
 @dataclass(frozen=True)
@@ -218,6 +232,11 @@ def read_ids(connection: psycopg.Connection, dataset: str, batch_id: int) -> pa.
     return read_table(connection, IDS, dataset, batch_id)
 
 
+def read_level_members(connection: psycopg.Connection, dataset: str, batch_id: int) -> pa.Table:
+    """Returns level, of (store or dept, string), number (int64), member (string, null where unknown)."""
+    return read_table(connection, LEVELS, dataset, batch_id)
+
+
 def read_table(connection: psycopg.Connection, table: RawTable, dataset: str, batch_id: int) -> pa.Table:
     """Returns the rows of a snapshot; none when the data set or the batch is unknown."""
     statement = sql.SQL("copy ({}) to stdout (format csv)").format(newest_rows(table, dataset, batch_id))
@@ -264,13 +283,13 @@ def content_hash(tables: dict[str, pa.Table]) -> str:
     double, bool as one byte, text as its UTF-8 bytes before a zero byte. A null counts as the value zero, or
     as no text.
 
-    Left out are tables of covariates without rows, ids that are all plain (``are_plain``), and the bytes of
-    known values of stores if all are known: they came later, and older snapshots keep their hashes.
+    Left out are tables of covariates and levels without rows, ids that are all plain (``are_plain``), and the
+    bytes of known values of stores if all are known: they came later, and older snapshots keep their hashes.
     """
     digest = hashlib.sha256()
     for table in RAW_TABLES:
         rows = tables[table.name]
-        if (table in (COVARIATES, EXTRAS) and len(rows) == 0) or (table is IDS and are_plain(rows)):
+        if (table in (COVARIATES, EXTRAS, LEVELS) and len(rows) == 0) or (table is IDS and are_plain(rows)):
             continue
         for field in table.schema:
             column = rows.column(field.name)

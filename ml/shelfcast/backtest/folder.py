@@ -25,11 +25,13 @@ from shelfcast.ingest.long_source import read_long_source
 from shelfcast.ingest.source_checks import check_source
 from shelfcast.ingest.walmart import read_folder
 from shelfcast.job import UserError
+from shelfcast.levels import Levels
 from shelfcast.missing_weeks import ZERO, declared_meaning, with_zero_weeks
 from shelfcast.snapshot import (
     COVARIATES,
     EXTRAS,
     IDS,
+    LEVELS,
     SALES,
     STORE_WEEKS,
     Covariate,
@@ -66,6 +68,11 @@ class Folder:
     def ids(self) -> Ids:
         """Ids of the folder's stores, departments and store types."""
         return Ids.of(self.tables[IDS.name])
+
+    @cached_property
+    def levels(self) -> Levels:
+        """Levels of the folder's series."""
+        return Levels.of(self.tables[LEVELS.name])
 
     @property
     def sales(self) -> pa.Table:

@@ -128,6 +128,7 @@ def prepare(source: Folder, week: date, directory: Path, settings: Settings) -> 
         tables[EXTRAS.name],
         ForecastRequest((week,), tuple(sorted(new))),
         source.ids,
+        source.levels,
     )
     table = read_origin_table(folder / "features")
     return Origin(week, folder, tables, features, table, tuple(sorted(later - new)))

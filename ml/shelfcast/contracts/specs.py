@@ -158,6 +158,19 @@ class Holidays:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Ids whose rows are totals of others.
+
+    Attributes:
+        store: Ids that stand for all stores together.
+        dept: Ids that stand for all departments of a store together.
+    """
+
+    store: list[str] | None = None
+    dept: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
     """Meaning of a source's columns (docs/data.md); in the input it replaces the folder's shelfcast.json.
 
@@ -179,6 +192,9 @@ class Declaration:
         covariates: Covariates; they replace the folder's columns.json.
         renamed: Stores and departments that got another id, in the order of the changes.
         holidays: Public holidays that count in weeks without a holiday flag.
+        levels: Levels of totals beside `store`, `dept` and `total`, each with the column that names the
+            members, like `stores.region` or `items.category`; an earlier load keeps its levels.
+        totals: Stores and departments that are totals of others: not read.
     """
 
     columns: ColumnRoles | None = None
@@ -195,6 +211,8 @@ class Declaration:
     covariates: list[Covariate] | None = None
     renamed: list[Rename] | None = None
     holidays: Holidays | None = None
+    levels: dict[str, str] | None = None
+    totals: Totals | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +247,7 @@ class PostgresSource:
         series_weeks: Query for the covariates of series and week.
         store_weeks: Query for the covariates of store and week.
         stores: Query for the stores and their static covariates.
+        items: Query for the departments and their levels; read where a level names it.
         events: Query for all named events, past and future.
         columns: Covariates among the columns of the queries.
         declaration: Meaning of the columns of the queries.
@@ -240,6 +259,7 @@ class PostgresSource:
     series_weeks: str | None = None
     store_weeks: str | None = None
     stores: str | None = None
+    items: str | None = None
     events: str | None = None
     columns: list[Covariate] | None = None
     declaration: Declaration | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from shelfcast.features.materialization import Window
 from shelfcast.features.training_data import Inputs
 from shelfcast.features.version import feature_set_version
 from shelfcast.ids import Ids
+from shelfcast.levels import Levels
 
 
 def build_features(spec: FeaturesSpec, directory: Path) -> FeaturesResult:
@@ -150,13 +151,14 @@ def publish_features(
 
 def read_inputs(connection: psycopg.Connection, dataset: str, batch_id: int) -> Inputs:
     """Reads the inputs of the snapshot's features."""
-    return training_data.prepare(
+    inputs = training_data.prepare(
         snapshot.read_sales(connection, dataset, batch_id),
         snapshot.read_store_weeks(connection, dataset, batch_id),
         snapshot.read_stores(connection, dataset, batch_id),
         snapshot.read_extras(connection, dataset, batch_id),
         ids=Ids.of(snapshot.read_ids(connection, dataset, batch_id)),
     )
+    return replace(inputs, levels=Levels.of(snapshot.read_level_members(connection, dataset, batch_id)))
 
 
 def offline_rows(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from shelfcast.contracts.model import ModelFeature
 from shelfcast.contracts.wire import read_json
 from shelfcast.ids import PLAIN_IDS, Ids, read_ids_file
+from shelfcast.levels import NO_LEVELS, Levels, read_levels_file
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -69,6 +70,7 @@ class OriginTable:
         calendar: Calendar features of each week from ``first_week`` on [W, C].
         first_week: First week of ``calendar``.
         ids: Ids of stores, departments and store types.
+        levels: Levels of the series.
     """
 
     features: tuple[ModelFeature, ...]
@@ -81,6 +83,7 @@ class OriginTable:
     calendar: Floats
     first_week: np.datetime64
     ids: Ids = PLAIN_IDS
+    levels: Levels = NO_LEVELS
 
     @property
     def horizon_weeks(self) -> int:
@@ -188,6 +191,7 @@ def read_origin_table(
         calendar=_matrix(calendar, columns("calendar")),
         first_week=weeks[0],
         ids=read_ids_file(folder),
+        levels=read_levels_file(folder),
     )
 
 

@@ -11,6 +11,7 @@
 - ``features.json``: ``{"featureSetVersion": ..., "horizonWeeks": H, "features": [{name, view, column},
   ..]}``, the list in the form of model.json; ``{horizon}`` in a column stands for h.
 - ``ids.json``: ids that people see by number; absent where all are plain (``shelfcast.ids``).
+- ``levels.json``: members of the declared levels; absent where none is declared (``shelfcast.levels``).
 
 A series has a row at each origin at which it has sales; in a backtest also at the forecast origin. Series
 number n, in the order of (store, dept), is in file n mod 16, so that each file holds series of all stores.
@@ -55,6 +56,7 @@ from shelfcast.features.version import feature_set_version
 from shelfcast.features.weekly_values import Grid, covariate_columns, to_grid, week_indices
 from shelfcast.ids import PLAIN_IDS, Ids, write_ids
 from shelfcast.job import UserError, write_json
+from shelfcast.levels import NO_LEVELS, Levels, write_levels
 from shelfcast.snapshot import EXTRAS, STORE_AS_A_WHOLE
 
 SERIES_FILES = 16
@@ -72,6 +74,7 @@ class Inputs:
         store_features: Covariates of all stores.
         series_extras: Grid of each covariate of series and weeks by name, as ``weekly_values.to_grid`` does.
         ids: Ids of the snapshot.
+        levels: Levels of the snapshot.
     """
 
     grid: SalesGrid
@@ -79,6 +82,7 @@ class Inputs:
     store_features: StoreFeatures
     series_extras: dict[str, Grid]
     ids: Ids
+    levels: Levels = NO_LEVELS
 
     @property
     def weeks(self) -> tuple[date, date]:
@@ -180,6 +184,7 @@ def write(
     extras: pa.Table = NO_EXTRAS,
     request: ForecastRequest = ForecastRequest(),
     ids: Ids = PLAIN_IDS,
+    levels: Levels = NO_LEVELS,
 ) -> str:
     """Writes the whole folder in this process, without database and Ray.
 
@@ -193,6 +198,7 @@ def write(
         extras: Rows as ``snapshot.read_extras`` returns them.
         request: Rows beyond those of weeks with sales.
         ids: Ids of the tables' numbers.
+        levels: Levels of the series.
 
     Returns:
         Version of the feature set.
@@ -200,7 +206,7 @@ def write(
     Raises:
         UserError: The tables cannot be used; see ``prepare``.
     """
-    inputs = prepare(sales, store_weeks, stores, extras, request, ids)
+    inputs = replace(prepare(sales, store_weeks, stores, extras, request, ids), levels=levels)
     for number in range(SERIES_FILES):
         write_series(directory, number, series_rows(inputs, number, features))
     return write_shared(directory, inputs, features)
@@ -289,9 +295,10 @@ def series_path(directory: Path, number: int) -> Path:
 
 
 def write_shared(directory: Path, inputs: Inputs, features: FeatureSet) -> str:
-    """Writes calendar.parquet, features.json and ids.json; returns the feature set's version."""
+    """Writes calendar.parquet, features.json, ids.json and levels.json; returns the feature set's version."""
     _write(directory / "calendar.parquet", calendar_rows(*inputs.weeks))
     write_ids(directory, inputs.ids)
+    write_levels(directory, inputs.levels)
     version = feature_set_version(features)
     description = TrainingDataDescription(
         feature_set_version=version,

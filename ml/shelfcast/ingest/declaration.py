@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -16,8 +17,11 @@ from shelfcast.ingest.column_search import closest, same_name
 from shelfcast.ingest.regional_cells import date_pattern
 from shelfcast.ingest.source_file import SourceFile
 from shelfcast.job import UserError
+from shelfcast.levels import USUAL_LEVELS
 
 DECLARATION_FILE = "shelfcast.json"
+
+_LEVEL, _LEVEL_COLUMN = re.compile("[a-z][a-z0-9_]{0,39}"), re.compile(r"(stores|items)\..+")
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,13 @@ def _issues_of_values(declaration: Declaration) -> Iterator[str]:
         yield f"timeZone {zone} is not a name of the IANA time zone database, like Europe/Berlin{hint}"
     if declaration.week_ends is not None and declaration.sum is None:
         yield 'weekEnds is for days that are summed to weeks; add "sum": "days"'
+    for level, column in (declaration.levels or {}).items():
+        if level in USUAL_LEVELS:
+            yield f"levels.{level} is a level of every data set; give it another name"
+        elif not _LEVEL.fullmatch(level):
+            yield f"levels.{level} must be at most 40 lower-case letters, digits and underscores"
+        if not _LEVEL_COLUMN.fullmatch(column):
+            yield f"levels.{level} is {column}; name a column of stores or items, like stores.region"
     if declaration.date_format is not None:
         try:
             date_pattern(declaration.date_format)

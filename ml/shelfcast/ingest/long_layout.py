@@ -22,6 +22,7 @@ from shelfcast.ingest.dates import ISO_DATE, date_rule
 from shelfcast.ingest.days import PartialWeeks
 from shelfcast.ingest.declaration import ROLES, Declared
 from shelfcast.ingest.holiday_rows import LoadHolidays
+from shelfcast.ingest.level_members import columns_of_levels, layout_of_levels, leave_out_totals, level_rows
 from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.regional_cells import Regional
 from shelfcast.ingest.sheet import Layout, Sheet, store_week, whole_numbers
@@ -44,6 +45,7 @@ from shelfcast.snapshot import (
     DATA_SET_AS_A_WHOLE,
     EXTERNALS,
     EXTRAS,
+    LEVELS,
     SALES,
     STORE_AS_A_WHOLE,
     STORE_WEEKS,
@@ -67,6 +69,7 @@ _WANTED: dict[FileName, Layout] = {
     "series_weeks": _SERIES_WEEK,
     "store_weeks": _STORE_WEEK,
     "stores": {**_STORE, "type": ("type", cell_rules.TYPE), "size": ("size", cell_rules.NUMBER_ABOVE_ZERO)},
+    "items": {"dept": ("dept", cell_rules.ID)},
     "events": events.REQUIRED,
 }
 _KEYS: dict[FileName, tuple[str, ...]] = {
@@ -84,6 +87,7 @@ _OPTIONAL: dict[FileName, Layout] = {
         **{name: (name, cell_rules.NUMBER_OR_MISSING) for name in EXTERNALS},
     },
     "stores": {},
+    "items": {},
     "events": events.OPTIONAL,
 }
 
@@ -110,6 +114,7 @@ def column_search(
             Value(name, own.get(name, ()), constant=ONLY_ID if name in single else None)
             for name in _WANTED[file]
         ),
+        *(Value(name, (column,)) for name, column in columns_of_levels(file, declared).items()),
         *(Value(name, own.get(name, ()), is_required=False) for name in _optional(file, covariates)),
     ]
     return ColumnSearch(
@@ -144,6 +149,7 @@ def read_long(
         events.check_day_column(files["events"])
     _check_covariates(files, known, covariates)
     sheets = {name: _sheet(name, file, covariates, declared) for name, file in files.items()}
+    totals = leave_out_totals(sheets, declared)
     numbering = Numbering(known)
     similar = _number_ids(sheets, numbering, declared.declaration.renamed or ())
     _check_rows(sheets, files, known, declared)
@@ -159,6 +165,7 @@ def read_long(
         SALES.name: _with_flags(values["sales"]).select(SALES.schema.names).cast(SALES.schema),
         STORE_WEEKS.name: _store_weeks(values["sales"], values.get("store_weeks"), known[STORE_WEEKS.name]),
         COVARIATES.name: covariates.table,
+        LEVELS.name: level_rows(sheets, declared, known),
         EXTRAS.name: pa.concat_tables(
             [
                 EXTRAS.schema.empty_table(),
@@ -175,7 +182,13 @@ def read_long(
         holidays, similar = replace(holidays, events=days), [*similar, *spelled]
     rows = source_rows(tables, list(sheets.values()), numbering, similar, holidays)
     declaration = declared.declaration
-    return replace(rows, time_zone=declaration.time_zone, unit=declaration.unit, partial_weeks=partial)
+    return replace(
+        rows,
+        time_zone=declaration.time_zone,
+        unit=declaration.unit,
+        partial_weeks=partial,
+        totals=tuple(totals),
+    )
 
 
 def _sheet(name: FileName, file: SourceFile, covariates: Covariates, declared: Declared) -> Sheet:
@@ -185,19 +198,20 @@ def _sheet(name: FileName, file: SourceFile, covariates: Covariates, declared: D
         value: (target, day if rule is ISO_DATE else rule)
         for value, (target, rule) in {**_WANTED[name], **_optional(name, covariates)}.items()
     }
+    layout |= layout_of_levels(name, declared)
     return Sheet(file, layout, Regional(declaration.decimal, declaration.date_format))
 
 
 def _number_ids(
     sheets: Mapping[FileName, Sheet], numbering: Numbering, renamed: Sequence[Rename]
 ) -> list[str]:
-    """Replaces the ids by numbers; a file may spell an id in another way than the file of stores or sales."""
-    order: tuple[FileName, ...] = ("stores", "sales", "store_weeks", "series_weeks")
-    stores = [sheets[name] for name in order if name in sheets]
+    """Replaces the ids by numbers; a file may spell an id in another way than stores, items or sales."""
+    order: tuple[FileName, ...] = ("stores", "items", "sales", "store_weeks", "series_weeks")
+    stores = [sheets[name] for name in order if name in sheets and "store" in _WANTED[name]]
     depts = [sheets[name] for name in order if name in sheets and "dept" in _WANTED[name]]
     return [
         *number_ids("store", stores, numbering, renamed, list_=sheets.get("stores")),
-        *number_ids("dept", depts, numbering, renamed),
+        *number_ids("dept", depts, numbering, renamed, list_=sheets.get("items")),
     ]
 
 
@@ -279,6 +293,8 @@ def _check_rows(
     stores = sheets.get("stores")
     if stores is not None:
         check_once(stores, ("store",))
+    if "items" in sheets:
+        check_once(sheets["items"], ("dept",))
     weekly = [sheets[name] for name in _KEYS if name in sheets]
     check_far_dates(known_weeks, *weekly)
     if "events" in sheets:

@@ -30,6 +30,7 @@ from shelfcast.ingest.declaration import (
 )
 from shelfcast.ingest.declared_holidays import declared_calendar
 from shelfcast.ingest.decompression import CSV_ENDINGS, decompress
+from shelfcast.ingest.level_members import reads_items
 from shelfcast.ingest.location import read_object, split_file
 from shelfcast.ingest.long_layout import SINGLE_ROLES, column_search, read_long, with_open_weeks
 from shelfcast.ingest.parquet_file import read_parquet
@@ -139,6 +140,7 @@ def read_long_queries(source: PostgresSource, known: Mapping[str, pa.Table]) -> 
         "series_weeks": source.series_weeks,
         "store_weeks": source.store_weeks,
         "stores": source.stores,
+        "items": source.items,
         "events": source.events,
     }
 
@@ -171,6 +173,8 @@ def _read_files(
     single = [role for role in SINGLE_ROLES if declared.has_columns and not declared.columns(role)]
     files: dict[FileName, SourceFile] = {}
     for name in get_args(FileName):
+        if name == "items" and not reads_items(declared):
+            continue
         file = read(name, column_search(name, declared, covariates, single))
         if file is not None:
             files[name] = file

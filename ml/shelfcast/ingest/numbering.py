@@ -17,7 +17,16 @@ import pyarrow.compute as pc
 from shelfcast.ids import IdOf, plain_id, plain_number
 from shelfcast.ingest.holiday_rows import NEW_STORE
 from shelfcast.job import UserError
-from shelfcast.snapshot import DATA_SET_AS_A_WHOLE, EXTRAS, IDS, SALES, STORE_AS_A_WHOLE, STORE_WEEKS, STORES
+from shelfcast.snapshot import (
+    DATA_SET_AS_A_WHOLE,
+    EXTRAS,
+    IDS,
+    LEVELS,
+    SALES,
+    STORE_AS_A_WHOLE,
+    STORE_WEEKS,
+    STORES,
+)
 
 #: Largest number of a new id: trees see numbers as float32, which holds every whole number up to it.
 MAX_NUMBER = 2**24 - 1
@@ -146,6 +155,8 @@ def _used_numbers(tables: Mapping[str, pa.Table]) -> dict[IdOf, set[int]]:
         for of in used:
             if of in raw.schema.names:
                 used[of].update(pc.unique(tables[raw.name][of]).to_pylist())
+    for row in tables[LEVELS.name].select(["of", "number"]).to_pylist():
+        used[row["of"]].add(row["number"])
     used["dept"].discard(STORE_AS_A_WHOLE)
     used["store"] -= {NEW_STORE, DATA_SET_AS_A_WHOLE}
     return used

@@ -38,7 +38,7 @@ ROW_RULES = (
     Rule("number", "warning", "a number is finite, with a decimal point and without thousands separators"),
     Rule("number-above-zero", "warning", "a store's size is above 0, or NA"),
     Rule("flag", "warning", "a holiday flag is TRUE or FALSE"),
-    Rule("type", "warning", "a store's type is text of 1 to 40 characters, or NA"),
+    Rule("type", "warning", "a store's type and the member of a level are text of 1 to 40 characters, or NA"),
     Rule(
         "date",
         "warning",
@@ -127,6 +127,12 @@ LOAD_RULES = (
         "short-history",
         "warning",
         f"the data set has {LEARN_SEASON_WEEKS} weeks, so that a model can learn from weeks with a last year",
+    ),
+    Rule("level-member", "warning", "a store or department with sales has a member at each declared level"),
+    Rule(
+        "total-row",
+        "warning",
+        "sales have no totals of stores or departments; declared ones are left out",
     ),
     Rule("negative-sales", "warning", "sales are not below zero (returns)"),
 )

@@ -29,6 +29,7 @@ class Sheet:
 
     Attributes:
         values: Typed columns of the good rows.
+        file_name: Name of the file, for messages.
         labels: The user's name of each column of ``values``.
         constants: Columns of ``values`` for which the file has none, each with one constant in all rows.
         findings: Findings, with the columns of ``FINDING``.
@@ -52,7 +53,7 @@ class Sheet:
         dates = [column for column, (_, cell) in layout.items() if cell.name == "date"]
         columns, notes = plain_cells(file, numbers, dates, regional)
         self.notes = [*file.notes, *notes]
-        self._file_name = file.name
+        self.file_name = file.name
         self._lines = file.lines
         self._cells = pa.table(file.columns)
         lines, rows = zip(*file.malformed, strict=True) if file.malformed else ((), ())
@@ -84,6 +85,12 @@ class Sheet:
         self._report(bad, tuple(self.labels[column] for column in names), rule, name)
         self._remove(bad)
 
+    def leave_out(self, mask: pa.ChunkedArray) -> pa.Table:
+        """Removes the masked rows, which break no rule, from ``values`` and returns them."""
+        rows = self.values.filter(mask)
+        self._remove(mask.to_numpy())
+        return rows
+
     def replace(self, name: str, by_text: Mapping[str, int]) -> None:
         """Replaces the texts of a column of ``values`` by numbers."""
         texts = self.values.column(name).combine_chunks().dictionary_encode()
@@ -109,7 +116,7 @@ class Sheet:
     def _finding(
         self, lines: npt.NDArray[np.int64], text: pa.Array, column: str, rule: str, name: str
     ) -> pa.Table:
-        constants = {"file": self._file_name, "column": column, "rule": rule, "name": name}
+        constants = {"file": self.file_name, "column": column, "rule": rule, "name": name}
         columns = {key: pa.repeat(value, len(lines)) for key, value in constants.items()}
         return pa.table({**columns, "line": lines, "value": text}).select(FINDING.names).cast(FINDING)
 

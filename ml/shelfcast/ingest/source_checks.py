@@ -6,14 +6,18 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from shelfcast.ids import Ids
 from shelfcast.ingest.bad_rows import check_rows
 from shelfcast.ingest.days import today_in
 from shelfcast.ingest.holiday_checks import check_holidays
 from shelfcast.ingest.holiday_covariates import with_holidays
 from shelfcast.ingest.intermittent_sales import with_intermittency
-from shelfcast.ingest.load_checks import check_load
+from shelfcast.ingest.level_members import check_members
+from shelfcast.ingest.load_checks import SalesRows, check_load
 from shelfcast.ingest.quality import Check
 from shelfcast.ingest.source_rows import SourceRows
+from shelfcast.ingest.total_rows import find_total_rows
+from shelfcast.snapshot import IDS, SALES
 
 
 def load_tables(rows: SourceRows, known: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
@@ -37,12 +41,16 @@ def check_source(
         max_bad_row_share: Share of bad rows above which the load stops, 0 to 1.
     """
     tables = load_tables(rows, known)
+    ids = Ids.of(pa.concat_tables([of[IDS.name] for of in (known, tables)]))
+    totals = [*rows.totals, *find_total_rows(SalesRows.of(ids, tables[SALES.name]))]
     return tables, [
         *check_rows(rows.findings, rows.row_count, max_bad_row_share),
         Check("unread-column", len(rows.unread), rows.unread),
         Check("file-format", len(rows.notes), rows.notes),
         Check("similar-id", len(rows.similar_ids), rows.similar_ids),
         Check("partial-week", rows.partial_weeks.count, rows.partial_weeks.examples),
+        Check("total-row", len(totals), totals),
+        check_members(tables, known, ids),
         *check_holidays(tables, known, rows.holidays),
         *check_load(tables, known, today_in(rows.time_zone)),
     ]

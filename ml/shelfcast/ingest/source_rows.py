@@ -30,6 +30,7 @@ class SourceRows:
         time_zone: Zone of the stores; None if it is not declared.
         unit: Unit of the sales; None if it is not declared.
         partial_weeks: Weeks of days that were left out, since they are not whole.
+        totals: Sentences about the rows of declared totals, which were left out.
     """
 
     tables: dict[str, pa.Table]
@@ -42,6 +43,7 @@ class SourceRows:
     time_zone: str | None = None
     unit: str | None = None
     partial_weeks: PartialWeeks = field(default_factory=PartialWeeks)
+    totals: tuple[str, ...] = ()
 
 
 def source_rows(

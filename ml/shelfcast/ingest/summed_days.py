@@ -25,7 +25,7 @@ from shelfcast.job import UserError
 from shelfcast.snapshot import SALES
 
 #: Names of the files of the long layout.
-FileName = Literal["sales", "series_weeks", "store_weeks", "stores", "events"]
+FileName = Literal["sales", "series_weeks", "store_weeks", "stores", "items", "events"]
 
 
 def sum_days(

@@ -13,6 +13,7 @@ from shelfcast.snapshot import (
     COVARIATES,
     EXTRAS,
     IDS,
+    LEVELS,
     RAW_TABLES,
     SALES,
     STORE_WEEKS,
@@ -26,6 +27,7 @@ STORE_WEEK_ROWS = [(1, date(2020, 1, 3), None, 0.0, *[None] * 6, -2.5, True)]
 STORE_ROWS = [(1, "A", 1e5), (2, "Bé", 2.0)]
 COLUMN_ROWS = [("promo", "series_week", -4, "planned"), ("size2", "store", None, "")]
 ID_ROWS = [("dept", "2", 2, False), ("dept", "TOYS", 2, True)]
+LEVEL_ROWS = [("region", "store", 1, "Süd"), ("region", "store", 2, None)]
 EXTRA_ROWS = [("promo", 1, 2, date(2020, 1, 3), None), ("size2", 3, 0, date(1, 1, 1), 2.5)]
 
 
@@ -37,6 +39,7 @@ def tables() -> dict[str, pa.Table]:
         COVARIATES: COLUMN_ROWS,
         EXTRAS: EXTRA_ROWS,
         IDS: ID_ROWS,
+        LEVELS: LEVEL_ROWS,
     }
     return {
         raw.name: pa.Table.from_pylist(
@@ -76,7 +79,7 @@ def test_hash_is_of_the_documented_bytes() -> None:
         ]
     )
     empty = empty_tables()
-    without = tables() | {raw.name: empty[raw.name] for raw in (COVARIATES, EXTRAS, IDS)}
+    without = tables() | {raw.name: empty[raw.name] for raw in (COVARIATES, EXTRAS, IDS, LEVELS)}
     assert content_hash(without) == hashlib.sha256(wanted).hexdigest()
     wanted += b"".join(
         [
@@ -89,6 +92,9 @@ def test_hash_is_of_the_documented_bytes() -> None:
             *(b"extra.value 2\n", b"\0\1", doubles(0.0, 2.5)),
             *(b"id.of 2\n", b"dept\0dept\0", b"id.id 2\n", b"2\0TOYS\0"),
             *(b"id.number 2\n", ints(2, 2), b"id.is_current 2\n", b"\0\1"),
+            *(b"level_member.level 2\n", b"region\0region\0", b"level_member.of 2\n", b"store\0store\0"),
+            *(b"level_member.number 2\n", ints(1, 2)),
+            *(b"level_member.member 2\n", b"\1\0", b"S\xc3\xbcd\0\0"),
         ]
     )
     assert content_hash(tables()) == hashlib.sha256(wanted).hexdigest()
