@@ -192,7 +192,10 @@ function addInspect({ add, finish }: Cli): void {
     .description('look at sales before they are loaded: guess the declaration, print what must change')
     .argument('[source]', 'sales: a folder, a file or a URL')
     .option('--query <select>', 'sales: the answer of one SELECT on a PostgreSQL')
-    .option('--address-variable <name>', "environment variable with the database's address, for --query")
+    .option(
+      '--address-variable <name>',
+      "environment variable with a URL, or with the database's address for --query",
+    )
     .option('--write <file>', 'file for the declaration, such as shelfcast.json in the folder')
     .action(async (data: string | undefined, options: InspectOptions) => {
       finish(await (await import('./inspect.ts')).inspect(data, options));

@@ -107,7 +107,7 @@ function sourceOf(data: string, isDeclared: boolean): PipelineInput['source'] {
       `${path} is neither a folder nor a file of sales (.csv, .csv.gz, .csv.bz2, .csv.zst, .csv.zip or .parquet)`,
     );
   }
-  const names = readdirSync(path);
+  const names = readdirSync(path).map((name) => name.toLowerCase());
   const isLong = names.some((name) => name.replace(SALES_FILE, '') === 'sales');
   if (isLong && names.includes('train.csv')) {
     throw inputError(

@@ -36,15 +36,30 @@ const hasOneListOfCovariates = (source: {
 }): boolean => source.columns === undefined || source.declaration?.covariates === undefined;
 const TWO_LISTS = 'columns and declaration.covariates both declare covariates; keep one of them';
 
+/** Name of a variable, whose value reaches the ingest job alone: an input is kept in the history of its run. */
+const addressVariable = z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of an environment variable');
+
+/** Whether a path or URL has no user or password, and a URL of a web server no query: these may be secrets. */
+const tellsNoSecret = (path: string): boolean =>
+  !/^[a-z0-9]+:\/\/[^/?#]*@/.test(path) && !/^https?:.*\?/s.test(path);
+
 const longSource = z
   .strictObject({
     kind: z.literal('long').describe('Kind of the source.'),
     path: z
       .string()
       .regex(new RegExp(`^(/|${URL_START})`), 'must be an absolute path or an http, https or s3 URL')
+      .refine(
+        tellsNoSecret,
+        "has a user, a password or a query, which may be a secret and would stay in the run's history; put the whole URL into an environment variable of the jobs, and name that in addressVariable instead",
+      )
+      .optional()
       .describe(
         'Absolute path or URL of a folder with sales.csv or sales.parquet, or of a single file of sales.',
       ),
+    addressVariable: addressVariable
+      .optional()
+      .describe('Environment variable of the job that holds the URL instead; for a URL with a secret.'),
     encoding: z
       .enum(['utf-8', 'latin-1'])
       .default('utf-8')
@@ -55,18 +70,19 @@ const longSource = z
     declaration: declaration.describe("Meaning of the columns; it replaces the folder's shelfcast.json."),
   })
   .refine(hasOneListOfCovariates, TWO_LISTS)
+  .refine(
+    ({ path, addressVariable }) => (path === undefined) !== (addressVariable === undefined),
+    'give either path or addressVariable',
+  )
   .meta({ id: 'LongSource', description: 'Files in the long layout (docs/data.md).' });
 
 const postgresSource = z
   .strictObject({
     kind: z.literal('postgres').describe('Kind of the source.'),
-    addressVariable: z
-      .string()
-      .regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of an environment variable')
-      .describe(
-        "Environment variable of the job that holds the database's address; " +
-          "the address itself would stay in the run's history.",
-      ),
+    addressVariable: addressVariable.describe(
+      "Environment variable of the job that holds the database's address; " +
+        "the address itself would stay in the run's history.",
+    ),
     sales: z.string().min(1).describe('Query for the rows of sales.'),
     seriesWeeks: z.string().min(1).optional().describe('Query for the covariates of series and week.'),
     storeWeeks: z.string().min(1).optional().describe('Query for the covariates of store and week.'),
@@ -108,22 +124,25 @@ export function nameDataset(source: Source, given?: string): { dataset: string }
 
 function whyUnnamed(source: Source): string {
   if (source.kind === 'postgres') return 'queries do not name their data set';
+  if (pathOf(source) === undefined) return 'a variable does not name its data set';
   return isSalesFile(source)
     ? 'a file of new weeks does not name its data set'
     : 'the folder in source.path has no letter from a to z in its name';
 }
 
-function isSalesFile(source: Source): boolean {
-  return source.kind === 'long' && SALES_FILE.test(source.path.replace(/\?.*/, ''));
-}
+/** Returns the path or URL of a source without a query; undefined where the source has none. */
+const pathOf = (source: Source): string | undefined =>
+  'path' in source ? source.path?.replace(/\?.*/, '') : undefined;
+
+const isSalesFile = (source: Source): boolean =>
+  source.kind === 'long' && SALES_FILE.test(pathOf(source) ?? '');
 
 function defaultDataset(source: Source): string {
   if (source.kind === 'generated') return GENERATED_DATASET;
-  if (source.kind === 'postgres' || isSalesFile(source)) return '';
+  if (isSalesFile(source)) return '';
   const folder =
-    source.path
-      .replace(/\?.*/, '')
-      .split('/')
+    pathOf(source)
+      ?.split('/')
       .findLast((part) => part !== '') ?? '';
   return folder
     .toLowerCase()

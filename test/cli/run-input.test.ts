@@ -116,6 +116,17 @@ describe('an invalid value', () => {
       },
       /^source\.addressVariable: must be the name of an environment variable$/,
     ],
+    ...['https://me:secret@host/sales', 'https://host/sales?key=secret', 's3://key:secret@bucket/sales'].map(
+      (path): [unknown, RegExp] => [
+        { source: { kind: 'long', path } },
+        /^source\.path: has a user, a password or a query, [^@]*name that in addressVariable instead$/,
+      ],
+    ),
+    [{ dataset: 'own', source: { kind: 'long' } }, /^source: give either path or addressVariable$/],
+    [
+      { source: { kind: 'long', path: '/data/sales', addressVariable: 'SALES_URL' } },
+      /^source: give either path or addressVariable$/,
+    ],
     [{ allow: ['Future Week'] }, /^allow\.0: must be the name of a rule$/],
     [{ horizonWeek: 8 }, /^the input: .*horizonWeek/],
     [{ train: { epochs: 8 } }, /^train: .*epochs/],
@@ -168,9 +179,14 @@ describe('the data set', () => {
       'dataset: queries do not name their data set: set it in the input or with --dataset',
     ]);
     expect(resolved({ dataset: 'ours', source })).toMatchObject({ dataset: 'ours', source });
+    const variable = { kind: 'long', addressVariable: 'SALES_URL' };
+    expect(issuesOf({ source: variable })).toEqual([
+      'dataset: a variable does not name its data set: set it in the input or with --dataset',
+    ]);
+    expect(resolved({ dataset: 'ours', source: variable })).toMatchObject({ source: variable });
   });
 
-  test.each(['/data/week.csv', '/data/Week 7.Parquet', 'https://host/sales/week.csv?key=secret'])(
+  test.each(['/data/week.csv', '/data/Week 7.Parquet', 's3://b/sales/week.csv?region=eu'])(
     'of the file %s must be named',
     (path) => {
       const source = { kind: 'long', path };
@@ -242,7 +258,7 @@ describe('options of the command line', () => {
     expect(inputOf({ data: long })).toEqual({ source: { kind: 'long', path: long } });
     const compressed = join(folder, 'compressed');
     mkdirSync(compressed);
-    writeFileSync(join(compressed, 'sales.csv.gz'), '');
+    writeFileSync(join(compressed, 'SALES.CSV.gz'), '');
     expect(inputOf({ data: compressed })).toEqual({ source: { kind: 'long', path: compressed } });
     const other = join(folder, 'other');
     mkdirSync(other);

@@ -222,6 +222,7 @@ class LongSource:
     Attributes:
         kind: Kind of the source.
         path: Absolute path or URL of a folder with sales.csv or sales.parquet, or of a single file of sales.
+        address_variable: Environment variable of the job that holds the URL instead; for a URL with a secret.
         encoding: Encoding of CSV files without a byte order mark; with `utf-8`, a file that is not UTF-8 is
             read as Windows-1252 and the report says so.
         columns: Covariates; they replace the folder's columns.json.
@@ -229,7 +230,8 @@ class LongSource:
     """
 
     kind: Literal["long"] = "long"
-    path: str
+    path: str | None = None
+    address_variable: str | None = None
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
     columns: list[Covariate] | None = None
     declaration: Declaration | None = None

@@ -80,7 +80,13 @@ def _read(spec: IngestSpec, directory: Path, before: dict[str, pa.Table]) -> _Ch
 
 
 def _location(source: _Source) -> str:
-    return "the results of queries" if isinstance(source, PostgresSource) else source.path
+    match source:
+        case WalmartSource():
+            return source.path
+        case LongSource():
+            return source.path or f"the files of {source.address_variable}"
+        case PostgresSource():
+            return "the results of queries"
 
 
 def _read_rows(source: _Source, before: dict[str, pa.Table]) -> SourceRows:

@@ -18,6 +18,7 @@ from shelfcast.ingest.csv_encoding import DAMAGED, as_utf8, without_damage
 from shelfcast.ingest.csv_header import Header, read_header
 from shelfcast.ingest.csv_quotes import check_quotes, row_ends
 from shelfcast.ingest.decompression import CSV_ENDINGS, decompress
+from shelfcast.ingest.location import Folder
 from shelfcast.ingest.source_file import SourceFile
 from shelfcast.job import UserError
 
@@ -46,21 +47,15 @@ def read_csv(path: Path, search: ColumnSearch) -> SourceFile:
     Raises:
         UserError: The file cannot be read, or ``parse_csv`` refuses it.
     """
-    files = [path.with_suffix(f".{ending}") for ending in CSV_ENDINGS]
-    present = [file for file in files if file.exists()] or [path]
-    if len(present) > 1:
-        names = " and ".join(file.name for file in present)
-        raise UserError("BadData", f"{path.parent} has both {names}; keep one of them")
-    file = present[0]
-    try:
-        data = file.read_bytes()
-    except OSError as error:
+    found = Folder(str(path.parent)).find(*(f"{path.stem}.{ending}" for ending in CSV_ENDINGS))
+    if found is None:
         raise UserError(
             "BadData",
-            f"cannot read {file}: {error.strerror}; "
-            "a folder in the Walmart layout has train.csv, features.csv and stores.csv",
-        ) from error
-    return parse_csv(file.name, decompress(file.name, data), search)
+            f"there is no file {path}; a folder in the Walmart layout has train.csv, features.csv and "
+            "stores.csv",
+        )
+    name, data = found
+    return parse_csv(name, decompress(name, data), search)
 
 
 def parse_csv(name: str, data: bytes, search: ColumnSearch, encoding: str = "utf-8") -> SourceFile:

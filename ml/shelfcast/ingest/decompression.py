@@ -22,8 +22,9 @@ _DAMAGED = (
     *(OSError, EOFError, RuntimeError, NotImplementedError, ValueError, IndexError, struct.error),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
-#: Largest decompressed file in bytes.
+#: Largest file in bytes that is downloaded or results from decompression.
 LARGEST_FILE = 2 * 2**30
+_WHEN = " when decompressed"
 
 
 def decompress(name: str, data: bytes) -> bytes:
@@ -40,7 +41,7 @@ def decompress(name: str, data: bytes) -> bytes:
         if codec is None:
             return _read_archive(name, data)
         with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
-            return _read(name, stream)
+            return read_bounded(name, stream, _WHEN)
     except _DAMAGED as error:
         raise UserError("BadData", f"cannot decompress {name}: {error}; compress it again") from error
 
@@ -54,18 +55,36 @@ def _read_archive(name: str, data: bytes) -> bytes:
         if files[0].flag_bits & 1:
             raise UserError("BadData", f"{name} is encrypted; write it without a password")
         with archive.open(files[0]) as stream:
-            return _read(name, stream)
+            return read_bounded(name, stream, _WHEN)
 
 
-def _read(name: str, stream: pa.NativeFile | IO[bytes]) -> bytes:
+def read_bounded(name: str, stream: IO[bytes] | pa.NativeFile, when: str = "") -> bytes:
+    """Returns all bytes of a stream.
+
+    Raises:
+        UserError: ``BadData``: they are more than ``LARGEST_FILE``.
+    """
     chunks, size = [], 0
     while chunk := stream.read(2**20):
         size += len(chunk)
-        if size > LARGEST_FILE:
-            raise UserError(
-                "BadData",
-                f"{name} has more than {LARGEST_FILE // 2**20} MiB when decompressed; load it in parts, or "
-                "as Parquet",
-            )
+        check_size(name, size, when)
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def check_size(name: str, size: int, when: str = "") -> None:
+    """Refuses a file of more than ``LARGEST_FILE`` bytes.
+
+    Args:
+        name: Name of the file, for the message.
+        size: Number of its bytes.
+        when: State of the file that has this size, for the message.
+
+    Raises:
+        UserError: ``BadData``: the file is too large.
+    """
+    if size > LARGEST_FILE:
+        raise UserError(
+            "BadData",
+            f"{name} has more than {LARGEST_FILE // 2**20} MiB{when}; load it in parts, or as Parquet",
+        )

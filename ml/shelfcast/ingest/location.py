@@ -2,19 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
-import fsspec
-from aiohttp import ClientError, ClientResponseError
+import pyarrow as pa
 from pyarrow import fs
 
-from shelfcast.ingest.decompression import CSV_ENDINGS
+from shelfcast.ingest.decompression import CSV_ENDINGS, check_size
+from shelfcast.ingest.http_file import list_http, read_http
+from shelfcast.ingest.source_url import check_resolved_host, shown_url
 from shelfcast.job import UserError
 
 _ENDINGS = tuple(f".{ending}" for ending in (*CSV_ENDINGS, "parquet"))
-#: Status codes for which another try cannot help.
-_CLIENT_ERRORS = range(400, 500)
+
+
+class Folder:
+    """Folder of a source; its files are listed once, and found whatever the case of their names.
+
+    Attributes:
+        path: Absolute path, or URL, as for ``read_object``.
+        shown: The path or URL for messages.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Lists the folder.
+
+        Raises:
+            UserError: ``BadData``: the folder may not be read.
+            ConnectionError: The server failed or did not answer; another try may help.
+        """
+        self.path = path
+        self.shown = shown_url(path)
+        self._names = _list(path)
+
+    def read(self, name: str) -> bytes | None:
+        """Returns the bytes of a file, as ``find`` does."""
+        found = self.find(name)
+        return None if found is None else found[1]
+
+    def find(self, *names: str) -> tuple[str, bytes] | None:
+        """Returns name and bytes of the one file that has one of these names; None if there is none.
+
+        A web server that lists no files is asked for each name, in this case.
+
+        Raises:
+            UserError: ``BadData``: two files have such a name, or the file may not be read.
+            ConnectionError: The server failed or did not answer; another try may help.
+        """
+        if self._names is not None:
+            wanted = {name.casefold() for name in names}
+            names = tuple(name for name in self._names if name.casefold() in wanted)
+            self._require_one(names)
+        files = [(name, data) for name in names if (data := read_object(self.path, name)) is not None]
+        self._require_one([name for name, _ in files])
+        return files[0] if files else None
+
+    def tables(self) -> list[str]:
+        """Returns the names of the files that end like a file of sales, where they can be listed."""
+        return [name for name in self._names or () if name.lower().endswith(_ENDINGS)]
+
+    def _require_one(self, names: Sequence[str]) -> None:
+        if len(names) > 1:
+            raise UserError("BadData", f"{self.shown} has both {' and '.join(names)}; keep one of them")
 
 
 def read_object(folder: str, name: str) -> bytes | None:
@@ -33,8 +83,9 @@ def read_object(folder: str, name: str) -> bytes | None:
     if folder.startswith("/"):
         return _read_path(Path(folder) / name)
     parts = urlsplit(folder)
-    url = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
-    return _read_s3(url) if parts.scheme == "s3" else _read_http(url)
+    if parts.scheme == "s3":
+        return _read_s3(urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}")))
+    return read_http(urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{quote(name, '%')}")))
 
 
 def split_file(path: str) -> tuple[str, str] | None:
@@ -46,6 +97,18 @@ def split_file(path: str) -> tuple[str, str] | None:
     return (folder or "/") if parts is None else urlunsplit(parts._replace(path=folder)), name
 
 
+def _list(path: str) -> list[str] | None:
+    """Returns the names in a folder, none if there is no such folder; None where they are not listed."""
+    if not path.startswith("/"):
+        return _list_s3(path) if urlsplit(path).scheme == "s3" else list_http(path)
+    try:
+        return sorted(file.name for file in Path(path).iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError("BadData", f"cannot read {path}: {error.strerror}") from error
+
+
 def _read_path(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
@@ -55,36 +118,51 @@ def _read_path(path: Path) -> bytes | None:
         raise UserError("BadData", f"cannot read {path}: {error.strerror}") from error
 
 
-def _read_http(url: str) -> bytes | None:
-    shown = url.split("?")[0]
-    try:
-        data: bytes = fsspec.filesystem("http", skip_instance_cache=True).cat_file(url)
-    except FileNotFoundError:
-        return None
-    except ClientResponseError as error:
-        if error.status in _CLIENT_ERRORS:
-            raise UserError(
-                "BadData", f"cannot read {shown}: the server answers {error.status} {error.message}"
-            ) from error
-        raise ConnectionError(f"cannot read {shown}: the server answers {error.status}") from error
-    except (ClientError, TimeoutError) as error:
-        raise ConnectionError(f"cannot read {shown}: {error}") from error
-    return data
-
-
 def _read_s3(url: str) -> bytes | None:
-    shown = url.split("?")[0]
+    shown = shown_url(url)
+    filesystem, path = _s3(url)
     try:
-        filesystem, path = fs.FileSystem.from_uri(url)
         with filesystem.open_input_file(path) as file:
+            check_size(shown, file.size())
             data: bytes = file.readall()
     except FileNotFoundError:
         return None
     except OSError as error:
-        if "ACCESS_DENIED" in str(error):
-            raise UserError(
-                "BadData",
-                f"cannot read {shown}: access denied; the job's environment must have keys with read access",
-            ) from error
-        raise ConnectionError(f"cannot read {shown}: {error}") from error
+        raise _s3_error(shown, error) from error
     return data
+
+
+def _list_s3(url: str) -> list[str]:
+    filesystem, path = _s3(url)
+    try:
+        found = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    except OSError as error:
+        raise _s3_error(shown_url(url), error) from error
+    return sorted(file.base_name for file in found if file.is_file)
+
+
+def _s3(url: str) -> tuple[fs.FileSystem, str]:
+    """Returns the object store of a URL, and the path within it."""
+    shown = shown_url(url)
+    for endpoint in parse_qs(urlsplit(url).query).get("endpoint_override", ()):
+        check_resolved_host(urlsplit(f"//{endpoint.rpartition('//')[2]}").hostname or "", shown)
+    try:
+        filesystem, path = fs.FileSystem.from_uri(url)
+    except pa.ArrowInvalid:
+        # Without Arrow's text, which quotes the URL.
+        raise UserError(
+            "InvalidInput",
+            f"cannot read {shown}: Arrow reads no such URL; write it like "
+            "s3://bucket/sales?region=eu-central-1 or ?endpoint_override=host:port&scheme=https",
+        ) from None
+    return filesystem, path
+
+
+def _s3_error(shown: str, error: OSError) -> UserError | ConnectionError:
+    if "ACCESS_DENIED" in str(error):
+        return UserError(
+            "BadData",
+            f"cannot read {shown}: access denied; the job's environment must have keys that may list the "
+            "bucket and read its objects",
+        )
+    return ConnectionError(f"cannot read {shown}: {error}")

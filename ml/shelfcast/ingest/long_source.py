@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, get_args
 
 import pyarrow as pa
@@ -31,12 +31,13 @@ from shelfcast.ingest.declaration import (
 from shelfcast.ingest.declared_holidays import declared_calendar
 from shelfcast.ingest.decompression import CSV_ENDINGS, decompress
 from shelfcast.ingest.level_members import reads_items
-from shelfcast.ingest.location import read_object, split_file
+from shelfcast.ingest.location import Folder, read_object, split_file
 from shelfcast.ingest.long_layout import SINGLE_ROLES, column_search, read_long, with_open_weeks
 from shelfcast.ingest.parquet_file import read_parquet
 from shelfcast.ingest.query import read_query
 from shelfcast.ingest.source_file import SourceFile
 from shelfcast.ingest.source_rows import SourceRows
+from shelfcast.ingest.source_url import shown_url
 from shelfcast.ingest.summed_days import FileName
 from shelfcast.job import UserError
 from shelfcast.snapshot import COVARIATES
@@ -60,19 +61,40 @@ def read_long_source(source: LongSource, known: Mapping[str, pa.Table]) -> Sourc
         ConnectionError: A server did not answer; another try may help.
     """
     declared, columns = declared_in_input(source.declaration), encode(source.columns)
-    file = split_file(source.path)
+    path = path_of(source)
+    file = split_file(path)
     if file is None:
-        return read_long_folder(source.path, source.encoding, known, columns, declared)
+        return read_long_folder(path, source.encoding, known, columns, declared)
     folder, name = file
     data = read_object(folder, name)
     if data is None:
-        raise UserError("BadData", f"there is no file {source.path.split('?')[0]}")
+        raise UserError("BadData", f"there is no file {shown_url(path)}")
 
     def read(file: FileName, search: ColumnSearch) -> SourceFile | None:
         return parse_file(name, data, source.encoding, search) if file == "sales" else None
 
     declared = declared or NOTHING_DECLARED
     return _read_files(read, declared, _covariates(declared, columns, None, known), known)
+
+
+def path_of(source: LongSource) -> str:
+    """Returns the path or URL of a source, also where a variable holds it.
+
+    Raises:
+        UserError: ``InvalidInput``: the variable is not set or holds no URL.
+    """
+    if source.address_variable is None:
+        assert source.path is not None
+        return source.path
+    url = os.environ.get(source.address_variable, "").strip()
+    if not url.startswith(("https://", "http://", "s3://")):
+        state = "holds no URL" if url else "is not set where jobs run"
+        raise UserError(
+            "InvalidInput",
+            f"source.addressVariable: {source.address_variable} {state}; it must name a folder or a file of "
+            "sales, like https://user:password@host/sales",
+        )
+    return url
 
 
 def read_long_folder(
@@ -96,13 +118,13 @@ def read_long_folder(
             declaration is wrong.
         ConnectionError: A server did not answer; another try may help.
     """
-    columns_file = None
+    folder, columns_file = Folder(path), None
     if declared is None:
-        declared = declared_in_file(read_object(path, DECLARATION_FILE))
+        declared = declared_in_file(folder.read(DECLARATION_FILE))
         if columns is not None:
             declared = replace(declared, covariates=None)
     if columns is None:
-        columns_file = read_object(path, COLUMNS_FILE)
+        columns_file = folder.read(COLUMNS_FILE)
         if (
             declared.where == DECLARATION_FILE
             and declared.covariates is not None
@@ -114,14 +136,16 @@ def read_long_folder(
             )
 
     def read(name: FileName, search: ColumnSearch) -> SourceFile | None:
-        file = _read_file(path, name, encoding, search)
-        if file is None and name == "sales":
+        file = folder.find(*(f"{name}.{ending}" for ending in FILE_ENDINGS))
+        if file is not None:
+            return parse_file(*file, encoding, search)
+        if name == "sales":
             raise UserError(
                 "BadData",
-                f"{path} has no sales.csv and no sales.parquet; {_other_files(path)}docs/data.md describes "
-                "the files",
+                f"{folder.shown} has no sales.csv and no sales.parquet; {_other_files(folder)}docs/data.md "
+                "describes the files",
             )
-        return file
+        return None
 
     return _read_files(read, declared, _covariates(declared, columns, columns_file, known), known)
 
@@ -188,24 +212,13 @@ def _read_files(
     return replace(rows, holidays=replace(rows.holidays, calendar=days))
 
 
-def _read_file(path: str, name: FileName, encoding: str, search: ColumnSearch) -> SourceFile | None:
-    objects = {f"{name}.{ending}": read_object(path, f"{name}.{ending}") for ending in FILE_ENDINGS}
-    present = {file: data for file, data in objects.items() if data is not None}
-    if len(present) > 1:
-        raise UserError("BadData", f"{path} has both {' and '.join(present)}; keep one of them")
-    for file, data in present.items():
-        return parse_file(file, data, encoding, search)
-    return None
-
-
-def _other_files(path: str) -> str:
-    """Returns a sentence about files of another name in a local folder."""
-    if not path.startswith("/") or not Path(path).is_dir():
-        return ""
-    names = sorted(file.name for file in Path(path).iterdir() if split_file(str(file)) is not None)
+def _other_files(folder: Folder) -> str:
+    """Returns a sentence about files of another name."""
+    names = folder.tables()
     if not names:
         return ""
-    return f"it has {', '.join(names[:5])}: give the file of sales itself, like --data {path}/{names[0]}; "
+    first = f"{folder.shown}/{names[0]}"
+    return f"it has {', '.join(names[:5])}: give the file of sales itself, like --data {first}; "
 
 
 def parse_file(file_name: str, data: bytes, encoding: str, search: ColumnSearch) -> SourceFile:

@@ -20,7 +20,7 @@ from shelfcast.ingest.regional_cells import Regional
 from shelfcast.inspection.columns import columns_of
 from shelfcast.inspection.report import Inspection, describe_columns, describe_rows
 from shelfcast.inspection.roles import Guess, guess_roles
-from shelfcast.inspection.sources import Sales, declared_beside, find_query, find_sales
+from shelfcast.inspection.sources import Sales, declared_beside, find_query, find_sales, find_url
 from shelfcast.job import UserError
 
 #: Number of values that the data can ask for: sum, timeZone, decimal and dateFormat.
@@ -95,17 +95,24 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="inspect")
     parser.add_argument("--data", help="folder, file or URL")
     parser.add_argument("--query", help="one SELECT for the sales")
-    parser.add_argument("--address-variable", help="environment variable with the database's address")
+    parser.add_argument(
+        "--address-variable", help="environment variable with the URL or the database's address"
+    )
     parser.add_argument("--declaration", help="meaning of the columns, as JSON")
     parser.add_argument("--write", type=Path, help="file for the declaration")
     return parser
 
 
 def _find(options: argparse.Namespace) -> Sales:
-    if (options.data is None) == (options.query is None):
-        raise UserError("InvalidInput", "give either a folder, a file or a URL, or --query")
-    if options.query is None:
+    if options.data is not None and options.query is None and options.address_variable is None:
         return find_sales(options.data)
+    if options.data is None and options.query is None and options.address_variable is not None:
+        return find_url(options.address_variable)
+    if options.data is not None or options.query is None:
+        raise UserError(
+            "InvalidInput",
+            "give either a folder, a file or a URL, or --query, or --address-variable alone for a URL",
+        )
     if options.address_variable is None:
         raise UserError(
             "InvalidInput",

@@ -9,11 +9,18 @@ from typing import get_args
 from shelfcast.contracts.specs import Declaration, LongSource, PostgresSource
 from shelfcast.contracts.wire import default
 from shelfcast.ingest.declaration import DECLARATION_FILE, Declared, declared_in_file
-from shelfcast.ingest.location import read_object, split_file
-from shelfcast.ingest.long_source import FILE_ENDINGS, parse_file, read_long_queries, read_long_source
+from shelfcast.ingest.location import Folder, read_object, split_file
+from shelfcast.ingest.long_source import (
+    FILE_ENDINGS,
+    parse_file,
+    path_of,
+    read_long_queries,
+    read_long_source,
+)
 from shelfcast.ingest.query import read_query
 from shelfcast.ingest.source_file import SourceFile
 from shelfcast.ingest.source_rows import SourceRows
+from shelfcast.ingest.source_url import shown_url
 from shelfcast.ingest.summed_days import FileName
 from shelfcast.inspection.columns import EVERY_COLUMN
 from shelfcast.job import UserError
@@ -57,23 +64,31 @@ def find_sales(path: str) -> Sales:
     """
     found = split_file(path)
     if found is not None:
-        folder, name = found
-        return Sales(_read(folder, name), LongSource(path=path))
-    is_local = path.startswith("/")
-    if is_local and not Path(path).is_dir():
+        return Sales(_read(*found), LongSource(path=path))
+    if path.startswith("/") and not Path(path).is_dir():
         raise UserError("InvalidInput", f"there is no folder or file {path}")
-    for ending in FILE_ENDINGS:
-        name = f"sales.{ending}"
-        data = read_object(path, name)
-        if data is not None:
-            others = _others(path) if is_local else ()
-            return Sales(_parse(name, data), LongSource(path=path), others)
-    files = _tables(path) if is_local else []
-    if not files:
-        raise UserError("BadData", f"{path} has no sales.csv, no sales.parquet and no other such file")
-    largest = max(files, key=lambda file: file.stat().st_size)
+    folder = Folder(path)
+    sales = folder.find(*(f"sales.{ending}" for ending in FILE_ENDINGS))
+    if sales is not None:
+        return Sales(_parse(*sales), LongSource(path=path), _others(folder))
+    if not folder.tables() or not path.startswith("/"):
+        raise UserError(
+            "BadData", f"{folder.shown} has no sales.csv, no sales.parquet and no other such file"
+        )
+    largest = max((Path(path) / name for name in folder.tables()), key=lambda file: file.stat().st_size)
     remark = f"the folder has no sales.csv; {largest.name} is its largest file, so load --data {largest}"
     return Sales(_read(path, largest.name), LongSource(path=str(largest)), remarks=(remark,))
+
+
+def find_url(address_variable: str) -> Sales:
+    """Returns the sales behind the URL of a variable.
+
+    Raises:
+        UserError: The variable holds no URL, or there is no such file, or it cannot be read.
+        ConnectionError: The server did not answer.
+    """
+    source = LongSource(address_variable=address_variable)
+    return replace(find_sales(path_of(source)), source=source)
 
 
 def find_query(address_variable: str, query: str) -> Sales:
@@ -89,16 +104,17 @@ def find_query(address_variable: str, query: str) -> Sales:
 
 def declared_beside(sales: Sales) -> Declared | None:
     """Returns the declaration in the folder of the sales, or None if there is none."""
-    if not isinstance(sales.source, LongSource) or split_file(sales.source.path) is not None:
+    if not isinstance(sales.source, LongSource):
         return None
-    data = read_object(sales.source.path, DECLARATION_FILE)
+    path = path_of(sales.source)
+    data = Folder(path).read(DECLARATION_FILE) if split_file(path) is None else None
     return None if data is None else declared_in_file(data)
 
 
 def _read(folder: str, name: str) -> SourceFile:
     data = read_object(folder, name)
     if data is None:
-        raise UserError("BadData", f"there is no file {folder}/{name}")
+        raise UserError("BadData", f"there is no file {shown_url(folder)}/{name}")
     return _parse(name, data)
 
 
@@ -107,10 +123,5 @@ def _parse(name: str, data: bytes) -> SourceFile:
     return parse_file(name, data, encoding, EVERY_COLUMN)
 
 
-def _others(path: str) -> tuple[str, ...]:
-    names = sorted(file.name for file in _tables(path))
-    return tuple(name for name in names if name.split(".")[0] in _OTHERS)
-
-
-def _tables(path: str) -> list[Path]:
-    return [file for file in sorted(Path(path).iterdir()) if split_file(str(file)) is not None]
+def _others(folder: Folder) -> tuple[str, ...]:
+    return tuple(name for name in folder.tables() if name.split(".")[0].lower() in _OTHERS)

@@ -248,7 +248,5 @@ def test_unreadable_files(file: Path, data: bytes, message: str) -> None:
 
 
 def test_no_such_file(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"train\.csv: No such file or directory; a folder in the Walmart layout"
-    ):
+    with pytest.raises(UserError, match=r"there is no file .*train\.csv; a folder in the Walmart layout"):
         read_csv(tmp_path / "train.csv", search_for("a"))

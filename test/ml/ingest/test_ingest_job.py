@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import long_files
+import object_server
 import psycopg
 import pyarrow.parquet as pq
+import pytest
 import source_folders
 
 from shelfcast.snapshot import read_sales
@@ -74,6 +76,25 @@ def test_bad_rows_within_the_limit(database_url: str, tmp_path: Path) -> None:
         '"train.csv",5,"Date","20-01-24","Date must be a real date, written like 2012-01-27, without a time '
         'of day other than midnight","date"\n'
     )
+
+
+def test_a_secret_of_a_url_is_nowhere(
+    connection: psycopg.Connection, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = long_files.rows()
+    lines["sales"][3] = "1,1,2020-01-17,many"
+    long_files.write(tmp_path / "folder", lines)
+    with object_server.serve(tmp_path) as address:
+        for number, path in enumerate(("folder", "none", "folder/sales.csv")):
+            monkeypatch.setenv("SALES_URL", f"http://me:s3cr3t@{address}/{path}?key=s3cr3t")
+            source = {"kind": "long", "addressVariable": "SALES_URL", "encoding": "utf-8"}
+            job = start(tmp_path / f"job{number}", database_url, f"job_secret{number}", source, "job_secret")
+            assert "s3cr3t" not in job.communicate(timeout=60)[1]
+    assert (tmp_path / "job0" / "result.json").exists()
+    texts = [file.read_bytes() for file in tmp_path.glob("job*/**/*") if file.is_file()]
+    rows = connection.execute("select source::text from raw.batch where dataset = 'job_secret'").fetchall()
+    assert rows
+    assert not any(b"s3cr3t" in text for text in [*texts, *(row[0].encode() for row in rows)])
 
 
 def test_a_new_week_of_the_long_layout_and_one_that_is_not_over(database_url: str, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import object_server
 import pytest
 
 from shelfcast.contracts.specs import LongSource
-from shelfcast.ingest.location import read_object, split_file
+from shelfcast.ingest.location import Folder, read_object, split_file
 from shelfcast.ingest.long_source import read_long_folder, read_long_source
 from shelfcast.job import UserError
 from shelfcast.snapshot import empty_tables
@@ -105,4 +105,90 @@ def test_a_failure_of_the_server_is_worth_another_try(tmp_path: Path, url: str) 
         address = f"127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(ConnectionError, match=r"cannot read .*sales\.csv") as raised:
             read_object(url.format(address), "sales.csv")
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", KINDS[1:])
+def test_a_folder_that_is_listed_costs_one_request_more_than_its_files(tmp_path: Path, url: str) -> None:
+    folder = long_files.write(tmp_path / "bucket" / "sales", long_files.rows())
+    here = read_long_folder(str(folder), "utf-8", NOTHING)
+    (folder / "sales.csv").rename(folder / "SALES.CSV")
+    (folder / "stores.csv").rename(folder / "Stores.Csv")
+    (folder / "store_weeks.csv").rename(folder / "store_weeks.CSV")
+    log: list[str] = []
+    with object_server.serve(tmp_path, lists=True, log=log) as address:
+        assert read_long_folder(url.format(address), "utf-8", NOTHING).tables == here.tables
+    # Arrow asks for the size of an object first.
+    files = [request.split("?")[0].split("/bucket")[1] for request in log if request.startswith("GET")]
+    assert sorted(files[1:]) == ["/sales/SALES.CSV", "/sales/Stores.Csv", "/sales/store_weeks.CSV"]
+
+
+def test_a_page_that_is_no_list_hides_no_file(tmp_path: Path) -> None:
+    folder = long_files.write(tmp_path / "sales", long_files.rows())
+    (folder / "index.html").write_text('<title>Sales</title><a href="sales.csv">')
+    log: list[str] = []
+    with object_server.serve(tmp_path, log=log) as address:
+        rows = read_long_folder(f"http://{address}/sales", "utf-8", NOTHING)
+    assert len(rows.tables["sales"]) == 24
+    assert "GET /sales/store_weeks.csv" in log
+
+
+@pytest.mark.parametrize("name", ["SALES.CSV", "Sales.csv.gz", "sales.parquet"])
+def test_two_files_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
+    folder = long_files.write(tmp_path, long_files.rows())
+    (folder / name).write_text("store,dept,week,sales")
+    with pytest.raises(UserError, match=r"has both .* and .*; keep one of them") as raised:
+        read_long_folder(str(folder), "utf-8", NOTHING)
+    assert name in str(raised.value)
+
+
+def test_the_case_of_names_does_not_count(tmp_path: Path) -> None:
+    long_files.write(tmp_path / "lower", long_files.rows())
+    upper = long_files.write(tmp_path / "upper", long_files.rows())
+    for file in list(upper.iterdir()):
+        file.rename(upper / file.name.upper())
+    tables = [read_long_folder(str(tmp_path / name), "utf-8", NOTHING).tables for name in ("lower", "upper")]
+    assert tables[0] == tables[1]
+    (upper / "Shelfcast.JSON").write_text('{"unit": "EUR"}')
+    assert Folder(str(upper)).read("shelfcast.json") == b'{"unit": "EUR"}'
+
+
+@pytest.mark.parametrize("endpoint", ["169.254.169.254", "http://169.254.169.254:80", "[fe80::1]:9000"])
+def test_an_object_store_is_no_metadata_service(endpoint: str) -> None:
+    with pytest.raises(UserError, match="keep the keys of their machines"):
+        read_object(f"s3://latest/meta-data?scheme=http&endpoint_override={endpoint}", "sales.csv")
+
+
+def test_an_address_that_is_no_url_of_an_object_store_is_not_told() -> None:
+    with pytest.raises(
+        UserError, match=r"^cannot read s3://bucket/sales\.csv: Arrow reads no such"
+    ) as raised:
+        read_object("s3://key:secret@bucket?colour=secret", "sales.csv")
+    assert "secret" not in str(raised.value)
+
+
+def test_a_url_with_a_secret_is_in_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = long_files.write(tmp_path / "sales", long_files.rows())
+    here = read_long_folder(str(folder), "utf-8", NOTHING)
+    source = LongSource(address_variable="SALES_URL")
+    with object_server.serve(tmp_path) as address:
+        for path in ("sales?key=secret", "sales/sales.csv?key=secret"):
+            monkeypatch.setenv("SALES_URL", f"http://me:secret@{address}/{path}")
+            assert read_long_source(source, NOTHING).tables["sales"] == here.tables["sales"]
+        monkeypatch.setenv("SALES_URL", f"http://me:secret@{address}/none?key=secret")
+        with pytest.raises(
+            UserError, match=rf"^http://{address}/none has no sales\.csv and no sales\.parquet"
+        ):
+            read_long_source(source, NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(None, "is not set where jobs run"), ("postgresql://me:secret@host", "holds no URL")],
+)
+def test_a_variable_without_a_url(monkeypatch: pytest.MonkeyPatch, value: str | None, message: str) -> None:
+    if value is not None:
+        monkeypatch.setenv("SALES_URL", value)
+    with pytest.raises(UserError, match=rf"^source\.addressVariable: SALES_URL {message}; it") as raised:
+        read_long_source(LongSource(address_variable="SALES_URL"), NOTHING)
     assert "secret" not in str(raised.value)

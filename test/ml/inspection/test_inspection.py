@@ -368,6 +368,7 @@ def test_columns_of_parquet_that_nobody_reads_may_hold_anything(
         (["--data", "/nowhere"], "there is no folder or file /nowhere"),
         (["--data", "/nowhere/sales.csv"], "there is no file /nowhere/sales.csv"),
         ([], "give either a folder, a file or a URL, or --query"),
+        (["--address-variable", "NONE"], "source.addressVariable: NONE is not set where jobs run"),
         (["--query", "select 1"], "--query needs --address-variable"),
         (["--data", "/x", "--query", "select 1"], "give either a folder, a file or a URL, or --query"),
     ],
