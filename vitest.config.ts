@@ -16,6 +16,7 @@ const SERVICES = [
   'test/predictor/**',
   'test/replay/**',
   'test/scripts/{build,cli,lint}.test.ts',
+  'test/workers/search-attributes.test.ts',
   'test/workflows/**',
 ];
 /** Files that need a Kubernetes: `npm run test:cluster`. */

@@ -2,6 +2,7 @@
 import { findChampion } from '../activities/registry.ts';
 import { ERROR_TYPES } from '../contracts/errors.ts';
 import { DEFAULT_MODEL_NAME, pipelineWorkflowId } from '../contracts/names.ts';
+import type { Endpoints } from '../contracts/endpoints.ts';
 import type { PipelineInput } from '../contracts/pipeline.ts';
 import type { UpdateInput } from '../contracts/update.ts';
 import { refreshEndpoints } from '../infra/local/services.ts';
@@ -9,7 +10,7 @@ import { MlflowClient } from '../infra/mlflow/client.ts';
 import type { AnyHandle, Shelfcast } from '../client/client.ts';
 import { ShelfcastError } from '../client/shelfcast-error.ts';
 import { EXIT_CODES } from './exit-codes.ts';
-import { readLocalConfig } from '../config/environment.ts';
+import { readLocalConfig, readMlflowServer } from '../config/environment.ts';
 import { follow } from './follow.ts';
 import { print, printProgress, progressPrinter } from './output.ts';
 import { report, updateReport } from './report.ts';
@@ -60,8 +61,7 @@ async function reportLastRun(
 /** Prints the model in use; returns whether there is one. Needed because Temporal deletes old runs. */
 async function reportModelInUse(model: string): Promise<boolean> {
   const endpoints = await refreshEndpoints(readLocalConfig());
-  const champion =
-    endpoints === null ? null : await new MlflowClient(endpoints.mlflow).versionByAlias(model, 'champion');
+  const champion = endpoints === null ? null : await mlflowOf(endpoints).versionByAlias(model, 'champion');
   if (champion === null) return false;
   printProgress(
     `version ${champion.version} of ${model} is in use; \`npx shelfcast run\` trains another version`,
@@ -77,8 +77,7 @@ async function reportModelInUse(model: string): Promise<boolean> {
  */
 export async function championDataset(model: string): Promise<string> {
   const endpoints = await refreshEndpoints(readLocalConfig());
-  const champion =
-    endpoints === null ? null : await findChampion({ mlflow: new MlflowClient(endpoints.mlflow) }, model);
+  const champion = endpoints === null ? null : await findChampion({ mlflow: mlflowOf(endpoints) }, model);
   if (champion === null) {
     throw new ShelfcastError(
       ERROR_TYPES.invalidInput,
@@ -118,3 +117,5 @@ export async function followAndReport(run: AnyHandle, modelName: string): Promis
     process.off('SIGINT', stopFollowing);
   }
 }
+
+const mlflowOf = (endpoints: Endpoints): MlflowClient => new MlflowClient(readMlflowServer(endpoints.mlflow));

@@ -24,12 +24,18 @@ const commonSchema = z.object({
   ...temporalSchema.shape,
   TEMPORAL_ADDRESS: optional.describe('`host:port` of the Temporal frontend.'),
   DATABASE_URL: optional.describe('Address of PostgreSQL, `postgresql://user:password@host:port/database`.'),
-  MLFLOW_TRACKING_URI: optional.describe('URL of the MLflow server.'),
+  MLFLOW_TRACKING_URI: optional.describe('URL of the MLflow server, with or without user and password.'),
+  MLFLOW_TRACKING_USERNAME: optional.describe('User at the MLflow server, instead of that in the URL.'),
+  MLFLOW_TRACKING_PASSWORD: optional.describe('Password of this user.'),
+  MLFLOW_TRACKING_TOKEN: optional.describe(
+    'Token at the MLflow server; counts only without user and password, as in MLflow.',
+  ),
   RAY_ADDRESS: optional.describe("URL of Ray's dashboard."),
   RAY_AUTH_TOKEN: z.string().optional().describe('Token of the Ray cluster.'),
   XDG_CACHE_HOME: optional.describe('Folder of caches; `~/.cache` by default.'),
 });
 
+const mlflowUrl = z.url({ protocol: /^https?$/ });
 const databaseUrl = z.string().startsWith('postgres', 'must be a postgresql:// URL');
 
 const workerVariables = z.object({
@@ -58,7 +64,7 @@ const workerVariables = z.object({
 const workerSchema = commonSchema.extend({
   TEMPORAL_ADDRESS: z.string().min(1),
   DATABASE_URL: databaseUrl,
-  MLFLOW_TRACKING_URI: z.url(),
+  MLFLOW_TRACKING_URI: mlflowUrl,
   ...workerVariables.shape,
 });
 
@@ -91,7 +97,7 @@ export const environmentSections = [
 export interface WorkerConfig {
   temporal: TemporalConfig;
   databaseUrl: string;
-  mlflowUrl: string;
+  mlflow: MlflowServer;
   artifactsUrl: string;
   platform: LocalPlatformConfig | { kind: 'kubernetes'; configFile: string };
   /** File with the bundled workflows; undefined where the worker bundles them itself. */
@@ -133,7 +139,7 @@ export function readWorkerConfig(env: Environment = process.env): WorkerConfig {
   return {
     temporal: temporalConfigOf(values, values.TEMPORAL_ADDRESS),
     databaseUrl: values.DATABASE_URL,
-    mlflowUrl: values.MLFLOW_TRACKING_URI,
+    mlflow: mlflowServer(values.MLFLOW_TRACKING_URI, values),
     artifactsUrl: values.SHELFCAST_ARTIFACTS ?? pathToFileURL(join(values.SHELFCAST_HOME, 'artifacts')).href,
     platform: configFile === undefined ? readLocalPlatform(env) : { kind: 'kubernetes', configFile },
     workflowBundle: values.SHELFCAST_WORKFLOW_BUNDLE,
@@ -155,20 +161,62 @@ function readLocalPlatform(env: Environment): LocalPlatformConfig {
   };
 }
 
+/** Address and login of an MLflow server. */
+export interface MlflowServer {
+  /** URL with user and password, if the server wants them. */
+  url: string;
+  token: string | undefined;
+}
+
+/**
+ * Returns the server at the URL with the login of the environment.
+ * @throws Error when only one of user and password is set
+ */
+function mlflowServer(
+  url: string,
+  {
+    MLFLOW_TRACKING_USERNAME: username,
+    MLFLOW_TRACKING_PASSWORD: password,
+    MLFLOW_TRACKING_TOKEN: token,
+  }: z.output<typeof commonSchema>,
+): MlflowServer {
+  if ((username === undefined) !== (password === undefined)) {
+    throw new Error(
+      'invalid environment: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD must be set together',
+    );
+  }
+  const parsed = new URL(url);
+  if (username !== undefined && password !== undefined) {
+    parsed.username = username;
+    parsed.password = password;
+  }
+  const hasLogin = parsed.username !== '';
+  return { url: hasLogin ? parsed.href : url, token: hasLogin ? undefined : token };
+}
+
+/** Returns the server of MLFLOW_TRACKING_URI, else of the local services, with the login of the environment. */
+export function readMlflowServer(localUrl: string, env: Environment = process.env): MlflowServer {
+  const values = parse(commonSchema, env);
+  return mlflowServer(values.MLFLOW_TRACKING_URI ?? localUrl, values);
+}
+
 export const readDatabaseUrl = (env: Environment = process.env): string =>
   parse(z.object({ DATABASE_URL: databaseUrl }), env).DATABASE_URL;
 
 export function readLocalConfig(env: Environment = process.env): LocalConfig {
-  const values = parse(commonSchema, env);
+  const values = parse(commonSchema.extend({ MLFLOW_TRACKING_URI: mlflowUrl.optional() }), env);
+  const { MLFLOW_TRACKING_URI: url } = values;
+  const mlflow = url === undefined ? undefined : mlflowServer(url, values);
   return {
     projectDir: values.SHELFCAST_PROJECT,
     stateDir: values.SHELFCAST_HOME,
     addresses: {
       temporal: values.TEMPORAL_ADDRESS,
       database: values.DATABASE_URL,
-      mlflow: values.MLFLOW_TRACKING_URI,
+      mlflow: mlflow?.url,
       ray: values.RAY_ADDRESS,
     },
+    mlflowToken: mlflow?.token,
     rayToken: values.RAY_AUTH_TOKEN,
     cacheDir: values.XDG_CACHE_HOME,
   };

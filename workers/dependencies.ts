@@ -28,7 +28,7 @@ export async function createDependencies(
     ...(platform.kind === 'local'
       ? localPlatform(platform, config.databaseUrl)
       : await kubernetesPlatform(platform.configFile)),
-    mlflow: new MlflowClient(config.mlflowUrl),
+    mlflow: new MlflowClient(config.mlflow),
     database,
     artifactsUrl: config.artifactsUrl,
     close: () => database.end(),

@@ -5,6 +5,7 @@ import { createActivities } from '../activities/index.ts';
 import { PROJECT_DIR, readWorkerConfig } from '../config/environment.ts';
 import { createDependencies } from './dependencies.ts';
 import { startHealthServer } from './health.ts';
+import { ensureSearchAttributes, SearchAttributesError } from './search-attributes.ts';
 import { cachedWorkflowBundle } from './workflow-bundle.ts';
 
 const CONNECT_PAUSE_MS = 1_000;
@@ -42,8 +43,11 @@ await connection.close();
 async function connectToTemporal(): Promise<NativeConnection> {
   for (let isReported = false; ; isReported = true) {
     try {
-      return await NativeConnection.connect(server);
+      const connected = await NativeConnection.connect(server);
+      await ensureSearchAttributes(connected, namespace);
+      return connected;
     } catch (error) {
+      if (error instanceof SearchAttributesError) throw error;
       if (!isReported)
         process.stderr.write(`Temporal at ${server.address}: ${String(error)}; trying again\n`);
       await sleep(CONNECT_PAUSE_MS);

@@ -14,9 +14,14 @@ const POLL_MS = 150;
 export type Probe = () => Promise<void>;
 
 export const answersHttp =
-  (name: string, url: string, path: string, timeoutMs = 5_000): Probe =>
+  (
+    name: string,
+    url: string,
+    path: string,
+    { token, timeoutMs = 5_000 }: { token?: string | undefined; timeoutMs?: number } = {},
+  ): Probe =>
   async () => {
-    await getText(new HttpService({ name, url }), path, timeoutMs);
+    await getText(new HttpService({ name, url, token }), path, timeoutMs);
   };
 
 async function getText(service: HttpService, path: string, timeoutMs: number): Promise<string> {

@@ -27,11 +27,13 @@ export interface LocalConfig {
     temporal?: string | undefined;
     /** postgresql://user:password@host:port/database */
     database?: string | undefined;
-    /** http://host:port */
+    /** http://host:port, with user and password if it needs them */
     mlflow?: string | undefined;
     /** http://host:port of Ray's dashboard (Jobs API). */
     ray?: string | undefined;
   };
+  /** Token of an MLflow that runs elsewhere, if that MLflow needs one. */
+  mlflowToken?: string | undefined;
   /** Token of a Ray that runs elsewhere, if that Ray needs one. */
   rayToken?: string | undefined;
   /** Folder of the user's caches (XDG_CACHE_HOME); `~/.cache` when absent. */
@@ -78,8 +80,8 @@ export function readEndpoints(stateDir: string): Endpoints | null {
 }
 
 /**
- * Returns the environment of the worker and the router: TEMPORAL_ADDRESS, DATABASE_URL, MLFLOW_TRACKING_URI, RAY_ADDRESS
- * (http URL of the dashboard), RAY_AUTH_TOKEN, SHELFCAST_HOME, SHELFCAST_PROJECT, SHELFCAST_ARTIFACTS, ROUTER_URL,
+ * Returns the environment of the worker and the router: TEMPORAL_ADDRESS, DATABASE_URL, MLFLOW_TRACKING_URI,
+ * MLFLOW_TRACKING_TOKEN if there is one, RAY_ADDRESS (http URL of the dashboard), RAY_AUTH_TOKEN, SHELFCAST_HOME, SHELFCAST_PROJECT, SHELFCAST_ARTIFACTS, ROUTER_URL,
  * ROUTER_ADMIN_TOKEN, ROUTER_PORT, ROUTER_STATE (a file).
  * @throws Error when `startServices` never ran
  */
@@ -112,6 +114,7 @@ function environmentOf(
     TEMPORAL_ADDRESS: temporal,
     DATABASE_URL: database,
     MLFLOW_TRACKING_URI: mlflow,
+    ...(config.mlflowToken === undefined ? {} : { MLFLOW_TRACKING_TOKEN: config.mlflowToken }),
     RAY_ADDRESS: ray,
     RAY_AUTH_TOKEN: rayToken ?? '',
     SHELFCAST_HOME: state.dir,
@@ -228,12 +231,10 @@ async function startMlflow(
   const { mlflow } = config.addresses;
   // The request reaches the database too, so the first answer comes after MLflow has created its tables.
   const probe = (address: string) =>
-    answersHttp(
-      'MLflow',
-      address,
-      '/api/2.0/mlflow/experiments/search?max_results=1',
-      MLFLOW_ANSWER_TIMEOUT_MS,
-    );
+    answersHttp('MLflow', address, '/api/2.0/mlflow/experiments/search?max_results=1', {
+      token: config.mlflowToken,
+      timeoutMs: MLFLOW_ANSWER_TIMEOUT_MS,
+    });
   if (mlflow !== undefined) {
     await checkReachable('MLflow', { address: mlflow, variable: 'MLFLOW_TRACKING_URI' }, probe(mlflow));
   } else await runner.start(program, probe(`http://127.0.0.1:${ports.mlflow}`));
@@ -268,7 +269,7 @@ async function collectEndpoints({ config, state, secrets, ports }: Context): Pro
     temporal,
     // The address of another machine's UI is unknown.
     temporalUi: config.addresses.temporal === undefined ? `http://127.0.0.1:${ports.temporalUi}` : '',
-    mlflow,
+    mlflow: withoutLogin(mlflow),
     ray,
     predictor: `http://127.0.0.1:${ports.router}`,
     postgres: withoutPassword(database),
@@ -284,6 +285,14 @@ function wantedServices({ addresses }: LocalConfig): ReadonlySet<Service> {
     ray: addresses.ray,
   };
   return new Set(SERVICES.filter((name) => given[name] === undefined));
+}
+
+function withoutLogin(address: string): string {
+  const url = new URL(address);
+  if (url.username === '' && url.password === '') return address;
+  url.username = '';
+  url.password = '';
+  return url.href.replace(/\/$/, '');
 }
 
 function withoutPassword(databaseUrl: string): string {

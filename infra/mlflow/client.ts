@@ -37,9 +37,9 @@ export class MlflowClient implements Mlflow {
   /** Searches for runs that have not ended yet, by experiment and key. */
   readonly #opening = new Map<string, Promise<MlflowRun>>();
 
-  /** @param url Base URL of the tracking server, for example `http://127.0.0.1:5000` */
-  constructor(url: string) {
-    this.#rest = new MlflowRest(url);
+  /** @param server Base URL of the tracking server, for example `http://127.0.0.1:5000`, with its user and password or a token */
+  constructor({ url, token }: { url: string; token?: string | undefined }) {
+    this.#rest = new MlflowRest(url, token);
   }
 
   async ensureExperiment(name: string): Promise<string> {

@@ -19,9 +19,9 @@ export class MlflowError extends HttpError {
 export class MlflowRest {
   readonly #service: HttpService;
 
-  /** @param url Base URL of the tracking server */
-  constructor(url: string) {
-    this.#service = new HttpService({ name: 'MLflow', url });
+  /** @param url Base URL of the tracking server, with user and password if it wants them */
+  constructor(url: string, token?: string) {
+    this.#service = new HttpService({ name: 'MLflow', url, token });
   }
 
   /** Calls an endpoint and parses its answer as T, without a check: these shapes are stable in MLflow's REST API. */

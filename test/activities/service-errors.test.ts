@@ -133,7 +133,7 @@ const answering = (status: number) =>
   httpServer((_request, response) => {
     response.writeHead(status).end('{"error_code": "SOME_CODE", "message": "no"}');
   });
-const mlflowFailure = (url: string) => failureOf(new MlflowClient(url).versionByAlias('m', 'champion'));
+const mlflowFailure = (url: string) => failureOf(new MlflowClient({ url }).versionByAlias('m', 'champion'));
 
 describe('a service is available when it', () => {
   test.each([400, 404, 500])('is MLflow and answers %i', async (status) => {

@@ -49,7 +49,7 @@ export async function startMlflow(): Promise<MlflowServer> {
     'MLflow',
     url,
     '/api/2.0/mlflow/experiments/search?max_results=1',
-    START_TIMEOUT_MS,
+    { timeoutMs: START_TIMEOUT_MS },
   );
   const begin = Date.now();
   for (;;) {

@@ -15,7 +15,7 @@ let server: MlflowServer;
 let mlflow: Mlflow;
 beforeAll(async () => {
   server = await startMlflow();
-  mlflow = new MlflowClient(`${server.url}/`);
+  mlflow = new MlflowClient({ url: `${server.url}/` });
 }, 120_000);
 afterAll(() => server.stop(), 60_000);
 
@@ -51,7 +51,7 @@ describe('runs', () => {
     const before = Date.now();
     const run = await mlflow.ensureRun('runs', 'key-1', 'the name');
     expect(await mlflow.ensureRun('runs', 'key-1', 'the name')).toEqual(run);
-    expect(await new MlflowClient(server.url).ensureRun('runs', 'key-1', 'the name')).toEqual(run);
+    expect(await new MlflowClient(server).ensureRun('runs', 'key-1', 'the name')).toEqual(run);
     expect(run.startTime).toBeGreaterThanOrEqual(before);
     expect(run.startTime).toBeLessThanOrEqual(Date.now());
     expect(run.artifactUri).toMatch(/^mlflow-artifacts:/);
@@ -84,7 +84,7 @@ describe('runs', () => {
   });
 
   it('several clients create one experiment', async () => {
-    const clients = [1, 2, 3, 4].map(() => new MlflowClient(server.url));
+    const clients = [1, 2, 3, 4].map(() => new MlflowClient(server));
     const ids = await Promise.all(clients.map((client) => client.ensureExperiment('made at once')));
     expect(new Set(ids).size).toBe(1);
   });

@@ -14,13 +14,18 @@ export interface TemporalServer {
   stop: () => Promise<void>;
 }
 
-export async function startTemporalServer(): Promise<TemporalServer> {
+/** @param searchAttributes Search attributes of the namespace `default`, by name; those of runs unless given */
+export async function startTemporalServer(
+  searchAttributes: Readonly<Record<string, string>> = Object.fromEntries(
+    Object.values(SEARCH_ATTRIBUTES).map((name) => [name, 'Keyword']),
+  ),
+): Promise<TemporalServer> {
   const binary = await ensureTemporal({ projectDir: PROJECT_DIR }, () => undefined);
   const folder = await mkdtemp(join(tmpdir(), 'shelfcast-temporal-'));
   const port = await freePort();
-  const attributes = Object.values(SEARCH_ATTRIBUTES).flatMap((name) => [
+  const attributes = Object.entries(searchAttributes).flatMap(([name, type]) => [
     '--search-attribute',
-    `${name}=Keyword`,
+    `${name}=${type}`,
   ]);
   const server = execa(
     binary,
