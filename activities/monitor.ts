@@ -4,7 +4,7 @@ import type { Snapshot } from '../contracts/jobs.ts';
 import type { MonitorResult, SampleForecast } from '../contracts/pipeline.ts';
 import type { RegisteredVersion } from '../contracts/rollout.ts';
 import type { Prediction } from '../contracts/predict.ts';
-import { MAX_INSTANCES } from '../contracts/predict.ts';
+import { MAX_AGE_DAYS, MAX_INSTANCES } from '../contracts/predict.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
 import { readManifest } from './job-outputs.ts';
@@ -72,11 +72,11 @@ async function recordForecasts(
   };
 }
 
-/** Series that have sales in the snapshot's last week. */
+/** Series that the endpoint forecasts: a store that reports late is forecast from its own newest week. */
 async function activeSeries(database: Pool, snapshot: Snapshot): Promise<NumberedSeries[]> {
   const { rows } = await database.query<NumberedSeries>(
-    `with ${knownSales('$1', '$3', '$2')}
-     select store, dept from known_sales where week = $2 order by store, dept`,
+    `with ${knownSales('$1', '$3', `$2::date - ${MAX_AGE_DAYS}`)}
+     select distinct store, dept from known_sales where week <= $2 order by store, dept`,
     [snapshot.dataset, snapshot.lastWeek, snapshot.batchId],
   );
   return rows;

@@ -230,7 +230,7 @@ export interface MonitorResult {
   /** Forecasts of the champion for the weeks after the snapshot. */
   forecastsRecorded: number;
   seriesForecast: number;
-  /** Series of the snapshot without sales in its last week: closed or late, so not forecast. */
+  /** Series of the snapshot without sales in its last weeks: closed, or so late that they are not forecast. */
   seriesLeftOut: number;
   /** Number of earlier forecasts that the actuals of this snapshot were compared with. */
   actualsCompared: number;

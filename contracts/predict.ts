@@ -9,6 +9,9 @@ export const FAILED_VERSION_HEADER = 'x-shelfcast-failed-version';
 
 export const MAX_INSTANCES = 10_000;
 
+/** A series whose newest week is this much older than the newest materialized week is stale, and not forecast. */
+export const MAX_AGE_DAYS = 28;
+
 /** Features by name; null where a value is unknown. */
 export const featureValuesSchema = z.record(z.string(), z.number().nullable());
 

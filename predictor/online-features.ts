@@ -3,6 +3,7 @@
  * and the feature matrix. Unknown series, stale features and missing rows are refused.
  */
 import type pg from 'pg';
+import { MAX_AGE_DAYS } from '../contracts/predict.ts';
 import type { ModelManifest } from '../contracts/model.ts';
 import { shownId } from '../contracts/series-id.ts';
 import { RequestError } from './errors.ts';
@@ -14,8 +15,6 @@ import type { Instance } from './instances.ts';
 
 const MS_PER_DAY = 86_400_000;
 const DAYS_PER_WEEK = 7;
-/** A series whose newest week is this much older than the newest materialized week is stale. */
-const MAX_AGE_DAYS = 28;
 
 export interface ForecastWeek {
   /** Newest week whose sales the features know, ISO date. */

@@ -226,8 +226,9 @@ describe('recordForecasts', () => {
     });
   };
 
-  test('asks the champion, pinned, for the series with sales in the last week, and records each answer once', async () => {
-    await sell([1, 1, 1, LAST, 10], [1, 2, 7, LAST, 10], [1, 3, 1, '2026-02-27', 10], [2, 4, 1, LAST, 10]);
+  test('asks the champion, pinned, for each series with sales in the last weeks, and records each answer once', async () => {
+    await sell([1, 1, 1, LAST, 10], [1, 2, 7, '2026-02-06', 10], [2, 4, 1, LAST, 10]);
+    await sell([1, 3, 1, '2026-01-30', 10]);
     const expected = {
       modelVersion: 3,
       // The model knows two weeks ahead, whatever is asked for.
