@@ -28,6 +28,8 @@ const isObject = (value: unknown): value is JsonObject =>
 
 const MS_PER_DAY = 86_400_000;
 const ISO_DATE = /^\d{4}-\d{2}-\d{2}$/;
+/** Clients of the v1 protocol send the others beside the instances; nothing here depends on them. */
+const BODY_KEYS: ReadonlySet<string> = new Set(['instances', 'signature_name', 'id', 'parameters']);
 const INSTANCE_KEYS = new Set(Object.keys(predictInstanceSchema.shape));
 
 function invalidInstance(index: number, reason: string): RequestError {
@@ -121,12 +123,12 @@ function instancesOf(body: unknown): readonly unknown[] {
   if (!isObject(body) || !Array.isArray(body['instances'])) {
     throw new RequestError(400, 'INVALID_REQUEST', 'The body must be an object {"instances":[...]}.');
   }
-  const extra = Object.keys(body).filter((key) => key !== 'instances');
+  const extra = Object.keys(body).filter((key) => !BODY_KEYS.has(key));
   if (extra.length > 0) {
     throw new RequestError(
       400,
       'INVALID_REQUEST',
-      `The body holds unknown keys: ${extra.join(', ')}. Send only "instances".`,
+      `The body holds unknown keys: ${extra.join(', ')}. Send "instances" only.`,
     );
   }
   const instances: readonly unknown[] = body['instances'];

@@ -361,6 +361,18 @@ describe('refusals', () => {
     expect(message).toContain(words);
   });
 
+  it('takes what clients of the v1 protocol send beside the instances', async () => {
+    const instances = [{ store: 1, dept: 3, horizon: 1, features: raw() }];
+    const beside = { signature_name: 'serving_default', id: '7', parameters: { a: 1 } };
+    const [plain, other] = await Promise.all(
+      [{ instances }, { instances, ...beside }].map((body) =>
+        post(`${predictor.url}/v1/models/sales-forecast:predict`, JSON.stringify(body)),
+      ),
+    );
+    expect(plain?.status).toBe(200);
+    expect(other).toEqual(plain);
+  });
+
   it('refuses a number that JSON cannot hold', async () => {
     const body = JSON.stringify({ instances: [{ store: 1, dept: 3, horizon: 1, features: raw() }] });
     const { status, body: answer } = await post(
