@@ -3,7 +3,6 @@ import type { MonitorActivities } from '../activities/monitor.ts';
 import type { IngestResult } from '../contracts/jobs.ts';
 import { percent } from '../contracts/number-format.ts';
 import type { MonitorResult, ResolvedPipelineInput } from '../contracts/pipeline.ts';
-import { MAX_AGE_DAYS } from '../contracts/predict.ts';
 import type { RegisteredVersion } from '../contracts/rollout.ts';
 import type { SetSummary } from './run.ts';
 import { SERVICE_CALL } from './service-call.ts';
@@ -28,9 +27,7 @@ export async function monitor(
   const recorded = await recordForecasts(request);
   setSummary(
     `version ${champion.version}: ${recorded.forecastsRecorded} forecasts of ${recorded.seriesForecast} series recorded` +
-      (recorded.seriesLeftOut > 0
-        ? ` (${recorded.seriesLeftOut} series have had no sales for ${MAX_AGE_DAYS / 7} weeks)`
-        : '') +
+      (recorded.seriesLeftOut > 0 ? ` (${recorded.seriesLeftOut} series have no recent sales)` : '') +
       `, ${compared.actualsCompared} earlier ones compared` +
       (compared.wape === null ? '' : `, WAPE ${percent(compared.wape)}`),
   );

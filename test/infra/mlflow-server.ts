@@ -45,12 +45,9 @@ export async function startMlflow(): Promise<MlflowServer> {
     await removeFolder(state.runDir);
   };
   // The first question makes the tables.
-  const answers = answersHttp(
-    'MLflow',
-    url,
-    '/api/2.0/mlflow/experiments/search?max_results=1',
-    { timeoutMs: START_TIMEOUT_MS },
-  );
+  const answers = answersHttp('MLflow', url, '/api/2.0/mlflow/experiments/search?max_results=1', {
+    timeoutMs: START_TIMEOUT_MS,
+  });
   const begin = Date.now();
   for (;;) {
     try {
