@@ -1,6 +1,6 @@
 /** Sales of a snapshot in SQL, as shelfcast.missing_weeks (Python) completes them. */
 
-import { MISSING_WEEKS_ROW } from '../contracts/declaration.ts';
+import { AVAILABLE_ROWS, MISSING_WEEKS_ROW } from '../contracts/declaration.ts';
 
 /**
  * Returns common table expressions, the last one `known_sales` (store, dept, week, weekly_sales).
@@ -31,4 +31,18 @@ export const knownSales = (dataset: string, batch: string, first: string): strin
     except select store, dept, week from row_sales
   ), known_sales as (
     select * from row_sales union all select *, 0::float8 from missing
+  )`;
+
+/**
+ * Returns the common table expression `hidden_weeks` (store, dept or 0 for all of the store, week): weeks in which a store or a
+ * series is shut or was out of stock, as shelfcast.features.open_weeks (Python) finds them. Their sales are not demand.
+ */
+export const hiddenWeeks = (dataset: string, batch: string, first: string): string => `
+  hidden_weeks as (
+    select store, dept, week from (
+      select distinct on (name, store, dept, week) name, store, dept, week, value
+      from raw.extra
+      where dataset = ${dataset} and batch_id <= ${batch} and week >= ${first} and name in ('open', '${AVAILABLE_ROWS}')
+      order by name, store, dept, week, batch_id desc
+    ) newest where value = 0 or (name = '${AVAILABLE_ROWS}' and value < 1)
   )`;

@@ -8,7 +8,7 @@ import { MAX_AGE_DAYS, MAX_INSTANCES } from '../contracts/predict.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
 import { readManifest } from './job-outputs.ts';
-import { knownSales } from './known-sales.ts';
+import { hiddenWeeks, knownSales } from './known-sales.ts';
 import type { NumberedSeries } from './series-ids.ts';
 import { readSeriesIds } from './series-ids.ts';
 
@@ -131,7 +131,7 @@ async function compareWithActuals(
 ): Promise<Pick<MonitorResult, 'actualsCompared' | 'wape'>> {
   // `inserted` skips the rows of an earlier attempt; `known` has only those rows.
   const { rows } = await database.query<{ n: number; wape: number | null }>(
-    `with ${knownSales('$2', '$3', FIRST_FORECAST)}, inserted as (
+    `with ${knownSales('$2', '$3', FIRST_FORECAST)}, ${hiddenWeeks('$2', '$3', FIRST_FORECAST)}, inserted as (
        insert into ops.forecast_accuracy
          (model_name, model_version, dataset, origin, store, dept, horizon, target_week, p50, actual, inside_80,
           snapshot_id)
@@ -139,7 +139,10 @@ async function compareWithActuals(
          a.weekly_sales, a.weekly_sales between f.p10 and f.p90, $4
        from ops.forecast f
        join known_sales a on a.store = f.store and a.dept = f.dept and a.week = f.target_week
-       where f.model_name = $1 and f.dataset = $2
+       where f.model_name = $1 and f.dataset = $2 and not exists (
+         select from hidden_weeks h
+         where h.store = f.store and h.dept in (0, f.dept) and h.week = f.target_week
+       )
        on conflict do nothing
        returning p50, actual
      ), known as (

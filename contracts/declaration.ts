@@ -4,6 +4,9 @@ import { z } from 'zod';
 /** Name of the row of raw.extra that declares the meaning of weeks without a row. */
 export const MISSING_WEEKS_ROW = 'missing weeks are zero';
 
+/** Name of the rows of raw.extra with the share of a week in which a series was not out of stock. */
+export const AVAILABLE_ROWS = 'share of the week in stock';
+
 /** Maximum number of characters of the description of a covariate. */
 export const MAX_DESCRIPTION = 200;
 
@@ -66,6 +69,12 @@ const columnRoles = z
     dept: ids.describe('Department; the cells of several columns are joined to one id.'),
     sales: ownColumn.optional().describe('Sales of the department in the week.'),
     holiday: ownColumn.optional().describe('Whether the week is a holiday week.'),
+    available: ownColumn
+      .optional()
+      .describe('Share of the week, 0 to 1, in which the department was not out of stock.'),
+    stock: ownColumn
+      .optional()
+      .describe('Stock at the end of the week or day; 0 is a stock-out. In place of `available`.'),
     type: ownColumn.optional().describe("The store's type."),
     size: ownColumn.optional().describe("The store's size."),
   })

@@ -10,7 +10,7 @@ import {
   LEAST_TRAINING_WEEKS,
   trainSpecSchema,
 } from '../../contracts/job-specs.ts';
-import { MAX_DESCRIPTION, MISSING_WEEKS_ROW } from '../../contracts/declaration.ts';
+import { AVAILABLE_ROWS, MAX_DESCRIPTION, MISSING_WEEKS_ROW } from '../../contracts/declaration.ts';
 import {
   analysisRowSchema,
   GATE_BASELINES,
@@ -55,6 +55,12 @@ const MODULES = [
         type: 'str',
         description: 'Unit of sales that declare none.',
         value: DEFAULT_UNIT,
+      },
+      AVAILABLE_ROWS: {
+        type: 'str',
+        description:
+          'Name of the rows of raw.extra with the share of a week in which a series was not out of stock.',
+        value: AVAILABLE_ROWS,
       },
       MISSING_WEEKS_ROW: {
         type: 'str',

@@ -173,6 +173,21 @@ describe('compareWithActuals', () => {
     ]);
   });
 
+  test('does not compare weeks in which a series was shut or out of stock', async () => {
+    for (const store of [1, 2, 3, 4]) await forecast(3, store, WEEK, [80, 100, 150]);
+    for (const store of [1, 2, 3, 4]) await sell([1, store, 1, WEEK, 110]);
+    await sell([2, 9, 1, NEXT, 1]);
+    const share = 'share of the week in stock';
+    await database.run(
+      `insert into raw.extra (dataset, name, store, dept, week, value, batch_id) values
+         ('shop', '${share}', 1, 1, '${WEEK}', 0.5, 1), ('shop', 'open', 2, 0, '${WEEK}', 0, 1),
+         ('shop', '${share}', 3, 2, '${WEEK}', 0, 1), ('shop', '${share}', 4, 1, '${WEEK}', 0, 1),
+         ('shop', '${share}', 4, 1, '${WEEK}', 1, 2)`,
+    );
+    expect(await compare(snapshot(2, NEXT))).toMatchObject({ actualsCompared: 2 });
+    expect((await accuracy()).map(([, store]) => store)).toEqual([3, 4]);
+  });
+
   test('has no WAPE when nothing was sold; returned goods count by their absolute value', async () => {
     await forecast(3, 1, WEEK, [0, 10, 20]);
     await sell([1, 1, 1, WEEK, 0]);

@@ -205,6 +205,10 @@ def _write(
             len(summary.left_out)
         ),
     }
+    if source.hidden_weeks:
+        about["weeks of series that were shut or out of stock, which are not scored"] = (
+            f"{source.hidden_weeks:,}"
+        )
     unit = source.unit or DEFAULT_UNIT
     html = report_html(about, errors, rows, source.history, forecasters, source.ids, unit)
     (out / "report.html").write_text(html, encoding="utf-8")

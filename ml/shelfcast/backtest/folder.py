@@ -17,6 +17,7 @@ from shelfcast.calendar import WEEK
 from shelfcast.contracts.specs import Declaration, IngestSpec, LongSource
 from shelfcast.contracts.wire import default
 from shelfcast.features import training_data
+from shelfcast.features.sales_history import SalesGrid
 from shelfcast.ids import Ids
 from shelfcast.ingest.bad_rows import write_bad_rows
 from shelfcast.ingest.declaration import DECLARATION_FILE
@@ -114,9 +115,8 @@ class Folder:
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """``store``, ``dept``, ``week``, ``weekly_sales`` of all weeks in which the series is not shut."""
-        sales = self._with_declared_zeros(self.sales)
-        grid = training_data.grid_of(sales, with_null_weeks(self.tables[EXTRAS.name]))
+        """``store``, ``dept``, ``week``, ``weekly_sales`` of all weeks in which sales are demand."""
+        grid = self._grid
         series, week = np.nonzero(~np.isnan(grid.sales))
         columns = {
             "store": grid.store[series],
@@ -125,6 +125,16 @@ class Folder:
             "weekly_sales": grid.sales[series, week],
         }
         return pd.DataFrame(columns)
+
+    @property
+    def hidden_weeks(self) -> int:
+        """Number of weeks in which series were shut or out of stock, which are not scored."""
+        return int(self._grid.hidden.sum())
+
+    @cached_property
+    def _grid(self) -> SalesGrid:
+        sales = self._with_declared_zeros(self.sales)
+        return training_data.grid_of(sales, with_null_weeks(self.tables[EXTRAS.name]))
 
     def series(self, first: date, last: date) -> set[Series]:
         """Returns the series with sales from the first to the last week, both included."""

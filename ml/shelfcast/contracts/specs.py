@@ -101,6 +101,8 @@ class ColumnRoles:
         dept: Department; the cells of several columns are joined to one id.
         sales: Sales of the department in the week.
         holiday: Whether the week is a holiday week.
+        available: Share of the week, 0 to 1, in which the department was not out of stock.
+        stock: Stock at the end of the week or day; 0 is a stock-out. In place of `available`.
         type: The store's type.
         size: The store's size.
     """
@@ -110,6 +112,8 @@ class ColumnRoles:
     dept: str | list[str] | None = None
     sales: str | None = None
     holiday: str | None = None
+    available: str | None = None
+    stock: str | None = None
     type: str | None = None
     size: str | None = None
 
@@ -455,6 +459,10 @@ MAX_DESCRIPTION: int = 200
 
 #: Unit of sales that declare none.
 DEFAULT_UNIT: str = "USD"
+
+
+#: Name of the rows of raw.extra with the share of a week in which a series was not out of stock.
+AVAILABLE_ROWS: str = "share of the week in stock"
 
 
 #: Name of the row of raw.extra that declares the meaning of weeks without a row.

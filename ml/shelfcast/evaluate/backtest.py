@@ -77,6 +77,7 @@ class Backtest:
         ids: Ids of stores, departments and store types.
         forecasters_left_out: Forecasters that are not compared, and reasons.
         simple: Quantiles of each simple forecast [N, Q]; the first one is the forecaster ``simple``.
+        hidden_weeks: Number of weeks of the data in which series were shut or out of stock, never scored.
     """
 
     row: Integers
@@ -98,6 +99,7 @@ class Backtest:
     ids: Ids = PLAIN_IDS
     forecasters_left_out: list[ForecasterLeftOut] = field(default_factory=list)
     simple: list[Quantiles] = field(default_factory=list)
+    hidden_weeks: int = 0
 
     def with_simple_as_candidate(self, index: int) -> Backtest:
         """Returns the backtest with a simple forecast as the candidate, and none beside it."""
@@ -193,6 +195,7 @@ def run_backtest(
         ids=table.ids,
         forecasters_left_out=[_left_out(name, missing[name]) for name in not_compared],
         simple=[values[kept] for values in of_simple],
+        hidden_weeks=table.hidden_weeks,
     )
 
 

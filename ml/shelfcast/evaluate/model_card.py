@@ -49,7 +49,13 @@ def model_card(spec: EvaluateSpec, manifest: ModelManifest, backtest: Backtest, 
         f"{', '.join(map(str, manifest.quantiles))}.",
         _table(("what", "value"), _facts(spec, manifest, backtest, result)),
         "## Errors on weeks that the model never saw",
-        "Holiday weeks weigh 5 in WMAE. All forecasters are scored on the same rows.",
+        "Holiday weeks weigh 5 in WMAE. All forecasters are scored on the same rows."
+        + (
+            f" The {backtest.hidden_weeks:,} weeks of the data in which a series was shut or out of stock "
+            "are not scored."
+            if backtest.hidden_weeks
+            else ""
+        ),
         _errors(result.overall, unit),
         "### One week ahead",
         _errors(result.one_week_ahead, unit),

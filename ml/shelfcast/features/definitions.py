@@ -15,7 +15,7 @@ from datetime import date
 
 from shelfcast.contracts.model import ModelFeature, View
 from shelfcast.features import intermittent, own_holidays, publication_lags
-from shelfcast.features.open_weeks import OPEN
+from shelfcast.features.open_weeks import AVAILABLE, OPEN
 from shelfcast.features.publication_lags import SALES, Use
 from shelfcast.job import UserError
 from shelfcast.snapshot import EXTERNALS, Covariate
@@ -250,7 +250,7 @@ class FeatureSet:
         """All features, view by view."""
         sources = self.sources
         externals = [sources[name] for name in STORE_EXTERNALS]
-        others = {*STORE_EXTERNALS, intermittent.DECLARED.name}
+        others = {*STORE_EXTERNALS, intermittent.DECLARED.name, AVAILABLE.name}
         declared = [covariate for covariate in self.covariates if covariate.name not in others]
         series_weeks = [f for c in declared if c.of == "series_week" for f in _weekly(c, "sales_history")]
         store_weeks = [f for c in declared if c.of == "store_week" for f in _weekly(c, "store_externals")]

@@ -1,7 +1,8 @@
-"""Weeks in which a store or a series is announced to be shut: the covariate ``open`` is 0.
+"""Weeks whose sales say nothing about demand: they are unknown in features, and no target.
 
-Sales of such a week say nothing about demand, so it is unknown in features and no target. A forecast for it
-is 0. A week without a value is open.
+In a closed week the covariate ``open`` is 0: a store or a series is announced to be shut, and the forecast is
+0. In a censored week a series was out of stock for some time, and its sales are less than its demand; nobody
+knows of it in advance, so it has a forecast as any other. A week without a value is open and in stock.
 """
 
 from __future__ import annotations
@@ -11,21 +12,27 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfcast.contracts.specs import AVAILABLE_ROWS
+from shelfcast.snapshot import Covariate
+
 OPEN = "open"
 OPEN_AHEAD = f"{OPEN}_ahead"
 #: A closure counts whenever it was announced: no forecast of its week is scored.
 KNOWN_AFTER_WEEKS = -52
 DESCRIPTION = "0 in a week in which the store or the series is shut"
+#: Share of the week in which a series was in stock. No feature has it: how the stock of a week ended says
+#: nothing about the demand of the next.
+AVAILABLE = Covariate(AVAILABLE_ROWS, "series_week", 0, "share of the week in stock")
 
 
-def closed_weeks(
+def hidden_weeks(
     store: NDArray[np.int64],
     stores: NDArray[np.int64],
     of_stores: Mapping[str, NDArray[np.float64]],
     of_series: Mapping[str, NDArray[np.float64]],
     weeks: int,
 ) -> NDArray[np.bool_]:
-    """Returns whether each series is shut in each week with sales, [series, weeks].
+    """Returns whether each series is shut or was out of stock in each week with sales, [series, weeks].
 
     Args:
         store: Store of each series.
@@ -34,9 +41,11 @@ def closed_weeks(
         of_series: Grid of each covariate of series by name.
         weeks: Number of weeks with sales.
     """
-    closed = np.zeros((len(store), weeks), dtype=bool)
+    hidden = np.zeros((len(store), weeks), dtype=bool)
     if OPEN in of_stores:
-        closed |= of_stores[OPEN][np.searchsorted(stores, store), :weeks] == 0
+        hidden |= of_stores[OPEN][np.searchsorted(stores, store), :weeks] == 0
     if OPEN in of_series:
-        closed |= of_series[OPEN][:, :weeks] == 0
-    return closed
+        hidden |= of_series[OPEN][:, :weeks] == 0
+    if AVAILABLE.name in of_series:
+        hidden |= of_series[AVAILABLE.name][:, :weeks] < 1
+    return hidden

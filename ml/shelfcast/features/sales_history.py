@@ -41,8 +41,9 @@ class SalesGrid:
         store: Store of each series, int64 [series].
         dept: Department of each series, int64 [series].
         weeks: Every week of the snapshot, datetime64[D] [weeks].
-        sales: Weekly sales, float64 [series, weeks]; NaN where the series has no row or is shut.
-        closed: Weeks in which the series is shut, after its first known one, [series, weeks].
+        sales: Weekly sales, float64 [series, weeks]; NaN where the series has no row or its week is hidden.
+        hidden: Weeks whose sales say nothing about demand (``open_weeks``), after the first known week of
+            the series, [series, weeks].
         forecast_from: Origins at which every series has a feature row, with sales or without.
     """
 
@@ -50,7 +51,7 @@ class SalesGrid:
     dept: NDArray[np.int64]
     weeks: NDArray[np.datetime64]
     sales: Grid
-    closed: NDArray[np.bool_]
+    hidden: NDArray[np.bool_]
     forecast_from: tuple[np.datetime64, ...] = ()
 
     @property
@@ -58,7 +59,7 @@ class SalesGrid:
         """Mask of the feature rows, [series, weeks]."""
         return (
             ~np.isnan(self.sales)
-            | self.closed
+            | self.hidden
             | np.isin(self.weeks, np.array(self.forecast_from, "datetime64[D]"))
         )
 
@@ -70,14 +71,14 @@ class SalesGrid:
             store=self.store[rows],
             dept=self.dept[rows],
             sales=self.sales[rows],
-            closed=self.closed[rows],
+            hidden=self.hidden[rows],
         )
 
-    def without_closed(self, closed: NDArray[np.bool_]) -> SalesGrid:
+    def without(self, hidden: NDArray[np.bool_]) -> SalesGrid:
         """Returns the grid in which these weeks [series, weeks] are unknown, and yet have feature rows."""
-        sales = np.where(closed, np.nan, self.sales)
+        sales = np.where(hidden, np.nan, self.sales)
         has_begun = np.logical_or.accumulate(~np.isnan(sales), axis=1)
-        return replace(self, sales=sales, closed=closed & has_begun)
+        return replace(self, sales=sales, hidden=hidden & has_begun)
 
     def with_forecast_rows(
         self, forecast_from: Sequence[date], new_series: Sequence[tuple[int, int]] = ()
@@ -94,8 +95,8 @@ class SalesGrid:
         store, dept = np.array(keys, dtype=np.int64).reshape(-1, 2)[order].T
         weeks = tuple(np.datetime64(week) for week in forecast_from)
         sales = np.concatenate([self.sales, nothing])[order]
-        closed = np.concatenate([self.closed, np.zeros_like(nothing, dtype=bool)])[order]
-        return SalesGrid(store, dept, self.weeks, sales, closed, weeks)
+        hidden = np.concatenate([self.hidden, np.zeros_like(nothing, dtype=bool)])[order]
+        return SalesGrid(store, dept, self.weeks, sales, hidden, weeks)
 
 
 @dataclass(frozen=True)

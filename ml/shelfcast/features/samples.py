@@ -42,11 +42,14 @@ class TrainingDataDescription:
         feature_set_version: Version of the feature definitions.
         horizon_weeks: Largest number of weeks ahead.
         features: Features that a model may use, in the order of the matrix.
+        hidden_weeks: Number of weeks in which series were shut or out of stock, which are no targets; None
+            for no such week.
     """
 
     feature_set_version: str
     horizon_weeks: int
     features: list[ModelFeature]
+    hidden_weeks: int | None = None
 
 
 def _part(feature: ModelFeature) -> Part:
@@ -71,6 +74,7 @@ class OriginTable:
         first_week: First week of ``calendar``.
         ids: Ids of stores, departments and store types.
         levels: Levels of the series.
+        hidden_weeks: Number of weeks in which series were shut or out of stock, which are no targets.
     """
 
     features: tuple[ModelFeature, ...]
@@ -84,6 +88,7 @@ class OriginTable:
     first_week: np.datetime64
     ids: Ids = PLAIN_IDS
     levels: Levels = NO_LEVELS
+    hidden_weeks: int = 0
 
     @property
     def horizon_weeks(self) -> int:
@@ -192,6 +197,7 @@ def read_origin_table(
         first_week=weeks[0],
         ids=read_ids_file(folder),
         levels=read_levels_file(folder),
+        hidden_weeks=description.hidden_weeks or 0,
     )
 
 

@@ -9,7 +9,8 @@
 - ``calendar.parquet``: one row for each target week, from the first week of the snapshot to at least 60 weeks
   after its last: ``week`` date32, then all columns of ``calendar`` as int64. Join it on origin + 7h days.
 - ``features.json``: ``{"featureSetVersion": ..., "horizonWeeks": H, "features": [{name, view, column},
-  ..]}``, the list in the form of model.json; ``{horizon}`` in a column stands for h.
+  ..]}``, the list in the form of model.json; ``{horizon}`` in a column stands for h. ``hiddenWeeks`` is the
+  number of weeks in which series were shut or out of stock, if there are any.
 - ``ids.json``: ids that people see by number; absent where all are plain (``shelfcast.ids``).
 - ``levels.json``: members of the declared levels; absent where none is declared (``shelfcast.levels``).
 
@@ -33,7 +34,7 @@ from shelfcast.calendar import WEEK, calendar_features, week_range
 from shelfcast.features.alike_weeks import alike_columns
 from shelfcast.features.definitions import CALENDAR, MAX_HORIZON_WEEKS, FeatureSet, weeks_known_ahead
 from shelfcast.features.intermittent import intermittent_columns, is_intermittent
-from shelfcast.features.open_weeks import OPEN, closed_weeks
+from shelfcast.features.open_weeks import AVAILABLE, OPEN, hidden_weeks
 from shelfcast.features.own_holidays import WEEKS_BACK, has_own_holidays
 from shelfcast.features.planned_lift import lift_columns
 from shelfcast.features.sales_history import (
@@ -151,7 +152,7 @@ def _with_type_codes(stores: pa.Table, ids: Ids) -> pa.Table:
 
 
 def grid_of(sales: pa.Table, extras: pa.Table = NO_EXTRAS) -> SalesGrid:
-    """Returns the grid of a snapshot's sales, without those of weeks in which a series is shut.
+    """Returns the grid of a snapshot's sales, without those of weeks that ``open_weeks`` hides.
 
     Raises:
         UserError: There are no sales, or ``sales_grid`` refuses the rows.
@@ -160,19 +161,19 @@ def grid_of(sales: pa.Table, extras: pa.Table = NO_EXTRAS) -> SalesGrid:
     grid = sales_grid(
         sales["store"].to_numpy(), sales["dept"].to_numpy(), week, sales["weekly_sales"].to_numpy()
     )
-    extras = extras.filter(pc.equal(extras["name"], OPEN))
+    extras = extras.filter(pc.is_in(extras["name"], pa.array([OPEN, AVAILABLE.name])))
     if len(extras) == 0:
         return grid
     of_stores, of_series = _split(extras)
     stores = np.unique(grid.store)
-    closed = closed_weeks(
+    hidden = hidden_weeks(
         grid.store,
         stores,
         extra_weeks(stores, grid.weeks, of_stores),
         _series_extras(grid, of_series),
         len(grid.weeks),
     )
-    return grid.without_closed(closed)
+    return grid.without(hidden)
 
 
 def write(
@@ -304,6 +305,7 @@ def write_shared(directory: Path, inputs: Inputs, features: FeatureSet) -> str:
         feature_set_version=version,
         horizon_weeks=features.horizon_weeks,
         features=features.model_features,
+        hidden_weeks=int(inputs.grid.hidden.sum()) or None,
     )
     write_json(directory / "features.json", description)
     return version

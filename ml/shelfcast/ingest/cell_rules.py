@@ -87,6 +87,11 @@ def _number_above_zero(cells: pa.Array) -> pa.Array:
     return pc.if_else(pc.greater(numbers, 0), numbers, None)
 
 
+def _share(cells: pa.Array) -> pa.Array:
+    numbers = _number(cells)
+    return pc.if_else(pc.and_(pc.greater_equal(numbers, 0), pc.less_equal(numbers, 1)), numbers, None)
+
+
 def _flag(cells: pa.Array) -> pa.Array:
     # PostgreSQL writes t and f.
     words = pc.utf8_upper(cells)
@@ -118,6 +123,7 @@ NUMBER_OR_MISSING = CellRule(
 NUMBER_ABOVE_ZERO = CellRule(
     "number-above-zero", "must be a number above 0, or NA", _number_above_zero, may_be_missing=True
 )
+SHARE = CellRule("share", "must be a share from 0 to 1, not a percentage, or NA", _share, may_be_missing=True)
 FLAG = CellRule("flag", "must be TRUE or FALSE", _flag)
 TYPE = CellRule("type", f"must be text of 1 to {_MAX_TYPE} characters, or NA", _type, may_be_missing=True)
 

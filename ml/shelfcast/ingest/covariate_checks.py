@@ -8,7 +8,8 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shelfcast.features.open_weeks import OPEN
+from shelfcast.features.open_weeks import AVAILABLE, OPEN
+from shelfcast.ids import Ids
 from shelfcast.ingest.covariates import DERIVED_NAMES
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.snapshot import (
@@ -24,6 +25,33 @@ from shelfcast.snapshot import (
 Tables = Mapping[str, pa.Table]
 
 
+def check_stock_outs(tables: Tables, ids: Ids) -> Check:
+    """Counts the weeks of the load's series in which they were out of stock.
+
+    Args:
+        tables: Rows of the load by table name of ``shelfcast.snapshot``.
+        ids: Ids of the load.
+    """
+    key = ["store", "dept", "week"]
+    shares = _values(AVAILABLE, tables)
+    last = _max(tables[SALES.name]["week"])
+    censored = shares.filter(pc.and_(pc.less(shares["value"], 1), pc.less_equal(shares["week"], last)))
+    without_row = censored.join(tables[SALES.name].select(key), key, join_type="left anti")
+    weeks = len(tables[SALES.name]) + len(without_row)
+    if len(censored) == 0:
+        return Check("stock-out", 0)
+    share = (
+        f"{len(censored):,} of {weeks:,} weeks of series, {len(censored) / weeks:.1%}, are unknown demand: "
+        "no level, no lag, no training and no error counts them"
+    )
+    worst = censored.sort_by([("value", "ascending"), *((name, "ascending") for name in key)])
+    examples = [
+        f"{ids.series(row['store'], row['dept'])} {row['week']}: in stock for {row['value']:.0%}"
+        for row in worst.slice(0, EXAMPLES - 1).to_pylist()
+    ]
+    return Check("stock-out", len(censored), [share, *examples])
+
+
 def check_covariates(tables: Tables, known: Tables) -> list[Check]:
     """Checks that covariates have values, and as early as they are declared to be known.
 
@@ -32,7 +60,8 @@ def check_covariates(tables: Tables, known: Tables) -> list[Check]:
         known: Rows of the data set's newest snapshot by table name.
     """
     covariates = {c.name: c for rows in (known, tables) for c in covariates_of(rows[COVARIATES.name])}
-    covariates = {name: c for name, c in covariates.items() if name not in DERIVED_NAMES}
+    derived = DERIVED_NAMES - {AVAILABLE.name}
+    covariates = {name: c for name, c in covariates.items() if name not in derived}
     last_week = _max(*(rows[SALES.name]["week"] for rows in (tables, known)))
     empty, late = [], []
     for covariate in covariates.values():

@@ -15,7 +15,7 @@ from shelfcast.contracts.specs import MAX_DESCRIPTION, PerWeek, WeeklyCovariate
 from shelfcast.contracts.wire import bounds
 from shelfcast.features import intermittent, own_holidays
 from shelfcast.features.definitions import FeatureSet
-from shelfcast.features.open_weeks import OPEN
+from shelfcast.features.open_weeks import AVAILABLE, OPEN
 from shelfcast.ingest.declaration import Declared
 from shelfcast.job import UserError
 from shelfcast.snapshot import COVARIATES, EXTERNALS, Covariate, CovariateOf, covariates_of
@@ -34,8 +34,8 @@ _RESERVED = frozenset(
         *("origin", "horizon", "target", "event_timestamp", "event_ts", "created", "created_ts"),
     }
 )
-#: Covariates that the ingest job derives, so that no file has them.
-DERIVED_NAMES = frozenset((*own_holidays.COVARIATE_NAMES, intermittent.DECLARED.name))
+#: Covariates that the ingest job derives, so that no file has a column of the name.
+DERIVED_NAMES = frozenset((*own_holidays.COVARIATE_NAMES, intermittent.DECLARED.name, AVAILABLE.name))
 _WEEKS = bounds(WeeklyCovariate, "known_after_weeks")
 
 

@@ -138,6 +138,9 @@ def _checked(declared: Declared) -> Declared:
 
 
 def _issues_of_values(declaration: Declaration) -> Iterator[str]:
+    columns = declaration.columns
+    if columns is not None and None not in (columns.available, columns.stock):
+        yield "available and stock both tell weeks without stock; declare one of them"
     zone = declaration.time_zone
     if zone is not None and zone not in available_timezones():
         close = get_close_matches(zone, available_timezones(), n=1)

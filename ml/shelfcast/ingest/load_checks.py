@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from shelfcast.contracts.specs import DEFAULT_UNIT
 from shelfcast.ids import Ids
-from shelfcast.ingest.covariate_checks import check_covariates
+from shelfcast.ingest.covariate_checks import check_covariates, check_stock_outs
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.ingest.quality_rules import LAST_YEAR_WEEKS, LEARN_SEASON_WEEKS
 from shelfcast.missing_weeks import ZERO, declared_meaning, missing_weeks
@@ -140,6 +140,7 @@ def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], to
         _broken_rows("future-week", sales, sales.week >= (today - date(1970, 1, 1)).days),
         *_unknown_stores(tables, known, ids),
         *check_covariates(tables, known),
+        check_stock_outs(tables, ids),
         _short_history(after),
     ]
     if len(known[SALES.name]) == 0:

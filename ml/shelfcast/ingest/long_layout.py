@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shelfcast import calendar
 from shelfcast.contracts.specs import Rename
-from shelfcast.features.open_weeks import DESCRIPTION, KNOWN_AFTER_WEEKS, OPEN
+from shelfcast.features.open_weeks import AVAILABLE, DESCRIPTION, KNOWN_AFTER_WEEKS, OPEN
 from shelfcast.ingest import cell_rules, events
 from shelfcast.ingest.cell_rules import CellRule
 from shelfcast.ingest.column_search import ColumnSearch, Value, closest
@@ -90,6 +91,12 @@ _OPTIONAL: dict[FileName, Layout] = {
     "items": {},
     "events": events.OPTIONAL,
 }
+#: Roles that tell weeks without stock. They count only where they are declared: a column of one of these
+#: names may mean something else.
+_IN_STOCK: Layout = {
+    "available": ("available", cell_rules.SHARE),
+    "stock": ("stock", cell_rules.NUMBER_OR_MISSING),
+}
 
 
 def column_search(
@@ -115,7 +122,10 @@ def column_search(
             for name in _WANTED[file]
         ),
         *(Value(name, (column,)) for name, column in columns_of_levels(file, declared).items()),
-        *(Value(name, own.get(name, ()), is_required=False) for name in _optional(file, covariates)),
+        *(
+            Value(name, own.get(name, ()), is_required=False)
+            for name in _optional(file, declared, covariates)
+        ),
     ]
     return ColumnSearch(
         tuple(values),
@@ -156,6 +166,7 @@ def read_long(
     values: dict[FileName, pa.Table] = {
         name: sheet.values for name, sheet in sheets.items() if name != "events"
     }
+    covariates = _with_availability(values, files, covariates, declared)
     partial = PartialWeeks()
     if declared.declaration.sum is not None:
         names = {number: id_ for id_, number in numbering.of("store").items()}
@@ -196,7 +207,7 @@ def _sheet(name: FileName, file: SourceFile, covariates: Covariates, declared: D
     day = date_rule(declaration.time_zone, has_times=declaration.sum is not None, may_be_declared=True)
     layout = {
         value: (target, day if rule is ISO_DATE else rule)
-        for value, (target, rule) in {**_WANTED[name], **_optional(name, covariates)}.items()
+        for value, (target, rule) in {**_WANTED[name], **_optional(name, declared, covariates)}.items()
     }
     layout |= layout_of_levels(name, declared)
     return Sheet(file, layout, Regional(declaration.decimal, declaration.date_format))
@@ -215,8 +226,14 @@ def _number_ids(
     ]
 
 
-def _optional(file: FileName, covariates: Covariates) -> Layout:
-    usual = {name: value for name, value in _OPTIONAL[file].items() if name not in covariates.by_name}
+def _optional(file: FileName, declared: Declared, covariates: Covariates) -> Layout:
+    in_stock = {
+        role: value
+        for role, value in _IN_STOCK.items()
+        if declared.columns(role) and file in _files_of(AVAILABLE)
+    }
+    layout = {**_OPTIONAL[file], **in_stock}
+    usual = {name: value for name, value in layout.items() if name not in covariates.by_name}
     names = [c.name for c in covariates.by_name.values() if file in _files_of(c)]
     return {**usual, **{name: (name, cell_rules.NUMBER_OR_MISSING) for name in names}}
 
@@ -250,6 +267,37 @@ def with_open_weeks(covariates: Covariates, files: Mapping[FileName, SourceFile]
     new = Covariate(OPEN, found[0], KNOWN_AFTER_WEEKS, DESCRIPTION)
     return replace(
         covariates, declared=(*covariates.declared, new), by_name={**covariates.by_name, OPEN: new}
+    )
+
+
+def _with_availability(
+    values: dict[FileName, pa.Table],
+    files: Mapping[FileName, SourceFile],
+    covariates: Covariates,
+    declared: Declared,
+) -> Covariates:
+    """Adds the share in stock to the values of the file that tells it; returns the covariates with it.
+
+    A day or a week that ended without stock has the share 0, any other one 1.
+
+    Raises:
+        UserError: ``BadData``: two files tell it.
+    """
+    found = [(name, role) for name, rows in values.items() for role in _IN_STOCK if role in rows.column_names]
+    found = [(name, role) for name, role in found if declared.columns(role)]
+    if not found:
+        return covariates
+    if len(found) > 1:
+        names = " and ".join(files[name].name for name, _ in found)
+        raise UserError("BadData", f"{names} both have a column {found[0][1]}; keep one of them")
+    (name, role) = found[0]
+    cells = values[name][role]
+    share = pc.greater(cells, 0).cast(pa.float64()) if role == "stock" else cells
+    values[name] = values[name].append_column(AVAILABLE.name, share)
+    return replace(
+        covariates,
+        declared=(*covariates.declared, AVAILABLE),
+        by_name={**covariates.by_name, AVAILABLE.name: AVAILABLE},
     )
 
 

@@ -49,6 +49,7 @@ ROW_RULES = (
     Rule("weekday", "warning", "all weeks end on one weekday, that of the data set"),
     Rule("store-in-file", "warning", "a store of a row is in the source's file of stores"),
     Rule("store-week-in-file", "warning", "a week of sales is in the source's file of store weeks"),
+    Rule("share", "warning", "the share of a week in stock is from 0 to 1, or NA"),
     Rule("same-holiday", "warning", "a week of sales has the holiday flag of its store week"),
 )
 
@@ -134,6 +135,7 @@ LOAD_RULES = (
         "warning",
         "sales have no totals of stores or departments; declared ones are left out",
     ),
+    Rule("stock-out", "warning", "no series was out of stock in a week of the load"),
     Rule("negative-sales", "warning", "sales are not below zero (returns)"),
 )
 

@@ -18,7 +18,7 @@ from shelfcast.ingest.source_file import SourceFile
 Layout = Mapping[str, tuple[str, CellRule]]
 
 #: Rules of the cells that may have a decimal comma.
-_NUMBER_RULES = ("number", "number-above-zero")
+_NUMBER_RULES = ("number", "number-above-zero", "share")
 
 
 class Sheet:

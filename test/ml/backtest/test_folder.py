@@ -12,6 +12,7 @@ import pytest
 
 from shelfcast.backtest.folder import Folder, check_origins, read
 from shelfcast.calendar import WEEK
+from shelfcast.contracts.specs import ColumnRoles, Declaration
 from shelfcast.job import UserError
 
 FIRST = date(2024, 1, 5)
@@ -55,6 +56,7 @@ def test_the_sales_of_a_closed_week_are_not_scored(tmp_path: Path) -> None:
     folder = read(tmp_path / "data", tmp_path / "bad-rows.csv")
     wanted = pd.DataFrame({"store": 1, "dept": 2, "target_week": WEEKS[24:27]})
     assert folder.with_actuals(wanted)["actual"].tolist() == pytest.approx([200, np.nan, 200], nan_ok=True)
+    assert folder.hidden_weeks == 2
 
 
 def test_what_a_load_would_warn_of_is_noted(tmp_path: Path) -> None:
@@ -66,3 +68,17 @@ def test_what_a_load_would_warn_of_is_noted(tmp_path: Path) -> None:
     notes = read(data, bad_rows).notes
     assert [note for note in notes if re.match(r"far-date: 1 break the rule .*1970-01-02", note)]
     assert bad_rows.exists()
+
+
+def test_the_sales_of_a_week_without_stock_are_not_scored(tmp_path: Path) -> None:
+    write(tmp_path / "data", WEEKS)
+    path = tmp_path / "data" / "sales.csv"
+    header, *rows = path.read_text(encoding="utf-8").split()
+    left = ["1" if f"1,2,{WEEKS[25]}" not in row else "0" for row in rows]
+    lines = [f"{header},left", *(f"{row},{stock}" for row, stock in zip(rows, left, strict=True)), ""]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    declaration = Declaration(columns=ColumnRoles(stock="left"))
+    folder = read(tmp_path / "data", tmp_path / "bad-rows.csv", declaration)
+    wanted = pd.DataFrame({"store": 1, "dept": [2, 2, 1], "target_week": [WEEKS[24], WEEKS[25], WEEKS[25]]})
+    assert folder.with_actuals(wanted)["actual"].tolist() == pytest.approx([200, np.nan, 100], nan_ok=True)
+    assert folder.hidden_weeks == 1

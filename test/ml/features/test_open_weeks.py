@@ -1,4 +1,4 @@
-"""Weeks in which a store or a series is shut leave no trace in features and targets."""
+"""Weeks in which a store or a series is shut, or out of stock, leave no trace in features and targets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feature_samples import Sales, extras_table, tables_of
 
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
-from shelfcast.features.open_weeks import OPEN
+from shelfcast.features.open_weeks import AVAILABLE, OPEN
 from shelfcast.features.samples import OriginTable, read_origin_table
 from shelfcast.snapshot import Covariate
 
@@ -66,3 +66,28 @@ def test_a_closed_week_is_an_origin_and_no_target(tmp_path: Path, of: str) -> No
     # Another department of the store is shut only with the store.
     other = np.flatnonzero((table.store == 2) & (table.dept == 2))
     assert np.isnan(table.fixed[other][:, names.index("sales_0")]).sum() == (3 if of == "store_week" else 0)
+
+
+def test_a_week_without_stock_is_unknown_and_has_a_forecast(tmp_path: Path) -> None:
+    sales: Sales = {(s, d, n): 10.0 * s + d + n % 7 for s in (1, 2) for d in (1, 2) for n in range(WEEKS)}
+    shares = {9: 0.99, 30: 0.0, 69: 0.5, 70: 0.0, 40: 1.0}
+    rows = extras_table({(AVAILABLE.name, 2, 1, week): share for week, share in shares.items()})
+    features = FeatureSet(2, (AVAILABLE,))
+    tables = {}
+    for name, sold in (("sold out", 0.5), ("nothing", None)):
+        (tmp_path / name).mkdir()
+        for week in SHUT:
+            sales[2, 1, week] = sold or 0.0
+        one = tables_of(sales, {})
+        training_data.write(tmp_path / name, one.sales, one.store_weeks, one.stores, features, rows)
+        tables[name] = read_origin_table(tmp_path / name)
+    for part in ("targets", "fixed", "ahead"):
+        np.testing.assert_array_equal(getattr(tables["sold out"], part), getattr(tables["nothing"], part))
+    table = tables["nothing"]
+    names = [feature.name for feature in table.features]
+    assert names == [feature.name for feature in FeatureSet(2).model_features]
+    of_series = (table.store == 2) & (table.dept == 1)
+    known = ~np.isnan(table.fixed[of_series][:, names.index("sales_0")])
+    assert [n for n in range(WEEKS) if not known[n]] == list(SHUT)
+    assert np.isnan(table.fixed[~of_series][:, names.index("sales_0")]).sum() == 0
+    assert table.hidden_weeks == 3

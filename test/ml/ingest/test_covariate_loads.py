@@ -13,6 +13,7 @@ import pytest
 
 from shelfcast.contracts.specs import IngestSpec
 from shelfcast.contracts.wire import decode, encode
+from shelfcast.features.open_weeks import AVAILABLE
 from shelfcast.ingest.__main__ import run
 from shelfcast.ingest.long_source import read_long_folder
 from shelfcast.job import UserError
@@ -270,3 +271,86 @@ def test_open_weeks_are_known_in_advance(tmp_path: Path) -> None:
     long_files.declare(tmp_path, declarations)
     with pytest.raises(UserError, match="entry 1: open says which weeks are open: it needs weeks, and known"):
         read_long_folder(str(tmp_path), "utf-8", NOTHING)
+
+
+def with_stock(cells: str) -> dict[str, list[str]]:
+    """Returns the lines of files whose sales have a column ``left``, with these cells first."""
+    lines = long_files.rows()
+    header, *rows = lines["sales"]
+    values = cells.split() + ["1"] * len(rows)
+    lines["sales"] = [
+        f"{header},left",
+        *(f"{row},{value}" for row, value in zip(rows, values, strict=False)),
+    ]
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("role", "cells", "shares"),
+    [("available", "0.5 NA 1 0", [0.5, None, 1, 0]), ("stock", "12 NA 0 -1", [1, None, 0, 0])],
+)
+def test_weeks_without_stock_are_declared_and_told(
+    connection: psycopg.Connection,
+    load: Load,
+    tmp_path: Path,
+    role: str,
+    cells: str,
+    shares: list[float | None],
+) -> None:
+    folder = long_files.write(tmp_path / "first", with_stock(cells))
+    declaration = {"columns": {role: "left"}}
+    result = load(f"stock_{role}", f"{role}-1", folder, declaration=declaration)
+    values = extras(connection, result)
+    weeks = [long_files.FIRST_WEEK + timedelta(weeks=n) for n in range(4)]
+    assert [values[AVAILABLE.name, 1, 1, week] for week in weeks] == shares
+    assert read_covariates(connection, f"stock_{role}", result["snapshot"]["batchId"]) == [AVAILABLE]
+    (rule,) = [rule for rule in result["quality"]["rules"] if rule["name"] == "stock-out"]
+    assert (rule["outcome"], rule["rows"]) == ("warned", 2)
+    assert rule["examples"][0].startswith("2 of 24 weeks of series, 8.3%, are unknown demand")
+    assert rule["examples"][1].startswith("store 1, dept 1 2020-01-")
+    # New weeks without the column: the report says that nobody knows of their stock.
+    (tmp_path / "week.csv").write_text(
+        "store,dept,week,sales\n" + "".join(f"{s},{d},2020-02-14,1000\n" for s in (1, 2) for d in (1, 7))
+    )
+    later = load(f"stock_{role}", f"{role}-2", tmp_path / "week.csv")
+    assert outcomes(later)["covariate-late"] == "warned"
+    assert outcomes(later)["stock-out"] == "kept"
+
+
+def test_a_column_of_stock_counts_only_where_it_is_declared(tmp_path: Path) -> None:
+    lines = with_stock("0 0 0")
+    lines["sales"][0] = lines["sales"][0].replace("left", "stock")
+    rows = read_long_folder(str(long_files.write(tmp_path, lines)), "utf-8", NOTHING)
+    assert len(rows.tables["extra"]) == 0
+    assert rows.unread == ["sales.csv: stock"]
+
+
+def test_a_share_of_a_week_is_no_percentage(tmp_path: Path) -> None:
+    folder = long_files.write(tmp_path, with_stock("95 1 -0.1"))
+    (folder / "shelfcast.json").write_text('{"columns": {"available": "left"}}')
+    rows = read_long_folder(str(folder), "utf-8", NOTHING)
+    assert (
+        rows.findings["rule"].to_pylist() == ["left must be a share from 0 to 1, not a percentage, or NA"] * 2
+    )
+
+
+def test_days_without_stock_are_a_share_of_their_week(tmp_path: Path) -> None:
+    days = [long_files.FIRST_WEEK - timedelta(days=4) + timedelta(days=n) for n in range(28)]
+    lines = ["store,dept,week,sales,left", *(f"1,1,{day},5,{int(n != 8)}" for n, day in enumerate(days))]
+    folder = long_files.write(tmp_path, {"sales": lines})
+    (folder / "shelfcast.json").write_text('{"sum": "days", "columns": {"stock": "left"}}')
+    tables = read_long_folder(str(folder), "utf-8", NOTHING).tables
+    assert tables["extra"]["value"].to_pylist() == pytest.approx([1, 6 / 7, 1, 1])
+    assert tables["sales"]["weekly_sales"].to_pylist() == [35] * 4
+
+
+def test_one_column_tells_weeks_without_stock(tmp_path: Path) -> None:
+    folder = long_files.write(tmp_path, with_stock("0"))
+    (folder / "shelfcast.json").write_text('{"columns": {"stock": "left", "available": "share"}}')
+    with pytest.raises(UserError, match="available and stock both tell weeks without stock; declare one"):
+        read_long_folder(str(folder), "utf-8", NOTHING)
+    lines = with_stock("0")
+    lines["series_weeks"] = ["store,dept,week,left", f"1,1,{long_files.FIRST_WEEK},0"]
+    (long_files.write(folder, lines) / "shelfcast.json").write_text('{"columns": {"stock": "left"}}')
+    with pytest.raises(UserError, match="both have a column stock; keep one"):
+        read_long_folder(str(folder), "utf-8", NOTHING)
