@@ -2,6 +2,7 @@
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
+import { addressIssue } from '../contracts/database-address.ts';
 import { TASK_QUEUE } from '../contracts/names.ts';
 import { sentencesOf } from '../contracts/zod-issues.ts';
 import type { LocalConfig } from '../infra/local/services.ts';
@@ -15,6 +16,10 @@ type Environment = Record<string, string | undefined>;
 export const PROJECT_DIR = resolve(import.meta.dirname, '..');
 
 const optional = z.string().min(1).optional();
+const databaseUrl = z.string().superRefine((address, context) => {
+  const message = addressIssue(address);
+  if (message !== undefined) context.addIssue({ code: 'custom', message });
+});
 const commonSchema = z.object({
   SHELFCAST_HOME: z
     .string()
@@ -23,7 +28,9 @@ const commonSchema = z.object({
   SHELFCAST_PROJECT: z.string().default(PROJECT_DIR).describe('Root folder of the project.'),
   ...temporalSchema.shape,
   TEMPORAL_ADDRESS: optional.describe('`host:port` of the Temporal frontend.'),
-  DATABASE_URL: optional.describe('Address of PostgreSQL, `postgresql://user:password@host:port/database`.'),
+  DATABASE_URL: databaseUrl
+    .optional()
+    .describe('Address of PostgreSQL, `postgresql://user:password@host:port/database`.'),
   MLFLOW_TRACKING_URI: optional.describe('URL of the MLflow server, with or without user and password.'),
   MLFLOW_TRACKING_USERNAME: optional.describe('User at the MLflow server, instead of that in the URL.'),
   MLFLOW_TRACKING_PASSWORD: optional.describe('Password of this user.'),
@@ -36,7 +43,6 @@ const commonSchema = z.object({
 });
 
 const mlflowUrl = z.url({ protocol: /^https?$/ });
-const databaseUrl = z.string().startsWith('postgres', 'must be a postgresql:// URL');
 
 const workerVariables = z.object({
   SHELFCAST_ARTIFACTS: z

@@ -1,6 +1,7 @@
 /** Databases of PostgreSQL, and the migrations of the project's tables. */
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { keepsSettings, nodeAddress, POOLER_ISSUE, sessionOptions } from '../contracts/database-address.ts';
 
 const MIGRATIONS_DIR = fileURLToPath(new URL('migrations', import.meta.url));
 
@@ -21,6 +22,9 @@ export async function ensureDatabases(adminUrl: string, names: readonly string[]
 export async function migrate(databaseUrl: string): Promise<void> {
   // Imported here because the package takes half a second to load, and most commands do not need it.
   const { runner } = await import('node-pg-migrate');
+  if (!(await keepsSettings((text) => withDatabase(databaseUrl, (client) => client.query(text))))) {
+    throw new Error(`DATABASE_URL ${POOLER_ISSUE}`);
+  }
   try {
     await withDatabase(databaseUrl, (client) =>
       runner({
@@ -43,7 +47,11 @@ export async function migrate(databaseUrl: string): Promise<void> {
 }
 
 export async function withDatabase<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 3_000 });
+  const client = new pg.Client({
+    connectionString: nodeAddress(url),
+    connectionTimeoutMillis: 3_000,
+    options: sessionOptions(),
+  });
   try {
     await client.connect();
     return await work(client);

@@ -3,6 +3,7 @@
  * entities.
  */
 import pg from 'pg';
+import { nodeAddress, sessionOptions } from '../contracts/database-address.ts';
 import { RequestError } from './errors.ts';
 
 const SECONDS_PER_DAY = 86_400;
@@ -38,14 +39,14 @@ export const ABSENT = -2_147_483_648;
 
 export function openPool(databaseUrl: string): pg.Pool {
   const pool = new pg.Pool({
-    connectionString: databaseUrl,
+    connectionString: nodeAddress(databaseUrl),
     max: 8,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,
     keepAlive: true,
     application_name: 'shelfcast-predictor',
     // PostgreSQL would otherwise plan each request anew, which takes longer than the read.
-    options: '-c plan_cache_mode=force_generic_plan',
+    options: sessionOptions({ plan_cache_mode: 'force_generic_plan' }),
   });
   // The pool replaces an idle connection that breaks; without a listener its error would end the process.
   pool.on('error', () => undefined);

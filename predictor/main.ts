@@ -1,5 +1,6 @@
 /** Predictor process, which serves one version of one model. docs/predictor.md lists its environment variables. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { addressIssue, keepsSettings, POOLER_ISSUE } from '../contracts/database-address.ts';
 import { openPool } from './feast-tables.ts';
 import { createPredictorMetrics } from './metrics.ts';
 import { loadModel } from './model.ts';
@@ -14,6 +15,8 @@ async function start(): Promise<void> {
   const version = requiredText('MODEL_VERSION', 'the number of the model version');
   const modelUri = requiredText('MODEL_URI', 'a file:// folder with model.onnx and model.json');
   const databaseUrl = requiredText('DATABASE_URL', 'the PostgreSQL database with the online features');
+  const issue = addressIssue(databaseUrl);
+  if (issue !== undefined) throw new Error(`DATABASE_URL ${issue}`);
   const drainMs = optionalInteger('DRAIN_MS', 500);
   const sha256 = optionalText('MODEL_SHA256', '');
   const model = await loadModel(modelUri, {
@@ -21,6 +24,10 @@ async function start(): Promise<void> {
     sha256: sha256 === '' ? undefined : sha256,
   });
   const pool = openPool(databaseUrl);
+  // If the database is away, readiness says so.
+  if (!(await keepsSettings((text) => pool.query(text)).catch(() => true))) {
+    throw new Error(`DATABASE_URL ${POOLER_ISSUE}`);
+  }
   const readiness = createReadiness(pool);
   const seriesNumbers = createSeriesNumberReader(pool, model.manifest.dataset);
   // If the database is away, the first request that needs the ids tries again.

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { Pool } from 'pg';
 import type { Dependencies } from '../activities/dependencies.ts';
+import { nodeAddress, sessionOptions } from '../contracts/database-address.ts';
 import { ProgramJobs } from '../infra/local/program-jobs.ts';
 import { RayJobs } from '../infra/local/ray-jobs.ts';
 import { createLocalServing } from '../infra/local/serving.ts';
@@ -17,10 +18,10 @@ export async function createDependencies(
 ): Promise<Dependencies & { close: () => Promise<void> }> {
   const { platform } = config;
   const database = new Pool({
-    connectionString: config.databaseUrl,
+    connectionString: nodeAddress(config.databaseUrl),
     max: 5,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    options: '-c timezone=UTC',
+    options: sessionOptions({ timezone: 'UTC' }),
   });
   // The pool replaces a broken idle connection. Without a listener its error would end the process.
   database.on('error', () => undefined);

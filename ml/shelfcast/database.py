@@ -6,10 +6,12 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from urllib.parse import parse_qs
 
 import psycopg
 import pyarrow as pa
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from pyarrow import csv
 
 from shelfcast.job import UserError
@@ -27,22 +29,82 @@ _REFUSED = re.compile(
 )
 
 
+_TEXT = r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})"
+_ADDRESS = re.compile(rf"postgres(?:ql)?://{_TEXT}+(?::{_TEXT}*)?@([^@/?#]*)/[^/?#]+(?:\?([^#]*))?")
+_TLS_MODES = ("disable", "require", "verify-ca", "verify-full")
+#: Setting without a meaning, by which a program sees that its session is its own.
+_SESSION_SETTING = "shelfcast.session"
+_POOLER = (
+    "DATABASE_URL leads to a pooler, like PgBouncer, that does not keep a session's settings, which features "
+    "and migrations need; give the address of PostgreSQL itself"
+)
+
+
 @contextmanager
 def connect(url: str) -> Iterator[psycopg.Connection]:
     """Opens a connection in UTC; commits at the end of the block, rolls back when it raises.
 
     Raises:
         ConnectionError: The server did not answer; another try may help.
-        UserError: ``InvalidInput``: the server refuses user, password or database.
+        UserError: ``InvalidInput``: the address cannot be used, or the server refuses user, password or
+            database.
     """
+    check_address(url)
+    options = f"-c timezone=UTC -c {_SESSION_SETTING}=kept"
     try:
-        connection = psycopg.connect(url, connect_timeout=10, options="-c timezone=UTC")
+        connection = psycopg.connect(url, connect_timeout=10, options=options)
     except psycopg.OperationalError as error:
+        if "unsupported startup parameter" in str(error):
+            raise UserError("InvalidInput", _POOLER) from error
         if not is_transient(error):
             raise refused_connection("DATABASE_URL", error) from error
         raise ConnectionError(f"cannot connect to PostgreSQL (DATABASE_URL): {error}") from error
     with connection:
+        kept = connection.execute("select current_setting(%s, true)", [_SESSION_SETTING]).fetchone()
+        if kept != ("kept",):
+            raise UserError("InvalidInput", _POOLER)
+        connection.rollback()
         yield connection
+
+
+def check_address(url: str) -> None:
+    """Refuses an address that libpq, SQLAlchemy and Node.js would not read alike.
+
+    ``contracts/database-address.ts`` has the same rules for the other programs.
+
+    Raises:
+        UserError: ``InvalidInput``: the address breaks a rule; the message does not quote it.
+    """
+    issue = _address_issue(url)
+    if issue is not None:
+        raise UserError("InvalidInput", f"DATABASE_URL {issue}")
+
+
+def _address_issue(url: str) -> str | None:
+    match = _ADDRESS.fullmatch(url)
+    options = parse_qs(match[2] or "", keep_blank_values=True) if match is not None else {}
+    if match is None or not (match[1] or "host" in options):
+        return (
+            "must be an address like postgresql://user:password@host:5432/database, with %40 for @, %2F for "
+            "/, %3A for :, %23 for #, %3F for ? and %25 for % in user and password"
+        )
+    if any("," in host for host in (match[1], *options.get("host", ()), *options.get("hostaddr", ()))):
+        return (
+            "must name one host, which always leads to the primary, like the Service of an operator or a "
+            "proxy"
+        )
+    if options.get("sslmode", ["disable"])[0] not in _TLS_MODES:
+        return f"must have one of sslmode={', '.join(_TLS_MODES)}, or none"
+    if "options" in options:
+        return (
+            "must have no options, since programs set their own; give yours to the role: "
+            "alter role NAME set SETTING = VALUE"
+        )
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return "has a parameter that libpq does not know; correct or remove it"
+    return None
 
 
 def is_transient(error: psycopg.OperationalError) -> bool:

@@ -1,5 +1,9 @@
 import { readFile, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { keepsSettings } from '../../contracts/database-address.ts';
 import { ensureDatabases, migrate, withDatabase } from '../../infra/database.ts';
 import type { FeatureDatabase } from '../predictor/processes.ts';
 import { scratchFolder, startFeatureDatabase } from '../predictor/processes.ts';
@@ -31,6 +35,31 @@ const columns = (url: string) =>
      where table_schema not in ('pg_catalog', 'information_schema') order by 1, 2, ordinal_position`,
   );
 const applied = (url: string) => query(url, 'select name, run_on from ops.migration order by id');
+
+describe('a pooler', () => {
+  it('that refuses the settings of a session gets one sentence', async () => {
+    const refusal = 'SFATAL\0C08P01\0Munsupported startup parameter: options\0\0';
+    const size = Buffer.alloc(4);
+    size.writeInt32BE(refusal.length + 4);
+    const pooler = createServer((socket) => {
+      socket.once('data', () => socket.end(Buffer.concat([Buffer.from('E'), size, Buffer.from(refusal)])));
+    });
+    await new Promise<void>((resolve) => pooler.listen(0, '127.0.0.1', resolve));
+    const { port } = pooler.address() as AddressInfo;
+    await expect(migrate(`postgresql://me:secret@127.0.0.1:${port}/d`)).rejects.toThrow(
+      /^DATABASE_URL leads to a pooler, like PgBouncer, .* give the address of PostgreSQL itself$/,
+    );
+    await new Promise((resolve) => pooler.close(resolve));
+  });
+
+  it('that ignores them is noticed', async () => {
+    const client = new pg.Client({ connectionString: server.url });
+    await client.connect();
+    expect(await keepsSettings((text) => client.query(text))).toBe(false);
+    await client.end();
+    expect(await keepsSettings((text) => withDatabase(server.url, (own) => own.query(text)))).toBe(true);
+  });
+});
 
 describe('migrations', { timeout: 60_000 }, () => {
   it('create the tables of an empty database, and change nothing when they are applied again', async () => {

@@ -1,5 +1,6 @@
 /** Check of the objects that a person creates and the configuration names. */
 import { z } from 'zod';
+import { addressIssue } from '../../../contracts/database-address.ts';
 import type { ObjectReference } from '../api.ts';
 import type { Finding, CheckContext } from './finding.ts';
 import { APPLY_OVERLAY, runCheck, ok, wrong } from './finding.ts';
@@ -59,10 +60,8 @@ async function checkSecret({ api, config }: CheckContext): Promise<Finding> {
   if (secret === null) return wrong(what, `it does not exist; create it: ${make}`);
   const url = secretSchema.parse(secret).data['DATABASE_URL'];
   if (url === undefined) return wrong(what, `it has no such key; create it again: ${make}`);
-  if (!/^postgres(ql)?:\/\//.test(Buffer.from(url, 'base64').toString())) {
-    return wrong(what, 'the value is not a postgresql:// URL; create the Secret again');
-  }
-  return ok(what);
+  const issue = addressIssue(Buffer.from(url, 'base64').toString());
+  return issue === undefined ? ok(what) : wrong(what, `the value ${issue}; create the Secret again`);
 }
 
 const claimSchema = z.object({

@@ -19,6 +19,7 @@ from feast.types import Float64, Int64
 from psycopg.conninfo import conninfo_to_dict
 
 from shelfcast.contracts.model import View
+from shelfcast.database import check_address
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.offline_tables import CREATED, EVENT, JOIN_KEYS, table_name
 from shelfcast.features.preset_features import PRESET_FEATURES, preset_features
@@ -49,7 +50,7 @@ def open_store(project: str, database_url: str) -> Iterator[FeatureStore]:
     """Opens Feast's store of a project; closes its connections at the end of the block.
 
     Raises:
-        UserError: The address lacks a part that Feast needs, or the database's sessions are not in UTC.
+        UserError: The address cannot be used, or the database's sessions are not in UTC.
     """
     config = settings(project, database_url)
     _require_utc(database_url)
@@ -69,9 +70,10 @@ def settings(project: str, database_url: str) -> dict[str, Any]:
     """Returns Feast's configuration of a project, as its ``feature_store.yaml`` would hold it.
 
     Raises:
-        UserError: ``InvalidInput``: the address lacks a part that Feast needs.
+        UserError: ``InvalidInput``: the address cannot be used.
     """
-    server = _parts(database_url)
+    check_address(database_url)
+    server = conninfo_to_dict(database_url)
     address = {
         "host": server["host"],
         "port": server.get("port", 5432),
@@ -91,22 +93,6 @@ def settings(project: str, database_url: str) -> dict[str, Any]:
         "online_store": {**address, "type": ONLINE_STORE, "db_schema": "feast_online"},
         "batch_engine": {"type": BATCH_ENGINE},
     }
-
-
-def _parts(database_url: str) -> dict[str, Any]:
-    """Returns the parts of the address by their names in PostgreSQL."""
-    try:
-        server = conninfo_to_dict(database_url)
-    except psycopg.ProgrammingError:
-        server = {}
-    missing = [part for part in ("host", "user", "dbname") if not server.get(part)]
-    if missing or "://" not in database_url:
-        lacks = f"lacks {', '.join(missing)}" if server and missing else "is not an address"
-        raise UserError(
-            "InvalidInput",
-            f"DATABASE_URL {lacks}; Feast needs one like postgresql://user:password@host:port/database",
-        )
-    return server
 
 
 def _require_utc(database_url: str) -> None:

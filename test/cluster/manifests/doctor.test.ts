@@ -63,7 +63,7 @@ describe('doctor on a cluster', () => {
         );
       const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
       await kubectlWith(list, 'apply', '--server-side', '--force-conflicts', '--filename=-');
-      const literal = '--from-literal=DATABASE_URL=postgresql://somewhere/shelfcast';
+      const literal = '--from-literal=DATABASE_URL=postgresql://me@somewhere/shelfcast';
       await kubectl('create', 'secret', 'generic', 'shelfcast', '--namespace', namespace, literal);
       const bound = '--for=jsonpath={.status.phase}=Bound';
       await kubectl('wait', bound, 'pvc/shelfcast-artifacts', '--namespace', namespace, '--timeout=60s');

@@ -47,7 +47,7 @@ function makeHealthy(healthy: FakeCluster): void {
       apiVersion: 'v1',
       kind: 'Secret',
       metadata: metadata('shelfcast'),
-      data: { DATABASE_URL: Buffer.from('postgresql://somewhere/shelfcast').toString('base64') },
+      data: { DATABASE_URL: Buffer.from('postgresql://me@somewhere/shelfcast').toString('base64') },
     },
     {
       apiVersion: 'v1',
@@ -267,7 +267,7 @@ describe('doctor', () => {
     [
       'holds something else',
       { data: { DATABASE_URL: 'c29tZXdoZXJl' } },
-      /the value is not a postgresql:\/\/ URL/,
+      /the value must be an address like postgresql:\/\/.*; create the Secret again/,
     ],
   ])('finds a Secret that %s', async (_, fields, sentence) => {
     alter(SECRET, fields);

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from feast import RepoConfig
 from feast.infra.utils.postgres.connection_utils import _get_conn_kwargs
+from sqlalchemy import make_url
 
 from shelfcast.features.feast_repository import open_store, settings
 from shelfcast.job import UserError
@@ -26,20 +29,19 @@ def test_without_certificates_there_are_none() -> None:
     assert (config.port, config.password) == (5432, "")
 
 
-@pytest.mark.parametrize(
-    ("url", "says"),
-    [
-        ("postgresql:///d", "lacks host, user"),
-        ("postgresql://h/d", "lacks user"),
-        ("postgresql://u@h", "lacks dbname"),
-        ("postgresql://u@h/d?nonsense=1", "is not an address"),
-        ("host=h dbname=d user=u", "is not an address"),
-        ("mysql://u@h/d", "is not an address"),
-    ],
-)
-def test_an_address_that_feast_cannot_use_gets_a_sentence(url: str, says: str) -> None:
+def test_every_character_of_a_password_reaches_feast() -> None:
+    password = r"""p@ss:w/o#r?d%+&=;,'!$()*~ [ä]"""
+    url = f"postgresql://u:{quote(password, safe='')}@h/d?sslmode=require"
+    made = settings("p", url)
+    assert (made["online_store"]["password"], made["offline_store"]["password"]) == (password, password)
+    registry = make_url(made["registry"]["path"])
+    assert (registry.password, registry.host, registry.database) == (password, "h", "d")
+    assert registry.query == {"sslmode": "require", "options": "-csearch_path=feast_registry"}
+
+
+def test_an_address_that_feast_cannot_use_gets_a_sentence() -> None:
     with (
-        pytest.raises(UserError, match=f"^DATABASE_URL {says}; Feast needs one like postgresql://"),
-        open_store("p", url),
+        pytest.raises(UserError, match=r"^DATABASE_URL must name one host"),
+        open_store("p", "postgresql://u@a:1,b:2/d"),
     ):
         pass
