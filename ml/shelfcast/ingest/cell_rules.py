@@ -20,6 +20,8 @@ _ROUNDED = re.compile(r"[0-9](\.[0-9]+)?[eE]\+[0-9]{2,3}")
 
 #: Cells that mean "unknown" in columns that allow it.
 MISSING = ("NA", "")
+#: Cells of flags, in upper case; PostgreSQL writes t and f, and a float column 1.0.
+_TRUE, _FALSE = ("TRUE", "T", "YES", "Y", "1", "1.0"), ("FALSE", "F", "NO", "N", "0", "0.0")
 _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
@@ -93,10 +95,9 @@ def _share(cells: pa.Array) -> pa.Array:
 
 
 def _flag(cells: pa.Array) -> pa.Array:
-    # PostgreSQL writes t and f.
     words = pc.utf8_upper(cells)
-    is_flag = pc.is_in(words, pa.array(["TRUE", "FALSE", "T", "F"]))
-    return pc.if_else(is_flag, pc.starts_with(words, "T"), None)
+    is_true, is_false = (pc.is_in(words, pa.array(these)) for these in (_TRUE, _FALSE))
+    return pc.if_else(pc.or_(is_true, is_false), is_true, None)
 
 
 def _type(cells: pa.Array) -> pa.Array:
@@ -124,7 +125,7 @@ NUMBER_ABOVE_ZERO = CellRule(
     "number-above-zero", "must be a number above 0, or NA", _number_above_zero, may_be_missing=True
 )
 SHARE = CellRule("share", "must be a share from 0 to 1, not a percentage, or NA", _share, may_be_missing=True)
-FLAG = CellRule("flag", "must be TRUE or FALSE", _flag)
+FLAG = CellRule("flag", "must be TRUE or FALSE, yes or no, or 1 or 0", _flag)
 TYPE = CellRule("type", f"must be text of 1 to {_MAX_TYPE} characters, or NA", _type, may_be_missing=True)
 
 

@@ -160,6 +160,7 @@ def read_long(
     _check_covariates(files, known, covariates)
     sheets = {name: _sheet(name, file, covariates, declared) for name, file in files.items()}
     totals = leave_out_totals(sheets, declared)
+    empty = _leave_out_empty(sheets["sales"])
     numbering = Numbering(known)
     similar = _number_ids(sheets, numbering, declared.declaration.renamed or ())
     _check_rows(sheets, files, known, declared)
@@ -199,6 +200,7 @@ def read_long(
         unit=declaration.unit,
         partial_weeks=partial,
         totals=tuple(totals),
+        empty_sales=empty,
     )
 
 
@@ -209,8 +211,18 @@ def _sheet(name: FileName, file: SourceFile, covariates: Covariates, declared: D
         value: (target, day if rule is ISO_DATE else rule)
         for value, (target, rule) in {**_WANTED[name], **_optional(name, declared, covariates)}.items()
     }
+    if name == "sales" and declaration.sum is None:
+        # The sum of days of which one is unknown would be unknown, too.
+        layout["sales"] = ("weekly_sales", cell_rules.NUMBER_OR_MISSING)
     layout |= layout_of_levels(name, declared)
     return Sheet(file, layout, Regional(declaration.decimal, declaration.date_format))
+
+
+def _leave_out_empty(sales: Sheet) -> tuple[str, ...]:
+    """Leaves out the rows without a value of sales; returns them in words."""
+    rows = sales.leave_out(sales.values["weekly_sales"].is_null())
+    keys = [name for name in ("store", "dept", "week") if name not in sales.constants]
+    return tuple(" ".join(f"{key} {row[key]}" for key in keys) for row in rows.select(keys).to_pylist())
 
 
 def _number_ids(

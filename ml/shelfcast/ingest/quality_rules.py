@@ -37,7 +37,7 @@ ROW_RULES = (
     Rule("id", "warning", "stores and departments are text of 1 to 100 characters"),
     Rule("number", "warning", "a number is finite, with a decimal point and without thousands separators"),
     Rule("number-above-zero", "warning", "a store's size is above 0, or NA"),
-    Rule("flag", "warning", "a holiday flag is TRUE or FALSE"),
+    Rule("flag", "warning", "a holiday flag is TRUE or FALSE, yes or no, or 1 or 0"),
     Rule("type", "warning", "a store's type and the member of a level are text of 1 to 40 characters, or NA"),
     Rule(
         "date",
@@ -89,6 +89,11 @@ LOAD_RULES = (
     ),
     Rule(
         "file-format", "warning", "files are in UTF-8, with commas, decimal points and dates like 2012-01-27"
+    ),
+    Rule(
+        "empty-sales",
+        "warning",
+        "a row of sales has a value; one without counts as a week without a row",
     ),
     Rule(
         "similar-id",

@@ -47,6 +47,7 @@ def check_source(
         *check_rows(rows.findings, rows.row_count, max_bad_row_share),
         Check("unread-column", len(rows.unread), rows.unread),
         Check("file-format", len(rows.notes), rows.notes),
+        Check("empty-sales", len(rows.empty_sales), rows.empty_sales),
         Check("similar-id", len(rows.similar_ids), rows.similar_ids),
         Check("partial-week", rows.partial_weeks.count, rows.partial_weeks.examples),
         Check("total-row", len(totals), totals),

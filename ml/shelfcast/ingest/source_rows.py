@@ -31,6 +31,7 @@ class SourceRows:
         unit: Unit of the sales; None if it is not declared.
         partial_weeks: Weeks of days that were left out, since they are not whole.
         totals: Sentences about the rows of declared totals, which were left out.
+        empty_sales: Rows without a value of sales, which were left out, in words.
     """
 
     tables: dict[str, pa.Table]
@@ -44,6 +45,7 @@ class SourceRows:
     unit: str | None = None
     partial_weeks: PartialWeeks = field(default_factory=PartialWeeks)
     totals: tuple[str, ...] = ()
+    empty_sales: tuple[str, ...] = ()
 
 
 def source_rows(

@@ -47,7 +47,7 @@ class Column:
         is_number: Whether most cells are numbers.
         has_dates: Whether some cells are days or moments.
         has_numbers: Whether some cells are numbers.
-        is_flag: Whether most cells are TRUE or FALSE.
+        is_flag: Whether all cells are flags; 1 and 0 are, too.
         example: First cell that is not missing.
     """
 
@@ -67,9 +67,9 @@ class Column:
         """Content in a word."""
         if self.is_date:
             return "dates"
-        if self.is_flag:
-            return "flags"
-        return "numbers" if self.is_number else "text"
+        if self.is_number:
+            return "numbers"
+        return "flags" if self.is_flag else "text"
 
 
 def columns_of(file: SourceFile, regional: Regional) -> list[Column]:

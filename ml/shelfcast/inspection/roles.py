@@ -83,7 +83,7 @@ def guess_roles(columns: Sequence[Column], declared: Mapping[str, Any]) -> Guess
     dates = [c for c in free if c.is_date or (c in named and c.has_dates)]
     _guess_one("week", dates or named, guess)
     numbers = [c for c in free if c.is_number and not c.is_date]
-    ids = [c for c in _not_used(free, guess) if not c.is_date and not c.is_flag and c.distinct > 0]
+    ids = [c for c in _not_used(free, guess) if c.kind != "flags" and not c.is_date and c.distinct > 0]
     _guess_ids("store", ids, guess)
     _guess_ids("dept", _not_used(ids, guess), guess)
     measures = [c for c in _not_used(numbers, guess) if _score("sales", c) or not _is_counter(c)]

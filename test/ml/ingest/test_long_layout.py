@@ -52,6 +52,32 @@ def test_without_a_flag_the_calendar_s_holidays_count(tmp_path: Path) -> None:
         assert sum(flags.values()) == 1
 
 
+@pytest.mark.parametrize("words", [("yes", "no"), ("Y", "n"), ("1", "0"), ("1.0", "0.0"), ("TRUE", "false")])
+def test_flags_have_many_words(tmp_path: Path, words: tuple[str, str]) -> None:
+    lines = long_files.rows()
+    for name in ("sales", "store_weeks"):
+        header, *rows = lines[name]
+        lines[name] = [f"{header},holiday", *(f"{row},{words['01-10' not in row]}" for row in rows)]
+    source = read(tmp_path, lines)
+    assert findings(source) == []
+    assert {row["week"] for row in source.tables["sales"].to_pylist() if row["is_holiday"]} == {
+        date(2020, 1, 10)
+    }
+
+
+def test_a_row_without_sales_is_a_week_without_a_row(tmp_path: Path) -> None:
+    lines = long_files.rows()
+    for line, cell in ((1, ""), (5, "NA")):
+        lines["sales"][line] = f"{lines['sales'][line].rsplit(',', 1)[0]},{cell}"
+    whole, source = read(tmp_path / "whole", long_files.rows()), read(tmp_path / "some", lines)
+    assert findings(source) == []
+    kept = [n for n in range(24) if n not in (0, 4)]
+    assert source.tables["sales"] == whole.tables["sales"].take(pa.array(kept))
+    first, _ = source.empty_sales
+    row = whole.tables["sales"].slice(0, 1).to_pylist()[0]
+    assert first == f"store {row['store']} dept {row['dept']} week {row['week']}"
+
+
 def test_flags_of_the_files_win(tmp_path: Path) -> None:
     lines = long_files.rows()
     for name in ("sales", "store_weeks"):
@@ -100,7 +126,7 @@ def test_store_weeks_come_from_sales_where_nothing_is_known(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("file", "text", "column", "value", "rule", "name"),
     [
-        ("sales", '1,1,2020-01-10,"1,000.5"', "sales", "1,000.5", f"sales {NUMBER}", "number"),
+        ("sales", '1,1,2020-01-10,"1,000.5"', "sales", "1,000.5", f"sales {NUMBER}, or NA", "number"),
         (
             "sales",
             "1,1,2020-01-10,1.000,5",
@@ -173,10 +199,8 @@ def test_parquet_keeps_every_bit_and_finds_what_is_no_value(tmp_path: Path) -> N
     parquet.write_table(rows, tmp_path / "sales.parquet")
     source = read_long_folder(str(tmp_path), "utf-8", NOTHING)
     assert source.tables["sales"]["weekly_sales"].to_pylist() == sales[:3]
-    assert [finding[:4] for finding in findings(source)] == [
-        ("sales.parquet", 4, "sales", "nan"),
-        ("sales.parquet", 5, "sales", ""),
-    ]
+    assert [finding[:4] for finding in findings(source)] == [("sales.parquet", 4, "sales", "nan")]
+    assert source.empty_sales == ("store 1 dept 2 week 2020-01-31",)
 
 
 def test_unreadable_files(tmp_path: Path) -> None:

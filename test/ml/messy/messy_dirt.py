@@ -10,10 +10,11 @@ import numpy as np
 from messy_cells import Reading, Render, cells_of
 from messy_sales import Row, Shop, id_of, pick
 
+#: Cells of an unknown amount, which leave a week without a row, but a day without a whole week.
+_UNKNOWN = ("", "NA")
 #: Cells that are no amount, no day and no id.
 _NO_AMOUNT = (
-    "",
-    "NA",
+    *_UNKNOWN,
     "n/a",
     "-",
     "#N/A",
@@ -69,7 +70,10 @@ def add_dirt(
             _move(rng, shop, row, kind, line, render)
         else:
             _spoil(rng, kind, line)
-        if line.row is not None or line.rules:
+            if shop.grain == "week" and line.cells["sales"][0] in _UNKNOWN:
+                line.rules -= {"number"}
+        is_unknown = line.cells["sales"][0] in _UNKNOWN
+        if line.row is not None or line.rules or is_unknown:
             reading.kinds.append(f"dirt: {kind}")
             lines.insert(int(rng.integers(len(lines) + 1)), line)
 

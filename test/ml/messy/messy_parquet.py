@@ -22,7 +22,7 @@ def write_sales_parquet(
     rng: np.random.Generator, shop: Shop, names: dict[str, list[str]], folder: Path, reading: Reading
 ) -> tuple[list[Row], dict[int, set[str]]]:
     """Writes sales.parquet; returns the rows that count, and the rules that each bad row breaks."""
-    rows, bad = list(shop.rows), {}
+    rows, unknown = list(shop.rows), set[int]()
     amounts = [Decimal(row.amount) for row in rows]
     columns: dict[str, pa.Array] = {}
     for role, ids in (("store", [row.store for row in rows]), ("dept", [row.dept for row in rows])):
@@ -37,10 +37,8 @@ def write_sales_parquet(
     ]
     count = len(rows)
     if rng.random() < 0.4:
-        for n in rng.integers(0, count, max(1, count // 30)).tolist():
-            bad[n + 1] = {"number"}
-        texts = sales.to_pylist()
-        sales = pa.array([None if n + 1 in bad else v for n, v in enumerate(texts)], sales.type)
+        unknown = set(rng.integers(0, count, max(1, count // 30)).tolist())
+        sales = pa.array([None if n in unknown else v for n, v in enumerate(sales.to_pylist())], sales.type)
     columns[names["sales"][0].strip()] = sales
     if rng.random() < 0.3:
         columns["note"] = pa.array([None] * count, pa.null())
@@ -48,7 +46,9 @@ def write_sales_parquet(
         columns["tags"] = pa.array([["a"]] * count)
     (folder / "sales.parquet").write_bytes(write_parquet(columns))
     reading.kinds.append("file: parquet")
-    return [row for n, row in enumerate(rows, 1) if n not in bad], bad
+    # A week without an amount counts as one without a row.
+    bad = {} if shop.grain == "week" else {n + 1: {"number"} for n in unknown}
+    return [row for n, row in enumerate(rows) if n not in unknown], bad
 
 
 def _ids(rng: np.random.Generator, cells: Sequence[str], kind: str, reading: Reading) -> pa.Array:
