@@ -267,6 +267,21 @@ const metricsSchema = z
   .meta({ id: 'Metrics', description: 'Errors of one forecaster.' });
 export type Metrics = z.infer<typeof metricsSchema>;
 
+const levelMetricsSchema = z
+  .object({
+    wape: z
+      .number()
+      .nullable()
+      .describe('Sum of absolute errors over sum of absolute actuals, of totals; null where all are 0.'),
+    bias: z.number().describe('Mean of forecast minus actual, USD.'),
+    coverage80: z
+      .number()
+      .nullable()
+      .describe('Share of actual totals inside [p10, p90]; null where the forecaster has no interval.'),
+    rows: z.int().describe('Number of totals: one for each member, target week and number of weeks ahead.'),
+  })
+  .meta({ id: 'LevelMetrics', description: "Errors of one forecaster's totals at a level." });
+
 /** Baselines that the gate compares the candidate with. */
 export const GATE_BASELINES = ['naive', 'seasonal_naive'] as const;
 export const FORECASTERS = ['candidate', 'champion', 'simple', ...GATE_BASELINES, 'oracle'] as const;
@@ -316,6 +331,10 @@ const evaluatedSchema = z
       .describe(
         'Slice name (for example `store_type=A`, `holiday=true`, `volume=low`) to forecaster to metrics.',
       ),
+    levels: z
+      .record(z.string(), z.partialRecord(forecasterSchema, levelMetricsSchema))
+      .optional()
+      .describe('Level name (`store`, `dept`, `total`, or a declared one) to forecaster to metrics.'),
     slicesNotScored: z
       .array(
         z

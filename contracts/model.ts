@@ -21,6 +21,19 @@ const modelFeature = z
   })
   .meta({ id: 'ModelFeature', description: 'A feature that a model reads.' });
 
+const factors = z.array(z.number().min(0));
+
+const levelScales = z
+  .strictObject({
+    coverage80: factors.describe('Factor for p10 and p90, by weeks ahead.'),
+    coverage95: factors.describe('Factor for p2.5 and p97.5, by weeks ahead.'),
+  })
+  .meta({
+    id: 'LevelScales',
+    description:
+      "Distances of a total's quantiles from its median, as shares of the summed distances of its series.",
+  });
+
 export const modelManifestSchema = z
   .strictObject({
     formatVersion: z.literal(1).describe('Version of this format.'),
@@ -47,6 +60,10 @@ export const modelManifestSchema = z
         'must name a feature of sales_history, because that view gives the origin of a series',
       )
       .describe("Features in the order of the graph's columns."),
+    levels: z
+      .record(z.string(), levelScales)
+      .optional()
+      .describe('Levels whose totals the model answers; absent from models that were trained without them.'),
     onnxSha256: z
       .string()
       .regex(/^[0-9a-f]{64}$/)
@@ -55,4 +72,5 @@ export const modelManifestSchema = z
   .meta({ id: 'ModelManifest', description: 'Content of model.json.' });
 
 export type ModelManifest = z.infer<typeof modelManifestSchema>;
+export type LevelScales = z.infer<typeof levelScales>;
 export type ModelFeature = ModelManifest['features'][number];

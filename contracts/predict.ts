@@ -12,6 +12,9 @@ export const MAX_INSTANCES = 10_000;
 /** A series whose newest week is this much older than the newest materialized week is stale, and not forecast. */
 export const MAX_AGE_DAYS = 28;
 
+/** Level of all series together. */
+export const TOTAL_LEVEL = 'total';
+
 /** Features by name; null where a value is unknown. */
 export const featureValuesSchema = z.record(z.string(), z.number().nullable());
 
@@ -30,15 +33,31 @@ export const predictInstanceSchema = z
   .refine(({ horizon, targetWeek }) => (horizon === undefined) !== (targetWeek === undefined))
   .refine(({ targetWeek, features }) => targetWeek === undefined || features === undefined);
 
+/** Request for the forecast of a total: of a member of a level, or of all series. */
+export const totalInstanceSchema = z
+  .strictObject({
+    /** `store`, `dept`, `total`, or a level that the data set declares. */
+    level: z.string().min(1),
+    /** Id of the store or department, or name of the member; the level `total` has none. */
+    member: seriesIdSchema.optional(),
+    /** Weeks ahead of the newest week whose sales are known of any series of the total, from 1. */
+    horizon: z.int().optional(),
+    /** Last day of the week to forecast. */
+    targetWeek: z.iso.date().optional(),
+  })
+  .refine(({ horizon, targetWeek }) => (horizon === undefined) !== (targetWeek === undefined))
+  .refine(({ level, member }) => (level === TOTAL_LEVEL) === (member === undefined));
+
 /** The predictor parses requests by hand (predictor/instances.ts), which is faster and names the invalid instance. */
 export const predictRequestSchema = z.strictObject({
-  instances: z.array(predictInstanceSchema).min(1).max(MAX_INSTANCES),
+  /** Series, or totals: a request asks for one of both. */
+  instances: z.union([
+    z.array(predictInstanceSchema).min(1).max(MAX_INSTANCES),
+    z.array(totalInstanceSchema).min(1).max(MAX_INSTANCES),
+  ]),
 });
 
-const predictionSchema = z.object({
-  /** The ids, as the request wrote them. */
-  store: z.union([z.int(), z.string()]),
-  dept: z.union([z.int(), z.string()]),
+const forecastOfWeek = {
   horizon: z.int(),
   /** Newest week whose sales the features know; null for instances that carried features. */
   origin: z.iso.date().nullable(),
@@ -49,8 +68,29 @@ const predictionSchema = z.object({
   p10: z.number(),
   p50: z.number(),
   p90: z.number(),
+};
+
+const predictionSchema = z.object({
+  /** The ids, as the request wrote them. */
+  store: z.union([z.int(), z.string()]),
+  dept: z.union([z.int(), z.string()]),
+  ...forecastOfWeek,
   /** The features that were used; only with `?explain=features`. */
   features: featureValuesSchema.optional(),
+});
+
+const totalPredictionSchema = z.object({
+  level: z.string(),
+  /** Id or name, as the request wrote it. */
+  member: z.union([z.int(), z.string()]).optional(),
+  ...forecastOfWeek,
+  /** Number of summed series. Those whose newest week is over 28 days old have ended and are none of them. */
+  series: z.int(),
+  /**
+   * Number of these without sales in the newest weeks of their store, so that the model does not reach the target week from
+   * their newest one: the farthest week that it reaches stands for it. Absent where there are none.
+   */
+  behind: z.int().optional(),
 });
 
 export const predictResponseSchema = z.object({
@@ -62,6 +102,11 @@ export const predictResponseSchema = z.object({
   unit: z.string().optional(),
   /** Sorted names of ignored features: the request has them, the model does not. */
   ignoredFeatures: z.array(z.string()).optional(),
+});
+
+/** Answer to a request for totals. */
+export const totalsResponseSchema = predictResponseSchema.extend({
+  predictions: z.array(totalPredictionSchema),
 });
 
 /** Codes of refusals, for programs; docs/predictor.md explains each. */
@@ -78,6 +123,8 @@ const ERROR_CODES = [
   'VERSION_NOT_FOUND',
   'NOT_FOUND',
   'UNKNOWN_SERIES',
+  'UNKNOWN_LEVEL',
+  'UNKNOWN_MEMBER',
   'STALE_FEATURES',
   'MISSING_FEATURES',
   'MISSING_CALENDAR_WEEK',
@@ -111,7 +158,10 @@ export const readyResponseSchema = z.object({
 });
 
 export type PredictInstance = z.infer<typeof predictInstanceSchema>;
+export type TotalInstance = z.infer<typeof totalInstanceSchema>;
+export type TotalPrediction = z.infer<typeof totalPredictionSchema>;
 export type Prediction = z.infer<typeof predictionSchema>;
+export type TotalsResponse = z.infer<typeof totalsResponseSchema>;
 export type PredictResponse = z.infer<typeof predictResponseSchema>;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 export type ErrorBody = z.infer<typeof errorBodySchema>;

@@ -1,7 +1,12 @@
 /** Validation of a request's body. Each refusal names the instance and says what to send instead. */
 import type { ModelManifest } from '../contracts/model.ts';
-import { MAX_INSTANCES, predictInstanceSchema } from '../contracts/predict.ts';
-import type { PredictInstance } from '../contracts/predict.ts';
+import {
+  MAX_INSTANCES,
+  predictInstanceSchema,
+  TOTAL_LEVEL,
+  totalInstanceSchema,
+} from '../contracts/predict.ts';
+import type { PredictInstance, TotalInstance } from '../contracts/predict.ts';
 import { normalId } from '../contracts/series-id.ts';
 import type { SeriesId } from '../contracts/series-id.ts';
 import { RequestError } from './errors.ts';
@@ -15,8 +20,18 @@ export interface Instance extends Pick<PredictInstance, 'store' | 'dept'> {
   features?: Float64Array;
 }
 
+/** Total that a request asks for. */
+export interface AskedTotal extends Pick<TotalInstance, 'level' | 'member'> {
+  /** Weeks ahead of the newest week of its series; undefined where the target week decides. */
+  horizon: number | undefined;
+  /** Target week in days since 1970-01-01. */
+  targetDay?: number;
+}
+
 export interface ParsedRequest {
+  /** Series; empty where the request asks for totals. */
   instances: Instance[];
+  totals: AskedTotal[];
   /** Names of raw features that the model does not know, sorted. They are ignored. */
   ignoredFeatures: string[];
 }
@@ -30,7 +45,8 @@ const MS_PER_DAY = 86_400_000;
 const ISO_DATE = /^\d{4}-\d{2}-\d{2}$/;
 /** Clients of the v1 protocol send the others beside the instances; nothing here depends on them. */
 const BODY_KEYS: ReadonlySet<string> = new Set(['instances', 'signature_name', 'id', 'parameters']);
-const INSTANCE_KEYS = new Set(Object.keys(predictInstanceSchema.shape));
+const SERIES_KEYS = new Set(Object.keys(predictInstanceSchema.shape));
+const TOTAL_KEYS = new Set(Object.keys(totalInstanceSchema.shape));
 
 function invalidInstance(index: number, reason: string): RequestError {
   return new RequestError(400, 'INVALID_INSTANCE', `Instance ${index}: ${reason}`, { instance: index });
@@ -67,7 +83,7 @@ function targetDay(instance: JsonObject, index: number): number {
   return time / MS_PER_DAY;
 }
 
-function seriesId(instance: JsonObject, key: 'store' | 'dept', index: number): SeriesId {
+function seriesId(instance: JsonObject, key: 'store' | 'dept' | 'member', index: number): SeriesId {
   const value = instance[key];
   if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
   if (typeof value === 'string' && normalId(value) !== undefined) return value;
@@ -146,40 +162,61 @@ function instancesOf(body: unknown): readonly unknown[] {
   return instances;
 }
 
+function refuseUnknownKeys(instance: JsonObject, known: ReadonlySet<string>, index: number): void {
+  const unknown = Object.keys(instance).filter((key) => !known.has(key));
+  if (unknown.length === 0) return;
+  throw invalidInstance(index, `unknown keys ${unknown.join(', ')}; known are ${[...known].join(', ')}.`);
+}
+
+function weeksAhead(instance: JsonObject, index: number, manifest: ModelManifest): number {
+  const horizon = wholeNumber(instance, 'horizon', index);
+  if (horizon >= 1 && horizon <= manifest.horizonWeeks) return horizon;
+  throw new RequestError(
+    422,
+    'HORIZON_OUT_OF_RANGE',
+    `Instance ${index}: horizon ${horizon} is outside 1 to ${manifest.horizonWeeks} weeks, which this model answers.`,
+    { instance: index, horizon, maxHorizon: manifest.horizonWeeks },
+  );
+}
+
+function parseTotal(instance: JsonObject, index: number, manifest: ModelManifest): AskedTotal {
+  refuseUnknownKeys(instance, TOTAL_KEYS, index);
+  const level = instance['level'];
+  if (typeof level !== 'string' || level === '')
+    throw invalidInstance(index, `"level" must be the name of a level, but is ${shown(level)}.`);
+  if (level === TOTAL_LEVEL && instance['member'] !== undefined)
+    throw invalidInstance(index, `the level "${TOTAL_LEVEL}" is of all series and has no "member".`);
+  const member = level === TOTAL_LEVEL ? undefined : seriesId(instance, 'member', index);
+  const asked = member === undefined ? { level } : { level, member };
+  if (instance['targetWeek'] !== undefined)
+    return { ...asked, horizon: undefined, targetDay: targetDay(instance, index) };
+  return { ...asked, horizon: weeksAhead(instance, index, manifest) };
+}
+
 /** @throws RequestError 400, 413 or 422, which names the first invalid instance */
 export function parseRequest(body: unknown, manifest: ModelManifest): ParsedRequest {
   const known = new Set(manifest.features.map(({ name }) => name));
   const ignored = new Set<string>();
-  const instances = instancesOf(body).map((instance, index): Instance => {
-    if (!isObject(instance)) throw invalidInstance(index, `must be an object, but is ${shown(instance)}.`);
-    const unknown = Object.keys(instance).filter((key) => !INSTANCE_KEYS.has(key));
-    if (unknown.length > 0) {
-      throw invalidInstance(
-        index,
-        `unknown keys ${unknown.join(', ')}; known are ${[...INSTANCE_KEYS].join(', ')}.`,
-      );
-    }
+  const parseSeries = (instance: JsonObject, index: number): Instance => {
+    refuseUnknownKeys(instance, SERIES_KEYS, index);
     const store = seriesId(instance, 'store', index);
     const dept = seriesId(instance, 'dept', index);
     if (instance['targetWeek'] !== undefined) {
       return { store, dept, horizon: undefined, targetDay: targetDay(instance, index) };
     }
-    const horizon = wholeNumber(instance, 'horizon', index);
-    if (horizon < 1 || horizon > manifest.horizonWeeks) {
-      throw new RequestError(
-        422,
-        'HORIZON_OUT_OF_RANGE',
-        `Instance ${index}: horizon ${horizon} is outside 1 to ${manifest.horizonWeeks} weeks, which this model answers.`,
-        { instance: index, horizon, maxHorizon: manifest.horizonWeeks },
-      );
-    }
+    const horizon = weeksAhead(instance, index, manifest);
     if (instance['features'] === undefined) return { store, dept, horizon };
-    return {
-      store,
-      dept,
-      horizon,
-      features: rawFeatures(instance['features'], index, manifest, known, ignored),
-    };
+    const features = rawFeatures(instance['features'], index, manifest, known, ignored);
+    return { store, dept, horizon, features };
+  };
+  const instances: Instance[] = [];
+  const totals: AskedTotal[] = [];
+  instancesOf(body).forEach((instance, index) => {
+    if (!isObject(instance)) throw invalidInstance(index, `must be an object, but is ${shown(instance)}.`);
+    if (instance['level'] === undefined) instances.push(parseSeries(instance, index));
+    else totals.push(parseTotal(instance, index, manifest));
+    if (instances.length > 0 && totals.length > 0)
+      throw invalidInstance(index, 'a request asks for series or for totals ("level"), not for both.');
   });
-  return { instances, ignoredFeatures: [...ignored].sort() };
+  return { instances, totals, ignoredFeatures: [...ignored].sort() };
 }

@@ -8,6 +8,7 @@ import { createOnlineFeatures } from './online-features.ts';
 import { createReadiness } from './readiness.ts';
 import { createSeriesNumberReader } from './series-numbers.ts';
 import { createPredictor } from './server.ts';
+import { createTotalReader } from './totals.ts';
 import { optionalInteger, optionalText, requiredText } from './environment.ts';
 
 async function start(): Promise<void> {
@@ -38,6 +39,7 @@ async function start(): Promise<void> {
     model,
     seriesNumbers,
     features: createOnlineFeatures(pool, model.manifest),
+    totals: createTotalReader(pool, model.manifest, seriesNumbers),
     readiness,
     metrics: createPredictorMetrics(name, version),
     logLevel: optionalText('LOG_LEVEL', 'warn'),

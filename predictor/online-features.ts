@@ -14,7 +14,7 @@ import type { FeatureRow, ViewRead } from './feature-plan.ts';
 import type { Instance } from './instances.ts';
 
 const MS_PER_DAY = 86_400_000;
-const DAYS_PER_WEEK = 7;
+export const DAYS_PER_WEEK = 7;
 
 export interface ForecastWeek {
   /** Newest week whose sales the features know, ISO date. */
@@ -27,7 +27,10 @@ export interface ForecastWeek {
 
 /** Instance with features from Feast's online tables, and its ids as the request wrote them. */
 interface AskedRow extends FeatureRow {
-  asked: Pick<Instance, 'store' | 'dept' | 'targetDay'>;
+  asked: Pick<Instance, 'store' | 'dept' | 'targetDay'> & {
+    /** Index of the instance in the request that asks for a total of this series. */
+    total?: number;
+  };
 }
 
 export interface OnlineFeatures {
@@ -42,12 +45,12 @@ interface FetchedView extends ViewRead {
   block: FeatureBlock;
 }
 
-const isoDate = (day: number): string => new Date(day * MS_PER_DAY).toISOString().slice(0, 10);
+export const isoDate = (day: number): string => new Date(day * MS_PER_DAY).toISOString().slice(0, 10);
 
-const named = ({ instance, asked: { store, dept } }: AskedRow): string =>
-  `Instance ${instance}: store ${shownId(store)}, dept ${shownId(dept)}`;
-const facts = ({ instance, asked: { store, dept } }: AskedRow): Record<string, unknown> => ({
-  instance,
+const named = ({ instance, asked: { store, dept, total } }: AskedRow): string =>
+  `Instance ${total ?? instance}: store ${shownId(store)}, dept ${shownId(dept)}`;
+const facts = ({ instance, asked: { store, dept, total } }: AskedRow): Record<string, unknown> => ({
+  instance: total ?? instance,
   store,
   dept,
 });
@@ -57,7 +60,8 @@ async function fetchView(pool: pg.Pool, read: ViewRead): Promise<FetchedView> {
   return { ...read, block: await readBlock(pool, view.table, columns.statement, entities, columns.names) };
 }
 
-async function readWatermark(pool: pg.Pool, feastProject: string): Promise<number> {
+/** Returns the newest materialized week. @throws RequestError 503 */
+export async function readWatermark(pool: pg.Pool, feastProject: string): Promise<number> {
   const result = await pool
     .query<{ day: number }>({
       name: 'watermark',

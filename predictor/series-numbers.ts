@@ -26,6 +26,10 @@ export interface SeriesNumberReader {
    * @throws RequestError 503 when an id is unknown so far, and raw.id cannot be read
    */
   numbersOf(instances: readonly Instance[]): Promise<SeriesNumbers>;
+  /** Returns the number of one id, like `numbersOf`. @throws RequestError 503 */
+  numberOf(of: 'store' | 'dept', id: SeriesId): Promise<number>;
+  /** Returns the current id of a number, for messages; the number itself before the first read. */
+  idOf(of: 'store' | 'dept', number: number): SeriesId;
   /** Reads raw.id. @throws RequestError 503 */
   load(): Promise<void>;
 }
@@ -40,14 +44,21 @@ class Ids {
   /** Numbers of ids of digits, by their digits without leading zeros. */
   readonly #byDigits = new Map<string, Set<number>>();
   readonly #named = new Set<number>();
+  readonly #current = new Map<number, string>();
 
-  add(id: string, number: number): void {
+  add(id: string, number: number, isCurrent: boolean): void {
+    if (isCurrent) this.#current.set(number, id);
     this.#numbers.set(id, number);
     this.#numbers.set(wholeNumberOf(id) ?? id, number);
     this.#named.add(number);
     if (!DIGITS.test(id)) return;
     const digits = withoutZeros(id);
     this.#byDigits.set(digits, (this.#byDigits.get(digits) ?? new Set()).add(number));
+  }
+
+  idOf(number: number): SeriesId {
+    const id = this.#current.get(number);
+    return id === undefined || id === String(number) ? number : id;
   }
 
   /** Returns undefined for an id that has no row. */
@@ -119,6 +130,13 @@ export function createSeriesNumberReader(pool: pg.Pool, dataset: string): Series
       }
       return translate(await read().catch(() => ids), instances).numbers;
     },
+    async numberOf(of, id) {
+      const number = known?.[of].numberOf(id);
+      if (number !== undefined) return number;
+      const ids = (await read())[of];
+      return ids.numberOf(id) ?? ids.plainNumberOf(id);
+    },
+    idOf: (of, number) => known?.[of].idOf(number) ?? number,
     async load() {
       await read();
     },
@@ -147,12 +165,12 @@ function translate(
 async function readIds(pool: pg.Pool, dataset: string): Promise<IdsByKind> {
   const ids = noIds();
   try {
-    const { rows } = await pool.query<{ of: 'store' | 'dept'; id: string; number: number }>(
-      `select distinct on ("of", id) "of", id, number from raw.id
+    const { rows } = await pool.query<{ of: 'store' | 'dept'; id: string; number: number; current: boolean }>(
+      `select distinct on ("of", id) "of", id, number, is_current as current from raw.id
        where dataset = $1 and "of" in ('store', 'dept') order by "of", id, batch_id desc`,
       [dataset],
     );
-    for (const { of, id, number } of rows) ids[of].add(id, number);
+    for (const { of, id, number, current } of rows) ids[of].add(id, number, current);
   } catch (cause) {
     const { code } = cause as { code?: string };
     if (code === FORBIDDEN) throw forbidden(cause);

@@ -1,18 +1,28 @@
 /** The predictor's HTTP server: KServe's v1 protocol, health and metrics, described in docs/predictor.md. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { SERVED_QUANTILES } from '../contracts/model.ts';
+import type { ModelManifest } from '../contracts/model.ts';
 import { VERSION_HEADER } from '../contracts/predict.ts';
-import type { PredictResponse, Prediction, ReadyResponse } from '../contracts/predict.ts';
+import type {
+  PredictResponse,
+  Prediction,
+  ReadyResponse,
+  TotalPrediction,
+  TotalsResponse,
+} from '../contracts/predict.ts';
 import { shownId } from '../contracts/series-id.ts';
 import { createApp } from './app.ts';
 import { RequestError, errorBody } from './errors.ts';
 import { parseRequest } from './instances.ts';
-import type { Instance } from './instances.ts';
+import type { AskedTotal, Instance } from './instances.ts';
 import type { PredictorMetrics } from './metrics.ts';
 import type { Model } from './model.ts';
+import { isoDate } from './online-features.ts';
 import type { ForecastWeek, OnlineFeatures } from './online-features.ts';
 import type { Readiness } from './readiness.ts';
 import type { SeriesNumberReader, SeriesNumbers } from './series-numbers.ts';
+import { chunksOf, rowsOf, toTotal } from './totals.ts';
+import type { Sums, TotalReader, TotalRow } from './totals.ts';
 
 const BODY_LIMIT_BYTES = 16 * 1024 * 1024;
 
@@ -22,6 +32,7 @@ export interface PredictorDependencies {
   model: Model;
   seriesNumbers: SeriesNumberReader;
   features: OnlineFeatures;
+  totals: TotalReader;
   readiness: Readiness;
   metrics: PredictorMetrics;
   logLevel: string;
@@ -54,6 +65,48 @@ async function collectFeatures(
   return weeks;
 }
 
+/** Returns a function from a row of the graph's output to its p10, p50 and p90, which throws RequestError 500 for any other number. */
+function servedQuantiles(
+  { quantiles: levels }: ModelManifest,
+  quantiles: Float32Array,
+): (row: number, instance: number, of: Pick<Prediction, 'store' | 'dept' | 'horizon'>) => Sums {
+  const [low = 0, middle = 0, high = 0] = SERVED_QUANTILES.map((level) => levels.indexOf(level));
+  const at = (row: number, column: number): number => quantiles[row * levels.length + column] ?? NaN;
+  return (row, instance, { store, dept, horizon }) => {
+    const [p10, p50, p90] = [at(row, low), at(row, middle), at(row, high)];
+    if (Number.isFinite(p10 + p50 + p90)) return [p10, p50, p90];
+    throw new RequestError(
+      500,
+      'NON_FINITE_FORECAST',
+      `Instance ${instance}: the model answered ${p10}, ${p50}, ${p90} for store ${shownId(store)}, dept ${shownId(dept)}, horizon ${horizon}; ` +
+        'this model version should be taken out of service.',
+      { instance, store, dept },
+    );
+  };
+}
+
+/** Runs the graph. @throws RequestError 500 */
+async function infer(
+  { model, metrics }: PredictorDependencies,
+  { stores, depts }: SeriesNumbers,
+  horizons: readonly number[],
+  features: Float64Array,
+): Promise<Float32Array> {
+  const stop = metrics.inferenceSeconds.startTimer();
+  return model
+    .predict({
+      features,
+      store: BigInt64Array.from(stores, BigInt),
+      dept: BigInt64Array.from(depts, BigInt),
+      horizon: BigInt64Array.from(horizons, BigInt),
+    })
+    .catch((cause: unknown) => {
+      const sentence = `The model failed on this request: ${(cause as Error).message}`;
+      throw new RequestError(500, 'INFERENCE_FAILED', sentence, {}, { cause });
+    })
+    .finally(stop);
+}
+
 /** Returns one prediction per row of the graph's output. @throws RequestError 500 when a value is not finite */
 function toPredictions(
   dependencies: PredictorDependencies,
@@ -62,21 +115,10 @@ function toPredictions(
   weeks: (ForecastWeek | null)[],
   quantiles: Float32Array,
 ): Prediction[] {
-  const levels = dependencies.model.manifest.quantiles;
-  const [low, middle, high] = SERVED_QUANTILES.map((level) => levels.indexOf(level));
-  const columns = [low ?? 0, middle ?? 0, high ?? 0];
+  const served = servedQuantiles(dependencies.model.manifest, quantiles);
   return instances.map(({ store, dept }, row) => {
     const horizon = horizons[row] as number;
-    const [p10, p50, p90] = columns.map((column) => quantiles[row * levels.length + column] ?? NaN);
-    if (p10 === undefined || p50 === undefined || p90 === undefined || !Number.isFinite(p10 + p50 + p90)) {
-      throw new RequestError(
-        500,
-        'NON_FINITE_FORECAST',
-        `Instance ${row}: the model answered ${p10}, ${p50}, ${p90} for store ${shownId(store)}, dept ${shownId(dept)}, horizon ${horizon}; ` +
-          'this model version should be taken out of service.',
-        { instance: row, store, dept },
-      );
-    }
+    const [p10, p50, p90] = served(row, row, { store, dept, horizon });
     const week = weeks[row] ?? null;
     return {
       store,
@@ -104,41 +146,95 @@ function explain(dependencies: PredictorDependencies, predictions: Prediction[],
   });
 }
 
-async function predict(
+async function predictSeries(
   dependencies: PredictorDependencies,
-  body: unknown,
+  instances: Instance[],
   explained: boolean,
-): Promise<PredictResponse> {
+): Promise<Prediction[]> {
   const { model, metrics } = dependencies;
-  const { instances, ignoredFeatures } = parseRequest(body, model.manifest);
   const matrix = new Float64Array(instances.length * model.manifest.features.length).fill(NaN);
   const numbers = await dependencies.seriesNumbers.numbersOf(instances);
   const weeks = await collectFeatures(dependencies, instances, numbers, matrix);
   const horizons = instances.map(({ horizon }, row) => weeks[row]?.horizon ?? (horizon as number));
-  const stop = metrics.inferenceSeconds.startTimer();
-  const quantiles = await model
-    .predict({
-      features: matrix,
-      store: BigInt64Array.from(numbers.stores, BigInt),
-      dept: BigInt64Array.from(numbers.depts, BigInt),
-      horizon: BigInt64Array.from(horizons, BigInt),
-    })
-    .catch((cause: unknown) => {
-      const sentence = `The model failed on this request: ${(cause as Error).message}`;
-      throw new RequestError(500, 'INFERENCE_FAILED', sentence, {}, { cause });
-    })
-    .finally(stop);
+  const quantiles = await infer(dependencies, numbers, horizons, matrix);
   const predictions = toPredictions(dependencies, instances, horizons, weeks, quantiles);
   if (explained) explain(dependencies, predictions, matrix);
   metrics.instances.inc(instances.length);
-  const { unit } = dependencies.model.manifest;
-  return {
-    predictions,
+  return predictions;
+}
+
+/** Adds the quantiles of the series to the sums of a total. @throws RequestError as for single series, 503 when new weeks came meanwhile */
+async function addSeries(
+  dependencies: PredictorDependencies,
+  rows: TotalRow[],
+  total: number,
+  sums: Sums,
+): Promise<void> {
+  const { model, metrics, features, seriesNumbers } = dependencies;
+  const matrix = new Float64Array(rows.length * model.manifest.features.length).fill(NaN);
+  const asked = rows.map(({ store, dept, horizon }, instance) => {
+    const ids = { store: seriesNumbers.idOf('store', store), dept: seriesNumbers.idOf('dept', dept) };
+    return { instance, store, dept, horizon, asked: { ...ids, total } };
+  });
+  const stop = metrics.featureReadSeconds.startTimer();
+  const weeks = await features.read(asked, matrix).finally(stop);
+  if (rows.some(({ day }, row) => weeks[row]?.origin !== isoDate(day)))
+    throw new RequestError(
+      503,
+      'FEATURES_UNAVAILABLE',
+      `Instance ${total}: new weeks were materialized while the total was summed; try again.`,
+      { instance: total },
+    );
+  const numbers = { stores: rows.map(({ store }) => store), depts: rows.map(({ dept }) => dept) };
+  const horizons = rows.map(({ horizon }) => horizon);
+  const served = servedQuantiles(model.manifest, await infer(dependencies, numbers, horizons, matrix));
+  asked.forEach(({ horizon, asked: ids }, row) => {
+    served(row, total, { ...ids, horizon }).forEach((value, quantile) => {
+      sums[quantile] = (sums[quantile] as number) + value;
+    });
+  });
+  metrics.instances.inc(rows.length);
+}
+
+async function predictTotals(
+  dependencies: PredictorDependencies,
+  totals: AskedTotal[],
+): Promise<TotalPrediction[]> {
+  const { manifest } = dependencies.model;
+  const predictions: TotalPrediction[] = [];
+  let count = 0;
+  for (const [index, total] of totals.entries()) {
+    const series = await dependencies.totals.seriesOf(total, index);
+    const plan = rowsOf(total, series, manifest.horizonWeeks);
+    const sums: Sums = [0, 0, 0];
+    for (const chunk of chunksOf(plan.rows, count)) await addSeries(dependencies, chunk, index, sums);
+    count += plan.rows.length;
+    predictions.push(toTotal(manifest, total, index, plan, sums));
+  }
+  return predictions;
+}
+
+async function predict(
+  dependencies: PredictorDependencies,
+  body: unknown,
+  explained: boolean,
+): Promise<PredictResponse | TotalsResponse> {
+  const { manifest } = dependencies.model;
+  const { instances, totals, ignoredFeatures } = parseRequest(body, manifest);
+  if (explained && totals.length > 0)
+    throw new RequestError(
+      400,
+      'INVALID_REQUEST',
+      'Totals have no features of their own; ask for series with "explain".',
+    );
+  const about = {
     modelName: dependencies.name,
     modelVersion: dependencies.version,
-    ...(unit === undefined ? {} : { unit }),
+    ...(manifest.unit === undefined ? {} : { unit: manifest.unit }),
     ...(ignoredFeatures.length > 0 ? { ignoredFeatures } : {}),
   };
+  if (totals.length > 0) return { predictions: await predictTotals(dependencies, totals), ...about };
+  return { predictions: await predictSeries(dependencies, instances, explained), ...about };
 }
 
 /** Refuses requests for another version: a gateway without a rule for the pinned version sends them to any version. */

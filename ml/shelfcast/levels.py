@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -75,26 +75,35 @@ class Levels:
                 of_level[row["number"]] = row["member"]
         return cls(declared)
 
-    def groups(self, store: Integers, dept: Integers, ids: Ids) -> Iterator[tuple[str, Groups]]:
-        """Yields each level with its groups of N series.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all levels."""
+        return ("store", "dept", *self.declared, TOTAL)
+
+    def key_of(self, name: str) -> LevelOf:
+        """Returns the key that decides the member of a series; for the total, which has one, either does."""
+        if name in self.declared:
+            return self.declared[name].of
+        return "dept" if name == "dept" else "store"
+
+    def groups(self, name: str, numbers: Integers, ids: Ids) -> Groups:
+        """Returns the groups of N series at a level.
 
         Args:
-            store: Store number, [N].
-            dept: Department number, [N].
+            name: Name of the level.
+            numbers: Number of the store or department of each series, whichever ``key_of`` names, [N].
             ids: Ids of stores and departments.
         """
-        keys: dict[LevelOf, Integers] = {"store": store, "dept": dept}
-        for of, numbers in keys.items():
-            known, index = np.unique(numbers, return_inverse=True)
-            yield of, Groups(index, [ids.shown(of, int(number)) for number in known])
-        for name, level in self.declared.items():
-            known, index = np.unique(keys[level.of], return_inverse=True)
-            members = [level.members.get(int(number)) for number in known]
-            names = sorted({member for member in members if member is not None})
-            codes = {member: code for code, member in enumerate(names)}
-            of_known = np.array([-1 if m is None else codes[m] for m in members], dtype=np.int64)
-            yield name, Groups(of_known[index], [*names])
-        yield TOTAL, Groups(np.zeros(len(store), dtype=np.int64), [TOTAL])
+        if name == TOTAL:
+            return Groups(np.zeros(len(numbers), dtype=np.int64), [TOTAL])
+        known, index = np.unique(numbers, return_inverse=True)
+        if name not in self.declared:
+            return Groups(index, [ids.shown(self.key_of(name), int(number)) for number in known])
+        members = [self.declared[name].members.get(int(number)) for number in known]
+        names = sorted({member for member in members if member is not None})
+        codes = {member: code for code, member in enumerate(names)}
+        of_known = np.array([-1 if m is None else codes[m] for m in members], dtype=np.int64)
+        return Groups(of_known[index], [*names])
 
 
 #: Levels of data that declare none.

@@ -55,6 +55,10 @@ const instance = fc.oneof(
     { store: fc.integer(), dept: fc.integer(), horizon, targetWeek: week, features: fc.constant({}) },
     { requiredKeys: ['store', 'dept', 'targetWeek'] },
   ),
+  fc.record(
+    { level: fc.constantFrom('total', 'region', ''), member: id, horizon, targetWeek: week },
+    { requiredKeys: ['level'] },
+  ),
   fc.jsonValue(),
 );
 const body = fc.oneof(

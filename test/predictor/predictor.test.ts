@@ -29,9 +29,12 @@ import { createOnlineFeatures } from '../../predictor/online-features.ts';
 import { createReadiness } from '../../predictor/readiness.ts';
 import { createSeriesNumberReader } from '../../predictor/series-numbers.ts';
 import { createPredictor } from '../../predictor/server.ts';
+import { createTotalReader } from '../../predictor/totals.ts';
 import type { FeatureDatabase, RunningMain } from './processes.ts';
 import { modelHash, writeFeastRows, writeModels } from './python.ts';
 import { FEATURES, expectedP50, post, raw } from './requests.ts';
+import { totalsResponseSchema } from '../../contracts/predict.ts';
+import type { TotalsResponse } from '../../contracts/predict.ts';
 import type { Answer, Instance, Prediction } from './requests.ts';
 
 let folder: string;
@@ -219,18 +222,30 @@ describe('ids of text', () => {
 
   beforeAll(async () => {
     const model = await loadModel(pathToFileURL(join(folder, 'models', '1')).href, { threads: 1 });
-    const manifest = { ...model.manifest, dataset: 'shop' };
+    const scales = {
+      coverage80: new Array<number>(12).fill(0.25),
+      coverage95: new Array<number>(12).fill(0.5),
+    };
+    const levels = { store: scales, dept: scales, region: scales, category: scales, total: scales };
+    const manifest = { ...model.manifest, dataset: 'shop', levels };
     await database.run(`
       insert into raw.batch (dataset, request_id, source, content_hash, row_count) select 'shop', 's', '{}', 'ab', 1;
       insert into raw.id select 'shop', "of", id, number, is_current, batch_id from raw.batch, (values
         ('store', 'CA_1', 1, true), ('store', '18446744073709551615', 2, true), ('store', 'empty', 5, true),
         ('dept', '4006381333931', 3, true), ('dept', '007', 4, true), ('dept', 'old 007', 4, false)
-      ) as ids ("of", id, number, is_current)`);
+      ) as ids ("of", id, number, is_current);
+      insert into raw.batch (dataset, request_id, source, content_hash, row_count) select 'shop', 's2', '{}', 'ab', 1;
+      insert into raw.level_member select 'shop', level, "of", number, member, b.batch_id from raw.batch b join (values
+        ('s', 'region', 'store', 1, 'south'), ('s2', 'region', 'store', 1, 'Süd'), ('s', 'region', 'store', 2, 'Süd'),
+        ('s', 'region', 'store', 3, null), ('s', 'category', 'dept', 4, 'dry'), ('s', 'category', 'dept', 10, 'old')
+      ) as m (request, level, "of", number, member) on b.request_id = m.request`);
     pool = openPool(database.url);
+    const seriesNumbers = createSeriesNumberReader(pool, manifest.dataset);
     app = createPredictor({
       ...{ name: 'sales-forecast', version: '3', logLevel: 'silent' },
       model: { ...model, manifest },
-      seriesNumbers: createSeriesNumberReader(pool, manifest.dataset),
+      seriesNumbers,
+      totals: createTotalReader(pool, manifest, seriesNumbers),
       features: createOnlineFeatures(pool, manifest),
       readiness: createReadiness(pool),
       metrics: createPredictorMetrics('sales-forecast', '3'),
@@ -269,6 +284,98 @@ describe('ids of text', () => {
       expect(prediction.p50).toBe(expectedP50(series, prediction.features ?? raw()));
       if (i < 4) expect(prediction.features?.lag_1).toBe(1000 * series.store + series.dept);
     });
+  });
+
+  const askTotals = async (instances: unknown[]): Promise<[number, TotalsResponse & Answer['body']]> => {
+    const url = '/v1/models/sales-forecast:predict';
+    const response = await app.inject({ method: 'POST', url, payload: { instances } });
+    return [response.statusCode, response.json()];
+  };
+
+  it.each([
+    [{ level: 'store', member: 'CA_1' }, [3, 4, 5, 6, 7, 8, 9].map((dept) => [1, dept])],
+    [
+      { level: 'dept', member: 'old 007' },
+      [
+        [1, 4],
+        [2, 4],
+      ],
+    ],
+    [
+      { level: 'category', member: 'dry' },
+      [
+        [1, 4],
+        [2, 4],
+      ],
+    ],
+    [
+      { level: 'region', member: ' Su\u0308d' },
+      [...[3, 4, 5, 6, 7, 8, 9].map((dept) => [1, dept]), [2, 3], [2, 4]],
+    ],
+  ])('sums %j over the series that have not ended', async (asked, series) => {
+    const targetWeek = '2012-02-03';
+    const single = await ask(series.map(([store, dept]) => ({ store, dept, targetWeek })));
+    const sum = (key: 'p10' | 'p50' | 'p90'): number =>
+      (single.body.predictions ?? []).reduce((total, prediction) => total + prediction[key], 0);
+    const [low, p50, high] = [sum('p10'), sum('p50'), sum('p90')];
+    const [status, body] = await askTotals([
+      { ...asked, horizon: 1 },
+      { ...asked, targetWeek },
+    ]);
+    expect(status).toBe(200);
+    const { predictions, modelVersion } = totalsResponseSchema.parse(body);
+    expect(modelVersion).toBe('3');
+    const expected = {
+      ...asked,
+      ...{ horizon: 1, origin: '2012-01-27', targetWeek, forecast: p50, p50 },
+      p10: p50 - 0.25 * (p50 - low),
+      p90: p50 + 0.25 * (high - p50),
+      series: series.length,
+    };
+    expect(predictions).toEqual([expected, expected]);
+  });
+
+  it.each([
+    [
+      'a level that no model knows',
+      { level: 'country', member: 'DE' },
+      404,
+      'UNKNOWN_LEVEL',
+      'which knows store, dept',
+    ],
+    [
+      'a member that no series has',
+      { level: 'region', member: 'south' },
+      404,
+      'UNKNOWN_MEMBER',
+      'no series of the data set "shop" is in "south"',
+    ],
+    [
+      'a store that does not exist',
+      { level: 'store', member: 'ca_1' },
+      404,
+      'UNKNOWN_MEMBER',
+      '"ca_1" of the level "store"',
+    ],
+    [
+      'series that have all ended',
+      { level: 'category', member: 'old' },
+      409,
+      'STALE_FEATURES',
+      'all series of "old"',
+    ],
+    [
+      'a series that no store is known of',
+      { level: 'total' },
+      409,
+      'MISSING_FEATURES',
+      'store 3, dept "4006381333931"',
+    ],
+  ])('refuse the total of %s', async (_name, asked, status, code, words) => {
+    const good = { level: 'region', member: 'Süd', horizon: 1 };
+    const [said, { error }] = await askTotals([good, { ...asked, horizon: 1 }]);
+    expect([said, error]).toMatchObject([status, { code, instance: 1 }]);
+    expect(error?.message).toContain(words);
   });
 
   it.each([

@@ -36,8 +36,11 @@ function start(
         const ones = instances.map(() => 1);
         return Promise.resolve({ stores: ones, depts: ones });
       },
+      numberOf: () => Promise.resolve(1),
+      idOf: (_of, number) => number,
       load: () => Promise.resolve(),
     },
+    totals: { seriesOf: () => Promise.reject(new Error('asked for totals')) },
     features: { read },
     readiness: { check: () => Promise.resolve({ ready: true, reason: '' }), drain: () => undefined },
     metrics: createPredictorMetrics('m', '3'),

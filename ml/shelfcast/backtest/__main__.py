@@ -1,7 +1,7 @@
 """``python -m shelfcast.backtest --data DIR --origins WEEK,.. --out DIR``, behind ``npx shelfcast backtest``.
 
-Writes ``forecasts.csv``, ``metrics.json`` and ``report.html`` to ``--out``, and a folder for each origin with
-its features and its training, from which a repeated command resumes.
+Writes ``forecasts.csv``, ``levels.csv``, ``metrics.json`` and ``report.html`` to ``--out``, and a folder for
+each origin with its features and its training, from which a repeated command resumes.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from shelfcast.backtest import folder as folders
 from shelfcast.backtest.folder import Folder
+from shelfcast.backtest.level_totals import Scales, level_rows, scales_of, score_level_rows
 from shelfcast.backtest.origin import (
     BASELINES,
     DEFAULT_PROCESSES,
@@ -30,7 +32,7 @@ from shelfcast.backtest.origin import (
     train,
 )
 from shelfcast.backtest.report import label, report_html
-from shelfcast.backtest.scores import QUANTILES, Errors, SeriesLeftOut, Summary, score, slices, sums
+from shelfcast.backtest.scores import QUANTILES, Errors, SeriesLeftOut, Summary, score, slices
 from shelfcast.contracts.specs import DEFAULT_UNIT, Declaration, TrainSpec
 from shelfcast.contracts.wire import bounds, decode, default, encode
 from shelfcast.ids import Ids
@@ -103,11 +105,14 @@ def _run(options: argparse.Namespace) -> None:
     for sentence in source.notes:
         print(f"note: {sentence}")
     folders.check_origins(source, origins)
-    frames, left_out = _forecasts(source, origins, settings, out / "origins", options.refit == "true")
+    frames, left_out, scales = _forecasts(source, origins, settings, out / "origins", options.refit == "true")
     rows = source.with_actuals(pd.concat(frames, ignore_index=True))
     # The presets of the two naive forecasts have the names of their baselines.
     forecasters = [settings.preset, *(name for name in settings.baselines if name != settings.preset)]
     known = rows[rows["actual"].notna()]
+    sum_levels = partial(
+        level_rows, levels=source.levels, ids=source.ids, scales=scales, forecasters=forecasters
+    )
     summary = Summary(
         preset=settings.preset,
         refit=options.refit == "true",
@@ -117,7 +122,10 @@ def _run(options: argparse.Namespace) -> None:
         with_actual=len(known),
         left_out=left_out,
     )
-    errors = _errors(known, forecasters, source.ids) if len(known) > 0 else None
+    errors = None
+    if len(known) > 0:
+        errors = _errors(known, sum_levels(known), forecasters, source.ids)
+    _write_levels(out, sum_levels(rows))
     _write(out, rows, summary, errors, source, forecasters)
 
 
@@ -148,14 +156,15 @@ def _declaration(text: str | None) -> Declaration | None:
 
 def _forecasts(
     source: Folder, origins: Sequence[date], settings: Settings, directory: Path, refit: bool
-) -> tuple[list[pd.DataFrame], list[SeriesLeftOut]]:
-    frames, left_out, fitted = [], [], None
+) -> tuple[list[pd.DataFrame], list[SeriesLeftOut], dict[date, Scales]]:
+    frames, left_out, fitted, scales = [], [], None, {}
     for number, week in enumerate(origins, 1):
         begin = time.monotonic()
         origin = prepare(source, week, directory, settings)
         if fitted is None or refit:
             fitted = train(origin, settings), fit_lightgbm(origin, settings)
         frames.append(forecast(origin, *fitted, settings))
+        scales[week] = scales_of(fitted[0])
         left_out += [
             SeriesLeftOut(
                 origin=week, store=source.ids.shown("store", store), dept=source.ids.shown("dept", dept)
@@ -167,16 +176,20 @@ def _forecasts(
             f"{time.monotonic() - begin:.0f} s",
             flush=True,
         )
-    return frames, left_out
+    return frames, left_out, scales
 
 
-def _errors(rows: pd.DataFrame, forecasters: Sequence[str], ids: Ids) -> Errors:
+def _errors(rows: pd.DataFrame, of_levels: pd.DataFrame, forecasters: Sequence[str], ids: Ids) -> Errors:
     return Errors(
         overall=score(rows, forecasters),
         by_horizon={str(h): score(part, forecasters) for h, part in rows.groupby("horizon")},
         slices={name: score(part, forecasters) for name, part in slices(rows, ids).items()},
-        sums=sums(rows, forecasters),
+        levels=score_level_rows(of_levels, forecasters),
     )
+
+
+def _write_levels(out: Path, rows: pd.DataFrame) -> None:
+    rows.to_csv(out / "levels.csv", index=False, float_format="%.2f")
 
 
 def _write(
@@ -218,7 +231,12 @@ def _write(
         wape = "" if by.wape is None else f", WAPE {by.wape:.2%}"
         cover = "" if by.coverage80 is None else f", 80 % interval holds {by.coverage80:.1%}"
         print(f"{label(name):{width}}  WMAE {by.wmae:>9,.2f} {unit}{wape}{cover}")
-    print(f"written: {out / 'forecasts.csv'}, metrics.json, report.html")
+    for level, of_level in ({} if errors is None else errors.levels).items():
+        by_model = of_level[forecasters[0]]
+        wape = "" if by_model.wape is None else f", WAPE {by_model.wape:.2%}"
+        cover = "" if by_model.coverage80 is None else f", 80 % interval holds {by_model.coverage80:.1%}"
+        print(f"{label(forecasters[0])} by {level}: {by_model.rows:,} totals{wape}{cover}")
+    print(f"written: {out / 'forecasts.csv'}, levels.csv, metrics.json, report.html")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Metrics of a backtest: overall, by horizon, by slice, and of sums over departments."""
+"""Metrics of a backtest: overall, by horizon, by slice, and of totals."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from shelfcast.contracts.results import LevelMetrics
 from shelfcast.evaluate.metrics import bias, coverage, mase, pinball, rmse, wape, wmae
 from shelfcast.evaluate.slices import slices as slice_masks
 from shelfcast.ids import Ids, Shown
@@ -67,13 +68,13 @@ class Errors:
         overall: Errors of all rows.
         by_horizon: Errors by weeks ahead.
         slices: Errors by slice.
-        sums: WAPE of sums, by aggregation (``store``, ``total``) and forecaster.
+        levels: Errors of totals by level and forecaster.
     """
 
     overall: Scores
     by_horizon: dict[str, Scores]
     slices: dict[str, Scores]
-    sums: dict[str, dict[str, float]]
+    levels: dict[str, dict[str, LevelMetrics]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,20 +137,3 @@ def slices(rows: pd.DataFrame, ids: Ids) -> dict[str, pd.DataFrame]:
     store_type, holiday, mean_sales, dept, age_weeks = (rows[name].to_numpy() for name in names)
     masks = slice_masks(store_type, holiday, mean_sales, dept, age_weeks, ids)
     return {name: rows[mask] for name, mask in masks.items() if mask.any()}
-
-
-def sums(rows: pd.DataFrame, forecasters: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Returns the WAPE of sums over departments (``store``) and over all series (``total``), by forecaster.
-
-    Point forecasts of a store are sums over its departments, so both sums agree. Quantiles are not summed:
-    the quantile of a sum is not the sum of quantiles.
-    """
-    columns = {name: "p50" if name == forecasters[0] else name for name in forecasters}
-    keys = {"store": ["origin", "target_week", "store"], "total": ["origin", "target_week"]}
-    result = {}
-    for aggregation, key in keys.items():
-        total = rows.groupby(key)[[*columns.values(), "actual"]].sum()
-        actual = total["actual"].to_numpy()
-        if actual.any():
-            result[aggregation] = {name: wape(total[c].to_numpy(), actual) for name, c in columns.items()}
-    return result

@@ -29,6 +29,19 @@ class ModelFeature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LevelScales:
+    """Distances of a total's quantiles from its median, as shares of the summed distances of its series.
+
+    Attributes:
+        coverage80: Factor for p10 and p90, by weeks ahead.
+        coverage95: Factor for p2.5 and p97.5, by weeks ahead.
+    """
+
+    coverage80: list[float]
+    coverage95: list[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelManifest:
     """Content of model.json.
 
@@ -43,6 +56,7 @@ class ModelManifest:
         horizon_weeks: Largest number of weeks ahead that the model answers.
         quantiles: Quantile levels, ascending; contains 0.1, 0.5 and 0.9.
         features: Features in the order of the graph's columns.
+        levels: Levels whose totals the model answers; absent from models that were trained without them.
         onnx_sha256: SHA-256 of model.onnx, hex.
     """
 
@@ -56,6 +70,7 @@ class ModelManifest:
     horizon_weeks: Annotated[int, Bounds(1, 9007199254740991)]
     quantiles: list[float]
     features: list[ModelFeature]
+    levels: dict[str, LevelScales] | None = None
     onnx_sha256: str
 
 

@@ -256,6 +256,23 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LevelMetrics:
+    """Errors of one forecaster's totals at a level.
+
+    Attributes:
+        wape: Sum of absolute errors over sum of absolute actuals, of totals; null where all are 0.
+        bias: Mean of forecast minus actual, USD.
+        coverage80: Share of actual totals inside [p10, p90]; null where the forecaster has no interval.
+        rows: Number of totals: one for each member, target week and number of weeks ahead.
+    """
+
+    wape: float | None
+    bias: float
+    coverage80: float | None
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SliceNotScored:
     """A slice without metrics or without some comparison.
 
@@ -313,6 +330,7 @@ class Evaluated:
         one_week_ahead: Metrics one week ahead.
         slices: Slice name (for example `store_type=A`, `holiday=true`, `volume=low`) to forecaster to
             metrics.
+        levels: Level name (`store`, `dept`, `total`, or a declared one) to forecaster to metrics.
         slices_not_scored: Slices without metrics or without some comparison, each with the reason.
         forecasters_left_out: Forecasters that can forecast too few rows to be compared, each with the reason.
         comparisons: Comparisons of the candidate with the champion and the two naive forecasts.
@@ -327,6 +345,7 @@ class Evaluated:
     overall: dict[Forecaster, Metrics]
     one_week_ahead: dict[Forecaster, Metrics]
     slices: dict[str, dict[Forecaster, Metrics]]
+    levels: dict[str, dict[Forecaster, LevelMetrics]] | None = None
     slices_not_scored: list[SliceNotScored]
     forecasters_left_out: list[ForecasterLeftOut] | None = None
     comparisons: list[Comparison]
@@ -346,6 +365,7 @@ class EvaluateResult:
         one_week_ahead: Metrics one week ahead.
         slices: Slice name (for example `store_type=A`, `holiday=true`, `volume=low`) to forecaster to
             metrics.
+        levels: Level name (`store`, `dept`, `total`, or a declared one) to forecaster to metrics.
         slices_not_scored: Slices without metrics or without some comparison, each with the reason.
         forecasters_left_out: Forecasters that can forecast too few rows to be compared, each with the reason.
         comparisons: Comparisons of the candidate with the champion and the two naive forecasts.
@@ -362,6 +382,7 @@ class EvaluateResult:
     overall: dict[Forecaster, Metrics]
     one_week_ahead: dict[Forecaster, Metrics]
     slices: dict[str, dict[Forecaster, Metrics]]
+    levels: dict[str, dict[Forecaster, LevelMetrics]] | None = None
     slices_not_scored: list[SliceNotScored]
     forecasters_left_out: list[ForecasterLeftOut] | None = None
     comparisons: list[Comparison]

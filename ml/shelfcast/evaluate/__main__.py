@@ -15,6 +15,7 @@ from shelfcast.contracts.specs import DEFAULT_UNIT, EvaluateSpec
 from shelfcast.contracts.wire import encode
 from shelfcast.evaluate.analysis_rows import write_analysis_rows
 from shelfcast.evaluate.backtest import Backtest, run_backtest
+from shelfcast.evaluate.level_scores import score_levels
 from shelfcast.evaluate.metrics import score, score_slices, slices_of
 from shelfcast.evaluate.model import Model, Role, load_model
 from shelfcast.evaluate.model_card import model_card
@@ -99,7 +100,7 @@ def _write(
     backtest: Backtest,
 ) -> tuple[Evaluated, int]:
     """Writes the analysis rows and the report of the candidate; returns its scores and the number of rows."""
-    evaluated = _evaluated(spec, directory, backtest)
+    evaluated = _evaluated(spec, directory, models, backtest)
     analysis_rows, report = directory / _ANALYSIS_ROWS, directory / _REPORT
     count = write_analysis_rows(analysis_rows, table, backtest, models["candidate"], ANALYSIS_ROWS)
     report.mkdir(exist_ok=True)
@@ -150,7 +151,9 @@ def _report_left_out(directory: Path, backtest: Backtest) -> None:
         )
 
 
-def _evaluated(spec: EvaluateSpec, directory: Path, backtest: Backtest) -> Evaluated:
+def _evaluated(
+    spec: EvaluateSpec, directory: Path, models: Mapping[Role, Model], backtest: Backtest
+) -> Evaluated:
     every, masks = np.full(len(backtest.row), True), slices_of(backtest, spec.horizon_weeks)
     by_slice, not_scored = score_slices(backtest, masks)
     comparisons, not_compared = compare(backtest, {OVERALL: every, **masks})
@@ -159,6 +162,7 @@ def _evaluated(spec: EvaluateSpec, directory: Path, backtest: Backtest) -> Evalu
         overall=score(backtest, every),
         one_week_ahead=score(backtest, backtest.horizon == 1),
         slices=by_slice,
+        levels=score_levels(backtest, {role: model.manifest.levels for role, model in models.items()}),
         slices_not_scored=[*not_scored, *not_compared],
         forecasters_left_out=backtest.forecasters_left_out,
         comparisons=comparisons,

@@ -22,6 +22,7 @@ from shelfcast.features.own_holidays import holiday_flag
 from shelfcast.features.samples import Floats, Integers, OriginTable, Weeks
 from shelfcast.ids import PLAIN_IDS, Ids
 from shelfcast.job import UserError
+from shelfcast.levels import NO_LEVELS, Levels
 
 T = TypeVar("T")
 
@@ -75,6 +76,7 @@ class Backtest:
         left_out: Numbers of rows left out, and reasons.
         found: Number of rows before any was left out.
         ids: Ids of stores, departments and store types.
+        levels: Levels of the series.
         forecasters_left_out: Forecasters that are not compared, and reasons.
         simple: Quantiles of each simple forecast [N, Q]; the first one is the forecaster ``simple``.
         hidden_weeks: Number of weeks of the data in which series were shut or out of stock, never scored.
@@ -97,6 +99,7 @@ class Backtest:
     left_out: list[LeftOut]
     found: int
     ids: Ids = PLAIN_IDS
+    levels: Levels = NO_LEVELS
     forecasters_left_out: list[ForecasterLeftOut] = field(default_factory=list)
     simple: list[Quantiles] = field(default_factory=list)
     hidden_weeks: int = 0
@@ -193,6 +196,7 @@ def run_backtest(
         ],
         found=len(kept),
         ids=table.ids,
+        levels=table.levels,
         forecasters_left_out=[_left_out(name, missing[name]) for name in not_compared],
         simple=[values[kept] for values in of_simple],
         hidden_weeks=table.hidden_weeks,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from shelfcast.contracts.model import ModelManifest
-from shelfcast.contracts.results import FORECASTER_LABELS, Evaluated, Metrics
+from shelfcast.contracts.results import FORECASTER_LABELS, Evaluated, Forecaster, LevelMetrics, Metrics
 from shelfcast.contracts.specs import EvaluateSpec
 from shelfcast.evaluate.backtest import Backtest
 from shelfcast.evaluate.code_version import code_version
@@ -59,6 +59,8 @@ def model_card(spec: EvaluateSpec, manifest: ModelManifest, backtest: Backtest, 
         _errors(result.overall, unit),
         "### One week ahead",
         _errors(result.one_week_ahead, unit),
+        "## Totals by level (WAPE)",
+        _levels(result.levels or {}, unit),
         "## Slices (WMAE)",
         _slices(result.slices, unit),
         _list([f"{entry.slice}: {entry.reason}" for entry in result.slices_not_scored], "Not scored:"),
@@ -105,6 +107,27 @@ def _errors(by_forecaster: ByForecaster, unit: str | None) -> str:
     return _table(("", *(head for _, head, _ in _METRICS)), lines)
 
 
+def _levels(by_level: Mapping[str, Mapping[Forecaster, LevelMetrics]], unit: str | None) -> str:
+    if not by_level:
+        return ""
+    names = list(next(iter(by_level.values())))
+    lines = []
+    for level, by_forecaster in by_level.items():
+        candidate = by_forecaster["candidate"]
+        errors = (by_forecaster[name].wape for name in names)
+        lines.append(
+            (
+                level,
+                f"{candidate.rows:,}",
+                *("" if error is None else percent(error) for error in errors),
+                amount(candidate.bias, unit),
+                "" if candidate.coverage80 is None else percent(candidate.coverage80),
+            )
+        )
+    labels = (FORECASTER_LABELS[name] for name in names)
+    return _table(("level", "totals", *labels, "bias", "in 80 % interval"), lines)
+
+
 def _slices(by_slice: Mapping[str, ByForecaster], unit: str | None) -> str:
     if not by_slice:
         return ""
@@ -141,8 +164,7 @@ def _limits(manifest: ModelManifest, backtest: Backtest, result: Evaluated) -> l
         "say little of new series.",
         f"80 % intervals held {percent(covered)} of actual sales. They are calibrated on the validation "
         "weeks, over many series and weeks: a single series may have more or less.",
-        "Quantiles of series must not be added up to a store's: the quantile of a sum is not the sum of the "
-        "quantiles.",
+        "Quantiles of series must not be added up: those of totals are narrower. The endpoint answers them.",
         "It knows no promotion, weather or closure of the target week unless a covariate known in advance "
         "holds it.",
     ]

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shelfcast.contracts.model import ModelFeature
+from shelfcast.contracts.model import LevelScales, ModelFeature
 from shelfcast.features.feature_groups import covariate_names
 from shelfcast.features.open_weeks import OPEN_AHEAD
 from shelfcast.models.feature_values import feature_columns
@@ -150,6 +150,7 @@ class Network(nn.Module):
         size_edges_usd: Levels between the calibration bins, ascending, US dollars [CALIBRATION_BINS - 1].
         widening: Conformal scales of the inner and outer interval, by horizon and calibration bin
             [H, CALIBRATION_BINS, 2].
+        level_scales: Scales of the totals at each level, which are no part of the graph.
         non_negative: Whether no forecast is below 0. It is set after the training, and only where no sales
             were below 0, so the graph of a model of data with returns does not change.
     """
@@ -159,11 +160,13 @@ class Network(nn.Module):
     mean_level_usd: Tensor
     size_edges_usd: Tensor
     widening: Tensor
+    level_scales: dict[str, LevelScales]
     non_negative: bool
 
     def __init__(self, feature_count: int, horizon_weeks: int, members: Sequence[Member]) -> None:
         super().__init__()
         self.feature_count = feature_count
+        self.level_scales = {}
         self.non_negative = False
         self.parts = nn.ModuleList(members)
         self.register_buffer("mean_level_usd", torch.tensor(1.0))

@@ -36,6 +36,7 @@ from shelfcast.train.distributed import Processes, init_distributed
 from shelfcast.train.export import write_model
 from shelfcast.train.fit_simple import FittedSimple, fit_simple, rank_simple
 from shelfcast.train.fit_trees import fit_trees
+from shelfcast.train.level_calibration import calibrate_levels
 from shelfcast.train.normalization import fit_normalization, known_ids
 from shelfcast.train.progress import ProgressReporter
 from shelfcast.train.restarts import Restarts
@@ -99,6 +100,7 @@ def _fit_network(
     calibrate(trainer.model, shard, processes)
     factor = widest_week(trainer.model, shard, processes) if spec.with_replacements else None
     bound_at_zero(trainer.model, shard, processes)
+    calibrate_levels(trainer.model, shard, processes)
     return _Fitted(trainer.model, trainer.epochs, trainer.best_epoch, trainer.stopped_by, searched, factor)
 
 

@@ -67,6 +67,7 @@ def write_model(folder: Path, model: Network, table: OriginTable, samples: Sampl
         horizon_weeks=spec.horizon_weeks,
         quantiles=list(QUANTILES),
         features=list(table.features),
+        levels=model.level_scales or None,
         onnx_sha256=sha256,
     )
     write_json(partial / "model.json", manifest)

@@ -15,6 +15,7 @@ from shelfcast.models.simple import FORMULAS, SimpleForecast
 from shelfcast.train.calibration import bound_at_zero, calibrate
 from shelfcast.train.data import EpochSampler, Shard
 from shelfcast.train.distributed import Processes
+from shelfcast.train.level_calibration import calibrate_levels
 from shelfcast.train.minibatch import BatchReader, chunks
 from shelfcast.train.normalization import fit_normalization
 
@@ -82,6 +83,7 @@ def rank_simple(
         one.choose(int(index))
         calibrate(one, shard, processes)
         bound_at_zero(one, shard, processes)
+        calibrate_levels(one, shard, processes)
         ranked.append(FittedSimple(one, validation_wmae))
     return ranked
 

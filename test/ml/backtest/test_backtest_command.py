@@ -90,7 +90,28 @@ def test_metrics_are_those_of_the_forecasts(whole: tuple[Path, list[date], pd.Da
     assert {"1", "2", "3"} == metrics["byHorizon"].keys()
     by_store = known.groupby(["origin", "target_week", "store"])[["p50", "actual"]].sum()
     of_stores = (by_store["p50"] - by_store["actual"]).abs().sum() / by_store["actual"].abs().sum()
-    assert metrics["sums"]["store"]["global"] == pytest.approx(of_stores, rel=1e-4)
+    of_level = metrics["levels"]["store"]["global"]
+    assert of_level["wape"] == pytest.approx(of_stores, rel=1e-4)
+    assert (list(metrics["levels"]), of_level["rows"]) == (["store", "dept", "total"], len(by_store))
+
+
+def test_totals_are_sums_with_intervals_of_their_own(whole: tuple[Path, list[date], pd.DataFrame]) -> None:
+    folder, _, rows = whole
+    totals = pd.read_csv(folder / "out" / "levels.csv", dtype={"member": str})
+    key = ["origin", "target_week", "horizon"]
+    summed = rows.groupby([*key, "store"])[["p10", "p50", "p90", "naive"]].sum().reset_index()
+    of_stores = totals[totals["level"] == "store"].sort_values([*key, "member"]).reset_index(drop=True)
+    assert of_stores["member"].tolist() == summed["store"].astype(str).tolist()
+    for name in ("p50", "naive"):
+        np.testing.assert_allclose(of_stores[name], summed[name], atol=0.05)
+    assert (of_stores["series"] == DEPARTMENTS).all()
+    whole_width = totals[totals["level"] == "total"].eval("p90 - p10").to_numpy()
+    by_week = rows.groupby(key)[["p10", "p90"]].sum()
+    assert (whole_width < (by_week["p90"] - by_week["p10"]).to_numpy()).all()
+    quantiles = totals[["p2_5", "p10", "p50", "p90", "p97_5"]].to_numpy()
+    assert (np.diff(quantiles[:, 1:4], axis=1) >= 0).all()
+    html = (folder / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Totals by level (WAPE)" in html
 
 
 @pytest.mark.usefixtures("in_this_process")

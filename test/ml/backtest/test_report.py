@@ -11,6 +11,7 @@ import pandas as pd
 from shelfcast.backtest.report import examples, report_html
 from shelfcast.backtest.scores import Errors, Score
 from shelfcast.calendar import WEEK
+from shelfcast.contracts.results import LevelMetrics
 from shelfcast.ids import Ids
 
 ORIGIN = date(2026, 5, 1)
@@ -45,14 +46,19 @@ def errors() -> Errors:
         overall=scores,
         by_horizon={"1": scores, "2": scores, "3": scores},
         slices={"dept=<1>": scores},
-        sums={"store": {"global": 0.125, "lightgbm": 0.25}},
+        levels={
+            "store": {
+                "global": LevelMetrics(wape=0.125, bias=-77.5, coverage80=0.785, rows=3),
+                "lightgbm": LevelMetrics(wape=None, bias=1.5, coverage80=None, rows=3),
+            }
+        },
     )
 
 
 def test_tables_and_figures_show_the_errors() -> None:
     html = report_html(ABOUT, errors(), rows(95.0), history(), FORECASTERS)
     assert html.count('src="data:image/png;base64,') == 3
-    for cell in ("$1,234", "-$1,234", "25.0 %", "50.0 %", "75.0 %", "12.5 %", ""):
+    for cell in ("$1,234", "-$1,234", "25.0 %", "50.0 %", "75.0 %", "12.5 %", "78.5 %", ""):
         assert f"<td>{cell}</td>" in html
     assert html.count('class="best"') == 1
     best = html.split('class="best"')[1].split("</tr>")[0]

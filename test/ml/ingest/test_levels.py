@@ -211,7 +211,8 @@ def test_groups_of_series(tmp_path: Path) -> None:
     )
     write_levels(tmp_path, levels)
     assert read_levels_file(tmp_path) == levels
-    groups = dict(levels.groups(np.array([1, 1, 2, 3]), np.array([7, 8, 7, 7]), Ids()))
+    numbers = {"store": np.array([1, 1, 2, 3]), "dept": np.array([7, 8, 7, 7])}
+    groups = {name: levels.groups(name, numbers[levels.key_of(name)], Ids()) for name in levels.names}
     assert {name: (list(g.of_series), g.names) for name, g in groups.items()} == {
         "store": ([0, 0, 1, 2], [1, 2, 3]),
         "dept": ([0, 1, 0, 0], [7, 8]),
