@@ -11,6 +11,10 @@ export interface DeclarationOptions {
   column?: string[] | undefined;
   /** Columns that are not read. */
   ignore?: string[] | undefined;
+  /** Levels with the column of their members, like `region=stores.region`. */
+  level?: string[] | undefined;
+  /** Stores and departments that are totals, like `dept=All`. */
+  total?: string[] | undefined;
   sum?: string | undefined;
   weekEnds?: string | undefined;
   timeZone?: string | undefined;
@@ -33,6 +37,8 @@ export function splitDeclaration<T extends DeclarationOptions>({
   declaration,
   column,
   ignore,
+  level,
+  total,
   sum,
   weekEnds,
   timeZone,
@@ -47,11 +53,17 @@ export function splitDeclaration<T extends DeclarationOptions>({
     ...withoutUndefined({ sum, weekEnds, timeZone, decimal, dateFormat, missingWeeks, unit }),
     ...(holidays === undefined ? {} : { holidays: regionOf(holidays) }),
   };
-  return { declaration: declared({ declaration, column, ignore }, values), others };
+  return { declaration: declared({ declaration, column, ignore, level, total }, values), others };
 }
 
 function declared(
-  { declaration, column, ignore }: Pick<DeclarationOptions, 'declaration' | 'column' | 'ignore'>,
+  {
+    declaration,
+    column,
+    ignore,
+    level,
+    total,
+  }: Pick<DeclarationOptions, 'declaration' | 'column' | 'ignore' | 'level' | 'total'>,
   values: Record<string, unknown>,
 ): Declaration | undefined {
   const base =
@@ -63,6 +75,10 @@ function declared(
     ...(column === undefined
       ? {}
       : { columns: { ...(base['columns'] as object | undefined), ...rolesOf(column) } }),
+    ...(level === undefined
+      ? {}
+      : { levels: { ...(base['levels'] as object | undefined), ...Object.fromEntries(level.map(levelOf)) } }),
+    ...(total === undefined ? {} : { totals: totalsOf(total) }),
     ...(ignore === undefined ? {} : { ignore: ignore.flatMap(namesIn) }),
     ...values,
   };
@@ -84,6 +100,23 @@ function rolesOf(column: string[]): Record<string, string | string[]> {
       return [role, columns.length === 1 ? (columns[0] ?? '') : columns];
     }),
   );
+}
+
+function levelOf(text: string): [string, string] {
+  const [, name, column] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (name !== undefined && column !== undefined) return [name.trim(), column.trim()];
+  throw inputError(`--level is ${text}; write name=column, like --level region=stores.region`);
+}
+
+function totalsOf(total: string[]): Record<string, string[]> {
+  const ids: Record<string, string[]> = {};
+  for (const text of total) {
+    const [, of, id] = /^(store|dept)=(.+)$/.exec(text) ?? [];
+    if (of === undefined || id === undefined)
+      throw inputError(`--total is ${text}; write store=id or dept=id, like --total dept=All`);
+    ids[of] = [...(ids[of] ?? []), id.trim()];
+  }
+  return ids;
 }
 
 const withoutUndefined = (values: Record<string, string | undefined>): Record<string, string | undefined> =>

@@ -72,6 +72,16 @@ const withDeclaration = (command: Command): Command =>
       repeated,
     )
     .option('--ignore <column>', 'column that is not read; repeatable', repeated)
+    .option(
+      '--level <name=column>',
+      'level of totals by a column of stores or items, like region=stores.region; repeatable',
+      repeated,
+    )
+    .option(
+      '--total <store|dept=id>',
+      'store or department that is a total of others, like dept=All: it is not read; repeatable',
+      repeated,
+    )
     .option('--sum <days>', 'days: sum rows of days, or of sales at any time of day, to weeks')
     .option('--week-ends <weekday>', 'last weekday of the weeks (default: that of the data set, or Sunday)')
     .option('--time-zone <zone>', 'time zone of the stores, like Europe/Berlin')

@@ -315,6 +315,15 @@ describe('options of the command line', () => {
       missingWeeks: 'zero',
     };
     expect(inputOf({ data: url, ...days }).source).toMatchObject({ declaration: days });
+    const groups = { level: ['region=stores.region', 'kind=items.kind'], total: ['dept=All', 'dept=99'] };
+    const levels = { region: 'stores.region', kind: 'items.kind' };
+    expect(inputOf({ data: url, ...groups }).source).toMatchObject({
+      declaration: { levels, totals: { dept: ['All', '99'] } },
+    });
+    const earlier = '{"levels": {"region": "stores.area", "format": "stores.type"}}';
+    expect(inputOf({ data: url, ...groups, declaration: earlier }).source).toMatchObject({
+      declaration: { levels: { ...levels, format: 'stores.type' } },
+    });
     // A declaration is for the long layout, whatever the names of the files.
     expect(inputOf({ data: own(), column: ['week=date'] }).source).toMatchObject({ kind: 'long' });
     writeFileSync(join(own(), 'shelfcast.json'), '{}');
@@ -325,6 +334,9 @@ describe('options of the command line', () => {
   test.each([
     [{ column: ['week'] }, '--column is week; write role=column'],
     [{ column: ['day=date'] }, 'invalid declaration: columns: Unrecognized key: "day"'],
+    [{ level: ['region'] }, '--level is region; write name=column'],
+    [{ level: ['region=sales.region'] }, 'invalid declaration: levels.region: must be a column of stores or'],
+    [{ total: ['All'] }, '--total is All; write store=id or dept=id'],
     [{ weekEnds: 'friday' }, 'invalid declaration: weekEnds: '],
     [{ column: ['week=date,day'] }, 'invalid declaration: columns.week: '],
     [{ declaration: '/nowhere.json' }, '--declaration is neither JSON nor the path of a JSON file'],

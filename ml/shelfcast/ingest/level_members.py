@@ -123,7 +123,9 @@ def leave_out_totals(sheets: Mapping[FileName, Sheet], declared: Declared) -> li
             left_out = sheet.leave_out(pc.is_in(texts, pa.array([*ids, *spelled])))
             found |= {spelled.get(text, text) for text in left_out[of].unique().to_pylist()}
             if len(left_out) > 0:
-                sentences.append(f"{sheet.file_name}: {len(left_out):,} rows of totals of {of}s are left out")
+                sentences.append(
+                    f"{sheet.file_name}: rows of declared totals of {of}s, left out: {len(left_out):,}"
+                )
         sentences += [f"{of} {id_!r}, a declared total, has no row" for id_ in ids or [] if id_ not in found]
     return sentences
 

@@ -121,10 +121,10 @@ def test_rows_of_declared_totals_are_left_out_of_all_files(tmp_path: Path) -> No
     assert outcome(source, "total-row") == (
         5,
         [
-            "sales.csv: 6 rows of totals of stores are left out",
-            "store_weeks.csv: 6 rows of totals of stores are left out",
-            "stores.csv: 1 rows of totals of stores are left out",
-            "sales.csv: 12 rows of totals of depts are left out",
+            "sales.csv: rows of declared totals of stores, left out: 6",
+            "store_weeks.csv: rows of declared totals of stores, left out: 6",
+            "stores.csv: rows of declared totals of stores, left out: 1",
+            "sales.csv: rows of declared totals of depts, left out: 12",
             "dept 'sum', a declared total, has no row",
         ],
     )
