@@ -12,6 +12,9 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+from shelfcast.features.build import read_inputs
+from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.training_data import write_shared
 from shelfcast.ids import Ids
 from shelfcast.ingest.load_checks import SalesRows
 from shelfcast.ingest.long_source import read_long_folder
@@ -202,6 +205,11 @@ def test_the_snapshot_has_the_newest_members(
     assert members_of(plain) == {}
     assert members_of(first) == {"category": toys, "region": {1: "north"}}
     assert members_of(second) == {"category": toys, "region": {1: "south"}}
+    # The features job hands them on to the training.
+    inputs = read_inputs(connection, "levels", second["batchId"])
+    write_shared(tmp_path, inputs, FeatureSet(1))
+    of_training = read_levels_file(tmp_path)
+    assert {name: dict(level.members) for name, level in of_training.declared.items()} == members_of(second)
 
 
 def test_groups_of_series(tmp_path: Path) -> None:
