@@ -214,9 +214,7 @@ def _write(
         "weeks ahead": str(summary.horizon_weeks),
         "model": summary.preset + (", trained at each origin" if summary.refit else ", one for all"),
         "forecasts": f"{summary.forecasts:,}, {summary.with_actual:,} of them with actual sales",
-        "series left out, since their store or department is unknown at the origin": str(
-            len(summary.left_out)
-        ),
+        "series left out, since their department is unknown at the origin": str(len(summary.left_out)),
     }
     if source.hidden_weeks:
         about["weeks of series that were shut or out of stock, which are not scored"] = (

@@ -79,7 +79,7 @@ class Origin:
         tables: Tables of the source up to the origin.
         features: Feature set of the source.
         table: Features; each series to forecast has a row at the origin.
-        left_out: Series with later sales whose store or department had no sales so far.
+        left_out: Series with later sales whose department had no sales so far in any store.
     """
 
     week: date
@@ -103,8 +103,8 @@ class Origin:
 def prepare(source: Folder, week: date, directory: Path, settings: Settings) -> Origin:
     """Computes the features from the data known at the end of the week.
 
-    A series is forecast if it had sales before, or if it has sales later and its store and department had
-    some before. Later weeks then contribute only the existence of the series.
+    A series is forecast if it had sales before, or if it has sales later and its department had some before.
+    Later weeks then contribute only the existence of the series.
 
     Raises:
         UserError: There are too few weeks to train and to validate on.
@@ -114,8 +114,8 @@ def prepare(source: Folder, week: date, directory: Path, settings: Settings) -> 
     check_weeks(training_data.grid_of(sales), settings.horizon_weeks, settings.validation_weeks, test_weeks=0)
     known = source.series(source.weeks[0], week)
     later = source.series(week + WEEK, week + settings.horizon_weeks * WEEK) - known
-    stores, departments = ({pair[part] for pair in known} for part in (0, 1))
-    new = {pair for pair in later if pair[0] in stores and pair[1] in departments}
+    departments = {dept for _, dept in known}
+    new = {(store, dept) for store, dept in later if dept in departments}
     features = FeatureSet(settings.horizon_weeks, source.columns)
     folder = directory / week.isoformat()
     (folder / "features").mkdir(parents=True, exist_ok=True)
@@ -210,8 +210,8 @@ def forecast(
     """Returns a row for each series and horizon: keys, quantiles, baselines, and columns for the metrics.
 
     Columns: origin, store, dept, target_week, horizon, p2_5, p10, p50, p90, p97_5, one for each baseline;
-        then holiday, store_type, mean_sales (US dollars, NaN for a new series), age_weeks (NaN for a new
-        one), scale (see ``naive_errors``).
+        then holiday, store_type, mean_sales (US dollars, an estimate for a new series), age_weeks (NaN for
+        a new one), scale (see ``naive_errors``).
     """
     table, ahead = origin.table, np.arange(1, settings.horizon_weeks + 1)
     rows, horizons = np.repeat(origin.rows, len(ahead)), np.tile(ahead, len(origin.rows))
@@ -255,7 +255,7 @@ def _simple_baselines(
     index = series_indices(grid, store, dept)
     # A series without sales so far gets the newest mean of its department.
     naive = np.where(index < 0, _newest_of_departments(grid, dept), _newest(grid.sales)[index])
-    seasonal_naive = np.where(np.isnan(last_year), naive, last_year)
+    seasonal_naive = np.where(np.isnan(last_year) | (index < 0), naive, last_year)
     baselines = {"naive": naive, "seasonal_naive": seasonal_naive}
     if "seasonal_methods" in settings.baselines:
         average = seasonal.seasonal_forecasts(grid, settings.horizon_weeks)["average_shifted"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfcast.features.definitions import ROLLING_WEEKS
 from shelfcast.features.samples import Floats, Integers
 from shelfcast.ids import PLAIN_IDS, Ids
 
@@ -12,6 +13,8 @@ Booleans = NDArray[np.bool_]
 
 #: Age in weeks below which a series is new: its target weeks have no week one year earlier.
 NEW_WEEKS = 52
+#: Age in weeks below which a series is a cold start: it has fewer weeks than the shortest mean.
+COLD_WEEKS = min(ROLLING_WEEKS)
 #: Number of store types that have a slice, those with the most rows.
 MAX_TYPES = 26
 
@@ -28,7 +31,7 @@ def slices(
 
     ``store_type=A..`` (``NA``: unknown), ``holiday=true|false``, ``new_series=true|false``;
     ``volume=low|medium|high`` is the third of the rows by mean sales, ``dept_group=low|medium|high`` the
-    third of the departments by their sum.
+    third of the departments by their sum; ``cold_start=true`` has series with little or no history.
 
     Args:
         store_type: Number of the store type, NaN where unknown, [N].
@@ -36,13 +39,14 @@ def slices(
         mean_sales: Mean weekly sales of the series in the year up to the origin, US dollars; NaN without
             sales, [N].
         dept: Department number, [N].
-        age_weeks: Weeks since the series' first sales; NaN without sales, [N].
+        age_weeks: Weeks since the series' first sales, 0 at the first; NaN without sales, [N].
         ids: Ids of the types.
     """
     size = np.nan_to_num(mean_sales)
     dept_index = np.unique(dept, return_inverse=True)[1]
     dept_size = np.bincount(dept_index, weights=size).astype(np.float64)
     is_new = ~(age_weeks >= NEW_WEEKS)
+    is_cold = ~(age_weeks >= COLD_WEEKS - 1)
     unknown_type = np.isnan(store_type)
     types, rows = np.unique(store_type[~unknown_type], return_counts=True)
     types = np.sort(types[np.argsort(-rows, kind="stable")[:MAX_TYPES]])
@@ -55,6 +59,7 @@ def slices(
         **{f"dept_group={third}": rows[dept_index] for third, rows in _thirds(dept_size).items()},
         "new_series=true": is_new,
         "new_series=false": ~is_new,
+        **({"cold_start=true": is_cold} if is_cold.any() else {}),
     }
 
 

@@ -9,7 +9,7 @@ whatever follows, so a change after t changes no bit of it. A ratio whose denomi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
@@ -45,6 +45,8 @@ class SalesGrid:
         hidden: Weeks whose sales say nothing about demand (``open_weeks``), after the first known week of
             the series, [series, weeks].
         forecast_from: Origins at which every series has a feature row, with sales or without.
+        estimated: Series whose sales are an estimate (``cold_start``) [series]; none if empty. They have a
+            feature row at the newest week only, so nothing learns from an estimate.
     """
 
     store: NDArray[np.int64]
@@ -53,15 +55,24 @@ class SalesGrid:
     sales: Grid
     hidden: NDArray[np.bool_]
     forecast_from: tuple[np.datetime64, ...] = ()
+    estimated: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    @property
+    def is_estimated(self) -> NDArray[np.bool_]:
+        """Whether the sales of each series are an estimate, [series, 1]."""
+        none = np.zeros(len(self.store), dtype=bool)
+        return (self.estimated if len(self.estimated) else none)[:, np.newaxis]
 
     @property
     def has_row(self) -> NDArray[np.bool_]:
         """Mask of the feature rows, [series, weeks]."""
-        return (
-            ~np.isnan(self.sales)
+        mask: NDArray[np.bool_] = (
+            (~np.isnan(self.sales) & ~self.is_estimated)
             | self.hidden
             | np.isin(self.weeks, np.array(self.forecast_from, "datetime64[D]"))
+            | (self.is_estimated & (self.weeks == self.weeks[-1]))
         )
+        return mask
 
     def part(self, number: int, of: int) -> SalesGrid:
         """Returns every ``of``-th series, beginning with series ``number``."""
@@ -72,6 +83,7 @@ class SalesGrid:
             dept=self.dept[rows],
             sales=self.sales[rows],
             hidden=self.hidden[rows],
+            estimated=self.estimated[rows],
         )
 
     def without(self, hidden: NDArray[np.bool_]) -> SalesGrid:
@@ -175,6 +187,8 @@ def sales_history(grid: SalesGrid, aggregates: Aggregates, features: FeatureSet)
     department = np.searchsorted(aggregates.departments, grid.dept)
     store = np.searchsorted(aggregates.stores, grid.store)
     columns = _series_columns(grid.sales)
+    # An estimate has no first week: the age says that the series has no history of its own.
+    columns["weeks_since_first"][grid.is_estimated[:, 0]] = np.nan
     columns["share_of_store"] = ratio(columns["rolling_mean_13"], aggregates.store_mean_13[store])
     columns |= _group_columns(aggregates, department, store)
     columns |= _horizon_columns(grid.sales, aggregates.department_sales, department, features.horizon_weeks)

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from shelfcast.calendar import WEEK, calendar_features, week_range
 from shelfcast.features.alike_weeks import alike_columns
+from shelfcast.features.cold_start import with_estimates
 from shelfcast.features.definitions import CALENDAR, MAX_HORIZON_WEEKS, FeatureSet, weeks_known_ahead
 from shelfcast.features.intermittent import intermittent_columns, is_intermittent
 from shelfcast.features.open_weeks import AVAILABLE, OPEN, hidden_weeks
@@ -123,13 +124,14 @@ def prepare(
     Raises:
         UserError: There are no sales, or ``sales_grid`` or ``store_features`` refuses the rows.
     """
-    grid = grid_of(sales, extras)
+    grid = grid_of(sales, extras).with_forecast_rows(request.forecast_from, request.new_series)
+    # Series without sales change no aggregate, but their stores and departments need one.
     aggregates = aggregate(grid)
-    grid = grid.with_forecast_rows(request.forecast_from, request.new_series)
     of_stores, of_series = _split(extras)
     covariates = store_features(
         aggregates.stores, grid.weeks, store_weeks, _with_type_codes(stores, ids), of_stores
     )
+    grid = with_estimates(grid, aggregates.stores, covariates.attributes["size"])
     return Inputs(grid, aggregates, covariates, _series_extras(grid, of_series), ids)
 
 

@@ -13,6 +13,7 @@ from shelfcast import calendar
 from shelfcast.contracts.wire import encode
 from shelfcast.features import (
     alike_weeks,
+    cold_start,
     definitions,
     feature_groups,
     intermittent,
@@ -40,6 +41,7 @@ _MODULES = (
     planned_lift,
     intermittent,
     alike_weeks,
+    cold_start,
 )
 
 

@@ -5,6 +5,18 @@ import numpy as np
 from shelfcast.evaluate.slices import slices
 
 
+def test_series_with_fewer_than_four_weeks_are_a_slice() -> None:
+    def cold(*ages: float) -> list[bool] | None:
+        ones = np.ones(len(ages))
+        masks = slices(ones, ones == 0, ones, ones.astype(np.int64), np.array(ages))
+        mask = masks.get("cold_start=true")
+        return None if mask is None else mask.tolist()
+
+    # The age of a series is 0 in its first week.
+    assert cold(np.nan, 0, 2, 3, 99) == [True, True, True, False, False]
+    assert cold(3, 99) is None
+
+
 def test_thirds_hold_their_upper_bounds() -> None:
     sales = np.arange(1.0, 8.0)
     masks = slices(

@@ -1,0 +1,80 @@
+"""Estimated history of a series without sales, from the same department in other stores.
+
+The stores that sell the department are its peers. The estimate of a week is the mean of the peers' sales in
+it, times the level of the store over the level of these peers:
+
+    estimate[t] = mean(sales[p, t]) * sum(level of the store) / sum(level of p), over peers p with sales in t
+
+Both levels are sums of ``rolling_mean_13`` at the newest week, over the departments that the store and p both
+sell, so an assortment of another width does not count. A store without any sales has its size in place of the
+level. Where neither is known, the ratio is 1.
+
+The formula is the ratio estimator of Cochran, Sampling Techniques, 3rd edition (1977), chapter 6: the sales
+of a department are proportional to the level of its store. All values are known at the newest week of the
+grid, so only the features of that origin may read an estimate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfcast.features.sales_history import Grid, SalesGrid, ratio, rolling_mean
+
+#: Weeks of the level.
+_LEVEL_WEEKS = 13
+
+
+def with_estimates(grid: SalesGrid, stores: NDArray[np.int64], size: NDArray[np.float64]) -> SalesGrid:
+    """Returns the grid with an estimated history of each series without sales that a peer sells.
+
+    Args:
+        grid: Sales of all series; those without sales have NaN in each week.
+        stores: Store numbers in ascending order.
+        size: Size of each store, NaN where unknown.
+    """
+    without_sales = np.flatnonzero(np.isnan(grid.sales).all(axis=1))
+    if len(without_sales) == 0:
+        return grid
+    level = rolling_mean(grid.sales, _LEVEL_WEEKS)[:, -1]
+    departments, dept = np.unique(grid.dept, return_inverse=True)
+    store = np.searchsorted(stores, grid.store)
+    levels = np.full((len(stores), len(departments)), np.nan)
+    levels[store, dept] = level
+    sales, estimated = grid.sales.copy(), np.zeros(len(grid.store), dtype=bool)
+    for series in without_sales:
+        peers = np.flatnonzero((grid.dept == grid.dept[series]) & ~np.isnan(level))
+        if len(peers) == 0:
+            continue
+        own, of_peers = _levels(levels, size, int(store[series]), store[peers])
+        sales[series] = _estimate(grid.sales[peers], own, of_peers)
+        estimated[series] = True
+    return replace(grid, sales=sales, estimated=estimated)
+
+
+def _levels(
+    levels: Grid, size: NDArray[np.float64], store: int, peers: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns the level of a store as each of its peers measures it, and the level of each peer, both [P]."""
+    both = ~np.isnan(levels[store]) & ~np.isnan(levels[peers])
+    own = np.where(both, levels[store], 0).sum(axis=1)
+    of_peers = np.where(both, levels[peers], 0).sum(axis=1)
+    if not np.isnan(levels[store]).all():
+        return own, of_peers
+    known = ~np.isnan(size[peers]) & ~np.isnan(size[store])
+    return np.where(known, size[store], 0), np.where(known, size[peers], 0)
+
+
+def _estimate(sales: Grid, own: NDArray[np.float64], of_peers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the estimate of each week from the sales of the peers [P, weeks] and both levels [P]."""
+    known = ~np.isnan(sales)
+    count = known.sum(axis=0)
+    total = np.where(known, sales, 0).sum(axis=0)
+    mean = np.divide(total, count, out=np.full(sales.shape[1], np.nan), where=count > 0)
+    scale = ratio(own @ known, of_peers @ known)
+    # Returns above sales leave a level of no meaning.
+    usable = ~np.isnan(scale) & (scale > 0)
+    estimate: NDArray[np.float64] = mean * np.where(usable, scale, 1)
+    return estimate

@@ -1,0 +1,97 @@
+"""The estimated history of series without sales, from the same department in other stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from feature_samples import Sales, tables_of, week
+
+from shelfcast.features import training_data
+from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.samples import OriginTable, read_origin_table
+from shelfcast.features.training_data import ForecastRequest
+
+WEEKS = 60
+#: Level of a store's departments; the season is the same everywhere.
+LEVELS = {1: 10.0, 2: 20.0, 3: 40.0}
+
+
+def season(number: int) -> float:
+    return 1 + 0.5 * np.sin(number / 5)
+
+
+def chain() -> Sales:
+    """Returns sales of departments 1 and 2 in three stores, and of department 3 in stores 1 and 2 alone."""
+    return {
+        (store, dept, number): level * dept * season(number)
+        for store, level in LEVELS.items()
+        for dept in ((1, 2, 3) if store < 3 else (1, 2))
+        for number in range(WEEKS)
+    }
+
+
+def table_of(folder: Path, sales: Sales, *new: tuple[int, int], sizes: dict[int, float]) -> OriginTable:
+    folder.mkdir()
+    tables = tables_of(sales, {})
+    stores = tables.stores
+    known = stores["store"].to_pylist()
+    place = stores.schema.get_field_index("size")
+    stores = stores.set_column(place, "size", [[sizes.get(store) for store in known]])
+    request = ForecastRequest((week(WEEKS - 1),), new)
+    training_data.write(folder, tables.sales, tables.store_weeks, stores, FeatureSet(2), request=request)
+    return read_origin_table(folder)
+
+
+def features_of(table: OriginTable, store: int, dept: int) -> dict[str, float]:
+    (row,) = np.flatnonzero((table.store == store) & (table.dept == dept))
+    values = table.matrix(np.array([row]), np.array([1]))[0]
+    assert np.isnan(table.targets[row]).all()
+    return {feature.name: value for feature, value in zip(table.features, values.tolist(), strict=True)}
+
+
+def test_a_new_department_sells_as_in_other_stores_at_the_level_of_its_own(tmp_path: Path) -> None:
+    table = table_of(tmp_path / "data", chain(), (3, 3), sizes={})
+    values = features_of(table, 3, 3)
+    # Store 3 sells four times and twice as much as the others.
+    assert values["sales_0"] == pytest.approx(40 * 3 * season(WEEKS - 1))
+    assert values["last_year"] == pytest.approx(40 * 3 * season(WEEKS - 52))
+    assert np.isnan(values["weeks_since_first"])
+
+
+def test_departments_that_a_peer_lacks_do_not_count_as_level(tmp_path: Path) -> None:
+    sales = chain() | {(3, 9, number): 5000.0 for number in range(WEEKS)}
+    table = table_of(tmp_path / "data", sales, (3, 3), sizes={})
+    assert features_of(table, 3, 3)["sales_0"] == pytest.approx(120 * season(WEEKS - 1))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "level"),
+    [
+        ({1: 1000, 2: 2000, 3: 4000, 4: 3000}, 30),
+        # Of unknown sizes the mean of the stores is left.
+        ({1: 1000, 2: 2000, 3: 4000}, (10 + 20 + 40) / 3),
+        ({}, (10 + 20 + 40) / 3),
+    ],
+)
+def test_a_new_store_sells_in_proportion_to_its_size(
+    tmp_path: Path, sizes: dict[int, float], level: float
+) -> None:
+    table = table_of(tmp_path / "data", chain(), (4, 1), sizes=sizes)
+    assert features_of(table, 4, 1)["sales_0"] == pytest.approx(level * season(WEEKS - 1))
+
+
+def test_a_department_that_no_store_sells_has_no_estimate(tmp_path: Path) -> None:
+    table = table_of(tmp_path / "data", chain(), (1, 7), sizes={})
+    values = features_of(table, 1, 7)
+    assert np.isnan([values[name] for name in ("sales_0", "rolling_mean_52", "dept_mean_0")]).all()
+
+
+def test_an_estimate_changes_no_other_row(tmp_path: Path) -> None:
+    before = table_of(tmp_path / "before", chain(), sizes={})
+    after = table_of(tmp_path / "after", chain(), (3, 3), (4, 1), sizes={})
+    kept = ~(((after.store == 3) & (after.dept == 3)) | (after.store == 4))
+    assert (~kept).sum() == 2
+    for part in ("store", "dept", "origin", "targets", "fixed", "ahead"):
+        np.testing.assert_array_equal(getattr(after, part)[kept], getattr(before, part))
