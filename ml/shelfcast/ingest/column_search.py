@@ -14,6 +14,9 @@ from shelfcast.job import UserError
 
 #: Number or date, which is no name of a column.
 _VALUE = re.compile(r"[+-]?[0-9][0-9.,:/TZ-]*$")
+#: Date as the name of a column, and the number of them from which a file has a column for each week.
+_DAY = re.compile(r"([0-9]{4}[-/.]?[0-9]{2}[-/.]?[0-9]{2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4})( .*)?")
+_LEAST_DAYS = 5
 #: Differences that do not matter between the name of a column and its declaration.
 _SPACES = re.compile(r"[\s_]+")
 
@@ -172,6 +175,12 @@ class ColumnSearch:
                 f"the first row is {','.join(names)}, which looks like data; put a header with {required} "
                 "above it"
             )
+        days = dates_among(names)
+        if days:
+            return (
+                f"no column {', '.join(absent)}; the header has {len(days)} dates, like {days[0]}: give one "
+                f"row for each week of a series instead, with the columns {required}"
+            )
         close = [f"{column} may be {other}" for column in absent for other in closest(column, names)]
         hint = f"; {', '.join(close)}" if close else ""
         several = [column for column in absent if sum(_plain(n) == _plain(column) for n in names) > 1]
@@ -183,6 +192,12 @@ class ColumnSearch:
         return (
             f"no column {', '.join(absent)}; the header is {','.join(names)} and must have {required}{hint}"
         )
+
+
+def dates_among(names: Sequence[str]) -> list[str]:
+    """Returns the names that are dates, if they are so many that the file has a column for each week."""
+    days = [name for name in names if _DAY.fullmatch(name.strip())]
+    return days if len(days) >= _LEAST_DAYS else []
 
 
 def search_for(*required: str, optional: Sequence[str] = ()) -> ColumnSearch:

@@ -15,6 +15,7 @@ from shelfcast.ingest.source_url import check_resolved_host, shown_url
 from shelfcast.job import UserError
 
 _ENDINGS = tuple(f".{ending}" for ending in (*CSV_ENDINGS, "parquet"))
+_WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 
 
 class Folder:
@@ -61,6 +62,10 @@ class Folder:
     def tables(self) -> list[str]:
         """Returns the names of the files that end like a file of sales, where they can be listed."""
         return [name for name in self._names or () if name.lower().endswith(_ENDINGS)]
+
+    def workbooks(self) -> list[str]:
+        """Returns the names of the files that a spreadsheet program wrote, where they can be listed."""
+        return [name for name in self._names or () if name.lower().endswith(_WORKBOOKS)]
 
     def _require_one(self, names: Sequence[str]) -> None:
         if len(names) > 1:

@@ -142,7 +142,7 @@ def read_long_folder(
         if name == "sales":
             raise UserError(
                 "BadData",
-                f"{folder.shown} has no sales.csv and no sales.parquet; {_other_files(folder)}docs/data.md "
+                f"{folder.shown} has no sales.csv and no sales.parquet; {other_files(folder)}docs/data.md "
                 "describes the files",
             )
         return None
@@ -212,9 +212,11 @@ def _read_files(
     return replace(rows, holidays=replace(rows.holidays, calendar=days))
 
 
-def _other_files(folder: Folder) -> str:
-    """Returns a sentence about files of another name."""
-    names = folder.tables()
+def other_files(folder: Folder) -> str:
+    """Returns a sentence about files of another name or kind."""
+    names, workbooks = folder.tables(), folder.workbooks()
+    if not names and workbooks:
+        return f"it has the workbook {workbooks[0]}: save its sheet as CSV; "
     if not names:
         return ""
     first = f"{folder.shown}/{names[0]}"

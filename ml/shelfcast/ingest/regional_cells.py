@@ -1,4 +1,4 @@
-"""Numbers with decimal commas and dates like 27.01.2012, read where a file proves what they mean.
+"""Numbers with decimal commas and dates like 27.01.2012 or 20120127, read where a file proves what they mean.
 
 A proof comes from all cells of a file, never from one: ``1,234`` and ``01/02/2024`` alone have two meanings.
 """
@@ -22,6 +22,8 @@ from shelfcast.job import UserError
 _PROOF = 1 / 3
 _DATE_PARTS = ("YYYY", "MM", "DD")
 _DAY_MONTH_YEAR = re.compile(r"([0-9]{1,2})([./-])([0-9]{1,2})\2([0-9]{4})( .*)?")
+#: Year, month and day of the years that sales can be of.
+_EIGHT_DIGITS = re.compile(r"((?:19[89]|20[0-9])[0-9])([0-9]{2})([0-9]{2})")
 _TWO_MEANINGS = r"^[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}$"
 _DOT_AND_THREE = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
 _DOTTED_THOUSANDS = r"^[+-]?[0-9]{1,3}(\.[0-9]{3})+(,|\.[0-9]{3})"
@@ -166,6 +168,12 @@ def date_pattern(date_format: str) -> str:
 def _iso_dates(file: SourceFile, name: str, cells: pa.Array) -> tuple[pa.Array, list[str]]:
     codes = cells.dictionary_encode()
     texts = codes.dictionary.to_pylist()
+    tight = {n: iso for n, text in enumerate(texts) if (iso := _of_eight_digits(text)) is not None}
+    if tight and 2 * pc.sum(pc.is_in(codes.indices, pa.array(list(tight), pa.int32()))).as_py() >= len(cells):
+        read = [tight.get(n, text) for n, text in enumerate(texts)]
+        first = next(iter(tight))
+        note = f"{file.name}: {name} has dates without separators, so {texts[first]} is {tight[first]}"
+        return pa.array(read, pa.string()).take(codes.indices), [note]
     matches = {n: match for n, text in enumerate(texts) if (match := _DAY_MONTH_YEAR.fullmatch(text))}
     if not matches:
         return cells, []
@@ -198,6 +206,11 @@ def _iso_dates(file: SourceFile, name: str, cells: pa.Array) -> tuple[pa.Array, 
             'write dates like 2012-01-27, or declare "dateFormat": "DD.MM.YYYY" or "MM.DD.YYYY"',
         )
     return cells, []
+
+
+def _of_eight_digits(text: str) -> str | None:
+    match = _EIGHT_DIGITS.fullmatch(text)
+    return match and _iso(match[1], match[2], match[3], None)
 
 
 def _iso(year: str, month: str, day: str, rest: str | None) -> str | None:

@@ -7,14 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shelfcast.ingest.column_search import joined
+from shelfcast.ingest.column_search import dates_among, joined
 from shelfcast.inspection.columns import Column
 
 #: Words in names of columns, the most telling first.
 _WORDS: Mapping[str, tuple[str, ...]] = {
-    "week": ("week", "weekending", "date", "day", "datum", "ds", "time", "timestamp", "datetime", "period"),
+    "week": (
+        *("week", "weekending", "date", "day", "datum", "ds", "time", "timestamp", "datetime", "period"),
+        *("woche", "kw", "wk", "semaine", "semana", "settimana", "fecha", "tag", "dag"),
+    ),
     "sales": (
         *("sales", "weeklysales", "numsold", "unitssold", "sold", "revenue", "amount", "turnover", "umsatz"),
+        *("absatz", "menge", "ventes", "ventas", "vendite", "omzet", "vendas"),
         *("quantity", "qty", "units", "demand", "volume", "calls", "orders", "y", "value", "target", "count"),
     ),
     "store": (
@@ -30,7 +34,18 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
             "filiale",
             "center",
         ),
-        *("centre", "station"),
+        *(
+            "centre",
+            "station",
+            "markt",
+            "laden",
+            "standort",
+            "magasin",
+            "tienda",
+            "negozio",
+            "winkel",
+            "loja",
+        ),
     ),
     "dept": (
         *(
@@ -45,7 +60,8 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
             "group",
             "artikel",
         ),
-        *("queue", "service", "gtin", "ean", "upc", "material"),
+        *("queue", "service", "gtin", "ean", "upc", "material", "warengruppe", "abteilung", "produkt"),
+        *("rayon", "produit", "producto", "prodotto", "afdeling", "produto"),
     ),
     "holiday": ("holiday", "isholiday"),
 }
@@ -81,7 +97,10 @@ def guess_roles(columns: Sequence[Column], declared: Mapping[str, Any]) -> Guess
     guess = Guess(dict(declared), [])
     named = _named("week", free)
     dates = [c for c in free if c.is_date or (c in named and c.has_dates)]
-    _guess_one("week", dates or named, guess)
+    if not (dates or named) and "week" not in guess.columns:
+        guess.questions.append(_without_dates(columns))
+    else:
+        _guess_one("week", dates or named, guess)
     numbers = [c for c in free if c.is_number and not c.is_date]
     ids = [c for c in _not_used(free, guess) if c.kind != "flags" and not c.is_date and c.distinct > 0]
     _guess_ids("store", ids, guess)
@@ -127,10 +146,23 @@ def _guess_one(role: str, candidates: Sequence[Column], guess: Guess) -> None:
         options = " or ".join(f"--column {role}={name}" for name in names[:4])
         guess.questions.append(f"{', '.join(names[:8])} could each be the {role}: say which, with {options}")
     else:
-        what = "dates" if role == "week" else "numbers"
         guess.questions.append(
-            f"no column has {what} that could be the {role}: say which, with --column {role}=..."
+            f"no column has numbers that could be the {role}: say which, with --column {role}=..."
         )
+
+
+def _without_dates(columns: Sequence[Column]) -> str:
+    """Returns a sentence on how the file says its weeks instead of by dates."""
+    days = dates_among([column.name for column in columns])
+    if days:
+        return (
+            f"the header has {len(days)} dates, like {days[0]}: give one row for each week of a series "
+            "instead, with the date in a column"
+        )
+    numbers = [column.name for column in columns if column.is_number and _score("week", column)]
+    if numbers:
+        return f"{numbers[0]} has no dates: give the last day of each week, like 2026-08-28, in a column"
+    return "no column has dates that could be the week: say which, with --column week=..."
 
 
 #: Score of a column whose name is the name of the role.

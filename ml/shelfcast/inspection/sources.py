@@ -12,6 +12,7 @@ from shelfcast.ingest.declaration import DECLARATION_FILE, Declared, declared_in
 from shelfcast.ingest.location import Folder, read_object, split_file
 from shelfcast.ingest.long_source import (
     FILE_ENDINGS,
+    other_files,
     parse_file,
     path_of,
     read_long_queries,
@@ -66,6 +67,12 @@ def find_sales(path: str) -> Sales:
     if found is not None:
         return Sales(_read(*found), LongSource(path=path))
     if path.startswith("/") and not Path(path).is_dir():
+        if Path(path).exists():
+            raise UserError(
+                "BadData",
+                f"{path} must end in {', '.join(FILE_ENDINGS[:-1])} or {FILE_ENDINGS[-1]}; save the sheet of "
+                "a workbook as CSV",
+            )
         raise UserError("InvalidInput", f"there is no folder or file {path}")
     folder = Folder(path)
     sales = folder.find(*(f"sales.{ending}" for ending in FILE_ENDINGS))
@@ -73,7 +80,9 @@ def find_sales(path: str) -> Sales:
         return Sales(_parse(*sales), LongSource(path=path), _others(folder))
     if not folder.tables() or not path.startswith("/"):
         raise UserError(
-            "BadData", f"{folder.shown} has no sales.csv, no sales.parquet and no other such file"
+            "BadData",
+            f"{folder.shown} has no sales.csv, no sales.parquet and no other such file; {other_files(folder)}"
+            "docs/data.md describes the files",
         )
     largest = max((Path(path) / name for name in folder.tables()), key=lambda file: file.stat().st_size)
     remark = f"the folder has no sales.csv; {largest.name} is its largest file, so load --data {largest}"

@@ -17,6 +17,7 @@ from shelfcast.ingest.long_source import read_long_source
 from shelfcast.ingest.quality_rules import RULES
 from shelfcast.ingest.source_checks import check_source
 from shelfcast.inspection.__main__ import main
+from shelfcast.job import UserError
 from shelfcast.snapshot import empty_tables
 
 FIRST = date(2024, 1, 1)
@@ -79,6 +80,56 @@ def test_days_of_somebody_else_load_with_the_guessed_declaration(
     rows = read_long_source(LongSource(path=str(tmp_path)), empty_tables())
     assert (len(rows.tables["sales"]), rows.unread) == (70 * 4, ["sales.csv: price"])
     assert "week (guess)" not in inspect(capsys, "--data", str(tmp_path))[1]
+
+
+def test_other_forms_of_weeks_get_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weeks = [f"{FIRST + timedelta(days=4 + 7 * n)}" for n in range(70)]
+    wide = write(tmp_path / "wide.csv", [f"store,dept,{','.join(weeks)}", f"1,2{',5' * 70}"])
+    code, output = inspect(capsys, "--data", wide)
+    assert code == 1
+    assert (
+        "the header has 70 dates, like 2024-01-05: give one row for each week of a series instead" in output
+    )
+    with pytest.raises(
+        UserError, match=r"no column week, sales; the header has 70 dates, like 2024-01-05: give"
+    ):
+        read_long_source(LongSource(path=wide), empty_tables())
+    numbered = write(tmp_path / "numbered.csv", ["store,dept,year,wk,sales", "1,2,2024,1,5", "1,2,2024,2,6"])
+    code, output = inspect(capsys, "--data", numbered)
+    assert code == 1
+    assert "wk has no dates: give the last day of each week, like 2026-08-28, in a column" in output
+
+
+def test_a_workbook_gets_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "Sales.xlsx", ["PK"])
+    says = "save its sheet as CSV; docs/data.md describes the files"
+    assert says in inspect(capsys, "--data", str(tmp_path))[1]
+    with pytest.raises(UserError, match=says):
+        read_long_source(LongSource(path=str(tmp_path)), empty_tables())
+    output = inspect(capsys, "--data", str(tmp_path / "Sales.xlsx"))[1]
+    assert re.search(
+        r"Sales\.xlsx must end in csv, .* or parquet; save the sheet of a workbook as CSV", output
+    )
+
+
+def test_words_of_other_languages_and_dates_without_separators(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = weekly("Filiale;Warengruppe;Woche;Absatz", "{s};{d};{w:%Y%m%d};{n},5")
+    write(tmp_path / "sales.csv", lines)
+    code, output = inspect(capsys, "--data", str(tmp_path), "--write", str(tmp_path / "shelfcast.json"))
+    assert code == 0, output
+    assert "Woche has dates without separators, so 20240105 is 2024-01-05" in output
+    assert "70 weeks from 2024-01-05 to 2025-05-02" in output
+    assert json.loads((tmp_path / "shelfcast.json").read_text())["columns"] == {
+        "week": "Woche",
+        "store": "Filiale",
+        "dept": "Warengruppe",
+        "sales": "Absatz",
+    }
+    spoiled = [line.replace("20240105", "20240231") for line in lines]
+    write(tmp_path / "sales.csv", spoiled)
+    assert "'20240231': Woche must be a real date" in inspect(capsys, "--data", str(tmp_path))[1]
 
 
 def test_stores_that_report_late_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
