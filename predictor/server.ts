@@ -167,14 +167,14 @@ async function predictSeries(
 async function addSeries(
   dependencies: PredictorDependencies,
   rows: TotalRow[],
-  total: number,
+  { total, targetDay }: { total: number; targetDay: number },
   sums: Sums,
 ): Promise<void> {
   const { model, metrics, features, seriesNumbers } = dependencies;
   const matrix = new Float64Array(rows.length * model.manifest.features.length).fill(NaN);
   const asked = rows.map(({ store, dept, horizon }, instance) => {
     const ids = { store: seriesNumbers.idOf('store', store), dept: seriesNumbers.idOf('dept', dept) };
-    return { instance, store, dept, horizon, asked: { ...ids, total } };
+    return { instance, store, dept, horizon, asked: { ...ids, total, targetDay } };
   });
   const stop = metrics.featureReadSeconds.startTimer();
   const weeks = await features.read(asked, matrix).finally(stop);
@@ -186,10 +186,10 @@ async function addSeries(
       { instance: total },
     );
   const numbers = { stores: rows.map(({ store }) => store), depts: rows.map(({ dept }) => dept) };
-  const horizons = rows.map(({ horizon }) => horizon);
+  const horizons = weeks.map(({ horizon }) => horizon);
   const served = servedQuantiles(model.manifest, await infer(dependencies, numbers, horizons, matrix));
-  asked.forEach(({ horizon, asked: ids }, row) => {
-    served(row, total, { ...ids, horizon }).forEach((value, quantile) => {
+  asked.forEach(({ asked: { store, dept } }, row) => {
+    served(row, total, { store, dept, horizon: horizons[row] as number }).forEach((value, quantile) => {
       sums[quantile] = (sums[quantile] as number) + value;
     });
   });
@@ -207,7 +207,8 @@ async function predictTotals(
     const series = await dependencies.totals.seriesOf(total, index);
     const plan = rowsOf(total, series, manifest.horizonWeeks);
     const sums: Sums = [0, 0, 0];
-    for (const chunk of chunksOf(plan.rows, count)) await addSeries(dependencies, chunk, index, sums);
+    for (const chunk of chunksOf(plan.rows, count))
+      await addSeries(dependencies, chunk, { total: index, targetDay: plan.targetDay }, sums);
     count += plan.rows.length;
     predictions.push(toTotal(manifest, total, index, plan, sums));
   }

@@ -29,7 +29,8 @@ export interface MemberSeries {
 
 /** Row of the graph for a series of a total. */
 export interface TotalRow extends MemberSeries {
-  horizon: number;
+  /** Weeks ahead of a series that stays behind; undefined where the target week decides. */
+  horizon: number | undefined;
 }
 
 export interface TotalReader {
@@ -40,13 +41,13 @@ export interface TotalReader {
 const named = ({ level, member }: AskedTotal): string =>
   member === undefined ? `the level "${level}"` : `${shownId(member)} of the level "${level}"`;
 
-/** Series of an online table, those of a declared level by their members; $1 to $3 are data set, level and member. */
+/** Query for the series of a total; its parameters are a number, or data set, level and member of a declared level. */
 function seriesQuery(table: string, { level }: AskedTotal): string {
   const series = `
     select store, dept, day, max(day) over (partition by store) as store_day
     from (select store, dept, floor(extract(epoch from event_ts) / 86400)::int as day
           from feast_online.${pg.escapeIdentifier(table)}) as online`;
-  if (level === TOTAL_LEVEL) return `${series} where $1::text is not null`;
+  if (level === TOTAL_LEVEL) return series;
   if (level === 'store' || level === 'dept') return `select * from (${series}) as s where ${level} = $1`;
   return `
     select s.* from (${series}) as s
@@ -63,12 +64,15 @@ export function createTotalReader(
 ): TotalReader {
   const table = `${manifest.feastProject}_sales_history`;
 
+  /** Returns the parameters of `seriesQuery`. */
+  async function valuesOf({ level, member }: AskedTotal): Promise<(string | number)[]> {
+    if (member === undefined) return [];
+    if (level === 'store' || level === 'dept') return [await numbers.numberOf(level, member)];
+    return [manifest.dataset, level, normalId(String(member)) ?? ''];
+  }
+
   async function read(total: AskedTotal): Promise<MemberSeries[]> {
-    const { level, member } = total;
-    const isUsual = level === 'store' || level === 'dept';
-    const values = isUsual
-      ? [await numbers.numberOf(level, member ?? '')]
-      : [manifest.dataset, ...(level === TOTAL_LEVEL ? [] : [level, normalId(String(member)) ?? ''])];
+    const values = await valuesOf(total);
     const { rows } = await pool
       .query<{ store: string; dept: string; day: number; store_day: number }>(
         `${seriesQuery(table, total)} order by store, dept`,
@@ -127,10 +131,10 @@ function scalesOf({ levels = {} }: ModelManifest, { level }: AskedTotal, instanc
 }
 
 /**
- * Returns the rows of a total, each with the weeks ahead of its own newest week, and the target week in days.
+ * Returns the rows of a total, and its newest and its target week in days.
  *
  * A series that skipped the newest weeks of its store may be too far from the target week; its farthest forecast stands for it.
- * Nothing is known of a store that has not reported, so that its rows keep their weeks ahead and are refused.
+ * Nothing is known of a store that has not reported, so that the target week of its rows stays out of reach and is refused.
  */
 export function rowsOf(
   total: AskedTotal,
@@ -141,9 +145,9 @@ export function rowsOf(
   const targetDay = total.targetDay ?? newest + DAYS_PER_WEEK * (total.horizon as number);
   let behind = 0;
   const rows = series.map((one): TotalRow => {
-    const horizon = (targetDay - one.day) / DAYS_PER_WEEK;
-    const isReached = (targetDay - one.storeDay) / DAYS_PER_WEEK <= maxHorizon;
-    if (horizon <= maxHorizon || !isReached) return { ...one, horizon };
+    const weeksTo = (day: number): number => (targetDay - day) / DAYS_PER_WEEK;
+    if (weeksTo(one.day) <= maxHorizon || weeksTo(one.storeDay) > maxHorizon)
+      return { ...one, horizon: undefined };
     behind += 1;
     return { ...one, horizon: maxHorizon };
   });

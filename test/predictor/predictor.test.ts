@@ -379,6 +379,41 @@ describe('ids of text', () => {
   });
 
   it.each([
+    ['is no last day of a week', '2012-02-04', 400, 'INVALID_INSTANCE', 'not the last day of a week'],
+    ['is known', '2012-01-27', 422, 'HORIZON_OUT_OF_RANGE', 'not after 2012-01-27'],
+    ['is too far', '2012-04-27', 422, 'HORIZON_OUT_OF_RANGE', 'answers 1 to 12 weeks ahead'],
+  ])('refuse the total of a week that %s', async (_name, targetWeek, status, code, words) => {
+    const [said, { error }] = await askTotals([{ level: 'region', member: 'Süd', targetWeek }]);
+    expect([said, error]).toMatchObject([status, { code, instance: 0 }]);
+    expect(error?.message).toContain(words);
+  });
+
+  it('refuse the total of a store that has not reported, where the model does not reach the week', async () => {
+    const table = 'feast_online.shelfcast_golden_sales_history';
+    await database.run(`
+      create temp table late as select * from ${table} where store = 2 and dept = 4;
+      update late set store = 6, event_ts = event_ts - interval '14 days';
+      insert into ${table} select * from late`);
+    const asked = { level: 'dept', member: '007' };
+    const [said, { error }] = await askTotals([{ ...asked, horizon: 12 }]);
+    await database.run(`delete from ${table} where store = 6`);
+    expect([said, error?.code]).toEqual([422, 'HORIZON_OUT_OF_RANGE']);
+    expect(error?.message).toContain(
+      'store 6, dept "007": targetWeek 2012-04-20 is 14 weeks after 2012-01-13',
+    );
+    expect((await askTotals([{ ...asked, horizon: 12 }]))[0]).toBe(200);
+  });
+
+  it('take the farthest forecast of a series that skipped weeks of its store', async () => {
+    const [said, body] = await askTotals([{ level: 'store', member: 'CA_1', horizon: 12 }]);
+    // Its farthest week is 8 weeks after the others' newest one, of which the calendar has no row.
+    expect([said, body.error?.message]).toEqual([
+      409,
+      expect.stringContaining('store "CA_1", dept 9: the calendar has no row for the target week 2012-03-23'),
+    ]);
+  });
+
+  it.each([
     ['an unknown store', 'ca_1', '007', 'store "ca_1", dept "007" is not a series of the data set "shop".'],
     ['an unknown department', 'CA_1', 'TOYS', 'store "CA_1", dept "TOYS" is not a series of'],
     ['two ids that are no series together', 'empty', '007', 'store "empty", dept "007" is not a series of'],
