@@ -31,6 +31,14 @@ function referencesOf({ config }: CheckContext): [ObjectReference, string][] {
       ref('v1', 'Secret', name),
       `create it: kubectl create secret docker-registry ${name} --namespace ${config.namespace} ...`,
     ]),
+    ...(jobs.ingest.secret === undefined
+      ? []
+      : [
+          [
+            ref('v1', 'Secret', jobs.ingest.secret),
+            `create it: kubectl create secret generic ${jobs.ingest.secret} --namespace ${config.namespace} --from-literal=SALES_URL=https://..., or correct jobs.ingest.secret`,
+          ] satisfies [ObjectReference, string],
+        ]),
     ...accounts.map((name): [ObjectReference, string] => [
       ref('v1', 'ServiceAccount', name),
       `create it: kubectl create serviceaccount ${name} --namespace ${config.namespace}`,

@@ -17,6 +17,12 @@ export const jobPodLabels = (job: string): Record<string, string> => ({
   [JOB_KEY]: jobObjectName(job),
 });
 
+/** Labels of the pods that read sources; the network policy of components/sources selects them. */
+export const sourceReaderLabels = (job: string): Record<string, string> => ({
+  ...jobPodLabels(job),
+  'shelfcast.dev/reads': 'sources',
+});
+
 /** Label selector of a job's pods. */
 export const jobPodSelector = (job: string): string => `${JOB_KEY}=${jobObjectName(job)}`;
 

@@ -43,6 +43,8 @@ interface JobContainer {
   /** Command of the container; chosen by the operator when absent. */
   command?: string[];
   env: object[];
+  /** Secret whose keys are variables, too; a variable of `env` counts instead. */
+  secret?: string | undefined;
   resources: Resources;
   /** Size of /dev/shm, e.g. `256Mi`; counts as memory of the container. */
   sharedMemory?: string;
@@ -51,7 +53,7 @@ interface JobContainer {
 /** Specification of a pod with one container. */
 export function jobPodSpec(config: KubernetesConfig, container: JobContainer) {
   const { volumes, volumeMounts } = configuredVolumes(config);
-  const { name, command, env, resources, sharedMemory } = container;
+  const { name, command, env, secret, resources, sharedMemory } = container;
   return {
     ...placement(config, config.jobs),
     automountServiceAccountToken: false,
@@ -66,6 +68,7 @@ export function jobPodSpec(config: KubernetesConfig, container: JobContainer) {
         imagePullPolicy: config.images.pullPolicy,
         ...(command === undefined ? {} : { command }),
         env,
+        ...(secret === undefined ? {} : { envFrom: [{ secretRef: { name: secret } }] }),
         resources,
         securityContext: CONTAINER_SECURITY,
         volumeMounts: [

@@ -1,5 +1,6 @@
 /** Configuration of the jobs on a cluster. */
 import { z } from 'zod';
+import { kubernetesNameSchema } from '../names.ts';
 import { resourcesSchema } from '../resources.ts';
 
 /** Schema of resources with a limit of memory but none of CPU: a job may use idle CPU time, but never the memory of others. */
@@ -64,6 +65,15 @@ export const jobsConfigSchema = z.strictObject({
   /** More volumes for every job, e.g. a company's certificates; as in a pod's specification. */
   volumes: z.array(passedOn).default([]),
   volumeMounts: z.array(passedOn).default([]),
+  ingest: z
+    .strictObject({
+      /**
+       * Name of a Secret, each key of which is a variable of ingest's jobs alone: addresses of sources with a password, keys of an
+       * object store.
+       */
+      secret: kubernetesNameSchema.optional(),
+    })
+    .prefault({}),
   /** Jobs that need no cluster: ingest and evaluate. */
   programs: z.strictObject({ resources: resources('500m', '1Gi', '4Gi') }).prefault({}),
   features: z.strictObject({ cluster: clusterSchema.prefault({}) }).prefault({}),

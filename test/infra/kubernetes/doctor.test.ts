@@ -274,6 +274,13 @@ describe('doctor', () => {
     expect((await doctor()).notOk).toEqual([expect.stringMatching(sentence)]);
   });
 
+  it('finds that the Secret of ingest is not there', async () => {
+    const { notOk } = await doctor({ jobs: { ingest: { secret: 'sales-sources' } } });
+    expect(notOk).toEqual([
+      expect.stringMatching(/^wrong +Secret sales-sources: it does not exist; create it: .*SALES_URL=/),
+    ]);
+  });
+
   const pendingClaim = {
     spec: { accessModes: ['ReadWriteMany'], storageClassName: 'nfs' },
     status: { phase: 'Pending' },

@@ -54,6 +54,18 @@ describe('a program', () => {
     expect(programJob(EVERYTHING, job('ingest'))).toMatchSnapshot();
   });
 
+  it('has the Secret of sources and their network only if it is ingest', () => {
+    const config = configWith({ ingest: { secret: 'addresses' } });
+    const podOf = (stage: string) => programJob(config, job(stage)).spec.template;
+    const ingest = podOf('ingest');
+    expect(ingest.spec.containers[0]).toMatchObject({ envFrom: [{ secretRef: { name: 'addresses' } }] });
+    expect(ingest.metadata.labels).toMatchObject({ 'shelfcast.dev/reads': 'sources' });
+    const objects = [podOf('evaluate'), podOf('train'), rayJob(config, job('features'))];
+    for (const other of [...objects, trainJob(config, job('train', { trainingProcesses: 2 }))]) {
+      expect(JSON.stringify(other)).not.toMatch(/addresses|shelfcast\.dev\/reads/);
+    }
+  });
+
   it('runs a training on its one node', () => {
     const { containers } = programJob(configWith(), job('train', { trainingProcesses: 2 })).spec.template
       .spec;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { jobPodLabels } from '../../../infra/kubernetes/jobs/job-object.ts';
+import { jobPodLabels, sourceReaderLabels } from '../../../infra/kubernetes/jobs/job-object.ts';
 import { versionLabels } from '../../../infra/kubernetes/serving/serving-names.ts';
 import type { Connection, Pod, Policy } from './network.ts';
-import { isAllowed, OUTSIDE } from './network.ts';
+import { isAllowed, METADATA_SERVICE, OUTSIDE } from './network.ts';
 import { build, findKubectl, NO_KUBECTL } from './render.ts';
 
 const kubectl = findKubectl();
@@ -15,7 +15,8 @@ const worker = named('worker');
 const postgres = named('postgres');
 const mlflow = named('mlflow');
 const temporal = named('temporal');
-const job = ours(jobPodLabels('pipeline-sales-1a2b3c4d-ingest-1'));
+const job = ours(jobPodLabels('pipeline-sales-1a2b3c4d-evaluate-1'));
+const ingest = ours(sourceReaderLabels('pipeline-sales-1a2b3c4d-ingest-1'));
 const node = ours(jobPodLabels('pipeline-sales-1a2b3c4d-train-1'));
 const rayHead = ours({ ...jobPodLabels('pipeline-sales-1a2b3c4d-features-1'), 'ray.io/node-type': 'head' });
 const predictor = ours(versionLabels('sales-forecast', 3));
@@ -38,6 +39,8 @@ const WANTED: [string, Connection][] = [
   ['MLflow writes to PostgreSQL', { from: mlflow, to: postgres, port: 5432 }],
   ['a job writes to PostgreSQL', { from: job, to: postgres, port: 5432 }],
   ['a job writes to PostgreSQL elsewhere', { from: job, to: OUTSIDE, port: 5432 }],
+  ['ingest writes to PostgreSQL', { from: ingest, to: postgres, port: 5432 }],
+  ['ingest asks for a name', { from: ingest, to: nameServer, port: 53, protocol: 'UDP' }],
   ['nodes of a training meet', { from: node, to: node, port: 29500 }],
   ['a submitter asks the head of Ray', { from: job, to: rayHead, port: 8265 }],
   ['KubeRay asks the head of Ray', { from: kubeRay, to: rayHead, port: 8265 }],
@@ -48,6 +51,7 @@ const WANTED: [string, Connection][] = [
 const UNWANTED: [string, Connection][] = [
   ['a job asks the API server', { from: job, to: OUTSIDE, port: 6443 }],
   ['a job calls the internet', { from: job, to: OUTSIDE, port: 443 }],
+  ['ingest calls the internet, unless components/sources lets it', { from: ingest, to: OUTSIDE, port: 443 }],
   ['a job writes to MLflow', { from: job, to: mlflow, port: 5000 }],
   ['a job starts workflows', { from: job, to: temporal, port: 7233 }],
   ['a job asks a predictor', { from: job, to: predictor, port: 8080 }],
@@ -65,10 +69,11 @@ const UNWANTED: [string, Connection][] = [
   ['a pod that nobody knows is called', { from: stranger, to: unknownPod, port: 80 }],
 ];
 
-function policiesOf(overlay: string): Policy[] {
-  const objects: unknown[] = build(kubectl ?? '', `overlays/${overlay}`).filter(
-    ({ kind }) => kind === 'NetworkPolicy',
-  );
+function policiesOf(overlay: string, components: readonly string[] = []): Policy[] {
+  const objects: unknown[] = build(kubectl ?? '', `overlays/${overlay}`, {
+    components,
+    namespace: 'shelfcast',
+  }).filter(({ kind }) => kind === 'NetworkPolicy');
   return objects as Policy[];
 }
 
@@ -80,6 +85,26 @@ describe.skipIf(kubectl === null)(`network policies (skipped where ${NO_KUBECTL}
   });
   it.each(UNWANTED)('never: %s', (_, connection) => {
     expect(isAllowed(trial, connection)).toBe(false);
+  });
+
+  it('with the component sources, ingest alone reaches web servers, and no metadata service', () => {
+    const policies = policiesOf('trial', ['sources']);
+    expect(isAllowed(policies, { from: ingest, to: OUTSIDE, port: 443 })).toBe(true);
+    for (const port of [80, 443]) {
+      expect(isAllowed(policies, { from: ingest, to: METADATA_SERVICE, port })).toBe(false);
+    }
+    for (const port of [22, 80, 6443]) {
+      expect(isAllowed(policies, { from: ingest, to: OUTSIDE, port })).toBe(false);
+    }
+    for (const to of [temporal, mlflow, predictor, rayHead]) {
+      for (const port of [443, 5000, 7233, 8080, 8265]) {
+        const connection = { from: ingest, to, port };
+        expect(isAllowed(policies, connection)).toBe(isAllowed(trial, connection));
+      }
+    }
+    for (const [, connection] of UNWANTED.filter(([, { from }]) => from !== ingest)) {
+      expect(isAllowed(policies, connection)).toBe(false);
+    }
   });
 
   it('on OpenShift the gateway and Prometheus are where OpenShift has them', () => {

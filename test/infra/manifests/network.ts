@@ -1,4 +1,6 @@
 /** Evaluation of NetworkPolicies by Kubernetes' rules, for the selectors that this project's policies use. */
+import { BlockList, isIP } from 'node:net';
+
 interface Selector {
   matchLabels?: Record<string, string>;
   matchExpressions?: { key: string; operator: string; values?: string[] }[];
@@ -6,7 +8,7 @@ interface Selector {
 interface Peer {
   podSelector?: Selector;
   namespaceSelector?: Selector;
-  ipBlock?: object;
+  ipBlock?: { cidr: string; except?: string[] };
 }
 interface Port {
   port?: number | string;
@@ -27,8 +29,10 @@ export interface Pod {
   labels: Record<string, string>;
 }
 /** An address that is no pod of this cluster: the API server, a database elsewhere. */
-export const OUTSIDE = 'outside';
-type End = Pod | typeof OUTSIDE;
+export const OUTSIDE = '203.0.113.7';
+/** Address at which clouds keep the keys of their machines. */
+export const METADATA_SERVICE = '169.254.169.254';
+type End = Pod | typeof OUTSIDE | typeof METADATA_SERVICE;
 
 export interface Connection {
   from: End;
@@ -56,7 +60,7 @@ function isOpen(
   port: number,
   protocol: string,
 ): boolean {
-  if (pod === OUTSIDE) return true;
+  if (typeof pod === 'string') return true;
   const inForce = policies.filter(
     ({ metadata, spec }) =>
       metadata.namespace === pod.namespace &&
@@ -84,13 +88,24 @@ function isPeer(
   end: End,
   policyNamespace: string,
 ): boolean {
-  if (ipBlock !== undefined) throw new Error('blocks of addresses are not understood here');
-  if (end === OUTSIDE) return false;
+  // Networks differ in whether a block of addresses has pods, too: here it has all of them.
+  if (ipBlock !== undefined) return typeof end !== 'string' || isWithin(ipBlock, end);
+  if (typeof end === 'string') return false;
   const isNamespace =
     namespaceSelector === undefined
       ? end.namespace === policyNamespace
       : matches(namespaceSelector, { 'kubernetes.io/metadata.name': end.namespace });
   return isNamespace && (podSelector === undefined || matches(podSelector, end.labels));
+}
+
+function isWithin({ cidr, except = [] }: { cidr: string; except?: string[] }, address: string): boolean {
+  const holds = (block: string): boolean => {
+    const [network = '', bits] = block.split('/');
+    const list = new BlockList();
+    list.addSubnet(network, Number(bits), isIP(network) === 6 ? 'ipv6' : 'ipv4');
+    return isIP(network) === isIP(address) && list.check(address);
+  };
+  return holds(cidr) && !except.some(holds);
 }
 
 function matches(

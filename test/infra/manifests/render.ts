@@ -14,6 +14,7 @@ export const COMPONENTS = [
   'authorities',
   'monitoring',
   'postgres-cloudnative',
+  'sources',
   'temporal-cloud/api-key',
   'temporal-cloud/mtls',
 ] as const;
