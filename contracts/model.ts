@@ -10,6 +10,9 @@ import { z } from 'zod';
 /** Quantiles of an answer: p10, p50 and p90. */
 export const SERVED_QUANTILES = [0.1, 0.5, 0.9];
 
+/** Feature, and column of the view sales_history, that is null where the history of the series is estimated. */
+export const AGE_FEATURE = 'weeks_since_first';
+
 const modelFeature = z
   .strictObject({
     name: z.string().describe('Name in the graph and in requests that carry raw features.'),

@@ -75,6 +75,8 @@ const predictionSchema = z.object({
   store: z.union([z.int(), z.string()]),
   dept: z.union([z.int(), z.string()]),
   ...forecastOfWeek,
+  /** Mark of a series without sales of its own, whose history is estimated; absent elsewhere. */
+  coldStart: z.literal(true).optional(),
   /** The features that were used; only with `?explain=features`. */
   features: featureValuesSchema.optional(),
 });

@@ -1,6 +1,6 @@
 /** The predictor's HTTP server: KServe's v1 protocol, health and metrics, described in docs/predictor.md. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { SERVED_QUANTILES } from '../contracts/model.ts';
+import { AGE_FEATURE, SERVED_QUANTILES } from '../contracts/model.ts';
 import type { ModelManifest } from '../contracts/model.ts';
 import { VERSION_HEADER } from '../contracts/predict.ts';
 import type {
@@ -114,8 +114,11 @@ function toPredictions(
   horizons: readonly number[],
   weeks: (ForecastWeek | null)[],
   quantiles: Float32Array,
+  matrix: Float64Array,
 ): Prediction[] {
-  const served = servedQuantiles(dependencies.model.manifest, quantiles);
+  const { manifest } = dependencies.model;
+  const served = servedQuantiles(manifest, quantiles);
+  const age = manifest.features.findIndex(({ name }) => name === AGE_FEATURE);
   return instances.map(({ store, dept }, row) => {
     const horizon = horizons[row] as number;
     const [p10, p50, p90] = served(row, row, { store, dept, horizon });
@@ -130,6 +133,7 @@ function toPredictions(
       p10,
       p50,
       p90,
+      ...(age !== -1 && Number.isNaN(matrix[row * manifest.features.length + age]) && { coldStart: true }),
     };
   });
 }
@@ -157,7 +161,7 @@ async function predictSeries(
   const weeks = await collectFeatures(dependencies, instances, numbers, matrix);
   const horizons = instances.map(({ horizon }, row) => weeks[row]?.horizon ?? (horizon as number));
   const quantiles = await infer(dependencies, numbers, horizons, matrix);
-  const predictions = toPredictions(dependencies, instances, horizons, weeks, quantiles);
+  const predictions = toPredictions(dependencies, instances, horizons, weeks, quantiles, matrix);
   if (explained) explain(dependencies, predictions, matrix);
   metrics.instances.inc(instances.length);
   return predictions;

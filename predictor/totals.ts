@@ -4,6 +4,7 @@
  * The sum is taken here, because a total of two versions' forecasts would be of neither while a canary runs.
  */
 import pg from 'pg';
+import { AGE_FEATURE } from '../contracts/model.ts';
 import type { LevelScales, ModelManifest } from '../contracts/model.ts';
 import { MAX_AGE_DAYS, MAX_INSTANCES, TOTAL_LEVEL } from '../contracts/predict.ts';
 import type { TotalPrediction } from '../contracts/predict.ts';
@@ -41,12 +42,13 @@ export interface TotalReader {
 const named = ({ level, member }: AskedTotal): string =>
   member === undefined ? `the level "${level}"` : `${shownId(member)} of the level "${level}"`;
 
-/** Query for the series of a total; its parameters are a number, or data set, level and member of a declared level. */
+/** Query for the series of a total that have sales of their own; its parameters are a number, or data set, level and member of a declared level. */
 function seriesQuery(table: string, { level }: AskedTotal): string {
   const series = `
     select store, dept, day, max(day) over (partition by store) as store_day
     from (select store, dept, floor(extract(epoch from event_ts) / 86400)::int as day
-          from feast_online.${pg.escapeIdentifier(table)}) as online`;
+          from feast_online.${pg.escapeIdentifier(table)}
+          where ${pg.escapeIdentifier(AGE_FEATURE)} is not null) as online`;
   if (level === TOTAL_LEVEL) return series;
   if (level === 'store' || level === 'dept') return `select * from (${series}) as s where ${level} = $1`;
   return `

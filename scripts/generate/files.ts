@@ -23,7 +23,7 @@ import {
   skewSampleSchema,
   trainResultSchema,
 } from '../../contracts/jobs.ts';
-import { modelManifestSchema, SERVED_QUANTILES } from '../../contracts/model.ts';
+import { AGE_FEATURE, modelManifestSchema, SERVED_QUANTILES } from '../../contracts/model.ts';
 import { DEFAULT_UNIT } from '../../contracts/number-format.ts';
 import { pipelineInputSchema } from '../../contracts/pipeline.ts';
 import { environmentSections, PROJECT_DIR } from '../../config/environment.ts';
@@ -104,6 +104,12 @@ const MODULES = [
         type: 'tuple[float, ...]',
         description: 'Quantiles of an answer: p10, p50 and p90.',
         value: SERVED_QUANTILES,
+      },
+      AGE_FEATURE: {
+        type: 'str',
+        description:
+          'Feature, and column of the view sales_history, that is null where the history of the series is estimated.',
+        value: AGE_FEATURE,
       },
     },
   },

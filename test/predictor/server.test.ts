@@ -64,6 +64,19 @@ describe('answers', () => {
     expect(predictResponseSchema.parse((await post(ONE))[1]).unit).toBe('calls');
   });
 
+  it('marks forecasts of series whose history is estimated', async () => {
+    const features = ['lag_1', 'weeks_since_first'].map((name) => ({
+      ...{ name, view: 'sales_history' as const, column: name },
+    }));
+    const instance = (age: number | null) => ({
+      ...{ store: 1, dept: 2, horizon: 3, features: { lag_1: null, weeks_since_first: age } },
+    });
+    start(numbered, undefined, { features });
+    const [, body] = await post({ instances: [instance(null), instance(0)] });
+    const marks = predictResponseSchema.parse(body).predictions.map(({ coldStart }) => coldStart);
+    expect(marks).toEqual([true, undefined]);
+  });
+
   it('finds each quantile by its level, not by its position', async () => {
     start();
     const [status, body] = await post({ instances: [...ONE.instances, ...ONE.instances] });

@@ -23,6 +23,7 @@ Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 TYPES: dict[str, dict[str, FeastType]] = {
     "sales_history": {
         "lag_1": Float64,
+        "weeks_since_first": Float64,
         "rolling_mean_4": Float32,
         "last_year_h1": Int64,
         "last_year_h2": Int64,
@@ -46,6 +47,7 @@ def sales(store: int, dept: int, at: datetime = ORIGIN, **changed: Value) -> Row
     """Returns a row of sales_history whose values follow from store and dept."""
     values = {
         "lag_1": Value(double_val=1000.0 * store + dept),
+        "weeks_since_first": Value(double_val=99),
         "rolling_mean_4": Value(float_val=0.5 * dept),
         "last_year_h1": Value(int64_val=100 + dept),
         "last_year_h2": Value(int64_val=200 + dept),
@@ -63,6 +65,8 @@ def views() -> dict[str, list[Row]]:
     return {
         "sales_history": [
             *(sales(store, dept) for store in (1, 2) for dept in (3, 4)),
+            # An estimate, which is in no total.
+            sales(2, 30, weeks_since_first=NULL),
             sales(1, 5, lag_1=NULL, last_year_h2=Value()),
             sales(1, 6, lag_1=Value(double_val=float("nan")), rolling_mean_4=Value(float_val=0.1)),
             sales(1, 7, lag_1=Value(double_val=5e-324), last_year_h1=Value(int64_val=-(2**53))),

@@ -76,3 +76,7 @@ class ModelManifest:
 
 #: Quantiles of an answer: p10, p50 and p90.
 SERVED_QUANTILES: tuple[float, ...] = (0.1, 0.5, 0.9)
+
+
+#: Feature, and column of the view sales_history, that is null where the history of the series is estimated.
+AGE_FEATURE: str = "weeks_since_first"

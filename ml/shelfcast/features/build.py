@@ -18,10 +18,11 @@ from shelfcast.contracts.results import FeaturesResult
 from shelfcast.contracts.specs import FeaturesSpec
 from shelfcast.database import connect, lock
 from shelfcast.features import cluster, materialization, offline_tables, skew, training_data
+from shelfcast.features.cold_start import likely_series
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.enough_weeks import check_weeks
 from shelfcast.features.materialization import Window
-from shelfcast.features.training_data import Inputs
+from shelfcast.features.training_data import ForecastRequest, Inputs
 from shelfcast.features.version import feature_set_version
 from shelfcast.ids import Ids
 from shelfcast.levels import Levels
@@ -139,6 +140,7 @@ def publish_features(
                 features,
                 everything=changed or not follows,
             )
+            materialization.drop_estimates(connection, project)
         report(f"materializing the newest features of {window.start} to {window.end} online", fraction=0.6)
         materialization.materialize(store, window)
         with connect(url) as connection:
@@ -151,11 +153,16 @@ def publish_features(
 
 def read_inputs(connection: psycopg.Connection, dataset: str, batch_id: int) -> Inputs:
     """Reads the inputs of the snapshot's features."""
+    sales = snapshot.read_sales(connection, dataset, batch_id)
+    stores = snapshot.read_stores(connection, dataset, batch_id)
+    extras = snapshot.read_extras(connection, dataset, batch_id)
+    likely = likely_series(training_data.grid_of(sales, extras), stores["store"].to_numpy())
     inputs = training_data.prepare(
-        snapshot.read_sales(connection, dataset, batch_id),
+        sales,
         snapshot.read_store_weeks(connection, dataset, batch_id),
-        snapshot.read_stores(connection, dataset, batch_id),
-        snapshot.read_extras(connection, dataset, batch_id),
+        stores,
+        extras,
+        ForecastRequest(new_series=likely),
         ids=Ids.of(snapshot.read_ids(connection, dataset, batch_id)),
     )
     return replace(inputs, levels=Levels.of(snapshot.read_level_members(connection, dataset, batch_id)))

@@ -25,6 +25,32 @@ from shelfcast.features.sales_history import Grid, SalesGrid, ratio, rolling_mea
 
 #: Weeks of the level.
 _LEVEL_WEEKS = 13
+#: Share of the stores from which a department counts as usual.
+_USUAL_SHARE = 0.5
+
+
+def likely_series(grid: SalesGrid, stores: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
+    """Returns (store, dept) of the series without sales that people may ask for.
+
+    They are the departments that half of the stores sell, or more, in each other store with sales in the
+    newest week, or without any: no more than there are series, whatever the departments of a few stores.
+
+    Args:
+        grid: Sales of all series.
+        stores: Stores that the data set describes, with sales or without.
+    """
+    selling, store = np.unique(grid.store, return_inverse=True)
+    departments, dept = np.unique(grid.dept, return_inverse=True)
+    sells = np.zeros((len(selling), len(departments)), dtype=bool)
+    sells[store, dept] = True
+    usual = sells.mean(axis=0) >= _USUAL_SHARE
+    # A store that reports late is forecast from an earlier week, of which an estimate knows nothing.
+    is_current = np.isin(selling, grid.store[~np.isnan(grid.sales[:, -1])])
+    likely = [
+        (selling[s], departments[d]) for s, d in np.argwhere(~sells & usual & is_current[:, np.newaxis])
+    ]
+    likely += [(new, dept) for new in np.setdiff1d(stores, selling) for dept in departments[usual]]
+    return tuple((int(s), int(d)) for s, d in likely)
 
 
 def with_estimates(grid: SalesGrid, stores: NDArray[np.int64], size: NDArray[np.float64]) -> SalesGrid:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
-from shelfcast.contracts.model import View
+from shelfcast.contracts.model import AGE_FEATURE, View
 from shelfcast.database import identifiers
 from shelfcast.features import offline_tables
 from shelfcast.features.changed_origins import first_changed_origin
@@ -101,6 +101,28 @@ def rewind_online(
         rows = sql_engine.newest_rows(view, names, *_times(window))
         online_store.upsert(connection, config, view, names, rows)
     move_watermark(connection, store.project, window.end, snapshot_id)
+
+
+def drop_estimates(connection: psycopg.Connection, project: str) -> None:
+    """Deletes online rows of estimates whose offline rows are gone, or older since the series has sales.
+
+    Materialization never deletes a row, and never writes an older event time. The rows of a store without
+    sales end where its first sale is of an earlier week.
+    """
+    is_estimate = {"sales_history": f"{AGE_FEATURE} is null", "store_externals": "true"}
+    for view in offline_tables.WEEKLY:
+        connection.execute(
+            sql.SQL(
+                f"delete from {{online}} online where {is_estimate[view]} and not exists (select from "
+                "{offline} rows where ({row_keys}) = ({keys}) and rows.{event} >= online.event_ts)"
+            ).format(
+                online=sql.Identifier("feast_online", table_name(project, view)),
+                offline=offline_tables.identifier(project, view),
+                row_keys=identifiers(JOIN_KEYS[view], "rows"),
+                keys=identifiers(JOIN_KEYS[view], "online"),
+                event=sql.Identifier(EVENT),
+            )
+        )
 
 
 def _times(window: Window) -> tuple[datetime, datetime]:

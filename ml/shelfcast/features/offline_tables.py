@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from shelfcast.contracts.model import View
+from shelfcast.contracts.model import AGE_FEATURE, View
 from shelfcast.contracts.specs import Snapshot
 from shelfcast.database import column_types, copy_table, identifiers
 from shelfcast.features.changed_origins import first_changed_origin
@@ -117,16 +117,21 @@ def replace(
     for view, columns in features.view_columns.items():
         table = identifier(project, view)
         first = date.min if since is None or view not in WEEKLY else since
+        # An estimate holds at the newest origin only, so all of them are replaced.
+        has_estimates = view == "sales_history"
         if since is None:
             _create(connection, table, view, columns)
         else:
             connection.execute(
-                sql.SQL("delete from {} where {} >= {}").format(
-                    table, sql.Identifier(EVENT), sql.Literal(first)
+                sql.SQL("delete from {} where {} >= {}" + (" or {} is null" if has_estimates else "")).format(
+                    table, sql.Identifier(EVENT), sql.Literal(first), sql.Identifier(AGE_FEATURE)
                 )
             )
         for rows in tables[view]:
-            wanted = rows.select([*JOIN_KEYS[view], EVENT, *columns]).filter(pc.field(EVENT) >= _day(first))
+            is_wanted = pc.field(EVENT) >= _day(first)
+            if has_estimates:
+                is_wanted |= pc.field(AGE_FEATURE).is_null()
+            wanted = rows.select([*JOIN_KEYS[view], EVENT, *columns]).filter(is_wanted)
             copy_table(connection, table, _with_constant(wanted, CREATED, pa.scalar(created, _TIMESTAMP)))
         if since is None:
             _create_indexes(connection, table, view)
@@ -150,8 +155,9 @@ def sales_history_rows(rows: pa.Table) -> pa.Table:
 
 
 def store_external_rows(inputs: Inputs, features: FeatureSet) -> pa.Table:
-    """Returns a row for each store and week with sales."""
-    store, week = np.nonzero(~np.isnan(inputs.aggregates.store_sales))
+    """Returns a row for each store and week with sales, and for each week of a store without any."""
+    has_sales = ~np.isnan(inputs.aggregates.store_sales)
+    store, week = np.nonzero(has_sales | ~has_sales.any(axis=1, keepdims=True))
     stores = inputs.store_features
     columns = external_columns(stores, features)
     return pa.table(

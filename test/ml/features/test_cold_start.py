@@ -9,6 +9,7 @@ import pytest
 from feature_samples import Sales, tables_of, week
 
 from shelfcast.features import training_data
+from shelfcast.features.cold_start import likely_series
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.samples import OriginTable, read_origin_table
 from shelfcast.features.training_data import ForecastRequest
@@ -95,3 +96,14 @@ def test_an_estimate_changes_no_other_row(tmp_path: Path) -> None:
     assert (~kept).sum() == 2
     for part in ("store", "dept", "origin", "targets", "fixed", "ahead"):
         np.testing.assert_array_equal(getattr(after, part)[kept], getattr(before, part))
+
+
+def test_departments_of_half_the_stores_are_likely_in_the_others() -> None:
+    sales = chain() | {(3, 8, 0): 1.0}
+    grid = training_data.grid_of(tables_of(sales, {}).sales)
+    # Departments 1 and 2 are everywhere, 3 in two of three stores, 8 in one; store 7 has no sales.
+    stores = np.array([1, 2, 3, 7])
+    assert set(likely_series(grid, stores)) == {(3, 3), (7, 1), (7, 2), (7, 3)}
+    late = {key: value for key, value in sales.items() if key[0] < 3 or key[2] < WEEKS - 1}
+    grid = training_data.grid_of(tables_of(late, {}).sales)
+    assert set(likely_series(grid, stores)) == {(7, 1), (7, 2), (7, 3)}

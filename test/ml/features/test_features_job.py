@@ -38,6 +38,9 @@ WEEKS = 60
 #: The series (3, 2) ends before the others.
 ENDED = (3, 2, 40)
 
+#: Store 4 is described and sells nothing: its departments have an estimated history.
+ESTIMATED = {(4, 1), (4, 2)}
+
 
 def small_snapshot() -> tuple[Sales, Externals]:
     rng = np.random.default_rng(2)
@@ -150,8 +153,8 @@ def test_what_is_online_is_the_newest_offline_row(
     assert result == {
         "featureSetVersion": feature_set_version(FEATURES),
         "trainingDataUri": (tmp_path / "first").as_uri(),
-        "offlineRows": len(small_snapshot()[0]),
-        "onlineEntities": 6,
+        "offlineRows": len(small_snapshot()[0]) + len(ESTIMATED),
+        "onlineEntities": 6 + len(ESTIMATED),
         "windowStart": week(0).isoformat(),
         "windowEnd": week(WEEKS - 1).isoformat(),
         "skewSampleUri": (tmp_path / "first" / "skew-sample.json").as_uri(),
@@ -223,6 +226,28 @@ def test_feasts_own_engines_write_the_same_by_our_store(url: str, tmp_path: Path
     assert online_rows(url, project) == online
 
 
+def test_an_estimate_is_of_the_newest_week_and_gives_way_to_sales(url: str, tmp_path: Path) -> None:
+    project, sales = "shelfcast_job_cold", small_snapshot()[0]
+    statement = (
+        "select {keys}, event_timestamp::date from {table} where weeks_since_first is null order by 1, 2"
+    )
+    first = add_batch(url, "job_cold", tables_of(*small_snapshot()))
+    run(first, tmp_path / "first")
+    rows = query(url, statement, "feast_offline", project, "sales_history")
+    assert rows == [(*key, week(WEEKS - 1)) for key in sorted(ESTIMATED)]
+    # The first sale may also come late, for an earlier week than that of the estimate.
+    new = {(s, d, WEEKS): 77.0 for s, d, n in sales if n == WEEKS - 1}
+    second = add_batch(url, "job_cold", tables_of(new | {(4, 1, WEEKS - 3): 50.0}, {}))
+    version = run(second, tmp_path / "second")["featureSetVersion"]
+    assert_online_is_the_newest_offline(url, project, version)
+    rows = query(url, statement, "feast_offline", project, "sales_history")
+    # A store that reports late has no estimate.
+    assert rows == []
+    newest = newest_offline(url, project, "sales_history")
+    assert newest[4, 1]["event_timestamp"].date() == week(WEEKS - 3)
+    assert (4, 2) not in newest
+
+
 def test_new_weeks_and_late_corrections_come_online_and_an_ended_series_stays(
     url: str, tmp_path: Path
 ) -> None:
@@ -235,7 +260,7 @@ def test_new_weeks_and_late_corrections_come_online_and_an_ended_series_stays(
     project = "shelfcast_job_week"
     assert result["windowStart"] == week(WEEKS - 1).isoformat()
     assert result["windowEnd"] == week(WEEKS).isoformat()
-    assert result["onlineEntities"] == 5
+    assert result["onlineEntities"] == 5 + len(ESTIMATED)
     assert_online_is_the_newest_offline(url, project, result["featureSetVersion"])
     newest = newest_offline(url, project, "sales_history")
     assert newest[1, 1]["lag_1"] == 4444
@@ -326,7 +351,7 @@ def test_values_that_did_not_arrive_fail_the_job(
         lost.setattr(materialization, "materialize", lambda *_: None)
         with pytest.raises(
             RuntimeError,
-            match=r"6 entities of sales_history in project shelfcast_job_lost, such as store 1, dept 1",
+            match=r"8 entities of sales_history in project shelfcast_job_lost, such as store 1, dept 1",
         ):
             run(snapshot, tmp_path / "lost")
     assert watermark(url, "shelfcast_job_lost") is None
@@ -346,7 +371,9 @@ def test_a_wrong_value_online_is_found(url: str, tmp_path: Path, planted: str) -
     run(snapshot, tmp_path / "run")
     window = Window(week(WEEKS - 1), week(WEEKS - 1))
     with connect(url) as connection:
-        assert materialization.check_online(connection, project, FEATURES, window)["sales_history"] == 5
+        assert materialization.check_online(connection, project, FEATURES, window)[
+            "sales_history"
+        ] == 5 + len(ESTIMATED)
         # A row of the series without rows in the window.
         connection.execute(
             f"update feast_online.{project}_sales_history set {planted} where store = 3 and dept = 2"
