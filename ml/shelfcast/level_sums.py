@@ -68,7 +68,7 @@ def totals(groups: Groups, week: Integers, horizon: Integers, values: Mapping[st
 
 
 def interval(median: Floats, low: Floats, high: Floats, scale: Floats) -> tuple[Floats, Floats]:
-    """Returns the lower and the upper quantile of G totals; predictor/levels.ts has the same formula.
+    """Returns the lower and the upper quantile of G totals; predictor/totals.ts has the same formula.
 
     The lower one is below 0 only where the sum of the series' is.
 

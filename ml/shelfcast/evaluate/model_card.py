@@ -164,7 +164,8 @@ def _limits(manifest: ModelManifest, backtest: Backtest, result: Evaluated) -> l
         "say little of new series.",
         f"80 % intervals held {percent(covered)} of actual sales. They are calibrated on the validation "
         "weeks, over many series and weeks: a single series may have more or less.",
-        "Quantiles of series must not be added up: those of totals are narrower. The endpoint answers them.",
+        "Quantiles of series must not be added up, since errors partly cancel out in a total: the endpoint "
+        "answers p10 and p90 of totals.",
         "It knows no promotion, weather or closure of the target week unless a covariate known in advance "
         "holds it.",
     ]

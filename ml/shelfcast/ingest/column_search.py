@@ -188,7 +188,9 @@ class ColumnSearch:
             hint += f"; write {', '.join(several)} exactly as in the header"
         if self.may_be_declared:
             example = next((value.name for value in missing if not value.declared), missing[0].name)
-            hint += f"; or declare your own names, like --column {example}=... (docs/data.md)"
+            # Other values than roles, like the members of a level, have no option of their own.
+            like = "" if ":" in example else f", like --column {example}=..."
+            hint += f"; or declare your own names{like} (docs/data.md)"
         return (
             f"no column {', '.join(absent)}; the header is {','.join(names)} and must have {required}{hint}"
         )

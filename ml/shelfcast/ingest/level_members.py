@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shelfcast.contracts.specs import Totals
 from shelfcast.ids import Ids
 from shelfcast.ingest.cell_rules import TYPE
 from shelfcast.ingest.column_search import same_name
 from shelfcast.ingest.declaration import Declared
+from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.ingest.sheet import Layout, Sheet
 from shelfcast.ingest.source_ids import known_ids
@@ -128,6 +130,26 @@ def leave_out_totals(sheets: Mapping[FileName, Sheet], declared: Declared) -> li
                 )
         sentences += [f"{of} {id_!r}, a declared total, has no row" for id_ in ids or [] if id_ not in found]
     return sentences
+
+
+def check_totals(declared: Declared, numbering: Numbering, known: Mapping[str, pa.Table]) -> None:
+    """Refuses declared totals that an earlier load brought as stores or departments: its rows stay.
+
+    Raises:
+        UserError: ``BadData``.
+    """
+    totals = declared.declaration.totals or Totals()
+    by_kind: dict[LevelOf, list[str] | None] = {"store": totals.store, "dept": totals.dept}
+    for of, ids in by_kind.items():
+        numbers = numbering.of(of)
+        sold = set(pc.unique(known[SALES.name][of]).to_pylist())
+        loaded = [id_ for id_ in ids or [] if numbers.get(id_) in sold]
+        if loaded:
+            raise UserError(
+                declared.error,
+                f"totals of {declared.where} names {of} {loaded[0]!r}, whose sales an earlier load added to "
+                "the data set, where they stay; load all sales into a new data set",
+            )
 
 
 def check_members(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], ids: Ids) -> Check:

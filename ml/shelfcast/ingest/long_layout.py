@@ -23,7 +23,13 @@ from shelfcast.ingest.dates import ISO_DATE, date_rule
 from shelfcast.ingest.days import PartialWeeks
 from shelfcast.ingest.declaration import ROLES, Declared
 from shelfcast.ingest.holiday_rows import LoadHolidays
-from shelfcast.ingest.level_members import columns_of_levels, layout_of_levels, leave_out_totals, level_rows
+from shelfcast.ingest.level_members import (
+    check_totals,
+    columns_of_levels,
+    layout_of_levels,
+    leave_out_totals,
+    level_rows,
+)
 from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.regional_cells import Regional
 from shelfcast.ingest.sheet import Layout, Sheet, store_week, whole_numbers
@@ -160,8 +166,9 @@ def read_long(
     _check_covariates(files, known, covariates)
     sheets = {name: _sheet(name, file, covariates, declared) for name, file in files.items()}
     totals = leave_out_totals(sheets, declared)
-    empty = _leave_out_empty(sheets["sales"])
+    empty = _empty_sales(sheets["sales"], has_days=declared.declaration.sum is not None)
     numbering = Numbering(known)
+    check_totals(declared, numbering, known)
     similar = _number_ids(sheets, numbering, declared.declaration.renamed or ())
     _check_rows(sheets, files, known, declared)
     values: dict[FileName, pa.Table] = {
@@ -174,7 +181,9 @@ def read_long(
         values, partial = sum_days(values, _KEYS, known, covariates, declared, names)
     tables = {
         **empty_tables(),
-        SALES.name: _with_flags(values["sales"]).select(SALES.schema.names).cast(SALES.schema),
+        SALES.name: _with_flags(values["sales"].filter(values["sales"]["weekly_sales"].is_valid()))
+        .select(SALES.schema.names)
+        .cast(SALES.schema),
         STORE_WEEKS.name: _store_weeks(values["sales"], values.get("store_weeks"), known[STORE_WEEKS.name]),
         COVARIATES.name: covariates.table,
         LEVELS.name: level_rows(sheets, declared, known),
@@ -211,18 +220,25 @@ def _sheet(name: FileName, file: SourceFile, covariates: Covariates, declared: D
         value: (target, day if rule is ISO_DATE else rule)
         for value, (target, rule) in {**_WANTED[name], **_optional(name, declared, covariates)}.items()
     }
-    if name == "sales" and declaration.sum is None:
-        # The sum of days of which one is unknown would be unknown, too.
+    tells_stock = any(declared.columns(role) for role in _IN_STOCK)
+    if name == "sales" and not (declaration.sum and tells_stock):
+        # A day without sales and without stock would be lost, and its week whole.
         layout["sales"] = ("weekly_sales", cell_rules.NUMBER_OR_MISSING)
     layout |= layout_of_levels(name, declared)
     return Sheet(file, layout, Regional(declaration.decimal, declaration.date_format))
 
 
-def _leave_out_empty(sales: Sheet) -> tuple[str, ...]:
-    """Leaves out the rows without a value of sales; returns them in words."""
-    rows = sales.leave_out(sales.values["weekly_sales"].is_null())
+def _empty_sales(sales: Sheet, *, has_days: bool) -> tuple[str, ...]:
+    """Returns the rows without a value of sales in words, and leaves out those that tell nothing else."""
+    is_empty = sales.values["weekly_sales"].is_null()
     keys = [name for name in ("store", "dept", "week") if name not in sales.constants]
-    return tuple(" ".join(f"{key} {row[key]}" for key in keys) for row in rows.select(keys).to_pylist())
+    rows = sales.values.select(keys).filter(is_empty)
+    usual = {*_KEYS["sales"], "weekly_sales", "is_holiday"}
+    others = set() if has_days else {*sales.values.column_names} - usual
+    for name in others:
+        is_empty = pc.and_(is_empty, sales.values[name].is_null())
+    sales.leave_out(is_empty)
+    return tuple(" ".join(f"{key} {row[key]}" for key in keys) for row in rows.to_pylist())
 
 
 def _number_ids(

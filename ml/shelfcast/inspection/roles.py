@@ -101,6 +101,11 @@ def guess_roles(columns: Sequence[Column], declared: Mapping[str, Any]) -> Guess
         guess.questions.append(_without_dates(columns))
     else:
         _guess_one("week", dates or named, guess)
+    if named and not dates:
+        guess.questions.append(
+            f"{named[0].name} has no dates, like {named[0].example[:20]}: give the last day of each week, "
+            "like 2026-08-28, or declare their form, like --date-format DDMMYYYY"
+        )
     numbers = [c for c in free if c.is_number and not c.is_date]
     ids = [c for c in _not_used(free, guess) if c.kind != "flags" and not c.is_date and c.distinct > 0]
     _guess_ids("store", ids, guess)

@@ -157,6 +157,15 @@ def sales_rows(series: dict[tuple[str, str], list[float]]) -> SalesRows:
     return SalesRows.of(Ids.of(named), table.cast(SALES.schema))
 
 
+def test_a_total_that_an_earlier_load_brought_is_refused(tmp_path: Path) -> None:
+    lines = long_files.rows()
+    known = empty_tables() | read(tmp_path / "first", lines, {}).tables
+    says = r"names dept '7', whose sales an earlier load added to the data set, where they stay; load all"
+    with pytest.raises(UserError, match=says):
+        read(tmp_path / "second", lines, {"totals": {"dept": ["7"]}}, known)
+    assert read(tmp_path / "other", lines, {"totals": {"dept": ["9"]}}, known).totals
+
+
 def test_totals_among_the_sales_are_named() -> None:
     rng = np.random.default_rng(1)
     series = {(store, dept): rng.uniform(5, 50, 30).round(2) for store in "ABC" for dept in ("x", "y", "z")}

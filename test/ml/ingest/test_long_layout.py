@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import pytest
 from pyarrow import csv, parquet
 
 from shelfcast import calendar
-from shelfcast.ingest.long_source import read_long_folder
+from shelfcast.contracts.specs import Declaration, LongSource
+from shelfcast.contracts.wire import decode
+from shelfcast.ingest.long_source import read_long_folder, read_long_source
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.job import UserError
 from shelfcast.snapshot import RAW_TABLES, empty_tables
@@ -76,6 +78,35 @@ def test_a_row_without_sales_is_a_week_without_a_row(tmp_path: Path) -> None:
     first, _ = source.empty_sales
     row = whole.tables["sales"].slice(0, 1).to_pylist()[0]
     assert first == f"store {row['store']} dept {row['dept']} week {row['week']}"
+
+
+def test_a_row_without_sales_keeps_what_else_it_tells(tmp_path: Path) -> None:
+    weeks = [f"{long_files.FIRST_WEEK + timedelta(weeks=n)}" for n in range(6)]
+    rows = [f"1,2,{week},{'' if n == 3 else 7},{n != 3:d}" for n, week in enumerate(weeks)]
+    lines = ["store,dept,week,sales,stock", *rows]
+    (tmp_path / "sales.csv").write_text("\n".join([*lines, ""]))
+    declaration = decode(Declaration, {"columns": {"stock": "stock"}, "missingWeeks": "zero"}, "test")
+    source = read_long_source(LongSource(path=str(tmp_path), declaration=declaration), NOTHING)
+    assert source.empty_sales == (f"store 1 dept 2 week {weeks[3]}",)
+    assert len(source.tables["sales"]) == 5
+    extras = source.tables["extra"].filter(pc.equal(source.tables["extra"]["value"], 0)).to_pylist()
+    assert [(row["week"].isoformat(), row["value"]) for row in extras if row["dept"] == 2] == [
+        (weeks[3], 0.0)
+    ]
+
+
+@pytest.mark.parametrize(("stock", "bad"), [(False, 0), (True, 2)])
+def test_a_day_without_sales_is_a_day_without_a_row_unless_its_stock_counts(
+    tmp_path: Path, stock: bool, bad: int
+) -> None:
+    days = [long_files.FIRST_WEEK + timedelta(days=n) for n in range(70)]
+    cells = [f"1,2,{day},{'' if n in (30, 31) else 1},5" for n, day in enumerate(days)]
+    (tmp_path / "sales.csv").write_text("\n".join(["store,dept,week,sales,stock", *cells, ""]))
+    columns = {"columns": {"stock": "stock"}} if stock else {}
+    declaration = decode(Declaration, {"sum": "days", **columns}, "test")
+    source = read_long_source(LongSource(path=str(tmp_path), declaration=declaration), NOTHING)
+    assert (len(source.findings), len(source.empty_sales)) == (bad, 2 - bad)
+    assert sorted(source.tables["sales"]["weekly_sales"].to_pylist())[:3] == [6, 6, 7]
 
 
 def test_flags_of_the_files_win(tmp_path: Path) -> None:

@@ -100,6 +100,16 @@ def test_other_forms_of_weeks_get_a_sentence(tmp_path: Path, capsys: pytest.Capt
     assert "wk has no dates: give the last day of each week, like 2026-08-28, in a column" in output
 
 
+def test_a_column_of_weeks_without_dates_gets_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for form, example in (("%G-W%V", "2024-W01"), ("%G%V", "202401"), ("%d%m%Y", "05012024")):
+        write(tmp_path / "sales.csv", weekly("store,dept,week,sales", "{s},{d},{w:" + form + "},{n}5"))
+        code, output = inspect(capsys, "--data", str(tmp_path))
+        assert code == 1
+        assert f"week has no dates, like {example}: give the last day of each week, like 2026-08-28" in output
+
+
 def test_a_workbook_gets_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path / "Sales.xlsx", ["PK"])
     says = "save its sheet as CSV; docs/data.md describes the files"

@@ -10,7 +10,7 @@ import numpy as np
 from messy_cells import Reading, Render, cells_of
 from messy_sales import Row, Shop, id_of, pick
 
-#: Cells of an unknown amount, which leave a week without a row, but a day without a whole week.
+#: Cells of an unknown amount: the row counts as none.
 _UNKNOWN = ("", "NA")
 #: Cells that are no amount, no day and no id.
 _NO_AMOUNT = (
@@ -70,7 +70,7 @@ def add_dirt(
             _move(rng, shop, row, kind, line, render)
         else:
             _spoil(rng, kind, line)
-            if shop.grain == "week" and line.cells["sales"][0] in _UNKNOWN:
+            if line.cells["sales"][0] in _UNKNOWN:
                 line.rules -= {"number"}
         is_unknown = line.cells["sales"][0] in _UNKNOWN
         if line.row is not None or line.rules or is_unknown:

@@ -130,9 +130,8 @@ def _write_parquet(
     rng: np.random.Generator, shop: Shop, names: dict[str, list[str]], messy: Messy
 ) -> list[Row]:
     messy.has_flags = False
-    rows, messy.bad = write_sales_parquet(rng, shop, names, messy.path, messy.reading)
     messy.row_count = len(shop.rows)
-    return rows
+    return write_sales_parquet(rng, shop, names, messy.path, messy.reading)
 
 
 def _length(weeks: int) -> str:

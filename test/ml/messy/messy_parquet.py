@@ -20,8 +20,8 @@ _ZONE = "Asia/Kolkata"
 
 def write_sales_parquet(
     rng: np.random.Generator, shop: Shop, names: dict[str, list[str]], folder: Path, reading: Reading
-) -> tuple[list[Row], dict[int, set[str]]]:
-    """Writes sales.parquet; returns the rows that count, and the rules that each bad row breaks."""
+) -> list[Row]:
+    """Writes sales.parquet; returns the rows that count."""
     rows, unknown = list(shop.rows), set[int]()
     amounts = [Decimal(row.amount) for row in rows]
     columns: dict[str, pa.Array] = {}
@@ -46,9 +46,8 @@ def write_sales_parquet(
         columns["tags"] = pa.array([["a"]] * count)
     (folder / "sales.parquet").write_bytes(write_parquet(columns))
     reading.kinds.append("file: parquet")
-    # A week without an amount counts as one without a row.
-    bad = {} if shop.grain == "week" else {n + 1: {"number"} for n in unknown}
-    return [row for n, row in enumerate(rows) if n not in unknown], bad
+    # A row without an amount counts as none.
+    return [row for n, row in enumerate(rows) if n not in unknown]
 
 
 def _ids(rng: np.random.Generator, cells: Sequence[str], kind: str, reading: Reading) -> pa.Array:
