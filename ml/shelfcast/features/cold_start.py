@@ -6,8 +6,9 @@ it, times the level of the store over the level of these peers:
     estimate[t] = mean(sales[p, t]) * sum(level of the store) / sum(level of p), over peers p with sales in t
 
 Both levels are sums of ``rolling_mean_13`` at the newest week, over the departments that the store and p both
-sell, so an assortment of another width does not count. A store without any sales has its size in place of the
-level. Where neither is known, the ratio is 1.
+sell, so an assortment of another width does not count. A store that shares no department with a
+peer has its size in place of the level. Peers without the one that counts are left out; where no peer has it,
+all count, and the ratio is 1.
 
 The formula is the ratio estimator of Cochran, Sampling Techniques, 3rd edition (1977), chapter 6: the sales
 of a department are proportional to the level of its store. All values are known at the newest week of the
@@ -75,6 +76,12 @@ def with_estimates(grid: SalesGrid, stores: NDArray[np.int64], size: NDArray[np.
         if len(peers) == 0:
             continue
         own, of_peers = _levels(levels, size, int(store[series]), store[peers])
+        # Returns above sales leave a level of no meaning. Without a level, a peer would count in one mean only.
+        usable = (own > 0) & (of_peers > 0)
+        if usable.any():
+            peers, own, of_peers = peers[usable], own[usable], of_peers[usable]
+        else:
+            own = of_peers = np.ones(len(peers))
         sales[series] = _estimate(grid.sales[peers], own, of_peers)
         estimated[series] = True
     return replace(grid, sales=sales, estimated=estimated)
@@ -87,7 +94,7 @@ def _levels(
     both = ~np.isnan(levels[store]) & ~np.isnan(levels[peers])
     own = np.where(both, levels[store], 0).sum(axis=1)
     of_peers = np.where(both, levels[peers], 0).sum(axis=1)
-    if not np.isnan(levels[store]).all():
+    if both.any():
         return own, of_peers
     known = ~np.isnan(size[peers]) & ~np.isnan(size[store])
     return np.where(known, size[store], 0), np.where(known, size[peers], 0)
@@ -99,8 +106,5 @@ def _estimate(sales: Grid, own: NDArray[np.float64], of_peers: NDArray[np.float6
     count = known.sum(axis=0)
     total = np.where(known, sales, 0).sum(axis=0)
     mean = np.divide(total, count, out=np.full(sales.shape[1], np.nan), where=count > 0)
-    scale = ratio(own @ known, of_peers @ known)
-    # Returns above sales leave a level of no meaning.
-    usable = ~np.isnan(scale) & (scale > 0)
-    estimate: NDArray[np.float64] = mean * np.where(usable, scale, 1)
+    estimate: NDArray[np.float64] = mean * ratio(own @ known, of_peers @ known)
     return estimate

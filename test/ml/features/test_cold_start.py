@@ -83,6 +83,22 @@ def test_a_new_store_sells_in_proportion_to_its_size(
     assert features_of(table, 4, 1)["sales_0"] == pytest.approx(level * season(WEEKS - 1))
 
 
+@pytest.mark.parametrize(
+    ("own", "sizes", "level"),
+    [
+        # The one peer of a known size counts, and not the others.
+        ({}, {1: 1000, 4: 1000}, 10),
+        # Another department says nothing where no peer sells it.
+        ({(4, 9, number): 77.0 for number in range(WEEKS)}, {1: 1000, 2: 2000, 3: 4000, 4: 1000}, 10),
+    ],
+)
+def test_only_peers_with_a_known_level_count(
+    tmp_path: Path, own: Sales, sizes: dict[int, float], level: float
+) -> None:
+    table = table_of(tmp_path / "data", chain() | own, (4, 1), sizes=sizes)
+    assert features_of(table, 4, 1)["sales_0"] == pytest.approx(level * season(WEEKS - 1))
+
+
 def test_a_department_that_no_store_sells_has_no_estimate(tmp_path: Path) -> None:
     table = table_of(tmp_path / "data", chain(), (1, 7), sizes={})
     values = features_of(table, 1, 7)
