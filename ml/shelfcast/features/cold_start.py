@@ -76,7 +76,7 @@ def with_estimates(grid: SalesGrid, stores: NDArray[np.int64], size: NDArray[np.
         if len(peers) == 0:
             continue
         own, of_peers = _levels(levels, size, int(store[series]), store[peers])
-        # Returns above sales leave a level of no meaning. Without a level, a peer would count in one mean only.
+        # Returns above sales leave a level of no meaning.
         usable = (own > 0) & (of_peers > 0)
         if usable.any():
             peers, own, of_peers = peers[usable], own[usable], of_peers[usable]
