@@ -42,7 +42,10 @@ export interface TotalReader {
 const named = ({ level, member }: AskedTotal): string =>
   member === undefined ? `the level "${level}"` : `${shownId(member)} of the level "${level}"`;
 
-/** Query for the series of a total that have sales of their own; its parameters are a number, or data set, level and member of a declared level. */
+/**
+ * Query for the series of a total that have sales of their own; its parameters are a number, or data set, level and member of a
+ * declared level.
+ */
 function seriesQuery(table: string, { level }: AskedTotal): string {
   const series = `
     select store, dept, day, max(day) over (partition by store) as store_day
