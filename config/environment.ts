@@ -193,8 +193,9 @@ function mlflowServer(
   }
   const parsed = new URL(url);
   if (username !== undefined && password !== undefined) {
-    parsed.username = username;
-    parsed.password = password;
+    // The setters leave a `%` as it is.
+    parsed.username = encodeURIComponent(username);
+    parsed.password = encodeURIComponent(password);
   }
   const hasLogin = parsed.username !== '';
   return { url: hasLogin ? parsed.href : url, token: hasLogin ? undefined : token };

@@ -61,6 +61,15 @@ export interface HttpServiceOptions {
   advice?: string;
 }
 
+/** Returns a URL without user and password, as messages show it. */
+export function withoutLogin(address: string): string {
+  const url = new URL(address);
+  if (url.username === '' && url.password === '') return address;
+  url.username = '';
+  url.password = '';
+  return url.href.replace(/\/$/, '');
+}
+
 /** A service at a base URL. */
 export class HttpService {
   /** Base URL without credentials and without a slash at its end. */

@@ -42,11 +42,14 @@ await connection.close();
 /** Waits for a server that is still starting, because supervisord gives up on programs that end too often. */
 async function connectToTemporal(): Promise<NativeConnection> {
   for (let isReported = false; ; isReported = true) {
+    let connected: NativeConnection | undefined;
     try {
-      const connected = await NativeConnection.connect(server);
-      await ensureSearchAttributes(connected, namespace);
+      connected = await NativeConnection.connect(server);
+      const warning = await ensureSearchAttributes(connected, namespace);
+      if (warning !== undefined) process.stderr.write(`${warning}\n`);
       return connected;
     } catch (error) {
+      await connected?.close();
       if (error instanceof SearchAttributesError) throw error;
       if (!isReported)
         process.stderr.write(`Temporal at ${server.address}: ${String(error)}; trying again\n`);

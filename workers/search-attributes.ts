@@ -6,9 +6,18 @@ import { describeError } from '../infra/error-text.ts';
 /** `INDEXED_VALUE_TYPE_KEYWORD` of Temporal's API. */
 const KEYWORD = 2;
 
-/** Statuses of gRPC: ALREADY_EXISTS, and UNAVAILABLE, which passes. */
+/** Statuses of gRPC; UNAVAILABLE passes. */
+const NOT_FOUND = 5;
 const ALREADY_EXISTS = 6;
+const PERMISSION_DENIED = 7;
+const UNIMPLEMENTED = 12;
 const UNAVAILABLE = 14;
+const UNAUTHENTICATED = 16;
+
+/** Statuses by which a server or a proxy before it refuses the operator's API, though runs may work. */
+const REFUSALS: ReadonlySet<unknown> = new Set([PERMISSION_DENIED, UNIMPLEMENTED, UNAUTHENTICATED]);
+
+type KnownAttributes = Record<string, number | null | undefined>;
 
 /** The namespace has not the search attributes that runs need, and waiting does not help. */
 export class SearchAttributesError extends Error {
@@ -18,11 +27,20 @@ export class SearchAttributesError extends Error {
 /**
  * Adds the search attributes that the namespace lacks.
  *
- * @throws SearchAttributesError one has another type, or this worker may not add them (Temporal Cloud)
+ * @returns a warning where this worker may not list them, so that nobody knows whether they are there
+ * @throws SearchAttributesError one has another type, this worker may not add them (Temporal Cloud), or there is no namespace
  */
-export async function ensureSearchAttributes(connection: NativeConnection, namespace: string): Promise<void> {
+export async function ensureSearchAttributes(
+  connection: NativeConnection,
+  namespace: string,
+): Promise<string | undefined> {
   const names = Object.values(SEARCH_ATTRIBUTES);
-  const { customAttributes: known } = await connection.operatorService.listSearchAttributes({ namespace });
+  let known: KnownAttributes;
+  try {
+    known = (await connection.operatorService.listSearchAttributes({ namespace })).customAttributes;
+  } catch (cause) {
+    return unlisted(cause, namespace, names);
+  }
   const wrong = names.filter((name) => (known[name] ?? KEYWORD) !== KEYWORD);
   if (wrong.length > 0) {
     throw new SearchAttributesError(
@@ -30,7 +48,7 @@ export async function ensureSearchAttributes(connection: NativeConnection, names
     );
   }
   const missing = names.filter((name) => known[name] === undefined);
-  if (missing.length === 0) return;
+  if (missing.length === 0) return undefined;
   try {
     await connection.operatorService.addSearchAttributes({
       namespace,
@@ -39,12 +57,30 @@ export async function ensureSearchAttributes(connection: NativeConnection, names
   } catch (cause) {
     const status = (cause as { code?: unknown }).code;
     // Another worker was faster.
-    if (status === ALREADY_EXISTS) return;
+    if (status === ALREADY_EXISTS) return undefined;
     if (status === UNAVAILABLE) throw cause;
-    const commands = missing.map((name) => `--name ${name} --type Keyword`).join(' ');
     throw new SearchAttributesError(
-      `the namespace ${namespace} lacks search attributes, and this worker may not add them (${describeError(cause)}): add them with \`temporal operator search-attribute create --namespace ${namespace} ${commands}\`, or on the page of the namespace in Temporal Cloud`,
+      `the namespace ${namespace} lacks search attributes, and this worker may not add them (${describeError(cause)}): ${howToAdd(namespace, missing)}`,
       { cause },
     );
   }
+  return undefined;
+}
+
+/** Returns the warning for a refused list. @throws SearchAttributesError when there is no namespace; `cause` when it may pass */
+function unlisted(cause: unknown, namespace: string, names: readonly string[]): string {
+  const status = (cause as { code?: unknown }).code;
+  if (status === NOT_FOUND) {
+    throw new SearchAttributesError(
+      `there is no namespace ${namespace}: create it with \`temporal operator namespace create --namespace ${namespace}\`, or correct TEMPORAL_NAMESPACE`,
+      { cause },
+    );
+  }
+  if (!REFUSALS.has(status)) throw cause;
+  return `this worker may not list the search attributes of the namespace ${namespace} (${describeError(cause)}); if runs do not start, ${howToAdd(namespace, names)}`;
+}
+
+function howToAdd(namespace: string, names: readonly string[]): string {
+  const attributes = names.map((name) => `--name ${name} --type Keyword`).join(' ');
+  return `add them with \`temporal operator search-attribute create --namespace ${namespace} ${attributes}\`, or on the page of the namespace in Temporal Cloud`;
 }

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { acceptsConnections } from './ports.ts';
 import { withDatabase } from '../database.ts';
 import { describeError } from '../error-text.ts';
-import { HttpService } from '../http.ts';
+import { HttpService, withoutLogin } from '../http.ts';
 import type { LocalState } from './state.ts';
 import { logTail, programStates } from './supervisor.ts';
 
@@ -98,7 +98,9 @@ export async function checkReachable(
 ): Promise<void> {
   const reason = await failureOf(probe);
   if (reason === null) return;
-  throw new Error(`${name} does not answer at ${address}: ${reason}; start it or correct ${variable}`);
+  // The address of Temporal is no URL.
+  const shown = URL.canParse(address) ? withoutLogin(address) : address;
+  throw new Error(`${name} does not answer at ${shown}: ${reason}; start it or correct ${variable}`);
 }
 
 async function failureOf(probe: Probe): Promise<string | null> {

@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import type { Endpoints } from '../../contracts/endpoints.ts';
 import { writeJsonAtomically } from '../atomic-file.ts';
 import { ensureDatabases, migrate } from '../database.ts';
+import { withoutLogin } from '../http.ts';
 import { withLock } from './lock.ts';
 import { localDatabaseUrl, postgresProgram, preparePostgres } from './postgres.ts';
 import { mlflowProgram, nodeProgram, rayProgram, temporalProgram } from './programs.ts';
@@ -285,14 +286,6 @@ function wantedServices({ addresses }: LocalConfig): ReadonlySet<Service> {
     ray: addresses.ray,
   };
   return new Set(SERVICES.filter((name) => given[name] === undefined));
-}
-
-function withoutLogin(address: string): string {
-  const url = new URL(address);
-  if (url.username === '' && url.password === '') return address;
-  url.username = '';
-  url.password = '';
-  return url.href.replace(/\/$/, '');
 }
 
 function withoutPassword(databaseUrl: string): string {

@@ -14,6 +14,11 @@ const basic = (credentials: string): string => `Basic ${Buffer.from(credentials)
 it.each([
   ['none', {}, undefined],
   ['user and password', LOGIN, basic('me:a:b@c/d')],
+  [
+    'user and password with a percent sign',
+    { MLFLOW_TRACKING_USERNAME: 'm%41', MLFLOW_TRACKING_PASSWORD: '100%' },
+    basic('m%41:100%'),
+  ],
   ['a token', TOKEN, 'Bearer token'],
   ['user and password before a token', { ...LOGIN, ...TOKEN }, basic('me:a:b@c/d')],
 ])('the client sends %s', async (_, login, authorization) => {

@@ -2,7 +2,7 @@
 import { NativeConnection } from '@temporalio/worker';
 import { afterEach, expect, it } from 'vitest';
 import { SEARCH_ATTRIBUTES } from '../../contracts/names.ts';
-import { ensureSearchAttributes } from '../../workers/search-attributes.ts';
+import { ensureSearchAttributes, SearchAttributesError } from '../../workers/search-attributes.ts';
 import { startTemporalServer } from '../workflows/temporal-server.ts';
 
 const KEYWORD = 2;
@@ -50,4 +50,21 @@ it('says what to run where the worker may not add them', async () => {
   await expect(ensureSearchAttributes(cloud, 'shop.a1b2c')).rejects.toThrow(
     'may not add them (7 PERMISSION_DENIED: Request unauthorized.): add them with `temporal operator search-attribute create --namespace shop.a1b2c --name ShelfcastSnapshot --type Keyword --name ShelfcastStage --type Keyword --name ShelfcastVerdict --type Keyword`',
   );
+});
+
+it('goes on with a warning where the worker may not list them', async () => {
+  const refused = Object.assign(new Error('7 PERMISSION_DENIED: Request unauthorized.'), { code: 7 });
+  const closed = {
+    operatorService: { listSearchAttributes: () => Promise.reject(refused) },
+  } as unknown as NativeConnection;
+  await expect(ensureSearchAttributes(closed, 'shop')).resolves.toMatch(
+    /^this worker may not list the search attributes of the namespace shop \(7 PERMISSION_DENIED: .*\); if runs do not start, add them with `temporal .* --name ShelfcastModel --type Keyword/,
+  );
+});
+
+it('names a namespace that does not exist', async () => {
+  const connection = await connect({});
+  const asking = ensureSearchAttributes(connection, 'nowhere');
+  await expect(asking).rejects.toThrow(SearchAttributesError);
+  await expect(asking).rejects.toThrow(/^there is no namespace nowhere: create it with/);
 });
