@@ -72,11 +72,25 @@ async function recordForecasts(
   };
 }
 
-/** Series that the endpoint forecasts: a store that reports late is forecast from its own newest week. */
+/**
+ * Series that the endpoint forecasts: a store that reports late is forecast from its own newest week.
+ *
+ * A series begins, with a row of features, in its first week that is not hidden.
+ */
 async function activeSeries(database: Pool, snapshot: Snapshot): Promise<NumberedSeries[]> {
+  const first = `$2::date - ${MAX_AGE_DAYS}`;
   const { rows } = await database.query<NumberedSeries>(
-    `with ${knownSales('$1', '$3', `$2::date - ${MAX_AGE_DAYS}`)}
-     select distinct store, dept from known_sales where week <= $2 order by store, dept`,
+    `with ${knownSales('$1', '$3', first)}, ${hiddenWeeks('$1', '$3', "'-infinity'::date")}, begun as (
+       select store, dept from (
+         select store, dept, week from known_sales where week <= $2
+         union all
+         select store, dept, week from raw.sales where dataset = $1 and batch_id <= $3 and week < ${first}
+       ) s where not exists (
+         select from hidden_weeks h where h.store = s.store and h.dept in (0, s.dept) and h.week = s.week
+       )
+     )
+     select distinct store, dept from known_sales
+     where week <= $2 and (store, dept) in (select store, dept from begun) order by store, dept`,
     [snapshot.dataset, snapshot.lastWeek, snapshot.batchId],
   );
   return rows;

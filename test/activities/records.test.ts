@@ -7,6 +7,7 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createAuditActivities } from '../../activities/audit.ts';
 import { createMonitorActivities } from '../../activities/monitor.ts';
+import { AVAILABLE_ROWS } from '../../contracts/declaration.ts';
 import type { Snapshot } from '../../contracts/jobs.ts';
 import type { RegisteredVersion, StepAnalysis } from '../../contracts/rollout.ts';
 import type { FeatureDatabase } from '../predictor/processes.ts';
@@ -312,6 +313,22 @@ describe('recordForecasts', () => {
     });
     expect(await rowsOf('select store, dept, p50, actual from ops.forecast_accuracy_by_id')).toEqual([
       ['TX_1', 'GAMES', 2, 4],
+    ]);
+  });
+
+  test('leaves out a series whose weeks are all hidden, and none that has begun', async () => {
+    await sell([1, 1, 1, LAST, 10], [1, 2, 7, LAST, 10]);
+    await sell([1, 2, 8, LAST, 10], [1, 2, 8, '2025-11-07', 10]);
+    await pool.query(
+      `insert into raw.extra (dataset, name, store, dept, week, value, batch_id) values
+         ('shop', $2, 2, 7, $1, 0.4, 1), ('shop', $2, 2, 8, $1, 0.4, 1)`,
+      [LAST, AVAILABLE_ROWS],
+    );
+    expect(await record(1)).toMatchObject({ seriesForecast: 2, seriesLeftOut: 1 });
+    const [asked] = endpoint.asked;
+    expect(asked?.instances.map(({ store, dept }) => [store, dept])).toEqual([
+      [1, 1],
+      [2, 8],
     ]);
   });
 
