@@ -32,7 +32,7 @@ from shelfcast.backtest.origin import (
     train,
 )
 from shelfcast.backtest.report import label, report_html
-from shelfcast.backtest.scores import QUANTILES, Errors, SeriesLeftOut, Summary, score, slices
+from shelfcast.backtest.scores import QUANTILES, Errors, SeriesLeftOut, Summary, comparable, score, slices
 from shelfcast.contracts.specs import DEFAULT_UNIT, Declaration, TrainSpec
 from shelfcast.contracts.wire import bounds, decode, default, encode
 from shelfcast.ids import Ids
@@ -110,6 +110,7 @@ def _run(options: argparse.Namespace) -> None:
     # The presets of the two naive forecasts have the names of their baselines.
     forecasters = [settings.preset, *(name for name in settings.baselines if name != settings.preset)]
     known = rows[rows["actual"].notna()]
+    compared = comparable(known, settings.baselines)
     sum_levels = partial(
         level_rows, levels=source.levels, ids=source.ids, scales=scales, forecasters=forecasters
     )
@@ -120,11 +121,12 @@ def _run(options: argparse.Namespace) -> None:
         origins=origins,
         forecasts=len(rows),
         with_actual=len(known),
+        not_compared=len(known) - len(compared),
         left_out=left_out,
     )
     errors = None
-    if len(known) > 0:
-        errors = _errors(known, sum_levels(known), forecasters, source.ids)
+    if len(compared) > 0:
+        errors = _errors(compared, sum_levels(compared), forecasters, source.ids)
     _write_levels(out, sum_levels(rows))
     _write(out, rows, summary, errors, source, forecasters)
 
@@ -216,6 +218,10 @@ def _write(
         "forecasts": f"{summary.forecasts:,}, {summary.with_actual:,} of them with actual sales",
         "series left out, since their department is unknown at the origin": str(len(summary.left_out)),
     }
+    if summary.not_compared:
+        about["forecasts with actual sales that a baseline lacks, which are not scored"] = (
+            f"{summary.not_compared:,}"
+        )
     if source.hidden_weeks:
         about["weeks of series that were shut or out of stock, which are not scored"] = (
             f"{source.hidden_weeks:,}"

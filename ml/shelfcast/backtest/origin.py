@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from shelfcast.backtest.folder import Folder, Series
 from shelfcast.baselines import gradient_boosting, seasonal
@@ -79,7 +80,7 @@ class Origin:
         tables: Tables of the source up to the origin.
         features: Feature set of the source.
         table: Features; each series to forecast has a row at the origin.
-        left_out: Series with later sales whose department had no sales so far in any store.
+        left_out: Series whose department has no known sales so far in any store.
     """
 
     week: date
@@ -91,8 +92,9 @@ class Origin:
 
     @property
     def rows(self) -> Integers:
-        """Rows of the table at the origin."""
-        return np.flatnonzero(self.table.origin == np.datetime64(self.week))
+        """Rows of the table at the origin, of the series to forecast."""
+        table, unknown = self.table, [dept for _, dept in self.left_out]
+        return np.flatnonzero((table.origin == np.datetime64(self.week)) & ~np.isin(table.dept, unknown))
 
     @property
     def grid(self) -> SalesGrid:
@@ -103,19 +105,21 @@ class Origin:
 def prepare(source: Folder, week: date, directory: Path, settings: Settings) -> Origin:
     """Computes the features from the data known at the end of the week.
 
-    A series is forecast if it had sales before, or if it has sales later and its department had some before.
-    Later weeks then contribute only the existence of the series.
+    A series is forecast if it has known sales before, or if it has a row before or later and its department
+    has known sales before. Later weeks then contribute only the existence of the series.
 
     Raises:
         UserError: There are too few weeks to train and to validate on.
     """
     tables = source.known_at(week)
-    sales = tables[SALES.name]
-    check_weeks(training_data.grid_of(sales), settings.horizon_weeks, settings.validation_weeks, test_weeks=0)
-    known = source.series(source.weeks[0], week)
-    later = source.series(week + WEEK, week + settings.horizon_weeks * WEEK) - known
-    departments = {dept for _, dept in known}
+    sales, extras = tables[SALES.name], tables[EXTRAS.name]
+    grid = training_data.grid_of(sales, extras)
+    check_weeks(grid, settings.horizon_weeks, settings.validation_weeks, test_weeks=0)
+    before = set(zip(grid.store.tolist(), grid.dept.tolist(), strict=True))
+    later = source.series(week + WEEK, week + settings.horizon_weeks * WEEK) - before
+    departments = set(grid.dept[has_sales(grid)].tolist())
     new = {(store, dept) for store, dept in later if dept in departments}
+    left_out = {(store, dept) for store, dept in before | later if dept not in departments}
     features = FeatureSet(settings.horizon_weeks, source.columns)
     folder = directory / week.isoformat()
     (folder / "features").mkdir(parents=True, exist_ok=True)
@@ -125,13 +129,13 @@ def prepare(source: Folder, week: date, directory: Path, settings: Settings) -> 
         tables[STORE_WEEKS.name],
         tables[STORES.name],
         features,
-        tables[EXTRAS.name],
+        extras,
         ForecastRequest((week,), tuple(sorted(new))),
         source.ids,
         source.levels,
     )
     table = read_origin_table(folder / "features")
-    return Origin(week, folder, tables, features, table, tuple(sorted(later - new)))
+    return Origin(week, folder, tables, features, table, tuple(sorted(left_out)))
 
 
 def train(origin: Origin, settings: Settings) -> Path:
@@ -253,7 +257,7 @@ def _simple_baselines(
     """Returns the naive and seasonal forecasts by name of the baseline, US dollars [N]."""
     grid = origin.grid
     index = series_indices(grid, store, dept)
-    # A series without sales so far gets the newest mean of its department.
+    # A series without known sales so far gets the newest mean of its department.
     naive = np.where(index < 0, _newest_of_departments(grid, dept), _newest(grid.sales)[index])
     seasonal_naive = np.where(np.isnan(last_year) | (index < 0), naive, last_year)
     baselines = {"naive": naive, "seasonal_naive": seasonal_naive}
@@ -274,9 +278,17 @@ def fit_lightgbm(origin: Origin, settings: Settings) -> gradient_boosting.Gradie
 
 
 def series_indices(grid: SalesGrid, store: Integers, dept: Integers) -> Integers:
-    """Returns the index of each row's series in the grid, -1 for a series that is not in it."""
-    indices = {key: n for n, key in enumerate(zip(grid.store.tolist(), grid.dept.tolist(), strict=True))}
+    """Returns the index of each row's series in the grid, -1 for a series without known sales in it."""
+    known = np.flatnonzero(has_sales(grid))
+    keys = zip(grid.store[known].tolist(), grid.dept[known].tolist(), known.tolist(), strict=True)
+    indices = {(of_store, of_dept): n for of_store, of_dept, n in keys}
     return np.array([indices.get(key, -1) for key in zip(store.tolist(), dept.tolist(), strict=True)])
+
+
+def has_sales(grid: SalesGrid) -> NDArray[np.bool_]:
+    """Returns whether any sales of each series are known, [series]."""
+    unknown: NDArray[np.bool_] = np.isnan(grid.sales)
+    return np.asarray(~unknown.all(axis=1))
 
 
 def _newest(sales: Floats) -> Floats:

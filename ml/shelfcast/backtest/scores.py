@@ -62,7 +62,7 @@ class SeriesLeftOut:
 
 @dataclass(frozen=True, kw_only=True)
 class Errors:
-    """Errors over all rows with actual sales.
+    """Errors over the ``comparable`` rows.
 
     Attributes:
         overall: Errors of all rows.
@@ -88,6 +88,7 @@ class Summary:
         origins: Origins.
         forecasts: Number of forecasts.
         with_actual: Number of them with actual sales.
+        not_compared: Number of these that a baseline has no forecast of, which are in no error.
         left_out: Series without a forecast.
     """
 
@@ -97,7 +98,14 @@ class Summary:
     origins: list[date]
     forecasts: int
     with_actual: int
+    not_compared: int
     left_out: list[SeriesLeftOut]
+
+
+def comparable(rows: pd.DataFrame, baselines: Sequence[str]) -> pd.DataFrame:
+    """Returns the rows of which each baseline has a forecast; all forecasters are compared on the same."""
+    kept: pd.DataFrame = rows[np.isfinite(rows[list(baselines)].to_numpy(np.float64)).all(axis=1)]
+    return kept
 
 
 def score(rows: pd.DataFrame, forecasters: Sequence[str]) -> Scores:

@@ -13,6 +13,21 @@ from shelfcast.job import UserError
 LEAST_WEEKS = LEAST_TRAINING_WEEKS + 2
 
 
+def check_demand(grid: SalesGrid) -> None:
+    """Checks that sales of some week are known: in hidden weeks (``open_weeks``) they are not.
+
+    Raises:
+        UserError: ``BadData``: none are; the message says what to do.
+    """
+    if np.isnan(grid.sales).all():
+        first, last = grid.weeks[0], grid.weeks[-1]
+        raise UserError(
+            "BadData",
+            f"in all weeks with sales, {first} to {last}, every series is shut or out of stock, so no demand "
+            "is known; correct open, available or stock, or load weeks that were open and in stock",
+        )
+
+
 def check_weeks(grid: SalesGrid, horizon_weeks: int, validation_weeks: int, test_weeks: int) -> None:
     """Checks that each part has a target week that can be forecast from an earlier week of its series.
 
@@ -25,6 +40,7 @@ def check_weeks(grid: SalesGrid, horizon_weeks: int, validation_weeks: int, test
     Raises:
         UserError: ``BadData``: a part has none; the message says what to do.
     """
+    check_demand(grid)
     weeks = grid.weeks
     first, last = weeks[0], weeks[-1]
     span = f"{len(weeks)} {'week' if len(weeks) == 1 else 'weeks'} of sales, {first} to {last}"
@@ -43,6 +59,8 @@ def check_weeks(grid: SalesGrid, horizon_weeks: int, validation_weeks: int, test
             f"{validation_weeks}, none is left for training; lower them or load more weeks",
         )
     usable = _targets(grid, horizon_weeks)
+    is_hidden = grid.hidden.any() or np.isnan(grid.sales).all(axis=1).any()
+    hidden = " (weeks that are shut or out of stock do not count)" if is_hidden else ""
     for what, begin, end in (
         ("train", 0, validation),
         ("validate", validation, test),
@@ -53,13 +71,14 @@ def check_weeks(grid: SalesGrid, horizon_weeks: int, validation_weeks: int, test
                 "BadData",
                 f"the data set has {span}, but in the weeks to {what} on, {weeks[begin]} to "
                 f"{weeks[end - 1]}, no series has sales that a week up to {horizon_weeks} weeks before could "
-                "forecast; load the missing weeks, or change horizonWeeks, validationWeeks or testWeeks",
+                f"forecast{hidden}; load the missing weeks, or change horizonWeeks, validationWeeks or "
+                "testWeeks",
             )
 
 
 def _targets(grid: SalesGrid, horizon_weeks: int) -> NDArray[np.bool_]:
     """Returns whether a series has sales in a week and in one of the weeks before it, [weeks]."""
-    known = ~np.isnan(grid.sales)
+    known = ~np.isnan(grid.sales) & ~grid.is_estimated
     before = np.zeros_like(known)
     for weeks in range(1, horizon_weeks + 1):
         before[:, weeks:] |= known[:, :-weeks]

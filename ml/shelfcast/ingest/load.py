@@ -20,8 +20,11 @@ from shelfcast.contracts.results import IngestResult, Quality
 from shelfcast.contracts.specs import IngestSpec, Snapshot
 from shelfcast.contracts.wire import decode, encode
 from shelfcast.database import copy_table, lock
+from shelfcast.features.enough_weeks import check_demand
+from shelfcast.features.training_data import grid_of
 from shelfcast.job import UserError
 from shelfcast.snapshot import (
+    EXTRAS,
     RAW_TABLES,
     SALES,
     RawTable,
@@ -29,6 +32,7 @@ from shelfcast.snapshot import (
     empty_tables,
     newest_rows,
     read_table,
+    with_null_weeks,
 )
 
 
@@ -109,7 +113,8 @@ def load(
     count rows of sales.
 
     Raises:
-        UserError: ``BadData`` when the data set's weeks would not end on one weekday.
+        UserError: ``BadData`` when the data set's weeks would not end on one weekday, or when no demand would
+            be known in any of them.
     """
     dataset = spec.dataset
     batch_id = _add_batch(connection, spec)
@@ -119,6 +124,7 @@ def load(
     rows = {raw.name: read_table(connection, raw, dataset, batch_id) for raw in RAW_TABLES}
     sales = rows[SALES.name]
     _check_weeks(sales, dataset)
+    check_demand(grid_of(sales, with_null_weeks(rows[EXTRAS.name])))
     digest = content_hash(rows)
     weeks = pc.min_max(sales.column("week")).as_py()
     result = IngestResult(

@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 
 from shelfcast.contracts.specs import IngestSpec
 from shelfcast.contracts.wire import default
+from shelfcast.features.enough_weeks import check_demand
+from shelfcast.features.training_data import grid_of
 from shelfcast.ids import Ids
 from shelfcast.ingest.holiday_rows import NamedDays
 from shelfcast.ingest.load_checks import SalesRows, find_gaps
@@ -23,8 +25,9 @@ from shelfcast.inspection.columns import Column
 from shelfcast.inspection.holiday_guess import guess_countries
 from shelfcast.inspection.roles import Guess, names_of
 from shelfcast.inspection.sources import Sales
+from shelfcast.job import UserError
 from shelfcast.missing_weeks import ZERO
-from shelfcast.snapshot import IDS, SALES, empty_tables
+from shelfcast.snapshot import EXTRAS, IDS, SALES, empty_tables, with_null_weeks
 
 _EXAMPLES = 3
 
@@ -93,7 +96,7 @@ def describe_rows(inspection: Inspection, rows: SourceRows, columns: Sequence[Co
     else:
         inspection.lines += [f"  {line}" for line in _about_sales(rows, sales)]
     max_share: float = default(IngestSpec, "max_bad_row_share")
-    _, checks = check_source(rows, empty_tables(), max_share)
+    tables, checks = check_source(rows, empty_tables(), max_share)
     stopping = {rule.name for rule in RULES if rule.severity == "error"}
     for check in checks:
         if check.rows == 0:
@@ -103,6 +106,11 @@ def describe_rows(inspection: Inspection, rows: SourceRows, columns: Sequence[Co
             inspection.issues.append(text)
         else:
             inspection.lines.append(f"  {text}")
+    if not inspection.issues:
+        try:
+            check_demand(grid_of(sales, with_null_weeks(tables[EXTRAS.name])))
+        except UserError as error:
+            inspection.issues.append(str(error))
     gaps = find_gaps(SalesRows.of(Ids.of(rows.tables[IDS.name]), sales))
     if gaps.look_like_zero and "missingWeeks" not in inspection.declaration:
         inspection.declaration["missingWeeks"] = ZERO

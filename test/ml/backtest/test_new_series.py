@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pytest
+from train_here import train_here
 
+from shelfcast.backtest.__main__ import main
 from shelfcast.backtest.folder import read
 from shelfcast.backtest.origin import Settings, prepare
+from shelfcast.backtest.scores import comparable
 from shelfcast.calendar import WEEK, week_range
 
 FIRST = date(2024, 1, 5)
@@ -39,3 +45,44 @@ def test_a_new_store_and_a_new_department_of_a_store_are_forecast(tmp_path: Path
     # Store 2 sells twice of what store 1 does; store 3 is four times as large as both on average.
     assert found == {(1, 1): 100, (1, 2): 200, (2, 1): 200, (2, 2): 400, (3, 1): 150 * 4}
     assert np.isnan(table.fixed[at][:, names.index("weeks_since_first")]).sum() == 2
+
+
+def test_a_series_that_was_never_in_stock_so_far_is_forecast_as_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shelfcast.backtest.origin._run_training", lambda folder, *_: train_here(folder))
+    folder, out = tmp_path / "data", tmp_path / "out"
+    folder.mkdir()
+    # Department 1 of store 1 gets its first stock after the origin; department 9 has never any up to it.
+    late = [(1, 1), (2, 9)]
+    rows = [
+        f"{store},{dept},{week},{100 * store * dept + n},{int(n > 36 or (store, dept) not in late)}"
+        for store, dept in [(1, 1), (1, 2), (2, 1), (2, 2), (2, 9)]
+        for n, week in enumerate(WEEKS)
+    ]
+    (folder / "sales.csv").write_text("\n".join(["store,dept,week,sales,stock", *rows, ""]), encoding="utf-8")
+    (folder / "shelfcast.json").write_text('{"columns": {"stock": "stock"}}', encoding="utf-8")
+    asked = ["--data", str(folder), "--out", str(out), "--origins", str(ORIGIN), "--horizon", "4"]
+    few = ["--preset", "naive", "--validation-weeks", "4", "--processes", "1"]
+    assert main([*asked, *few, "--baselines", "seasonal_methods"]) == 0
+    forecasts = pd.read_csv(out / "forecasts.csv")
+    assert sorted({*zip(forecasts["store"], forecasts["dept"], strict=True)}) == [
+        (1, 1),
+        (1, 2),
+        (2, 1),
+        (2, 2),
+    ]
+    # The newest sales of its department in the only store that sells it.
+    of_new = forecasts[(forecasts["store"] == 1) & (forecasts["dept"] == 1)]
+    for name in ("seasonal_naive", "seasonal_methods"):
+        assert of_new[name].tolist() == [235.0] * 4
+    metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    assert [(of["store"], of["dept"]) for of in metrics["leftOut"]] == [(2, 9)]
+    scored = metrics["overall"]["seasonal_naive"]["rows"]
+    assert (metrics["notCompared"], scored) == (0, metrics["withActual"])
+
+
+def test_rows_that_a_baseline_cannot_forecast_are_compared_of_no_forecaster() -> None:
+    rows = pd.DataFrame({"p50": [1.0, 2.0, 3.0], "naive": [1.0, np.nan, 3.0], "lightgbm": [np.inf, 2.0, 3.0]})
+    assert comparable(rows, ["naive", "lightgbm"])["p50"].tolist() == [3]
+    assert comparable(rows, ["naive"])["p50"].tolist() == [1, 3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -76,3 +77,22 @@ def test_a_part_that_nothing_can_forecast_is_named(series: str, part: str, weeks
     error = error_of(grid(series), validation=validation)
     assert error.type == "BadData"
     assert f"in the weeks to {part} on, {weeks}, no series has sales" in str(error)
+
+
+def test_weeks_that_are_shut_or_out_of_stock_are_no_data() -> None:
+    known = grid("1" * 10, "1" * 10)
+    hidden = np.zeros_like(known.sales, dtype=bool)
+    hidden[:, 6:] = True
+    error = error_of(known.without(hidden), validation=2, test=2)
+    assert "to validate on, 2026-02-13 to 2026-02-20, no series" in str(error)
+    assert "weeks that are shut or out of stock do not count" in str(error)
+    error = error_of(known.without(np.ones_like(hidden)))
+    assert error.type == "BadData"
+    assert "2026-01-02 to 2026-03-06, every series is shut or out of stock" in str(error)
+
+
+def test_an_estimated_history_is_no_data() -> None:
+    three = grid("11111..", "..11111", "1111111")
+    check_weeks(three, 1, 1, 1)
+    apart = grid("111.1.1", ".1.1.1.", "1111111")
+    error_of(replace(apart, estimated=np.array([False, False, True])), horizon=1)

@@ -317,6 +317,16 @@ def test_weeks_without_stock_are_declared_and_told(
     assert outcomes(later)["stock-out"] == "kept"
 
 
+def test_weeks_that_are_all_out_of_stock_are_no_load(
+    connection: psycopg.Connection, load: Load, tmp_path: Path
+) -> None:
+    lines = long_files.rows()
+    folder = long_files.write(tmp_path, with_stock("0 " * (len(lines["sales"]) - 1)))
+    with pytest.raises(UserError, match="every series is shut or out of stock, so no demand is known"):
+        load("never_in_stock", "never-in-stock", folder, declaration={"columns": {"stock": "left"}})
+    assert connection.execute("select from raw.batch where dataset = 'never_in_stock'").fetchone() is None
+
+
 def test_a_column_of_stock_counts_only_where_it_is_declared(tmp_path: Path) -> None:
     lines = with_stock("0 0 0")
     lines["sales"][0] = lines["sales"][0].replace("left", "stock")

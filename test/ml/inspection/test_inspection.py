@@ -439,3 +439,17 @@ def test_without_data_the_exit_code_is_2(
 ) -> None:
     code, output = inspect(capsys, *arguments)
     assert (code, message in output) == (2, True)
+
+
+@pytest.mark.parametrize(("column", "declared"), [("open", {}), ("left", {"columns": {"stock": "left"}})])
+def test_sales_without_any_week_of_known_demand_do_not_load(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str, declared: dict[str, object]
+) -> None:
+    sentence = "every series is shut or out of stock, so no demand is known"
+    for name, value, code in (("none", 0, 1), ("some", 1, 0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        write(folder / "sales.csv", weekly("store,dept,week,sales", "{s},{d},{w},{n}"))
+        write(folder / "series_weeks.csv", weekly(f"store,dept,week,{column}", f"{{s}},{{d}},{{w}},{value}"))
+        found, output = inspect(capsys, "--data", str(folder), "--declaration", json.dumps(declared))
+        assert (found, sentence in output) == (code, code == 1), output
