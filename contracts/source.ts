@@ -39,9 +39,12 @@ const TWO_LISTS = 'columns and declaration.covariates both declare covariates; k
 /** Name of a variable, whose value reaches the ingest job alone: an input is kept in the history of its run. */
 const addressVariable = z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of an environment variable');
 
-/** Whether a path or URL has no user or password, and a URL of a web server no query: these may be secrets. */
-const tellsNoSecret = (path: string): boolean =>
-  !/^[a-z0-9]+:\/\/[^/?#]*@/.test(path) && !/^https?:.*\?/s.test(path);
+/** URL whose authority is a host, perhaps with a port, or a bucket; of S3 it may have a query. */
+const PLAIN_URL =
+  /^(https?:\/\/(\[[\da-f:.]+\]|[^/?#@:[\]\s]+)(:\d+(?!.*@))?(\/[^?#]*)?|s3:\/\/[^/?#@:\s]+([/?][^#]*)?)$/s;
+
+/** Whether a source is a path, or a URL in which nothing may be a secret. */
+const tellsNoSecret = (path: string): boolean => !isUrl(path) || PLAIN_URL.test(path);
 
 const longSource = z
   .strictObject({
@@ -51,7 +54,7 @@ const longSource = z
       .regex(new RegExp(`^(/|${URL_START})`), 'must be an absolute path or an http, https or s3 URL')
       .refine(
         tellsNoSecret,
-        "has a user, a password or a query, which may be a secret and would stay in the run's history; put the whole URL into an environment variable of the jobs, and name that in addressVariable instead",
+        "has a user, a password, a query, a fragment or no readable host, which may be a secret and would stay in the run's history; put the whole URL into an environment variable of the jobs, and name that in addressVariable instead",
       )
       .optional()
       .describe(

@@ -116,12 +116,21 @@ describe('an invalid value', () => {
       },
       /^source\.addressVariable: must be the name of an environment variable$/,
     ],
-    ...['https://me:secret@host/sales', 'https://host/sales?key=secret', 's3://key:secret@bucket/sales'].map(
-      (path): [unknown, RegExp] => [
-        { source: { kind: 'long', path } },
-        /^source\.path: has a user, a password or a query, [^@]*name that in addressVariable instead$/,
-      ],
-    ),
+    ...[
+      'https://me:secret@host/sales',
+      'https://me:se/cret@host/sales',
+      'https://me:se#cret@host/sales',
+      'https://me:7/cret@host/sales',
+      'https://[me:secret/sales',
+      'https://host/sales?key=secret',
+      'https://host/sales#key=secret',
+      's3://key:secret@bucket/sales',
+      's3://key:se/cret@bucket/sales',
+      's3://key:7/sales',
+    ].map((path): [unknown, RegExp] => [
+      { source: { kind: 'long', path } },
+      /^source\.path: has a user, a password, a query, [^@]*name that in addressVariable instead$/,
+    ]),
     [{ dataset: 'own', source: { kind: 'long' } }, /^source: give either path or addressVariable$/],
     [
       { source: { kind: 'long', path: '/data/sales', addressVariable: 'SALES_URL' } },
@@ -172,7 +181,7 @@ describe('the data set', () => {
   });
 
   test('of a URL is its last part; queries have no name', () => {
-    const url = 's3://bucket/Our Sales/?endpoint_override=store:9000';
+    const url = 's3://bucket/Our Sales/?region=eu-central-1';
     expect(resolved({ source: { kind: 'long', path: url } }).dataset).toBe('our_sales');
     const source = { kind: 'postgres', addressVariable: 'SALES_URL', sales: 'select 1' };
     expect(issuesOf({ source })).toEqual([
@@ -186,16 +195,19 @@ describe('the data set', () => {
     expect(resolved({ dataset: 'ours', source: variable })).toMatchObject({ source: variable });
   });
 
-  test.each(['/data/week.csv', '/data/Week 7.Parquet', 's3://b/sales/week.csv?region=eu'])(
-    'of the file %s must be named',
-    (path) => {
-      const source = { kind: 'long', path };
-      expect(issuesOf({ source })).toEqual([
-        'dataset: a file of new weeks does not name its data set: set it in the input or with --dataset',
-      ]);
-      expect(resolved({ dataset: 'ours', source }).dataset).toBe('ours');
-    },
-  );
+  test.each([
+    '/data/week.csv',
+    '/data/#1:a@b/Week 7.Parquet',
+    's3://b/sales/week.csv?region=eu',
+    'https://host/a@b/Week 7.csv',
+    'http://[::1]:8080/week.csv',
+  ])('of the file %s must be named', (path) => {
+    const source = { kind: 'long', path };
+    expect(issuesOf({ source })).toEqual([
+      'dataset: a file of new weeks does not name its data set: set it in the input or with --dataset',
+    ]);
+    expect(resolved({ dataset: 'ours', source }).dataset).toBe('ours');
+  });
 
   test('declares covariates for files and for queries', () => {
     const columns = [promo, { name: 'parking', of: 'store', description: 'spaces' }];

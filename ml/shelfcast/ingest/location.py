@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlunsplit
 
 import pyarrow as pa
 from pyarrow import fs
 
 from shelfcast.ingest.decompression import CSV_ENDINGS, check_size
 from shelfcast.ingest.http_file import list_http, read_http
-from shelfcast.ingest.source_url import check_resolved_host, shown_url
+from shelfcast.ingest.source_url import shown_url, split_url
 from shelfcast.job import UserError
 
 _ENDINGS = tuple(f".{ending}" for ending in (*CSV_ENDINGS, "parquet"))
+#: Query of an S3 URL. Arrow's other options choose a server, or stop the check of its certificate; only the
+#: environment may do that.
+_S3_QUERY = re.compile(r"(region=[a-z0-9-]+)?")
 _WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 
 
@@ -77,8 +81,8 @@ def read_object(folder: str, name: str) -> bytes | None:
 
     Args:
         folder: Absolute path, or URL: ``http(s)://host/path`` or ``s3://bucket/prefix``. Query parameters
-            stay behind the name; for S3 they are pyarrow's, for example ``?endpoint_override=host:port``.
-            Keys come from the environment (``AWS_ACCESS_KEY_ID`` and so on).
+            stay behind the name; for S3 there is ``region`` only. Another object store and its keys come from
+            the environment (``AWS_ENDPOINT_URL_S3``, ``AWS_ACCESS_KEY_ID`` and so on).
         name: Name of the object in the folder.
 
     Raises:
@@ -87,7 +91,7 @@ def read_object(folder: str, name: str) -> bytes | None:
     """
     if folder.startswith("/"):
         return _read_path(Path(folder) / name)
-    parts = urlsplit(folder)
+    parts = split_url(folder)
     if parts.scheme == "s3":
         return _read_s3(urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}")))
     return read_http(urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{quote(name, '%')}")))
@@ -95,7 +99,7 @@ def read_object(folder: str, name: str) -> bytes | None:
 
 def split_file(path: str) -> tuple[str, str] | None:
     """Returns folder and name of a path or URL that ends like a file of sales; None for any other."""
-    parts = urlsplit(path) if not path.startswith("/") else None
+    parts = split_url(path) if not path.startswith("/") else None
     folder, _, name = (path if parts is None else parts.path).rpartition("/")
     if not name.lower().endswith(_ENDINGS):
         return None
@@ -105,7 +109,7 @@ def split_file(path: str) -> tuple[str, str] | None:
 def _list(path: str) -> list[str] | None:
     """Returns the names in a folder, none if there is no such folder; None where they are not listed."""
     if not path.startswith("/"):
-        return _list_s3(path) if urlsplit(path).scheme == "s3" else list_http(path)
+        return _list_s3(path) if split_url(path).scheme == "s3" else list_http(path)
     try:
         return sorted(file.name for file in Path(path).iterdir())
     except FileNotFoundError:
@@ -149,16 +153,19 @@ def _list_s3(url: str) -> list[str]:
 def _s3(url: str) -> tuple[fs.FileSystem, str]:
     """Returns the object store of a URL, and the path within it."""
     shown = shown_url(url)
-    for endpoint in parse_qs(urlsplit(url).query).get("endpoint_override", ()):
-        check_resolved_host(urlsplit(f"//{endpoint.rpartition('//')[2]}").hostname or "", shown)
+    if not _S3_QUERY.fullmatch(split_url(url).query):
+        raise UserError(
+            "InvalidInput",
+            f"cannot read {shown}: its query may be ?region=eu-central-1 only; name another object store "
+            "in the jobs' environment as AWS_ENDPOINT_URL_S3",
+        )
     try:
         filesystem, path = fs.FileSystem.from_uri(url)
     except pa.ArrowInvalid:
         # Without Arrow's text, which quotes the URL.
         raise UserError(
             "InvalidInput",
-            f"cannot read {shown}: Arrow reads no such URL; write it like "
-            "s3://bucket/sales?region=eu-central-1 or ?endpoint_override=host:port&scheme=https",
+            f"cannot read {shown}: Arrow reads no such URL; write it like s3://bucket/sales?region=eu-central-1",
         ) from None
     return filesystem, path
 

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from shelfcast.job import UserError
 
 #: Addresses at which clouds tell the keys of their machines, beside the link-local ones.
-_METADATA = frozenset(map(ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192")))
+_METADATA = frozenset(
+    map(
+        ip_address,
+        (
+            *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42"),
+            *("100.100.100.200", "192.0.0.192"),
+        ),
+    )
+)
+#: Networks whose addresses end with one of IPv4: mapped, compatible, and behind a translator (NAT64).
+_ENDS_WITH_IPV4 = tuple(map(IPv6Network, ("::ffff:0:0/96", "::/96", "64:ff9b::/96")))
 
 
 def shown_url(path: str) -> str:
-    """Returns a path as it is, and a URL without user, password and query, which may be secrets."""
+    """Returns a path as it is, and a URL without user, password and query, which may be secrets.
+
+    Raises:
+        UserError: ``InvalidInput``: the URL cannot be read.
+    """
     if path.startswith("/"):
         return path
-    parts = urlsplit(path)
+    parts = split_url(path)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
@@ -30,6 +44,8 @@ def split_url(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         is_readable = bool(parts.hostname) and parts.port != 0
+        # A bucket has no port; what looks like one is the start of a key with a slash.
+        is_readable = is_readable and (parts.scheme != "s3" or parts.port is None)
         parts.netloc.rpartition("@")[2].encode("idna")
     except ValueError:
         is_readable = False
@@ -56,8 +72,8 @@ def check_host(host: str, shown: str) -> None:
         address = ip_address(host.partition("%")[0])
     except ValueError:
         return
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    if isinstance(address, IPv6Address):
+        address = _ipv4_in(address) or address
     if address.is_link_local or address in _METADATA:
         raise UserError(
             "BadData",
@@ -66,16 +82,8 @@ def check_host(host: str, shown: str) -> None:
         )
 
 
-def check_resolved_host(host: str, shown: str) -> None:
-    """Refuses a host like ``check_host``, also by its name.
-
-    Raises:
-        UserError: ``BadData``: an address of the host is one of a metadata service.
-    """
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        # The request itself says what is wrong.
-        return
-    for *_, address in found:
-        check_host(str(address[0]), shown)
+def _ipv4_in(address: IPv6Address) -> IPv4Address | None:
+    """Returns the address of IPv4 that one of IPv6 leads to, if it does."""
+    if any(address in network for network in _ENDS_WITH_IPV4):
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.sixtofour
