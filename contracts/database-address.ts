@@ -1,8 +1,12 @@
 /** Rules for DATABASE_URL, which libpq, SQLAlchemy and Node.js must read alike; ml/shelfcast/database.py has them for the jobs. */
 
 const TEXT = String.raw`(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})`;
-const ADDRESS = new RegExp(`^postgres(?:ql)?://${TEXT}+(?::${TEXT}*)?@([^@/?#]*)/[^/?#]+(?:\\?([^#]*))?$`);
+const ADDRESS = new RegExp(
+  `^postgres(?:ql)?://${TEXT}+(?::${TEXT}*)?@([^@/?#\\s]*)/${TEXT}+(?:\\?((?:${TEXT}|[/:@])*))?$`,
+);
 const TLS_MODES = ['disable', 'require', 'verify-ca', 'verify-full'];
+/** Parameters that every program reads. */
+const PARAMETERS = ['host', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'application_name'];
 
 /** Setting without a meaning, by which a program sees that its session is its own. */
 const SESSION_SETTING = 'shelfcast.session';
@@ -15,16 +19,21 @@ export function addressIssue(address: string): string | undefined {
   const [, hosts, query] = ADDRESS.exec(address) ?? [];
   const options = new URLSearchParams(query);
   if (hosts === undefined || (hosts === '' && !options.has('host'))) {
-    return 'must be an address like postgresql://user:password@host:5432/database, with %40 for @, %2F for /, %3A for :, %23 for #, %3F for ? and %25 for % in user and password';
+    return 'must be an address like postgresql://user:password@host:5432/database, without blanks and line breaks, with %40 for @, %2F for /, %3A for :, %23 for #, %3F for ? and %25 for % in user and password';
   }
-  if ([hosts, options.get('host') ?? '', options.get('hostaddr') ?? ''].some((host) => host.includes(','))) {
+  if ([hosts, ...options.getAll('host')].some((host) => host.includes(','))) {
     return 'must name one host, which always leads to the primary, like the Service of an operator or a proxy';
   }
   if (!TLS_MODES.includes(options.get('sslmode') ?? 'disable')) {
     return `must have one of sslmode=${TLS_MODES.join(', ')}, or none`;
   }
-  return options.has('options')
-    ? 'must have no options, since programs set their own; give yours to the role: alter role NAME set SETTING = VALUE'
+  if (options.has('options'))
+    return 'must have no options, since programs set their own; give yours to the role: alter role NAME set SETTING = VALUE';
+  const names = [...options.keys()];
+  if (names.some((name) => !PARAMETERS.includes(name)) || new Set(names).size < names.length)
+    return `may have only the parameters ${PARAMETERS.join(', ')}, each once`;
+  return options.get('sslrootcert') === 'system'
+    ? 'must name a file as sslrootcert; programs that are not of libpq do not know sslrootcert=system'
     : undefined;
 }
 

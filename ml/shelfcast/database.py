@@ -11,7 +11,6 @@ from urllib.parse import parse_qs
 import psycopg
 import pyarrow as pa
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 from pyarrow import csv
 
 from shelfcast.job import UserError
@@ -30,8 +29,12 @@ _REFUSED = re.compile(
 
 
 _TEXT = r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})"
-_ADDRESS = re.compile(rf"postgres(?:ql)?://{_TEXT}+(?::{_TEXT}*)?@([^@/?#]*)/[^/?#]+(?:\?([^#]*))?")
+_ADDRESS = re.compile(
+    rf"postgres(?:ql)?://{_TEXT}+(?::{_TEXT}*)?@([^@/?#\s]*)/{_TEXT}+(?:\?((?:{_TEXT}|[/:@])*))?"
+)
 _TLS_MODES = ("disable", "require", "verify-ca", "verify-full")
+#: Parameters that every program reads.
+_PARAMETERS = ("host", "sslmode", "sslrootcert", "sslcert", "sslkey", "application_name")
 #: Setting without a meaning, by which a program sees that its session is its own.
 _SESSION_SETTING = "shelfcast.session"
 _POOLER = (
@@ -85,10 +88,11 @@ def _address_issue(url: str) -> str | None:
     options = parse_qs(match[2] or "", keep_blank_values=True) if match is not None else {}
     if match is None or not (match[1] or "host" in options):
         return (
-            "must be an address like postgresql://user:password@host:5432/database, with %40 for @, %2F for "
-            "/, %3A for :, %23 for #, %3F for ? and %25 for % in user and password"
+            "must be an address like postgresql://user:password@host:5432/database, without blanks and line "
+            "breaks, with %40 for @, %2F for /, %3A for :, %23 for #, %3F for ? and %25 for % in user and "
+            "password"
         )
-    if any("," in host for host in (match[1], *options.get("host", ()), *options.get("hostaddr", ()))):
+    if any("," in host for host in (match[1], *options.get("host", ()))):
         return (
             "must name one host, which always leads to the primary, like the Service of an operator or a "
             "proxy"
@@ -100,10 +104,12 @@ def _address_issue(url: str) -> str | None:
             "must have no options, since programs set their own; give yours to the role: "
             "alter role NAME set SETTING = VALUE"
         )
-    try:
-        conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        return "has a parameter that libpq does not know; correct or remove it"
+    if any(name not in _PARAMETERS or len(values) > 1 for name, values in options.items()):
+        return f"may have only the parameters {', '.join(_PARAMETERS)}, each once"
+    if options.get("sslrootcert") == ["system"]:
+        return (
+            "must name a file as sslrootcert; programs that are not of libpq do not know sslrootcert=system"
+        )
     return None
 
 

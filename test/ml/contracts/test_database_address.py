@@ -29,11 +29,6 @@ def test_addresses_that_programs_would_read_differently(case: dict[str, str]) ->
     assert "word@host/" not in str(raised.value)
 
 
-def test_a_parameter_that_libpq_does_not_know() -> None:
-    with pytest.raises(UserError, match="DATABASE_URL has a parameter that libpq does not know"):
-        check_address("postgresql://user@host/database?nonsense=1")
-
-
 @pytest.mark.parametrize("ignores", [False, True])
 def test_a_pooler_that_keeps_no_settings_is_refused(database_url: str, ignores: bool) -> None:
     parts = urlsplit(database_url)
