@@ -25,6 +25,7 @@ import {
 } from '../../contracts/jobs.ts';
 import { AGE_FEATURE, modelManifestSchema, SERVED_QUANTILES } from '../../contracts/model.ts';
 import { DEFAULT_UNIT } from '../../contracts/number-format.ts';
+import { MAX_AGE_DAYS } from '../../contracts/predict.ts';
 import { pipelineInputSchema } from '../../contracts/pipeline.ts';
 import { environmentSections, PROJECT_DIR } from '../../config/environment.ts';
 import { updateInputSchema } from '../../contracts/update.ts';
@@ -104,6 +105,12 @@ const MODULES = [
         type: 'tuple[float, ...]',
         description: 'Quantiles of an answer: p10, p50 and p90.',
         value: SERVED_QUANTILES,
+      },
+      MAX_AGE_DAYS: {
+        type: 'int',
+        description:
+          'Days by which the newest week of a series may be older than that of all: an older series has ended.',
+        value: MAX_AGE_DAYS,
       },
       AGE_FEATURE: {
         type: 'str',

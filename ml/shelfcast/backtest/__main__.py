@@ -127,7 +127,7 @@ def _run(options: argparse.Namespace) -> None:
     errors = None
     if len(compared) > 0:
         errors = _errors(compared, sum_levels(compared), forecasters, source.ids)
-    _write_levels(out, sum_levels(rows))
+    _write_levels(out, sum_levels(rows[rows["is_current"]]))
     _write(out, rows, summary, errors, source, forecasters)
 
 

@@ -38,9 +38,9 @@ def level_rows(
 ) -> pd.DataFrame:
     """Returns the totals of forecasts, one row for each origin, level, member and target week.
 
-    Columns: origin, level, member, target_week, horizon, series (number of summed ones), the quantiles (NaN
-    without scales of the level), the baselines, actual (sum over the series with known sales, NaN if none
-    has).
+    Columns: origin, level, member, target_week, horizon, series (number of summed ones), with_actual (number
+    of those with known sales), the quantiles (NaN without scales of the level), the baselines, actual (NaN
+    where not all sales are known).
 
     Args:
         rows: Forecasts with ``actual``, as ``forecasts.csv`` has them.
@@ -60,8 +60,8 @@ def level_rows(
         for level in levels.names:
             groups = levels.groups(level, part[levels.key_of(level)].to_numpy(), ids)
             sums = totals(groups, weeks, part["horizon"].to_numpy(), values)
-            known = sums.values.pop(_KNOWN)
-            sums.values["actual"][known == 0] = np.nan
+            known = sums.values.pop(_KNOWN).astype(np.int64)
+            sums.values["actual"][known < sums.rows] = np.nan
             frames.append(
                 pd.DataFrame(
                     {
@@ -71,6 +71,7 @@ def level_rows(
                         "target_week": sums.week.astype("datetime64[D]").astype(object),
                         "horizon": sums.horizon,
                         "series": sums.rows,
+                        "with_actual": known,
                         **sums.values,
                         **_quantiles(sums, scales[origin].get(level)),
                     }

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from shelfcast.backtest.folder import Folder, Series
 from shelfcast.baselines import gradient_boosting, seasonal
 from shelfcast.calendar import WEEK
+from shelfcast.contracts.model import MAX_AGE_DAYS
 from shelfcast.contracts.results import GATE_BASELINES, JobError, TrainResult
 from shelfcast.contracts.specs import Preset, Snapshot, TrainSpec
 from shelfcast.contracts.wire import default, encode, read_json
@@ -214,8 +215,8 @@ def forecast(
     """Returns a row for each series and horizon: keys, quantiles, baselines, and columns for the metrics.
 
     Columns: origin, store, dept, target_week, horizon, p2_5, p10, p50, p90, p97_5, one for each baseline;
-        then holiday, store_type, mean_sales (US dollars, an estimate for a new series), age_weeks (NaN for
-        a new one), scale (see ``naive_errors``).
+        then is_current (see there), holiday, store_type, mean_sales (US dollars, an estimate for a new
+        series), age_weeks (NaN for a new one), scale (see ``naive_errors``).
     """
     table, ahead = origin.table, np.arange(1, settings.horizon_weeks + 1)
     rows, horizons = np.repeat(origin.rows, len(ahead)), np.tile(ahead, len(origin.rows))
@@ -238,6 +239,7 @@ def forecast(
         },
         **_simple_baselines(origin, settings, store, dept, horizons, values["last_year"]),
         **({} if trees is None else {"lightgbm": trees.predict(table, rows, horizons)}),
+        "is_current": is_current(origin.grid)[series_indices(origin.grid, store, dept)],
         "holiday": values[holiday_flag(values)] == 1,
         "store_type": values["type_code"],
         "mean_sales": values["rolling_mean_52"],
@@ -289,6 +291,17 @@ def has_sales(grid: SalesGrid) -> NDArray[np.bool_]:
     """Returns whether any sales of each series are known, [series]."""
     unknown: NDArray[np.bool_] = np.isnan(grid.sales)
     return np.asarray(~unknown.all(axis=1))
+
+
+def is_current(grid: SalesGrid) -> NDArray[np.bool_]:
+    """Returns whether totals of the endpoint count each series, and at last that they count no other.
+
+    They count those with known sales whose newest feature row, of a hidden week or not, is recent
+    [series + 1].
+    """
+    newest = grid.sales.shape[1] - 1 - grid.has_row[:, ::-1].argmax(axis=1)
+    age_days = (grid.weeks[-1] - grid.weeks[newest]).astype(np.int64)
+    return np.append(has_sales(grid) & (age_days <= MAX_AGE_DAYS), False)
 
 
 def _newest(sales: Floats) -> Floats:

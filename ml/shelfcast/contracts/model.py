@@ -78,5 +78,9 @@ class ModelManifest:
 SERVED_QUANTILES: tuple[float, ...] = (0.1, 0.5, 0.9)
 
 
+#: Days by which the newest week of a series may be older than that of all: an older series has ended.
+MAX_AGE_DAYS: int = 28
+
+
 #: Feature, and column of the view sales_history, that is null where the history of the series is estimated.
 AGE_FEATURE: str = "weeks_since_first"

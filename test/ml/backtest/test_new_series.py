@@ -54,11 +54,13 @@ def test_a_series_that_was_never_in_stock_so_far_is_forecast_as_a_new_one(
     folder, out = tmp_path / "data", tmp_path / "out"
     folder.mkdir()
     # Department 1 of store 1 gets its first stock after the origin; department 9 has never any up to it.
-    late = [(1, 1), (2, 9)]
+    # Department 3 of store 1 ended five weeks before the origin, and that of store 2 is sold out after it.
+    out_of_stock = {(1, 1): range(37), (2, 9): range(37), (2, 3): [36]}
     rows = [
-        f"{store},{dept},{week},{100 * store * dept + n},{int(n > 36 or (store, dept) not in late)}"
-        for store, dept in [(1, 1), (1, 2), (2, 1), (2, 2), (2, 9)]
+        f"{store},{dept},{week},{100 * store * dept + n},{int(n not in out_of_stock.get((store, dept), []))}"
+        for store, dept in [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3), (2, 9)]
         for n, week in enumerate(WEEKS)
+        if (store, dept) != (1, 3) or n <= 30
     ]
     (folder / "sales.csv").write_text("\n".join(["store,dept,week,sales,stock", *rows, ""]), encoding="utf-8")
     (folder / "shelfcast.json").write_text('{"columns": {"stock": "stock"}}', encoding="utf-8")
@@ -66,12 +68,8 @@ def test_a_series_that_was_never_in_stock_so_far_is_forecast_as_a_new_one(
     few = ["--preset", "naive", "--validation-weeks", "4", "--processes", "1"]
     assert main([*asked, *few, "--baselines", "seasonal_methods"]) == 0
     forecasts = pd.read_csv(out / "forecasts.csv")
-    assert sorted({*zip(forecasts["store"], forecasts["dept"], strict=True)}) == [
-        (1, 1),
-        (1, 2),
-        (2, 1),
-        (2, 2),
-    ]
+    found = {*zip(forecasts["store"], forecasts["dept"], strict=True)}
+    assert found == {(store, dept) for store in (1, 2) for dept in (1, 2, 3)}
     # The newest sales of its department in the only store that sells it.
     of_new = forecasts[(forecasts["store"] == 1) & (forecasts["dept"] == 1)]
     for name in ("seasonal_naive", "seasonal_methods"):
@@ -80,6 +78,15 @@ def test_a_series_that_was_never_in_stock_so_far_is_forecast_as_a_new_one(
     assert [(of["store"], of["dept"]) for of in metrics["leftOut"]] == [(2, 9)]
     scored = metrics["overall"]["seasonal_naive"]["rows"]
     assert (metrics["notCompared"], scored) == (0, metrics["withActual"])
+    # Totals are those of the endpoint: without the new series, and without the one that ended.
+    totals = pd.read_csv(out / "levels.csv", dtype={"member": str})
+    of_stores = totals[totals["level"] == "store"].set_index(["member", "horizon"])
+    assert of_stores["series"].tolist() == [1] * 4 + [3] * 4
+    assert of_stores["with_actual"].tolist() == [1] * 4 + [2, 3, 3, 3]
+    assert np.isnan(of_stores.loc[("2", 1), "actual"])
+    assert of_stores.loc[("2", 2), "actual"] == 200 + 400 + 600 + 3 * 37
+    # Errors of totals are over the series that were compared, on both sides.
+    assert metrics["levels"]["store"]["seasonal_naive"]["rows"] == 8
 
 
 def test_rows_that_a_baseline_cannot_forecast_are_compared_of_no_forecaster() -> None:
