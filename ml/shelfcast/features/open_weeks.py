@@ -3,6 +3,7 @@
 In a closed week the covariate ``open`` is 0: a store or a series is announced to be shut, and the forecast is
 0. In a censored week a series was out of stock for some time, and its sales are less than its demand; nobody
 knows of it in advance, so it has a forecast as any other. A week without a value is open and in stock.
+A series that was out of stock for more than a year has ended (``SalesGrid.without``).
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ def hidden_weeks(
     of_stores: Mapping[str, NDArray[np.float64]],
     of_series: Mapping[str, NDArray[np.float64]],
     weeks: int,
-) -> NDArray[np.bool_]:
-    """Returns whether each series is shut or was out of stock in each week with sales, [series, weeks].
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Returns whether each series is shut, and whether it was out of stock, in each week [series, weeks].
 
     Args:
         store: Store of each series.
@@ -41,11 +42,12 @@ def hidden_weeks(
         of_series: Grid of each covariate of series by name.
         weeks: Number of weeks with sales.
     """
-    hidden = np.zeros((len(store), weeks), dtype=bool)
+    closed = np.zeros((len(store), weeks), dtype=bool)
+    out_of_stock = np.zeros_like(closed)
     if OPEN in of_stores:
-        hidden |= of_stores[OPEN][np.searchsorted(stores, store), :weeks] == 0
+        closed |= of_stores[OPEN][np.searchsorted(stores, store), :weeks] == 0
     if OPEN in of_series:
-        hidden |= of_series[OPEN][:, :weeks] == 0
+        closed |= of_series[OPEN][:, :weeks] == 0
     if AVAILABLE.name in of_series:
-        hidden |= of_series[AVAILABLE.name][:, :weeks] < 1
-    return hidden
+        out_of_stock = of_series[AVAILABLE.name][:, :weeks] < 1
+    return closed, out_of_stock

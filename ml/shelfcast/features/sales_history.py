@@ -42,8 +42,8 @@ class SalesGrid:
         dept: Department of each series, int64 [series].
         weeks: Every week of the snapshot, datetime64[D] [weeks].
         sales: Weekly sales, float64 [series, weeks]; NaN where the series has no row or its week is hidden.
-        hidden: Weeks whose sales say nothing about demand (``open_weeks``), after the first known week of
-            the series, [series, weeks].
+        hidden: Weeks whose sales say nothing about demand (``open_weeks``), from the first known week of the
+            series until it has ended, [series, weeks].
         forecast_from: Origins at which every series has a feature row, with sales or without.
         estimated: Series whose sales are an estimate (``cold_start``) [series]; none if empty. They have a
             feature row at the newest week only, so nothing learns from an estimate.
@@ -86,11 +86,20 @@ class SalesGrid:
             estimated=self.estimated[rows],
         )
 
-    def without(self, hidden: NDArray[np.bool_]) -> SalesGrid:
-        """Returns the grid in which these weeks [series, weeks] are unknown, and yet have feature rows."""
+    def without(self, closed: NDArray[np.bool_], out_of_stock: NDArray[np.bool_]) -> SalesGrid:
+        """Returns the grid in which these weeks [series, weeks] are unknown, and yet have feature rows.
+
+        A series ends with more than a year out of stock since its last known week, when no feature of its own
+        sales is left. Closed weeks do not count: a store is shut for as long as it says.
+        """
+        hidden = closed | out_of_stock
         sales = np.where(hidden, np.nan, self.sales)
-        has_begun = np.logical_or.accumulate(~np.isnan(sales), axis=1)
-        return replace(self, sales=sales, hidden=hidden & has_begun)
+        known = ~np.isnan(sales)
+        without_stock = (out_of_stock & ~closed).cumsum(axis=1)
+        at_last_known = np.maximum.accumulate(np.where(known, without_stock, 0), axis=1)
+        has_begun = np.logical_or.accumulate(known, axis=1)
+        has_ended = without_stock - at_last_known > YEAR_WEEKS
+        return replace(self, sales=sales, hidden=hidden & has_begun & ~has_ended)
 
     def with_forecast_rows(
         self, forecast_from: Sequence[date], new_series: Sequence[tuple[int, int]] = ()

@@ -168,14 +168,14 @@ def grid_of(sales: pa.Table, extras: pa.Table = NO_EXTRAS) -> SalesGrid:
         return grid
     of_stores, of_series = _split(extras)
     stores = np.unique(grid.store)
-    hidden = hidden_weeks(
+    closed, out_of_stock = hidden_weeks(
         grid.store,
         stores,
         extra_weeks(stores, grid.weeks, of_stores),
         _series_extras(grid, of_series),
         len(grid.weeks),
     )
-    return grid.without(hidden)
+    return grid.without(closed, out_of_stock)
 
 
 def write(

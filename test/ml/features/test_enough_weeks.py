@@ -83,10 +83,10 @@ def test_weeks_that_are_shut_or_out_of_stock_are_no_data() -> None:
     known = grid("1" * 10, "1" * 10)
     hidden = np.zeros_like(known.sales, dtype=bool)
     hidden[:, 6:] = True
-    error = error_of(known.without(hidden), validation=2, test=2)
+    error = error_of(known.without(hidden, hidden), validation=2, test=2)
     assert "to validate on, 2026-02-13 to 2026-02-20, no series" in str(error)
     assert "weeks that are shut or out of stock do not count" in str(error)
-    error = error_of(known.without(np.ones_like(hidden)))
+    error = error_of(known.without(np.ones_like(hidden), hidden))
     assert error.type == "BadData"
     assert "2026-01-02 to 2026-03-06, every series is shut or out of stock" in str(error)
 

@@ -12,6 +12,7 @@ from feature_samples import Sales, extras_table, tables_of
 from shelfcast.features import training_data
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.open_weeks import AVAILABLE, OPEN
+from shelfcast.features.sales_history import SalesGrid
 from shelfcast.features.samples import OriginTable, read_origin_table
 from shelfcast.snapshot import Covariate
 
@@ -91,3 +92,37 @@ def test_a_week_without_stock_is_unknown_and_has_a_forecast(tmp_path: Path) -> N
     assert [n for n in range(WEEKS) if not known[n]] == list(SHUT)
     assert np.isnan(table.fixed[~of_series][:, names.index("sales_0")]).sum() == 0
     assert table.hidden_weeks == 3
+
+
+def test_a_series_ends_after_a_year_out_of_stock_and_a_closed_store_does_not() -> None:
+    weeks = 4 + 2 * 52
+    names = (
+        "never in stock again",
+        "shut for two years",
+        "shut once while out of stock",
+        "back after a year",
+    )
+    closed, out_of_stock = np.zeros((2, len(names), weeks), dtype=bool)
+    out_of_stock[0, 4:] = True
+    closed[1, 4:] = True
+    out_of_stock[1, 4:] = True
+    out_of_stock[2, 4:] = True
+    closed[2, [20, 90]] = True
+    out_of_stock[3, 4:60] = True
+    numbers = np.arange(len(names))
+    days = np.datetime64("2024-01-05") + 7 * np.arange(weeks)
+    sales = np.ones((len(names), weeks))
+    whole = SalesGrid(numbers, numbers, days, sales, np.zeros_like(closed))
+    grid = whole.without(closed, out_of_stock)
+    rows = dict(zip(names, (np.flatnonzero(row).tolist() for row in grid.has_row), strict=True))
+    assert rows == {
+        "never in stock again": [*range(4 + 52)],
+        "shut for two years": [*range(weeks)],
+        # Its closed week is no week out of stock, and none revives it.
+        "shut once while out of stock": [*range(4 + 53)],
+        "back after a year": [*range(4 + 52), *range(60, weeks)],
+    }
+    # Later weeks change no row.
+    early = SalesGrid(numbers, numbers, days[:57], sales[:, :57], np.zeros_like(closed[:, :57]))
+    before = early.without(closed[:, :57], out_of_stock[:, :57])
+    np.testing.assert_array_equal(before.has_row, grid.has_row[:, :57])
