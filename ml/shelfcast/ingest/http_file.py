@@ -19,6 +19,8 @@ from urllib.request import (
     OpenerDirector,
     ProxyHandler,
     Request,
+    getproxies,
+    proxy_bypass,
 )
 
 from shelfcast.ingest.decompression import check_size, decompress, read_bounded
@@ -38,7 +40,11 @@ _UNAUTHORIZED = 401
 _PLAIN = "/%:@!$&'()*+,;=~?"
 #: Title of the page on which Apache, nginx, Artifactory and others list a whole folder.
 _LISTING = re.compile(r"<title>\s*(index of|directory listing for)\b", re.IGNORECASE)
-_LINK = re.compile(r"""<a\b[^>]*\bhref\s*=\s*["']([^"']*)["']""", re.IGNORECASE)
+_LINK = re.compile(r"""<a\b[^>]*?\bhref\s*=\s*(?:["']([^"']*)["']|([^\s"'>]+))""", re.IGNORECASE)
+#: Address of a proxy as Python's client reads it.
+_PROXY = re.compile(
+    r"(https?://([^@]*@)?|([^/@]*@)?)(\[[0-9a-f:.]+\]|[^/?#@:\[\]\s]+)(:\d+)?(/.*)?", re.IGNORECASE
+)
 
 
 def read_http(url: str) -> bytes | None:
@@ -51,15 +57,21 @@ def read_http(url: str) -> bytes | None:
         UserError: ``BadData``: the server refuses the file, or it may not be read.
         ConnectionError: The server failed or did not answer; another try may help.
     """
-    start, opener = split_url(url), _opener()
-    target = start
+    found = _read(url)
+    return None if found is None else found[1]
+
+
+def _read(url: str) -> tuple[str, bytes] | None:
+    """Returns the shown URL to which redirects lead, and the file as ``read_http`` does."""
+    start = target = split_url(url)
     for _ in range(_MAX_REDIRECTS + 1):
         shown = shown_url(urlunsplit(target))
         check_host(target.hostname or "", shown)
+        opener = _opener(_proxies(target, shown))
         with _explained(shown):
             try:
                 with opener.open(_request(target, start), timeout=_TIMEOUT_SECONDS) as response:
-                    return _content(response, shown)
+                    return shown, _content(response, shown)
             except HTTPError as error:
                 error.close()
                 if error.code in _MISSING:
@@ -76,22 +88,23 @@ def read_http(url: str) -> bytes | None:
 
 
 def list_http(url: str) -> list[str] | None:
-    """Returns the names in a folder if the server lists them; else None."""
+    """Returns the names in a folder if the server lists them; else None, also where no link leads into it."""
     folder = split_url(url)
     folder = folder._replace(path=f"{folder.path.rstrip('/')}/")
     try:
-        page = read_http(urlunsplit(folder))
+        found = _read(urlunsplit(folder))
     except (UserError, ConnectionError):
         # The request for the first file says what is wrong.
         return None
-    text = (page or b"").decode("utf-8", "replace")
+    if found is None:
+        return None
+    base, text = found[0], found[1].decode("utf-8", "replace")
     if _LISTING.search(text) is None:
         return None
-    base = shown_url(urlunsplit(folder))
-    start = unquote(base)
-    links = (unquote(urljoin(base, html.unescape(link))) for link in _LINK.findall(text))
+    start = unquote(urljoin(base, "."))
+    links = (unquote(urljoin(base, html.unescape("".join(link)))) for link in _LINK.findall(text))
     names = (link.removeprefix(start) for link in links if link.startswith(start))
-    return sorted({name for name in names if name and not re.search("[/?#]", name)})
+    return sorted({name for name in names if name and not re.search("[/?#]", name)}) or None
 
 
 class _CheckedConnection(HTTPConnection):
@@ -116,14 +129,29 @@ class _CheckedTlsHandler(HTTPSHandler):
         return self.do_open(_CheckedTlsConnection, req, context=ssl.create_default_context())
 
 
-def _opener() -> OpenerDirector:
+def _opener(proxies: dict[str, str]) -> OpenerDirector:
     """Returns an opener that knows http and https only, and follows no redirect."""
     opener = OpenerDirector()
-    for handler in (ProxyHandler(), _CheckedHandler(), _CheckedTlsHandler()):
+    for handler in (ProxyHandler(proxies), _CheckedHandler(), _CheckedTlsHandler()):
         opener.add_handler(handler)
     opener.add_handler(HTTPErrorProcessor())
     opener.add_handler(HTTPDefaultErrorHandler())
     return opener
+
+
+def _proxies(target: SplitResult, shown: str) -> dict[str, str]:
+    """Returns the proxy of a URL by its scheme; none if the environment names none for it."""
+    proxy = getproxies().get(target.scheme)
+    if proxy is None or proxy_bypass(target.netloc.rpartition("@")[2]):
+        return {}
+    if _PROXY.fullmatch(proxy):
+        return {target.scheme: proxy}
+    # Without the text, which may have a password.
+    raise UserError(
+        "InvalidInput",
+        f"cannot read {shown}: {target.scheme.upper()}_PROXY in the jobs' environment is the address of no "
+        "HTTP proxy; write it like http://user:password@host:3128, and hosts without it in NO_PROXY",
+    )
 
 
 def _request(target: SplitResult, start: SplitResult) -> Request:

@@ -185,6 +185,29 @@ def test_proxies_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -
     ]
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    ["http:/me:secret@proxy", "socks5h://me:secret@proxy:1080", "http://me:secret", "me:sec/ret@proxy:80"],
+)
+def test_what_is_no_proxy_is_not_told(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    with serve(lambda handler: send(handler, 200, DATA)) as server:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        with pytest.raises(
+            UserError, match=r": HTTP_PROXY .* no HTTP proxy; write it like http://"
+        ) as raised:
+            read_http(f"http://{server}/sales.csv")
+        assert "sec" not in str(raised.value)
+        monkeypatch.setenv("NO_PROXY", "localhost")
+        assert read_http(f"http://{server}/sales.csv") == DATA
+
+
+@pytest.mark.parametrize("proxy", ["{}", "http://{}/", "me:secret@{}", "http://me:sec%2Fret@{}"])
+def test_spellings_of_a_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    with serve(lambda handler: send(handler, 200, DATA)) as address:
+        monkeypatch.setenv("HTTP_PROXY", proxy.format(address))
+        assert read_http("http://files.example/sales.csv") == DATA
+
+
 @pytest.mark.parametrize("has_length", [True, False])
 def test_a_large_file_is_refused(monkeypatch: pytest.MonkeyPatch, has_length: bool) -> None:
     monkeypatch.setattr(decompression, "LARGEST_FILE", 3 * 2**20)
@@ -267,3 +290,24 @@ def test_a_page_of_a_folder_names_its_files() -> None:
       <a href="https://elsewhere.example/events.csv">x</a></body></HTML>"""
     with serve(lambda handler: send(handler, 200, page)) as address:
         assert list_http(f"http://me:secret@{address}/my sales?key=v") == ["sales.csv", "stores & more.csv"]
+
+
+def test_a_page_behind_a_redirect_names_its_files() -> None:
+    page = (
+        b"<title>Index of /new</title><a href=../>up</a><a id=1 href=sales.csv>x</a><a href=/new/stores.csv>"
+    )
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path == "/old/":
+            send(handler, 301, Location="/new/")
+        else:
+            send(handler, 200, page)
+
+    with serve(answer) as address:
+        assert list_http(f"http://me:secret@{address}/old") == ["sales.csv", "stores.csv"]
+
+
+def test_a_page_that_names_no_file_is_no_list() -> None:
+    page = b'<title>Index of /sales</title><a href="https://files.example/sales.csv">sales.csv</a>'
+    with serve(lambda handler: send(handler, 200, page)) as address:
+        assert list_http(f"http://{address}/sales") is None
