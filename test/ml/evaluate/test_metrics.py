@@ -178,6 +178,7 @@ def test_slices_of_hand_made_rows() -> None:
         "dept_group=medium": [2, 3],
         "dept_group=high": [0, 1],
         # 50 and 51 weeks old, and one of which no age is known.
+        "cold_start=true": [3],
         "new_series=true": [0, 1, 3],
         "new_series=false": [2, 4, 5],
         "horizon=1": [0, 2, 4],

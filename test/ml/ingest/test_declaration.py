@@ -69,7 +69,7 @@ def test_messages_have_the_user_s_names(tmp_path: Path) -> None:
     (own / "sales.csv").write_text("\n".join([*lines, "1,1,2020-01-03,5", ""]))
     source = read(own, {"columns": {"store": "shop", "dept": "product", "week": "date", "sales": "num_sold"}})
     found = [(f["line"], f["column"], f["rule"]) for f in source.findings.sort_by("line").to_pylist()]
-    number = "must be a finite number like 1234.5, without thousands separators"
+    number = "must be a finite number like 1234.5, without thousands separators, or NA"
     assert found == [
         (2, "shop,product,date", "shop,product,date must be in the file once"),
         (3, "date", "date must be a Friday as most others are"),

@@ -38,6 +38,7 @@ def test_shape(generated: Generated) -> None:
         "declared_column": 0,
         "extra": 0,
         "id": 0,
+        "level_member": 0,
     }
     assert all(generated.tables[table.name].schema == table.schema for table in RAW_TABLES)
     assert generated.oracle.column_names == ["store", "dept", "week", "expected_sales"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
@@ -193,9 +194,18 @@ def test_a_refused_connection_is_an_answer(
     assert raised.value.type == "InvalidInput"
     with (
         pytest.raises(UserError, match=f"refuses the connection of DATABASE_URL: .*{answer}"),
-        connect(address),
+        connect(url_of(address)),
     ):
         pass
+
+
+def url_of(address: str) -> str:
+    """The same address as a URL, the only form that DATABASE_URL may have."""
+    parts = conninfo_to_dict(address)
+    user, password, host, port, dbname = (
+        quote(str(parts.pop(name))) for name in ("user", "password", "host", "port", "dbname")
+    )
+    return f"postgresql://{user}:{password}@{host}:{port}/{dbname}?{urlencode(parts)}".removesuffix("?")
 
 
 @pytest.mark.parametrize(
