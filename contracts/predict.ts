@@ -8,6 +8,8 @@ export const VERSION_HEADER = 'x-shelfcast-version';
 export const FAILED_VERSION_HEADER = 'x-shelfcast-failed-version';
 
 export const MAX_INSTANCES = 10_000;
+/** Totals of a request; each has queries of its own. */
+export const MAX_TOTALS = 100;
 
 /** A series whose newest week is this much older than the newest materialized week is stale, and not forecast. */
 export const MAX_AGE_DAYS = 28;
@@ -53,7 +55,7 @@ export const predictRequestSchema = z.strictObject({
   /** Series, or totals: a request asks for one of both. */
   instances: z.union([
     z.array(predictInstanceSchema).min(1).max(MAX_INSTANCES),
-    z.array(totalInstanceSchema).min(1).max(MAX_INSTANCES),
+    z.array(totalInstanceSchema).min(1).max(MAX_TOTALS),
   ]),
 });
 

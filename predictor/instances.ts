@@ -2,6 +2,7 @@
 import type { ModelManifest } from '../contracts/model.ts';
 import {
   MAX_INSTANCES,
+  MAX_TOTALS,
   predictInstanceSchema,
   TOTAL_LEVEL,
   totalInstanceSchema,
@@ -218,5 +219,13 @@ export function parseRequest(body: unknown, manifest: ModelManifest): ParsedRequ
     if (instances.length > 0 && totals.length > 0)
       throw invalidInstance(index, 'a request asks for series or for totals ("level"), not for both.');
   });
+  if (totals.length > MAX_TOTALS) {
+    throw new RequestError(
+      413,
+      'TOO_MANY_INSTANCES',
+      `"instances" holds ${totals.length} totals; a request may hold at most ${MAX_TOTALS}.`,
+      { limit: MAX_TOTALS },
+    );
+  }
   return { instances, totals, ignoredFeatures: [...ignored].sort() };
 }

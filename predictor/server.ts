@@ -203,16 +203,20 @@ async function addSeries(
 async function predictTotals(
   dependencies: PredictorDependencies,
   totals: AskedTotal[],
+  signal: AbortSignal,
 ): Promise<TotalPrediction[]> {
   const { manifest } = dependencies.model;
   const predictions: TotalPrediction[] = [];
   let count = 0;
   for (const [index, total] of totals.entries()) {
+    signal.throwIfAborted();
     const series = await dependencies.totals.seriesOf(total, index);
     const plan = rowsOf(total, series, manifest.horizonWeeks);
     const sums: Sums = [0, 0, 0];
-    for (const chunk of chunksOf(plan.rows, count))
+    for (const chunk of chunksOf(plan.rows, count)) {
+      signal.throwIfAborted();
       await addSeries(dependencies, chunk, { total: index, targetDay: plan.targetDay }, sums);
+    }
     count += plan.rows.length;
     predictions.push(toTotal(manifest, total, index, plan, sums));
   }
@@ -223,6 +227,7 @@ async function predict(
   dependencies: PredictorDependencies,
   body: unknown,
   explained: boolean,
+  signal: AbortSignal,
 ): Promise<PredictResponse | TotalsResponse> {
   const { manifest } = dependencies.model;
   const { instances, totals, ignoredFeatures } = parseRequest(body, manifest);
@@ -238,7 +243,7 @@ async function predict(
     ...(manifest.unit === undefined ? {} : { unit: manifest.unit }),
     ...(ignoredFeatures.length > 0 ? { ignoredFeatures } : {}),
   };
-  if (totals.length > 0) return { predictions: await predictTotals(dependencies, totals), ...about };
+  if (totals.length > 0) return { predictions: await predictTotals(dependencies, totals, signal), ...about };
   return { predictions: await predictSeries(dependencies, instances, explained), ...about };
 }
 
@@ -272,7 +277,7 @@ function addPredict(app: FastifyInstance, dependencies: PredictorDependencies): 
       });
       done();
     },
-    handler: (request) => {
+    handler: (request, reply) => {
       const [, name, verb] = /^(.*?)(:[^:]*)?$/.exec(request.params.target) ?? [];
       requireModel(dependencies, name ?? '');
       requireVersion(dependencies, request.headers[VERSION_HEADER]);
@@ -291,7 +296,11 @@ function addPredict(app: FastifyInstance, dependencies: PredictorDependencies): 
           'The query parameter "explain" can only be "features".',
         );
       }
-      return predict(dependencies, request.body, asked === 'features');
+      const left = new AbortController();
+      reply.raw.once('close', () => {
+        left.abort(new RequestError(499, 'BAD_REQUEST', 'The client has left.'));
+      });
+      return predict(dependencies, request.body, asked === 'features', left.signal);
     },
   });
 }

@@ -121,7 +121,7 @@ export function createTotalReader(
 
 /** @throws RequestError 404 when the model does not know the level */
 function scalesOf({ levels = {} }: ModelManifest, { level }: AskedTotal, instance: number): LevelScales {
-  const scales = levels[level];
+  const scales = Object.hasOwn(levels, level) ? levels[level] : undefined;
   if (scales !== undefined) return scales;
   const known = Object.keys(levels);
   throw new RequestError(

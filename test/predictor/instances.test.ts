@@ -81,6 +81,14 @@ it('accepts what contracts/predict.ts accepts, but for the rules of the model', 
   expect([...verdicts]).toEqual(expect.arrayContaining(['accepted', 'INVALID_INSTANCE', ...MODEL_RULES]));
 });
 
+it('takes 100 totals, and refuses more', () => {
+  const totals = (count: number) => ({ instances: new Array(count).fill({ level: 'total', horizon: 1 }) });
+  expect(parseRequest(totals(100), manifest).totals).toHaveLength(100);
+  expect(() => parseRequest(totals(101), manifest)).toThrow(
+    '"instances" holds 101 totals; a request may hold at most 100.',
+  );
+});
+
 it.each([
   ['an instance', (nested: string) => `{"instances":[${nested}]}`],
   ['a store', (nested: string) => `{"instances":[{"store":${nested},"dept":1,"horizon":1}]}`],

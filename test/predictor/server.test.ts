@@ -1,4 +1,5 @@
 /** The predictor's HTTP server around a model and features that fail in ways that real ones rarely do. */
+import { once } from 'node:events';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { errorBodySchema, predictResponseSchema } from '../../contracts/predict.ts';
@@ -26,6 +27,7 @@ function start(
   read: PredictorDependencies['features']['read'] = (rows) =>
     Promise.resolve(rows.map(() => ({ origin: '2012-01-27', targetWeek: '2012-02-17', horizon: 3 }))),
   changed: Partial<typeof manifest> = {},
+  seriesOf: PredictorDependencies['totals']['seriesOf'] = () => Promise.reject(new Error('asked for totals')),
 ): void {
   app = createPredictor({
     name: 'm',
@@ -40,7 +42,7 @@ function start(
       idOf: (_of, number) => number,
       load: () => Promise.resolve(),
     },
-    totals: { seriesOf: () => Promise.reject(new Error('asked for totals')) },
+    totals: { seriesOf },
     features: { read },
     readiness: { check: () => Promise.resolve({ ready: true, reason: '' }), drain: () => undefined },
     metrics: createPredictorMetrics('m', '3'),
@@ -101,6 +103,40 @@ describe('answers', () => {
 });
 
 describe('refusals', () => {
+  it('sums no more totals when the client has left', async () => {
+    const client = new AbortController();
+    let closed: Promise<unknown> = Promise.resolve();
+    const asked: number[] = [];
+    const series = [{ store: 1, dept: 1, day: 15_366, storeDay: 15_366 }];
+    const levels = { total: { coverage80: [1, 1, 1], coverage95: [1, 1, 1] } };
+    start(numbered, undefined, { levels }, async (_total, instance) => {
+      asked.push(instance);
+      client.abort();
+      await closed;
+      return series;
+    });
+    app.addHook('onRequest', (_request, reply, done) => {
+      closed = once(reply.raw, 'close');
+      done();
+    });
+    const ended = new Promise<void>((resolve) => {
+      app.addHook('onSend', (_request, _reply, payload, done) => {
+        resolve();
+        done(null, payload);
+      });
+    });
+    const address = await app.listen({ port: 0, host: '127.0.0.1' });
+    const total = { level: 'total', horizon: 1 };
+    const body = JSON.stringify({ instances: [total, total, total] });
+    const headers = { 'content-type': 'application/json' };
+    const { signal } = client;
+    await expect(
+      fetch(`${address}/v1/models/m:predict`, { method: 'POST', headers, body, signal }),
+    ).rejects.toThrow();
+    await ended;
+    expect(asked).toEqual([0]);
+  });
+
   it('reports that the model failed', async () => {
     start(() => Promise.reject(new Error('a shape does not fit')));
     expect(await post(ONE)).toEqual([

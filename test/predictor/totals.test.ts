@@ -60,6 +60,13 @@ describe('the interval of a total', () => {
     expect(toTotal(manifest, TOTAL, 0, later, [-5, 20, 60]).p10).toBe(-5);
   });
 
+  it('is not known of a level with the name of a property that all objects have', () => {
+    const asked = { level: 'constructor', horizon: 1 };
+    expect(() => toTotal(manifest, asked, 0, plan, [1, 2, 3])).toThrow(
+      'Instance 0: "constructor" is not a level of this model, which knows total;',
+    );
+  });
+
   it('is not known to a model that was trained without levels', () => {
     const without = { ...manifest, levels: {} };
     expect(() => toTotal(without, TOTAL, 3, plan, [1, 2, 3])).toThrow(RequestError);
