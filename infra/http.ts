@@ -81,9 +81,7 @@ export class HttpService {
   constructor({ name, url, token, advice }: HttpServiceOptions) {
     const parsed = new URL(url);
     const { username, password } = parsed;
-    parsed.username = '';
-    parsed.password = '';
-    this.url = parsed.href.replace(/\/+$/, '');
+    this.url = withoutLogin(parsed.href).replace(/\/+$/, '');
     this.#name = `${name} at ${this.url}`;
     this.#advice = advice === undefined ? '' : `; ${advice}`;
     this.#headers = authorization(username, password, token);

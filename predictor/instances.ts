@@ -152,15 +152,18 @@ function instancesOf(body: unknown): readonly unknown[] {
   if (instances.length === 0) {
     throw new RequestError(400, 'EMPTY_INSTANCES', '"instances" is empty; ask for at least one forecast.');
   }
-  if (instances.length > MAX_INSTANCES) {
-    throw new RequestError(
-      413,
-      'TOO_MANY_INSTANCES',
-      `"instances" holds ${instances.length} entries; a request may hold at most ${MAX_INSTANCES}.`,
-      { limit: MAX_INSTANCES },
-    );
-  }
+  refuseMoreThan(MAX_INSTANCES, instances, 'entries');
   return instances;
+}
+
+function refuseMoreThan(limit: number, asked: readonly unknown[], kind: 'entries' | 'totals'): void {
+  if (asked.length <= limit) return;
+  throw new RequestError(
+    413,
+    'TOO_MANY_INSTANCES',
+    `"instances" holds ${asked.length} ${kind}; a request may hold at most ${limit}.`,
+    { limit },
+  );
 }
 
 function refuseUnknownKeys(instance: JsonObject, known: ReadonlySet<string>, index: number): void {
@@ -219,13 +222,6 @@ export function parseRequest(body: unknown, manifest: ModelManifest): ParsedRequ
     if (instances.length > 0 && totals.length > 0)
       throw invalidInstance(index, 'a request asks for series or for totals ("level"), not for both.');
   });
-  if (totals.length > MAX_TOTALS) {
-    throw new RequestError(
-      413,
-      'TOO_MANY_INSTANCES',
-      `"instances" holds ${totals.length} totals; a request may hold at most ${MAX_TOTALS}.`,
-      { limit: MAX_TOTALS },
-    );
-  }
+  refuseMoreThan(MAX_TOTALS, totals, 'totals');
   return { instances, totals, ignoredFeatures: [...ignored].sort() };
 }

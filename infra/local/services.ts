@@ -82,8 +82,8 @@ export function readEndpoints(stateDir: string): Endpoints | null {
 
 /**
  * Returns the environment of the worker and the router: TEMPORAL_ADDRESS, DATABASE_URL, MLFLOW_TRACKING_URI,
- * MLFLOW_TRACKING_TOKEN if there is one, RAY_ADDRESS (http URL of the dashboard), RAY_AUTH_TOKEN, SHELFCAST_HOME, SHELFCAST_PROJECT, SHELFCAST_ARTIFACTS, ROUTER_URL,
- * ROUTER_ADMIN_TOKEN, ROUTER_PORT, ROUTER_STATE (a file).
+ * MLFLOW_TRACKING_TOKEN if there is one, RAY_ADDRESS (http URL of the dashboard), RAY_AUTH_TOKEN, SHELFCAST_HOME,
+ * SHELFCAST_PROJECT, SHELFCAST_ARTIFACTS, ROUTER_URL, ROUTER_ADMIN_TOKEN, ROUTER_PORT, ROUTER_STATE (a file).
  * @throws Error when `startServices` never ran
  */
 export function localEnvironment(config: LocalConfig): Record<string, string> {

@@ -113,9 +113,8 @@ def level_rows(
 
 def leave_out_totals(sheets: Mapping[FileName, Sheet], declared: Declared) -> list[str]:
     """Removes the rows of declared totals from all files, ids still being text; returns sentences on them."""
-    totals = declared.declaration.totals
     sentences = []
-    for of, ids in (("store", totals and totals.store), ("dept", totals and totals.dept)):
+    for of, ids in _declared_totals(declared).items():
         found = set()
         for sheet in sheets.values():
             if not ids or of not in sheet.values.column_names:
@@ -128,7 +127,7 @@ def leave_out_totals(sheets: Mapping[FileName, Sheet], declared: Declared) -> li
                 sentences.append(
                     f"{sheet.file_name}: rows of declared totals of {of}s, left out: {len(left_out):,}"
                 )
-        sentences += [f"{of} {id_!r}, a declared total, has no row" for id_ in ids or [] if id_ not in found]
+        sentences += [f"{of} {id_!r}, a declared total, has no row" for id_ in ids if id_ not in found]
     return sentences
 
 
@@ -138,18 +137,21 @@ def check_totals(declared: Declared, numbering: Numbering, known: Mapping[str, p
     Raises:
         UserError: ``BadData``.
     """
-    totals = declared.declaration.totals or Totals()
-    by_kind: dict[LevelOf, list[str] | None] = {"store": totals.store, "dept": totals.dept}
-    for of, ids in by_kind.items():
+    for of, ids in _declared_totals(declared).items():
         numbers = numbering.of(of)
         sold = set(pc.unique(known[SALES.name][of]).to_pylist())
-        loaded = [id_ for id_ in ids or [] if numbers.get(id_) in sold]
+        loaded = [id_ for id_ in ids if numbers.get(id_) in sold]
         if loaded:
             raise UserError(
                 declared.error,
                 f"totals of {declared.where} names {of} {loaded[0]!r}, whose sales an earlier load added to "
                 "the data set, where they stay; load all sales into a new data set",
             )
+
+
+def _declared_totals(declared: Declared) -> dict[LevelOf, list[str]]:
+    totals = declared.declaration.totals or Totals()
+    return {"store": totals.store or [], "dept": totals.dept or []}
 
 
 def check_members(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], ids: Ids) -> Check:

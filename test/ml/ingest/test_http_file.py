@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
+from object_server import serving
 
 from shelfcast.ingest import decompression
 from shelfcast.ingest.http_file import list_http, read_http
@@ -48,13 +48,8 @@ def serve(answer: Answer, certificate: Path | None = None) -> Iterator[str]:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
             server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"localhost:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+        with serving(server) as port:
+            yield f"localhost:{port}"
 
 
 def send(handler: BaseHTTPRequestHandler, status: int, data: bytes = b"", **headers: str) -> None:
