@@ -20,6 +20,8 @@ export interface DeclarationOptions {
   timeZone?: string | undefined;
   decimal?: string | undefined;
   dateFormat?: string | undefined;
+  /** Sheet of a workbook to read. */
+  sheet?: string | undefined;
   missingWeeks?: string | undefined;
   unit?: string | undefined;
   /** Country, or country and region with a dash, whose public holidays count. */
@@ -44,13 +46,14 @@ export function splitDeclaration<T extends DeclarationOptions>({
   timeZone,
   decimal,
   dateFormat,
+  sheet,
   missingWeeks,
   unit,
   holidays,
   ...others
 }: T): { declaration: Declaration | undefined; others: Omit<T, keyof DeclarationOptions> } {
   const values = {
-    ...withoutUndefined({ sum, weekEnds, timeZone, decimal, dateFormat, missingWeeks, unit }),
+    ...withoutUndefined({ sum, weekEnds, timeZone, decimal, dateFormat, sheet, missingWeeks, unit }),
     ...(holidays === undefined ? {} : { holidays: regionOf(holidays) }),
   };
   return { declaration: declared({ declaration, column, ignore, level, total }, values), others };

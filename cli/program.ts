@@ -87,6 +87,7 @@ const withDeclaration = (command: Command): Command =>
     .option('--time-zone <zone>', 'time zone of the stores, like Europe/Berlin')
     .option('--decimal <separator>', 'decimal separator of numbers, a point or a comma')
     .option('--date-format <format>', 'date format, like DD.MM.YYYY')
+    .option('--sheet <name>', 'sheet of a workbook to read (default: the only one with data)')
     .option(
       '--unit <unit>',
       `unit of the sales: a currency like EUR, pieces, calls (default: ${DEFAULT_UNIT})`,
@@ -137,7 +138,7 @@ function addRunCommands({ add, connect, finish }: Cli): void {
     .description(
       'add new weeks to the data set of the model in use and renew its forecasts, without training',
     )
-    .argument('<source>', 'sales: a .csv or .parquet file, a folder or a URL, see docs/data.md')
+    .argument('<source>', 'sales: a .csv, .parquet or .xlsx file, a folder or a URL, see docs/data.md')
     .option('--dataset <name>', 'name of the data set (default: the data set of the model in use)')
     .option('--model <name>', `name of the model (default: ${DEFAULT_MODEL_NAME})`)
     .option('--train', 'run the whole pipeline on the data set with the new weeks')

@@ -104,7 +104,7 @@ function sourceOf(data: string, isDeclared: boolean): PipelineInput['source'] {
   if (found?.isFile() === true && SALES_FILE.test(path)) return { kind: 'long', path };
   if (found?.isDirectory() !== true) {
     throw inputError(
-      `${path} is neither a folder nor a file of sales (.csv, .csv.gz, .csv.bz2, .csv.zst, .csv.zip or .parquet)`,
+      `${path} is neither a folder nor a file of sales (.csv, .csv.gz, .csv.bz2, .csv.zst, .csv.zip, .parquet, .xlsx or .xlsm); save another workbook as .xlsx`,
     );
   }
   const names = readdirSync(path).map((name) => name.toLowerCase());

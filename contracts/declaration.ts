@@ -167,6 +167,11 @@ export const declarationSchema = z
       .regex(/YYYY|MM|DD/, 'must have YYYY, MM and DD, like DD.MM.YYYY')
       .optional()
       .describe('Date format, like `DD.MM.YYYY`; by default the cells of a file tell it.'),
+    sheet: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Sheet of a workbook to read; by default the only one with data.'),
     missingWeeks: z
       .enum(['unknown', 'zero'])
       .optional()

@@ -58,7 +58,7 @@ const longSource = z
       )
       .optional()
       .describe(
-        'Absolute path or URL of a folder with sales.csv or sales.parquet, or of a single file of sales.',
+        'Absolute path or URL of a folder with sales.csv, sales.parquet or sales.xlsx, or of a single file of sales.',
       ),
     addressVariable: addressVariable
       .optional()
@@ -114,7 +114,7 @@ type Source = z.output<typeof sourceSchema>;
 const GENERATED_DATASET = 'generated';
 
 /** Path or URL of a single file of sales in the long layout. */
-export const SALES_FILE = /\.(csv(\.(gz|bz2|zst|zip))?|parquet)$/i;
+export const SALES_FILE = /\.(csv(\.(gz|bz2|zst|zip))?|parquet|xlsx|xlsm)$/i;
 
 /** Returns the name of the data set, by default the name of the source's folder; otherwise the issue. */
 export function nameDataset(source: Source, given?: string): { dataset: string } | { issue: string } {

@@ -272,6 +272,12 @@ describe('options of the command line', () => {
     mkdirSync(compressed);
     writeFileSync(join(compressed, 'SALES.CSV.gz'), '');
     expect(inputOf({ data: compressed })).toEqual({ source: { kind: 'long', path: compressed } });
+    const workbook = join(folder, 'Sales.XLSX');
+    writeFileSync(workbook, '');
+    expect(inputOf({ data: workbook, dataset: 'shop', sheet: 'Umsatz' })).toEqual({
+      dataset: 'shop',
+      source: { kind: 'long', path: workbook, declaration: { sheet: 'Umsatz' } },
+    });
     const other = join(folder, 'other');
     mkdirSync(other);
     writeFileSync(join(other, 'sales.old.csv'), '');
@@ -407,7 +413,7 @@ describe('options of the command line', () => {
     [
       'a folder that is not there',
       () => ({ data: join(folder, 'none') }),
-      /^\/.*none is neither a folder nor a file of sales \(\.csv, \.csv\.gz, .*\.parquet\)$/,
+      /^\/.*none is neither a folder nor a file of sales \(\.csv, \.csv\.gz, .*\.xlsx or \.xlsm\); save another workbook as \.xlsx$/,
     ],
     ['a file of another kind', () => ({ data: file() }), /^\/.*input\.json is neither a folder nor a file/],
     [

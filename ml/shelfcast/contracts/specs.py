@@ -189,6 +189,7 @@ class Declaration:
             a week is over; by default a timestamp has the day of its own zone, and a week is over in UTC.
         decimal: Decimal separator of numbers; by default the cells of a file tell it.
         date_format: Date format, like `DD.MM.YYYY`; by default the cells of a file tell it.
+        sheet: Sheet of a workbook to read; by default the only one with data.
         missing_weeks: Meaning of weeks of a series without a row: `unknown`, or `zero` for weeks without
             sales; by default what an earlier load declared, or `unknown`.
         unit: Unit of the sales, such as a currency, `pieces` or `calls`; by default what an earlier load
@@ -210,6 +211,7 @@ class Declaration:
     time_zone: str | None = None
     decimal: Literal[".", ","] | None = None
     date_format: str | None = None
+    sheet: str | None = None
     missing_weeks: Literal["unknown", "zero"] | None = None
     unit: str | None = None
     covariates: list[Covariate] | None = None
@@ -225,7 +227,8 @@ class LongSource:
 
     Attributes:
         kind: Kind of the source.
-        path: Absolute path or URL of a folder with sales.csv or sales.parquet, or of a single file of sales.
+        path: Absolute path or URL of a folder with sales.csv, sales.parquet or sales.xlsx, or of a single
+            file of sales.
         address_variable: Environment variable of the job that holds the URL instead; for a URL with a secret.
         encoding: Encoding of CSV files without a byte order mark; with `utf-8`, a file that is not UTF-8 is
             read as Windows-1252 and the report says so.

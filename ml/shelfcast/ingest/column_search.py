@@ -64,6 +64,13 @@ class FoundColumns:
             for name, columns in self.columns.items()
         }
 
+    def labels_of(self, columns: Collection[str]) -> frozenset[str]:
+        """Returns the labels of the values that have none but these columns."""
+        labels = self.labels
+        return frozenset(
+            labels[name] for name, used in self.columns.items() if used and set(used) <= set(columns)
+        )
+
     def without(self, columns: Collection[str]) -> FoundColumns:
         """Returns the values that have none of the columns."""
         kept = {name: used for name, used in self.columns.items() if not set(used) & set(columns)}
@@ -95,6 +102,7 @@ class ColumnSearch:
         may_be_declared: Whether a declaration can give the values other columns.
         may_be_empty: Whether a file without rows says something, too.
         leaves_out_unreadable: Whether a column that cannot be text is left out, not refused.
+        sheet: Declared sheet of a workbook.
     """
 
     values: tuple[Value, ...]
@@ -103,6 +111,7 @@ class ColumnSearch:
     may_be_declared: bool = False
     may_be_empty: bool = False
     leaves_out_unreadable: bool = False
+    sheet: str | None = None
 
     def count(self, names: Sequence[str]) -> int:
         """Returns how many of ``wanted`` are among the names."""

@@ -94,7 +94,7 @@ def declared_in_file(data: bytes | None, file: str = DECLARATION_FILE) -> Declar
 
 
 def check_declared(declared: Declared, files: Sequence[SourceFile]) -> None:
-    """Refuses a role whose declared columns are in none of the files.
+    """Refuses a sheet, and a role whose declared columns, are in none of the files.
 
     Raises:
         UserError: Error of the declaration's type.
@@ -107,6 +107,7 @@ def check_declared(declared: Declared, files: Sequence[SourceFile]) -> None:
             close = [name for column in columns for name in closest(column, unread)]
             known = f"; {', '.join(close)} is not read" if close else ""
             issues.append(f"{role} is {', '.join(columns)}, which no file has{known}")
+    _check_sheet(declared, files)
     if issues:
         names = {
             file.name: [label for name, label in file.labels.items() if name not in file.constants]
@@ -115,6 +116,15 @@ def check_declared(declared: Declared, files: Sequence[SourceFile]) -> None:
         }
         headers = "; ".join(f"{name} has {', '.join(columns)}" for name, columns in names.items())
         raise UserError(declared.error, f"columns of {declared.where}: {'; '.join(issues)}; {headers}")
+
+
+def _check_sheet(declared: Declared, files: Sequence[SourceFile]) -> None:
+    wanted = declared.declaration.sheet
+    sheets = {file.name: file.sheet for file in files if file.sheet is not None}
+    if wanted is None or wanted.casefold() in (sheet.casefold() for sheet in sheets.values()):
+        return
+    has = ", ".join(f"{name} has {sheet}" for name, sheet in sheets.items()) or "no file is a workbook"
+    raise UserError(declared.error, f"sheet of {declared.where} is {wanted}, which no file has; {has}")
 
 
 def _checked(declared: Declared) -> Declared:

@@ -13,13 +13,16 @@ from pyarrow import fs
 from shelfcast.ingest.decompression import CSV_ENDINGS, check_size
 from shelfcast.ingest.http_file import list_http, read_http
 from shelfcast.ingest.source_url import shown_url, split_url
+from shelfcast.ingest.workbook import WORKBOOK_ENDINGS
 from shelfcast.job import UserError
 
-_ENDINGS = tuple(f".{ending}" for ending in (*CSV_ENDINGS, "parquet"))
+#: Endings of the files of a source.
+FILE_ENDINGS = (*CSV_ENDINGS, "parquet", *WORKBOOK_ENDINGS)
+_WITH_DOT = tuple(f".{ending}" for ending in FILE_ENDINGS)
 #: Query of an S3 URL. Arrow's other options choose a server, or stop the check of its certificate; only the
 #: environment may do that.
 _S3_QUERY = re.compile(r"(region=[a-z0-9-]+)?")
-_WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
+_OTHER_WORKBOOKS = (".xls", ".xlsb", ".ods")
 
 
 class Folder:
@@ -65,11 +68,11 @@ class Folder:
 
     def tables(self) -> list[str]:
         """Returns the names of the files that end like a file of sales, where they can be listed."""
-        return [name for name in self._names or () if name.lower().endswith(_ENDINGS)]
+        return [name for name in self._names or () if name.lower().endswith(_WITH_DOT)]
 
-    def workbooks(self) -> list[str]:
-        """Returns the names of the files that a spreadsheet program wrote, where they can be listed."""
-        return [name for name in self._names or () if name.lower().endswith(_WORKBOOKS)]
+    def other_workbooks(self) -> list[str]:
+        """Returns the names of the workbooks of a format that is not read, where they can be listed."""
+        return [name for name in self._names or () if name.lower().endswith(_OTHER_WORKBOOKS)]
 
     def _require_one(self, names: Sequence[str]) -> None:
         if len(names) > 1:
@@ -101,7 +104,7 @@ def split_file(path: str) -> tuple[str, str] | None:
     """Returns folder and name of a path or URL that ends like a file of sales; None for any other."""
     parts = split_url(path) if not path.startswith("/") else None
     folder, _, name = (path if parts is None else parts.path).rpartition("/")
-    if not name.lower().endswith(_ENDINGS):
+    if not name.lower().endswith(_WITH_DOT):
         return None
     return (folder or "/") if parts is None else urlunsplit(parts._replace(path=folder)), name
 

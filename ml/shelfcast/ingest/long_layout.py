@@ -139,6 +139,7 @@ def column_search(
         has_time_zone=declared.declaration.time_zone is not None,
         may_be_declared=True,
         may_be_empty=file == "events",
+        sheet=declared.declaration.sheet,
     )
 
 

@@ -29,9 +29,9 @@ from shelfcast.ingest.declaration import (
     declared_in_input,
 )
 from shelfcast.ingest.declared_holidays import declared_calendar
-from shelfcast.ingest.decompression import CSV_ENDINGS, decompress
+from shelfcast.ingest.decompression import decompress
 from shelfcast.ingest.level_members import reads_items
-from shelfcast.ingest.location import Folder, read_object, split_file
+from shelfcast.ingest.location import FILE_ENDINGS, Folder, read_object, split_file
 from shelfcast.ingest.long_layout import SINGLE_ROLES, column_search, read_long, with_open_weeks
 from shelfcast.ingest.parquet_file import read_parquet
 from shelfcast.ingest.query import read_query
@@ -39,11 +39,9 @@ from shelfcast.ingest.source_file import SourceFile
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.ingest.source_url import shown_url
 from shelfcast.ingest.summed_days import FileName
+from shelfcast.ingest.workbook import WORKBOOK_ENDINGS, read_workbook
 from shelfcast.job import UserError
 from shelfcast.snapshot import COVARIATES
-
-#: Endings of the files of a source.
-FILE_ENDINGS = (*CSV_ENDINGS, "parquet")
 
 #: Function that reads a file of the source, or returns None if the source has no such file.
 _Read = Callable[[FileName, ColumnSearch], SourceFile | None]
@@ -104,7 +102,7 @@ def read_long_folder(
     columns: Sequence[Any] | None = None,
     declared: Declared | None = None,
 ) -> SourceRows:
-    """Reads sales and the optional files, each as .csv, compressed or not, or .parquet.
+    """Reads sales and the optional files, each as .csv, compressed or not, .parquet or .xlsx.
 
     Args:
         path: Absolute path, or URL (http, https or s3) of a folder.
@@ -142,8 +140,8 @@ def read_long_folder(
         if name == "sales":
             raise UserError(
                 "BadData",
-                f"{folder.shown} has no sales.csv and no sales.parquet; {other_files(folder)}docs/data.md "
-                "describes the files",
+                f"{folder.shown} has no sales.csv, sales.parquet or sales.xlsx; {other_files(folder)}"
+                "docs/data.md describes the files",
             )
         return None
 
@@ -214,9 +212,9 @@ def _read_files(
 
 def other_files(folder: Folder) -> str:
     """Returns a sentence about files of another name or kind."""
-    names, workbooks = folder.tables(), folder.workbooks()
+    names, workbooks = folder.tables(), folder.other_workbooks()
     if not names and workbooks:
-        return f"it has the workbook {workbooks[0]}: save its sheet as CSV; "
+        return f"it has the workbook {workbooks[0]}: save it as .xlsx; "
     if not names:
         return ""
     first = f"{folder.shown}/{names[0]}"
@@ -229,6 +227,9 @@ def parse_file(file_name: str, data: bytes, encoding: str, search: ColumnSearch)
     Raises:
         UserError: ``BadData``: the file cannot be read.
     """
-    if file_name.lower().endswith(".parquet"):
+    ending = file_name.lower().rpartition(".")[2]
+    if ending == "parquet":
         return read_parquet(file_name, data, search)
+    if ending in WORKBOOK_ENDINGS:
+        return read_workbook(file_name, data, search)
     return parse_csv(file_name, decompress(file_name, data), search, encoding)

@@ -42,7 +42,14 @@ def read_parquet(name: str, data: bytes, search: ColumnSearch) -> SourceFile:
         np.arange(1, len(table) + 1),
         tuple(found.constants),
         unread=tuple(search.unread(names, found)),
+        typed=found.labels_of({name for name in cells if not _is_text(table.column(name).type)}),
     )
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    if pa.types.is_dictionary(type_):
+        return _is_text(type_.value_type)
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_binary(type_))
 
 
 def _text(name: str, column: str, values: pa.Array) -> pa.Array:

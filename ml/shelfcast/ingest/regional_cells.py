@@ -21,6 +21,7 @@ from shelfcast.job import UserError
 #: Share of rows that must be dates in one order of day and month only: 60 % of days are above 12.
 _PROOF = 1 / 3
 _DATE_PARTS = ("YYYY", "MM", "DD")
+_ISO = re.compile(r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})(?P<rest>[ T].*)?")
 _DAY_MONTH_YEAR = re.compile(r"([0-9]{1,2})([./-])([0-9]{1,2})\2([0-9]{4})( .*)?")
 #: Year, month and day of the years that sales can be of.
 _EIGHT_DIGITS = re.compile(r"((?:19[89]|20[0-9])[0-9])([0-9]{2})([0-9]{2})")
@@ -59,7 +60,7 @@ def plain_cells(
         UserError: ``BadData``: the numbers or dates of a file have two meanings.
     """
     columns, notes = dict(file.columns), []
-    cells = {name: columns[name] for name in numbers if name in columns}
+    cells = {n: columns[n] for n in numbers if n in columns and n not in file.typed}
     if regional.decimal is not None:
         columns |= {name: _declared_numbers(column, regional.decimal) for name, column in cells.items()}
     elif file.may_have_decimal_commas:
@@ -69,7 +70,7 @@ def plain_cells(
             notes.append(f"{file.name}: numbers have decimal commas, like {example}")
     for name in dates:
         if name in columns and regional.date_format is not None:
-            columns[name] = _as_iso(columns[name], regional.date_format)
+            columns[name] = _as_iso(columns[name], regional.date_format, keeps_iso=name in file.typed)
         elif name in columns:
             columns[name], note = _iso_dates(file, name, columns[name])
             notes += note
@@ -136,13 +137,13 @@ def _declared_numbers(cells: pa.Array, decimal: str) -> pa.Array:
     return pc.if_else(is_other, pc.binary_join_element_wise("not", cells, " "), points)
 
 
-def _as_iso(cells: pa.Array, date_format: str) -> pa.Array:
+def _as_iso(cells: pa.Array, date_format: str, *, keeps_iso: bool) -> pa.Array:
     """Returns dates of a declared form like 2012-01-27, and other cells as ``not ...``, which is no date."""
     pattern = re.compile(date_pattern(date_format))
     codes = cells.dictionary_encode()
     read = []
     for text in codes.dictionary.to_pylist():
-        found = pattern.fullmatch(text)
+        found = pattern.fullmatch(text) or (_ISO.fullmatch(text) if keeps_iso else None)
         iso = found and _iso(found["year"], found["month"], found["day"], found["rest"])
         read.append(iso or f"not {text}")
     return pa.array(read, pa.string()).take(codes.indices)

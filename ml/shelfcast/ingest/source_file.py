@@ -23,6 +23,9 @@ class SourceFile:
         unread: Columns that were not asked for.
         notes: Sentences on how the file was read, for the load's report.
         may_have_decimal_commas: Whether commas do not separate the cells, so that numbers may have them.
+        typed: The user's names of the values with numbers or dates that are no text: they have no form of a
+            country, found or declared.
+        sheet: Name of the sheet that was read, of a workbook.
     """
 
     name: str
@@ -34,6 +37,8 @@ class SourceFile:
     unread: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     may_have_decimal_commas: bool = False
+    typed: frozenset[str] = frozenset()
+    sheet: str | None = None
 
     @property
     def row_count(self) -> int:

@@ -31,8 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code: 1 if something must change, 2 if there are no data."""
     options = _parser().parse_args(arguments)
     try:
-        sales = _find(options)
-        declaration = _declared(options.declaration, sales)
+        given = None if options.declaration is None else _given(options.declaration)
+        sales = _find(options, None if given is None else given.get("sheet"))
+        declaration = _beside(sales) if given is None else given
         inspection = inspect(sales, declaration)
     except (UserError, ConnectionError) as error:
         print(error, file=sys.stderr)
@@ -103,11 +104,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _find(options: argparse.Namespace) -> Sales:
+def _find(options: argparse.Namespace, sheet: str | None) -> Sales:
     if options.data is not None and options.query is None and options.address_variable is None:
-        return find_sales(options.data)
+        return find_sales(options.data, sheet)
     if options.data is None and options.query is None and options.address_variable is not None:
-        return find_url(options.address_variable)
+        return find_url(options.address_variable, sheet)
     if options.data is not None or options.query is None:
         raise UserError(
             "InvalidInput",
@@ -121,14 +122,16 @@ def _find(options: argparse.Namespace) -> Sales:
     return find_query(options.address_variable, options.query)
 
 
-def _declared(text: str | None, sales: Sales) -> dict[str, Any]:
-    if text is not None:
-        try:
-            value = json.loads(text)
-            decode(Declaration, value, "--declaration")
-        except (ValueError, RecursionError) as error:
-            raise UserError("InvalidInput", f"--declaration: {error}") from error
-        return dict(value)
+def _given(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+        decode(Declaration, value, "--declaration")
+    except (ValueError, RecursionError) as error:
+        raise UserError("InvalidInput", f"--declaration: {error}") from error
+    return dict(value)
+
+
+def _beside(sales: Sales) -> dict[str, Any]:
     beside = declared_beside(sales)
     if beside is None:
         return {}

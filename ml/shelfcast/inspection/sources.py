@@ -9,9 +9,8 @@ from typing import get_args
 from shelfcast.contracts.specs import Declaration, LongSource, PostgresSource
 from shelfcast.contracts.wire import default
 from shelfcast.ingest.declaration import DECLARATION_FILE, Declared, declared_in_file
-from shelfcast.ingest.location import Folder, read_object, split_file
+from shelfcast.ingest.location import FILE_ENDINGS, Folder, read_object, split_file
 from shelfcast.ingest.long_source import (
-    FILE_ENDINGS,
     other_files,
     parse_file,
     path_of,
@@ -56,8 +55,12 @@ class Sales:
                 return read_long_queries(replace(self.source, declaration=declaration), empty_tables())
 
 
-def find_sales(path: str) -> Sales:
+def find_sales(path: str, sheet: str | None = None) -> Sales:
     """Returns the sales of a folder, a file or a URL.
+
+    Args:
+        path: Path or URL.
+        sheet: Sheet of a workbook, instead of the one that the folder's shelfcast.json declares.
 
     Raises:
         UserError: There is no such file, or it cannot be read.
@@ -65,31 +68,32 @@ def find_sales(path: str) -> Sales:
     """
     found = split_file(path)
     if found is not None:
-        return Sales(_read(*found), LongSource(path=path))
+        return Sales(_read(*found, sheet), LongSource(path=path))
     if path.startswith("/") and not Path(path).is_dir():
         if Path(path).exists():
             raise UserError(
                 "BadData",
-                f"{path} must end in {', '.join(FILE_ENDINGS[:-1])} or {FILE_ENDINGS[-1]}; save the sheet of "
-                "a workbook as CSV",
+                f"{path} must end in {', '.join(FILE_ENDINGS[:-1])} or {FILE_ENDINGS[-1]}; save another "
+                "workbook as .xlsx",
             )
         raise UserError("InvalidInput", f"there is no folder or file {path}")
     folder = Folder(path)
+    sheet = sheet or declared_in_file(folder.read(DECLARATION_FILE)).declaration.sheet
     sales = folder.find(*(f"sales.{ending}" for ending in FILE_ENDINGS))
     if sales is not None:
-        return Sales(_parse(*sales), LongSource(path=path), _others(folder))
+        return Sales(_parse(*sales, sheet), LongSource(path=path), _others(folder))
     if not folder.tables() or not path.startswith("/"):
         raise UserError(
             "BadData",
-            f"{folder.shown} has no sales.csv, no sales.parquet and no other such file; {other_files(folder)}"
-            "docs/data.md describes the files",
+            f"{folder.shown} has no sales.csv, sales.parquet or sales.xlsx and no other such file; "
+            f"{other_files(folder)}docs/data.md describes the files",
         )
     largest = max((Path(path) / name for name in folder.tables()), key=lambda file: file.stat().st_size)
     remark = f"the folder has no sales.csv; {largest.name} is its largest file, so load --data {largest}"
-    return Sales(_read(path, largest.name), LongSource(path=str(largest)), remarks=(remark,))
+    return Sales(_read(path, largest.name, sheet), LongSource(path=str(largest)), remarks=(remark,))
 
 
-def find_url(address_variable: str) -> Sales:
+def find_url(address_variable: str, sheet: str | None = None) -> Sales:
     """Returns the sales behind the URL of a variable.
 
     Raises:
@@ -97,7 +101,7 @@ def find_url(address_variable: str) -> Sales:
         ConnectionError: The server did not answer.
     """
     source = LongSource(address_variable=address_variable)
-    return replace(find_sales(path_of(source)), source=source)
+    return replace(find_sales(path_of(source), sheet), source=source)
 
 
 def find_query(address_variable: str, query: str) -> Sales:
@@ -120,16 +124,16 @@ def declared_beside(sales: Sales) -> Declared | None:
     return None if data is None else declared_in_file(data)
 
 
-def _read(folder: str, name: str) -> SourceFile:
+def _read(folder: str, name: str, sheet: str | None) -> SourceFile:
     data = read_object(folder, name)
     if data is None:
         raise UserError("BadData", f"there is no file {shown_url(folder)}/{name}")
-    return _parse(name, data)
+    return _parse(name, data, sheet)
 
 
-def _parse(name: str, data: bytes) -> SourceFile:
+def _parse(name: str, data: bytes, sheet: str | None) -> SourceFile:
     encoding: str = default(LongSource, "encoding")
-    return parse_file(name, data, encoding, EVERY_COLUMN)
+    return parse_file(name, data, encoding, replace(EVERY_COLUMN, sheet=sheet))
 
 
 def _others(folder: Folder) -> tuple[str, ...]:

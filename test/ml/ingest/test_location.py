@@ -219,7 +219,7 @@ def test_a_url_with_a_secret_is_in_a_variable(tmp_path: Path, monkeypatch: pytes
             assert read_long_source(source, NOTHING).tables["sales"] == here.tables["sales"]
         monkeypatch.setenv("SALES_URL", f"http://me:secret@{address}/none?key=secret")
         with pytest.raises(
-            UserError, match=rf"^http://{address}/none has no sales\.csv and no sales\.parquet"
+            UserError, match=rf"^http://{address}/none has no sales\.csv, sales\.parquet or sales\.xlsx"
         ):
             read_long_source(source, NOTHING)
 

@@ -235,7 +235,7 @@ def test_parquet_keeps_every_bit_and_finds_what_is_no_value(tmp_path: Path) -> N
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"has no sales\.csv and no sales\.parquet"):
+    with pytest.raises(UserError, match=r"has no sales\.csv, sales\.parquet or sales\.xlsx"):
         read_long_folder(str(tmp_path), "utf-8", NOTHING)
     long_files.write(tmp_path, long_files.rows())
     (tmp_path / "sales.parquet").write_bytes(b"none")

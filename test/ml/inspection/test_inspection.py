@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import openpyxl
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -110,16 +111,36 @@ def test_a_column_of_weeks_without_dates_gets_a_sentence(
         assert f"week has no dates, like {example}: give the last day of each week, like 2026-08-28" in output
 
 
-def test_a_workbook_gets_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(tmp_path / "Sales.xlsx", ["PK"])
-    says = "save its sheet as CSV; docs/data.md describes the files"
-    assert says in inspect(capsys, "--data", str(tmp_path))[1]
+def test_a_workbook_is_inspected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book = openpyxl.Workbook()
+    book.worksheets[0].append(["a list"])
+    sheet = book.create_sheet("Umsatz")
+    sheet.append(["Filiale", "Warengruppe", "Woche", "Umsatz"])
+    for n in range(70):
+        sheet.append([1, "Obst", FIRST + timedelta(days=4 + 7 * n), n + 0.5])
+    book.save(tmp_path / "sales.xlsx")
+    code, output = inspect(capsys, "--data", str(tmp_path))
+    assert (code, "2 sheets with data: Sheet, Umsatz" in output) == (2, True)
+    code, output = inspect(capsys, "--data", str(tmp_path), "--declaration", '{"sheet": "Umsatz"}')
+    assert code == 0, output
+    assert "Woche        week (guess)" in output
+    (tmp_path / "shelfcast.json").write_text('{"sheet": "Umsatz"}')
+    assert inspect(capsys, "--data", str(tmp_path))[0] == 0
+    sheet["D9"] = "#REF!"
+    sheet["D9"].data_type = "e"
+    book.save(tmp_path / "sales.xlsx")
+    code, output = inspect(capsys, "--data", str(tmp_path))
+    assert (code, "in sheet Umsatz, D9 is #REF!" in output) == (1, True)
+
+
+def test_an_old_workbook_gets_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "Sales.xls", ["PK"])
+    says = r"it has the workbook Sales\.xls: save it as \.xlsx; docs/data\.md describes the files"
+    assert re.search(says, inspect(capsys, "--data", str(tmp_path))[1])
     with pytest.raises(UserError, match=says):
         read_long_source(LongSource(path=str(tmp_path)), empty_tables())
-    output = inspect(capsys, "--data", str(tmp_path / "Sales.xlsx"))[1]
-    assert re.search(
-        r"Sales\.xlsx must end in csv, .* or parquet; save the sheet of a workbook as CSV", output
-    )
+    output = inspect(capsys, "--data", str(tmp_path / "Sales.xls"))[1]
+    assert re.search(r"Sales\.xls must end in csv, .* or xlsm; save another workbook as \.xlsx", output)
 
 
 def test_words_of_other_languages_and_dates_without_separators(
