@@ -8,7 +8,7 @@ import { MAX_AGE_DAYS, MAX_INSTANCES } from '../contracts/predict.ts';
 import type { Dependencies } from './dependencies.ts';
 import { askForecasts, forecastsOf } from './endpoint.ts';
 import { readManifest } from './job-outputs.ts';
-import { hiddenWeeks, knownSales } from './known-sales.ts';
+import { hiddenWeeks, knownSales, SERIES, WITH_MERGES } from './known-sales.ts';
 import type { NumberedSeries } from './series-ids.ts';
 import { readSeriesIds } from './series-ids.ts';
 
@@ -84,7 +84,8 @@ async function activeSeries(database: Pool, snapshot: Snapshot): Promise<Numbere
        select store, dept from (
          select store, dept, week from known_sales where week <= $2
          union all
-         select store, dept, week from raw.sales where dataset = $1 and batch_id <= $3 and week < ${first}
+         select ${SERIES}, week from raw.sales s ${WITH_MERGES}
+         where dataset = $1 and batch_id <= $3 and week < ${first}
        ) s where not exists (
          select from hidden_weeks h where h.store = s.store and h.dept in (0, s.dept) and h.week = s.week
        )

@@ -90,6 +90,14 @@ const rename = z
   })
   .meta({ id: 'Rename', description: 'A store or a department that got another id.' });
 
+const merge = z
+  .strictObject({
+    of: z.enum(['store', 'dept']).describe('Whether stores or departments became one.'),
+    from: id.describe('Id that is forecast no more.'),
+    to: id.describe('Id that remains, which has the history of both.'),
+  })
+  .meta({ id: 'Merge', description: 'A store or a department that became part of another one.' });
+
 const holidayRegion = {
   country: z.string().describe('Country, an ISO 3166 code like `DE`.'),
   region: z.string().optional().describe('Part of the country, like `BY`.'),
@@ -191,6 +199,10 @@ export const declarationSchema = z
       .array(rename)
       .optional()
       .describe('Stores and departments that got another id, in the order of the changes.'),
+    merged: z
+      .array(merge)
+      .optional()
+      .describe('Stores and departments that became part of another one: their sales are summed.'),
     holidays: holidays.optional().describe('Public holidays that count in weeks without a holiday flag.'),
     levels: levels
       .optional()

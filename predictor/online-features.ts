@@ -12,6 +12,7 @@ import type { FeatureBlock } from './feast-tables.ts';
 import { planCalendar, planSeries, viewsOf } from './feature-plan.ts';
 import type { FeatureRow, ViewRead } from './feature-plan.ts';
 import type { Instance } from './instances.ts';
+import { mergeSentences } from './merged-ids.ts';
 
 const MS_PER_DAY = 86_400_000;
 export const DAYS_PER_WEEK = 7;
@@ -101,13 +102,9 @@ function copyRow(
   }
 }
 
-/** Returns the series' newest week. @throws RequestError when the series is unknown or that week too old */
-function originDay(dataset: string, sales: FetchedView, i: number, row: AskedRow, watermark: number): number {
+/** Returns the series' newest week. @throws RequestError when that week is too old */
+function originDay(sales: FetchedView, i: number, row: AskedRow, watermark: number): number {
   const day = dayOf(sales, i);
-  if (day === ABSENT) {
-    const sentence = `${named(row)} is not a series of the data set "${dataset}".`;
-    throw new RequestError(404, 'UNKNOWN_SERIES', sentence, facts(row));
-  }
   if (watermark - day > MAX_AGE_DAYS) {
     throw new RequestError(
       409,
@@ -166,6 +163,15 @@ export function createOnlineFeatures(pool: pg.Pool, manifest: ModelManifest): On
   const views = viewsOf(manifest);
   const width = manifest.features.length;
 
+  /** @throws RequestError 404 */
+  async function requireSeries(sales: FetchedView, rows: readonly AskedRow[]): Promise<void> {
+    const unknown = rows.find((_, i) => dayOf(sales, i) === ABSENT);
+    if (unknown === undefined) return;
+    const merged = await mergeSentences(pool, manifest.dataset, unknown);
+    const sentence = `${named(unknown)} is not a series of the data set "${manifest.dataset}".${merged}`;
+    throw new RequestError(404, 'UNKNOWN_SERIES', sentence, facts(unknown));
+  }
+
   async function readSeries(rows: readonly AskedRow[], matrix: Float64Array): Promise<ForecastWeek[]> {
     const plan = planSeries(views, rows);
     const [watermark, sales, ...stores] = await Promise.all([
@@ -173,9 +179,10 @@ export function createOnlineFeatures(pool: pg.Pool, manifest: ModelManifest): On
       fetchView(pool, plan.sales),
       ...plan.stores.map((read) => fetchView(pool, read)),
     ]);
+    await requireSeries(sales, rows);
     return rows.map((row, i) => {
       const start = row.instance * width;
-      const day = originDay(manifest.dataset, sales, i, row, watermark);
+      const day = originDay(sales, i, row, watermark);
       const horizon = horizonOf(row, day, manifest.horizonWeeks);
       copyRow(sales, i, horizon, matrix, start);
       for (const store of stores) {

@@ -13,6 +13,7 @@ import { RequestError } from './errors.ts';
 import { databaseError } from './feast-tables.ts';
 import type { AskedTotal } from './instances.ts';
 import { DAYS_PER_WEEK, isoDate, readWatermark } from './online-features.ts';
+import { mergeSentences } from './merged-ids.ts';
 import type { SeriesNumberReader } from './series-numbers.ts';
 
 /** Largest number of series in the totals of one request. */
@@ -94,6 +95,11 @@ export function createTotalReader(
     }));
   }
 
+  async function mergedInto({ level, member }: AskedTotal): Promise<string> {
+    if (member === undefined || (level !== 'store' && level !== 'dept')) return '';
+    return mergeSentences(pool, manifest.dataset, { [level]: await numbers.numberOf(level, member) });
+  }
+
   return {
     async seriesOf(total, instance) {
       scalesOf(manifest, total, instance);
@@ -103,7 +109,8 @@ export function createTotalReader(
       ]);
       const facts = { instance, level: total.level, member: total.member };
       if (series.length === 0) {
-        const sentence = `Instance ${instance}: no series of the data set "${manifest.dataset}" is in ${named(total)}.`;
+        const merged = await mergedInto(total);
+        const sentence = `Instance ${instance}: no series of the data set "${manifest.dataset}" is in ${named(total)}.${merged}`;
         throw new RequestError(404, 'UNKNOWN_MEMBER', sentence, facts);
       }
       const current = series.filter(({ day }) => watermark - day <= MAX_AGE_DAYS);

@@ -6,13 +6,16 @@ Raw rows are only ever added, so a snapshot never changes. All tables are read i
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from psycopg import sql
 from pyarrow import csv
 
@@ -111,6 +114,8 @@ EXTRAS = RawTable(
         ]
     ),
 )
+#: Name of the rows that shut stores and series (``features.open_weeks``).
+OPEN_ROWS = "open"
 STORE_AS_A_WHOLE = 0
 DATA_SET_AS_A_WHOLE = 0
 ALL_WEEKS = date(1, 1, 1)
@@ -143,7 +148,15 @@ LEVELS = RawTable(
     ),
 )
 
-RAW_TABLES = (SALES, STORE_WEEKS, STORES, COVARIATES, EXTRAS, IDS, LEVELS)
+#: Stores and departments that became part of another one: ``into_number`` remains, and is in no other row as
+#: ``number``.
+MERGES = RawTable(
+    "merge",
+    ("of", "number"),
+    pa.schema([_field("of", pa.string()), _field("number", pa.int64()), _field("into_number", pa.int64())]),
+)
+
+RAW_TABLES = (SALES, STORE_WEEKS, STORES, COVARIATES, EXTRAS, IDS, LEVELS, MERGES)
 
 
 @dataclass(frozen=True)
@@ -176,7 +189,7 @@ def read_sales(connection: psycopg.Connection, dataset: str, batch_id: int) -> p
 
     Missing weeks have rows of 0 if the data set declares them as zero.
     """
-    sales = read_table(connection, SALES, dataset, batch_id)
+    sales = _read_merged(connection, SALES, dataset, batch_id)
     return with_zero_weeks(sales) if missing_are_zero(connection, dataset, batch_id) else sales
 
 
@@ -192,12 +205,12 @@ def missing_are_zero(connection: psycopg.Connection, dataset: str, batch_id: int
 
 def read_store_weeks(connection: psycopg.Connection, dataset: str, batch_id: int) -> pa.Table:
     """Returns store (int64), week (date32), ``EXTERNALS`` (double, null where unknown), is_holiday (bool)."""
-    return read_table(connection, STORE_WEEKS, dataset, batch_id)
+    return _read_merged(connection, STORE_WEEKS, dataset, batch_id)
 
 
 def read_stores(connection: psycopg.Connection, dataset: str, batch_id: int) -> pa.Table:
     """Returns store (int64), type (string), size (double, square feet); null where unknown."""
-    return read_table(connection, STORES, dataset, batch_id)
+    return _read_merged(connection, STORES, dataset, batch_id)
 
 
 def read_covariates(connection: psycopg.Connection, dataset: str, batch_id: int) -> list[Covariate]:
@@ -216,7 +229,7 @@ def read_extras(connection: psycopg.Connection, dataset: str, batch_id: int) -> 
     dept is 0 for covariates of stores, week is null for static ones. Externals are in ``read_store_weeks``,
     declared or not.
     """
-    return with_null_weeks(read_table(connection, EXTRAS, dataset, batch_id))
+    return with_null_weeks(_read_merged(connection, EXTRAS, dataset, batch_id))
 
 
 def with_null_weeks(extras: pa.Table) -> pa.Table:
@@ -234,7 +247,62 @@ def read_ids(connection: psycopg.Connection, dataset: str, batch_id: int) -> pa.
 
 def read_level_members(connection: psycopg.Connection, dataset: str, batch_id: int) -> pa.Table:
     """Returns level, of (store or dept, string), number (int64), member (string, null where unknown)."""
-    return read_table(connection, LEVELS, dataset, batch_id)
+    return _read_merged(connection, LEVELS, dataset, batch_id)
+
+
+def with_merged(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """Returns raw tables by name in which merged stores and departments are part of those that remain."""
+    merges = tables[MERGES.name]
+    return {raw.name: _merged(raw, tables[raw.name], merges) for raw in RAW_TABLES}
+
+
+def _read_merged(connection: psycopg.Connection, raw: RawTable, dataset: str, batch_id: int) -> pa.Table:
+    merges = read_table(connection, MERGES, dataset, batch_id)
+    return _merged(raw, read_table(connection, raw, dataset, batch_id), merges)
+
+
+def _merged(raw: RawTable, rows: pa.Table, merges: pa.Table) -> pa.Table:
+    """Returns the rows of ``raw`` as they are after the merges, in key order.
+
+    Sales of a week are summed. Attributes, members of levels and closures are those of the number that
+    remains; other values of weeks, too, where it has one.
+    """
+    if raw not in (SALES, STORE_WEEKS, STORES, EXTRAS, LEVELS) or len(merges) == 0 or len(rows) == 0:
+        return rows
+    numbers, is_merged = _renumbered(raw, rows, merges)
+    if not is_merged.any():
+        return rows
+    own, others = numbers.filter(pa.array(~is_merged)), numbers.filter(pa.array(is_merged))
+    if raw in (STORES, LEVELS):
+        return own
+    if raw is EXTRAS:
+        is_weekly = pc.not_equal(others["week"], pa.scalar(ALL_WEEKS))
+        others = others.filter(pc.and_(is_weekly, pc.not_equal(others["name"], OPEN_ROWS)))
+    values = [name for name in raw.schema.names if name not in raw.key]
+    # The rows of the number that remains come first, then the others in the order of their former numbers.
+    sums = [(name, "sum" if name == "weekly_sales" else "first") for name in values]
+    grouped = pa.concat_tables([own, others]).group_by(list(raw.key), use_threads=False).aggregate(sums)
+    grouped = grouped.select([*raw.key, *(f"{name}_{how}" for name, how in sums)])
+    return raw.in_key_order(grouped.rename_columns(raw.schema.names).cast(raw.schema)).combine_chunks()
+
+
+def _renumbered(raw: RawTable, rows: pa.Table, merges: pa.Table) -> tuple[pa.Table, NDArray[np.bool_]]:
+    """Returns the rows with the numbers that remain, and whether each row had another one."""
+    into: dict[str, dict[int, int]] = {"store": {}, "dept": {}}
+    for row in merges.to_pylist():
+        into[row["of"]][row["number"]] = row["into_number"]
+    is_merged = np.zeros(len(rows), dtype=bool)
+    for of, remaining in into.items():
+        name = "number" if raw is LEVELS else of
+        if name not in raw.schema.names or not remaining:
+            continue
+        former = rows[name].to_numpy()
+        current = np.array([remaining.get(number, number) for number in former.tolist()], dtype=np.int64)
+        if raw is LEVELS:
+            current = np.where(pc.equal(rows["of"], of).to_numpy(), current, former)
+        is_merged |= current != former
+        rows = rows.set_column(raw.schema.get_field_index(name), raw.schema.field(name), pa.array(current))
+    return rows, is_merged
 
 
 def read_table(connection: psycopg.Connection, table: RawTable, dataset: str, batch_id: int) -> pa.Table:
@@ -283,13 +351,15 @@ def content_hash(tables: dict[str, pa.Table]) -> str:
     double, bool as one byte, text as its UTF-8 bytes before a zero byte. A null counts as the value zero, or
     as no text.
 
-    Left out are tables of covariates and levels without rows, ids that are all plain (``are_plain``), and the
-    bytes of known values of stores if all are known: they came later, and older snapshots keep their hashes.
+    Left out are tables of covariates, levels and merges without rows, ids that are all plain (``are_plain``),
+    and the bytes of known values of stores if all are known: they came later, and older snapshots keep their
+    hashes.
     """
     digest = hashlib.sha256()
     for table in RAW_TABLES:
         rows = tables[table.name]
-        if (table in (COVARIATES, EXTRAS, LEVELS) and len(rows) == 0) or (table is IDS and are_plain(rows)):
+        may_be_empty = table in (COVARIATES, EXTRAS, LEVELS, MERGES)
+        if (may_be_empty and len(rows) == 0) or (table is IDS and are_plain(rows)):
             continue
         for field in table.schema:
             column = rows.column(field.name)

@@ -316,6 +316,31 @@ describe('recordForecasts', () => {
     ]);
   });
 
+  test('asks for what remains of a merge, and compares with the sum', async () => {
+    await sell([1, 1, 7, LAST, 10], [1, 2, 7, LAST, 5], [1, 2, 8, LAST, 5]);
+    await pool.query(
+      `insert into raw.merge (dataset, "of", number, into_number, batch_id)
+       values ('shop', 'store', 2, 1, 1)`,
+    );
+    await record(1);
+    const askedFor = endpoint.asked[0]?.instances.map(({ store, dept }) => [store, dept]);
+    expect(askedFor).toEqual([
+      [1, 7],
+      [1, 8],
+    ]);
+    await sell([2, 1, 7, '2026-03-13', 4], [2, 2, 7, '2026-03-13', 6], [2, 2, 8, '2026-03-13', 7]);
+    // A store that is shut since it was merged shuts none that remains.
+    await pool.query(
+      `insert into raw.merge (dataset, "of", number, into_number, batch_id) values ('shop', 'dept', 8, 7, 2);
+       insert into raw.extra (dataset, name, store, dept, week, value, batch_id)
+       values ('shop', 'open', 2, 0, '2026-03-13', 0, 2)`,
+    );
+    await createMonitorActivities({ database: pool, serving: new MemoryServing() }).compareWithActuals({
+      ...{ champion, snapshot: snapshot(2, '2026-03-13'), horizonWeeks: 1 },
+    });
+    expect(await rowsOf('select store, dept, actual from ops.forecast_accuracy')).toEqual([[1, 7, 17]]);
+  });
+
   test('leaves out a series whose weeks are all hidden, and none that has begun', async () => {
     await sell([1, 1, 1, LAST, 10], [1, 2, 7, LAST, 10]);
     await sell([1, 2, 8, LAST, 10], [1, 2, 8, '2025-11-07', 10]);

@@ -232,13 +232,17 @@ describe('ids of text', () => {
       insert into raw.batch (dataset, request_id, source, content_hash, row_count) select 'shop', 's', '{}', 'ab', 1;
       insert into raw.id select 'shop', "of", id, number, is_current, batch_id from raw.batch, (values
         ('store', 'CA_1', 1, true), ('store', '18446744073709551615', 2, true), ('store', 'empty', 5, true),
-        ('dept', '4006381333931', 3, true), ('dept', '007', 4, true), ('dept', 'old 007', 4, false)
+        ('dept', '4006381333931', 3, true), ('dept', '007', 4, true), ('dept', 'old 007', 4, false),
+        ('store', 'closed', 66, true), ('dept', 'toys', 77, true)
       ) as ids ("of", id, number, is_current);
       insert into raw.batch (dataset, request_id, source, content_hash, row_count) select 'shop', 's2', '{}', 'ab', 1;
       insert into raw.level_member select 'shop', level, "of", number, member, b.batch_id from raw.batch b join (values
         ('s', 'region', 'store', 1, 'south'), ('s2', 'region', 'store', 1, 'Süd'), ('s', 'region', 'store', 2, 'Süd'),
         ('s', 'region', 'store', 3, null), ('s', 'category', 'dept', 4, 'dry'), ('s', 'category', 'dept', 10, 'old')
-      ) as m (request, level, "of", number, member) on b.request_id = m.request`);
+      ) as m (request, level, "of", number, member) on b.request_id = m.request;
+      insert into raw.merge select 'shop', "of", number, into_number, b.batch_id from raw.batch b join (values
+        ('s', 'store', 66, 2), ('s2', 'store', 66, 1), ('s', 'dept', 77, 4)
+      ) as m (request, "of", number, into_number) on b.request_id = m.request`);
     pool = openPool(database.url);
     const seriesNumbers = createSeriesNumberReader(pool, manifest.dataset);
     app = createPredictor({
@@ -425,6 +429,21 @@ describe('ids of text', () => {
     ]);
     expect([status, error]).toMatchObject([404, { code: 'UNKNOWN_SERIES', instance: 1, store, dept }]);
     expect(error?.message).toContain(`Instance 1: ${words}`);
+  });
+
+  it('that were merged name the id that remains', async () => {
+    const merged = 'The store "closed" was merged into "CA_1"; ask for that.';
+    const [status, { error }] = await askShop([{ store: 'closed', dept: 'toys', horizon: 1 }]);
+    expect([status, error?.code, error?.message]).toEqual([
+      ...[404, 'UNKNOWN_SERIES'],
+      `Instance 0: store "closed", dept "toys" is not a series of the data set "shop". ${merged} ` +
+        'The dept "toys" was merged into "007"; ask for that.',
+    ]);
+    const [, { error: ofTotal }] = await askTotals([{ level: 'store', member: 'closed', horizon: 1 }]);
+    expect([ofTotal?.code, ofTotal?.message]).toEqual([
+      'UNKNOWN_MEMBER',
+      `Instance 0: no series of the data set "shop" is in "closed" of the level "store". ${merged}`,
+    ]);
   });
 });
 

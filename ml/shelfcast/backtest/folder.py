@@ -38,6 +38,7 @@ from shelfcast.snapshot import (
     Covariate,
     covariates_of,
     empty_tables,
+    with_merged,
     with_null_weeks,
 )
 
@@ -174,7 +175,7 @@ def read(path: Path, bad_rows: Path, declaration: Declaration | None = None) -> 
     if len(tables[SALES.name]) == 0:
         raise UserError("BadData", f"{path} has no good row of sales")
     return Folder(
-        tables,
+        with_merged(tables),
         tuple(covariates_of(tables[COVARIATES.name])),
         tuple(check.in_words() for check in checks if check.rows > 0),
         rows.unit,

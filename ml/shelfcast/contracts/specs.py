@@ -134,6 +134,21 @@ class Rename:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """A store or a department that became part of another one.
+
+    Attributes:
+        of: Whether stores or departments became one.
+        from_: Id that is forecast no more.
+        to: Id that remains, which has the history of both.
+    """
+
+    of: Literal["store", "dept"]
+    from_: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HolidayRegion:
     """Country or region with a calendar of holidays.
 
@@ -196,6 +211,7 @@ class Declaration:
             declared, or USD.
         covariates: Covariates; they replace the folder's columns.json.
         renamed: Stores and departments that got another id, in the order of the changes.
+        merged: Stores and departments that became part of another one: their sales are summed.
         holidays: Public holidays that count in weeks without a holiday flag.
         levels: Levels of totals beside `store`, `dept` and `total`, each with the column that names the
             members, like `stores.region` or `items.category`; an earlier load keeps its levels.
@@ -216,6 +232,7 @@ class Declaration:
     unit: str | None = None
     covariates: list[Covariate] | None = None
     renamed: list[Rename] | None = None
+    merged: list[Merge] | None = None
     holidays: Holidays | None = None
     levels: dict[str, str] | None = None
     totals: Totals | None = None

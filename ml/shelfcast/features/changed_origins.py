@@ -29,10 +29,18 @@ def first_changed_origin(
 
     Returns:
         ``date.max`` if there is no such origin. None if ``before`` is a later snapshot, of another data
-        set, or with another meaning of missing weeks, so that any row may differ.
+        set, or with other merges or another meaning of missing weeks, so that any row may differ.
     """
     dataset_before, batch_before, _ = before.rsplit("-", 2)
     if dataset_before != dataset or int(batch_before) > batch_id:
+        return None
+    period = {"dataset": dataset, "after": int(batch_before), "up_to": batch_id}
+    merges = connection.execute(
+        "select from raw.merge where dataset = %(dataset)s "
+        "and batch_id > %(after)s and batch_id <= %(up_to)s",
+        period,
+    )
+    if merges.rowcount > 0:
         return None
     is_zero = missing_are_zero(connection, dataset, batch_id)
     if is_zero != missing_are_zero(connection, dataset, int(batch_before)):
@@ -42,15 +50,21 @@ def first_changed_origin(
         with batches as (
           select batch_id from raw.batch
           where dataset = %(dataset)s and batch_id > %(after)s and batch_id <= %(up_to)s
+        ), stores as (
+          select store, max(week) filter (where batch_id <= %(after)s) as newest,
+            bool_or(batch_id > %(after)s) as has_new
+          from raw.sales where %(is_zero)s and dataset = %(dataset)s and batch_id <= %(up_to)s group by store
+        ), merges as (
+          select distinct on (number) number, into_number from raw.merge
+          where dataset = %(dataset)s and "of" = 'store' and batch_id <= %(up_to)s
+          order by number, batch_id desc
         )
         select %(sales)s, min(week) from raw.sales
           where dataset = %(dataset)s and batch_id in (table batches)
         union all
         -- A newer week of a store makes its earlier weeks without a row zero.
-        select %(sales)s, max(week) + 7 from raw.sales
-          where %(is_zero)s and dataset = %(dataset)s and batch_id <= %(after)s and store in (
-            select store from raw.sales where dataset = %(dataset)s and batch_id in (table batches)
-          ) group by store
+        select %(sales)s, max(newest) + 7 from stores left join merges on number = store
+          group by coalesce(into_number, store) having bool_or(has_new)
         union all
         select name, min(week) from raw.store_week, unnest(%(externals)s::text[]) name
           where dataset = %(dataset)s and batch_id in (table batches) group by name
@@ -59,9 +73,7 @@ def first_changed_origin(
           where dataset = %(dataset)s and batch_id in (table batches) and week <> %(all_weeks)s group by name
         """,
         {
-            "dataset": dataset,
-            "after": int(batch_before),
-            "up_to": batch_id,
+            **period,
             "is_zero": is_zero,
             "sales": SALES,
             "externals": list(EXTERNALS),

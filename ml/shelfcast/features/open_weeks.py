@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfcast.contracts.specs import AVAILABLE_ROWS
-from shelfcast.snapshot import Covariate
+from shelfcast.snapshot import OPEN_ROWS, Covariate
 
-OPEN = "open"
+OPEN = OPEN_ROWS
 OPEN_AHEAD = f"{OPEN}_ahead"
 #: A closure counts whenever it was announced: no forecast of its week is scored.
 KNOWN_AFTER_WEEKS = -52

@@ -14,7 +14,7 @@ from shelfcast.ids import Ids
 from shelfcast.ingest.holiday_rows import CALENDAR, EVENT, LoadHolidays, named, newest
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.ingest.sheet import store_week, whole_numbers
-from shelfcast.snapshot import COVARIATES, EXTRAS, IDS, SALES
+from shelfcast.snapshot import COVARIATES, EXTRAS, IDS, MERGES, SALES
 
 Tables = Mapping[str, pa.Table]
 
@@ -51,7 +51,9 @@ def _holidays_ahead(tables: Tables, known: Tables) -> Check:
     if len(sales) == 0:
         return Check("holidays-ahead", 0)
     wanted = pc.max(sales["week"]).as_py() + timedelta(weeks=HOLIDAY_WEEKS_AHEAD)
-    stores = np.unique(whole_numbers(sales, "store"))
+    merges = pa.concat_tables([t[MERGES.name] for t in (known, tables)])
+    merged = merges.filter(pc.field("of") == "store")["number"].to_numpy()
+    stores = np.setdiff1d(whole_numbers(sales, "store"), merged)
     ahead = [wanted - timedelta(weeks=n) for n in range(HOLIDAY_WEEKS_AHEAD)]
     coming = {"store": np.repeat(stores, len(ahead)), "week": pa.array(ahead * len(stores), pa.date32())}
     stored = [t[EXTRAS.name].filter(pc.field("name") == HOLIDAY) for t in (known, tables)]

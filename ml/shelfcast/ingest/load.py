@@ -32,6 +32,7 @@ from shelfcast.snapshot import (
     empty_tables,
     newest_rows,
     read_table,
+    with_merged,
     with_null_weeks,
 )
 
@@ -122,9 +123,10 @@ def load(
         raw.name: _add_rows(connection, raw, tables[raw.name], dataset, batch_id) for raw in RAW_TABLES
     }
     rows = {raw.name: read_table(connection, raw, dataset, batch_id) for raw in RAW_TABLES}
-    sales = rows[SALES.name]
+    as_read = with_merged(rows)
+    sales = as_read[SALES.name]
     _check_weeks(sales, dataset)
-    check_demand(grid_of(sales, with_null_weeks(rows[EXTRAS.name])))
+    check_demand(grid_of(sales, with_null_weeks(as_read[EXTRAS.name])))
     digest = content_hash(rows)
     weeks = pc.min_max(sales.column("week")).as_py()
     result = IngestResult(

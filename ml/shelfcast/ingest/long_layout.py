@@ -30,6 +30,7 @@ from shelfcast.ingest.level_members import (
     leave_out_totals,
     level_rows,
 )
+from shelfcast.ingest.merged_ids import merge_rows
 from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.regional_cells import Regional
 from shelfcast.ingest.sheet import Layout, Sheet, store_week, whole_numbers
@@ -53,6 +54,7 @@ from shelfcast.snapshot import (
     EXTERNALS,
     EXTRAS,
     LEVELS,
+    MERGES,
     SALES,
     STORE_AS_A_WHOLE,
     STORE_WEEKS,
@@ -158,8 +160,8 @@ def read_long(
         declared: Declaration of the source.
 
     Raises:
-        UserError: ``BadData``: an id cannot be renamed, only one of sales and store_weeks has a holiday flag,
-            a covariate is in no file or in two, or the data need another declaration.
+        UserError: ``BadData``: an id cannot be renamed or merged, only one of sales and store_weeks has a
+            holiday flag, a covariate is in no file or in two, or the data need another declaration.
     """
     _check_flags(files)
     if "events" in files:
@@ -188,6 +190,7 @@ def read_long(
         STORE_WEEKS.name: _store_weeks(values["sales"], values.get("store_weeks"), known[STORE_WEEKS.name]),
         COVARIATES.name: covariates.table,
         LEVELS.name: level_rows(sheets, declared, known),
+        MERGES.name: merge_rows(declared, numbering, known),
         EXTRAS.name: pa.concat_tables(
             [
                 EXTRAS.schema.empty_table(),

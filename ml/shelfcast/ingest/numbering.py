@@ -22,6 +22,7 @@ from shelfcast.snapshot import (
     EXTRAS,
     IDS,
     LEVELS,
+    MERGES,
     SALES,
     STORE_AS_A_WHOLE,
     STORE_WEEKS,
@@ -82,7 +83,7 @@ class Numbering:
             raise UserError(
                 "BadData",
                 f"{of} {former!r} cannot be renamed to {current!r}, which has a history of its own; rename "
-                "it to a new id, or load all of its data under one id into a new data set",
+                'it to a new id, or declare "merged" to sum the sales of both',
             )
         names: set[tuple[IdOf, str]] = {(of, id_) for id_, other in numbers.items() if other == number}
         self._renamed |= names
@@ -157,6 +158,8 @@ def _used_numbers(tables: Mapping[str, pa.Table]) -> dict[IdOf, set[int]]:
                 used[of].update(pc.unique(tables[raw.name][of]).to_pylist())
     for row in tables[LEVELS.name].select(["of", "number"]).to_pylist():
         used[row["of"]].add(row["number"])
+    for row in tables[MERGES.name].to_pylist():
+        used[row["of"]] |= {row["number"], row["into_number"]}
     used["dept"].discard(STORE_AS_A_WHOLE)
     used["store"] -= {NEW_STORE, DATA_SET_AS_A_WHOLE}
     return used

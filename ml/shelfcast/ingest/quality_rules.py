@@ -136,6 +136,11 @@ LOAD_RULES = (
     ),
     Rule("level-member", "warning", "a store or department with sales has a member at each declared level"),
     Rule(
+        "merged-attributes",
+        "warning",
+        "stores and departments that become one have the same type, size and members of levels",
+    ),
+    Rule(
         "total-row",
         "warning",
         "sales have no totals of stores or departments; declared ones are left out",

@@ -14,6 +14,7 @@ from shelfcast.ingest.holiday_covariates import with_holidays
 from shelfcast.ingest.intermittent_sales import with_intermittency
 from shelfcast.ingest.level_members import check_members
 from shelfcast.ingest.load_checks import SalesRows, check_load
+from shelfcast.ingest.merged_ids import check_merges
 from shelfcast.ingest.quality import Check
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.ingest.total_rows import find_total_rows
@@ -52,6 +53,7 @@ def check_source(
         Check("partial-week", rows.partial_weeks.count, rows.partial_weeks.examples),
         Check("total-row", len(totals), totals),
         check_members(tables, known, ids),
+        check_merges(tables, known, ids),
         *check_holidays(tables, known, rows.holidays),
         *check_load(tables, known, today_in(rows.time_zone)),
     ]

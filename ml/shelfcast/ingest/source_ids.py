@@ -62,7 +62,8 @@ def number_ids(
     counts_of = [_counts(of, sheet) for sheet in sheets]
     counts = sum(counts_of, Counter[str]())
     are_floats, unclear = _number_like({text: n for text, n in counts.items() if text not in known})
-    renames = _possible(of, [(_id(r.from_), _id(r.to)) for r in renamed if r.of == of], known, counts)
+    pairs = [(declared_id(r.from_, "renamed"), declared_id(r.to, "renamed")) for r in renamed if r.of == of]
+    renames = _possible(of, pairs, known, counts)
     spellings = _Spellings(known, _former_ids(renames, known))
     read_as: list[dict[str, str]] = []
     for sheet, texts in zip(sheets, counts_of, strict=True):
@@ -96,6 +97,18 @@ def known_ids(texts: Collection[str], ids: Collection[str]) -> dict[str, str]:
     spellings = _Spellings(ids, {})
     read = {text: spellings.find(text, are_floats) for text in texts if text not in unclear}
     return {text: id_ for text, id_ in read.items() if id_ in ids}
+
+
+def declared_id(text: str, where: str) -> str:
+    """Returns an id of a declaration as data have it.
+
+    Raises:
+        UserError: ``BadData``: the text is no id.
+    """
+    id_ = id_or_none(text.strip())
+    if id_ is None:
+        raise UserError("BadData", f"{where}: {text!r} {ID.requirement}")
+    return id_
 
 
 def other_spellings(of: IdOf, read: Iterable[tuple[str, str]]) -> list[str]:
@@ -135,13 +148,6 @@ class _Spellings:
             return whole
         same = self._by_number.get(_without_zeros(whole), [])
         return same[0] if len(same) == 1 else whole
-
-
-def _id(text: str) -> str:
-    id_ = id_or_none(text.strip())
-    if id_ is None:
-        raise UserError("BadData", f"renamed: {text!r} {ID.requirement}")
-    return id_
 
 
 def _possible(

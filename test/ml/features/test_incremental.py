@@ -65,6 +65,47 @@ def test_the_same_snapshot_again_writes_no_row_online(url: str, tmp_path: Path) 
     assert all_online(url, "shelfcast_incremental_again") == before
 
 
+def test_a_merge_leaves_the_rows_of_the_sum(url: str, tmp_path: Path) -> None:
+    """A new week in the same load would alone keep the rows of all earlier origins."""
+    sold = {**SALES, **{(3, d, n): 50.0 + n for d in (1, 2) for n in range(WEEKS)}}
+    run(add_batch(url, "merge_later", tables_of(sold, {})), tmp_path / "first")
+    new = {(s, d, WEEKS): 7.0 * s for s in (1, 2, 3) for d in (1, 2)}
+    second = add_batch(url, "merge_later", tables_of(new, {}))
+    with connect(url) as connection:
+        connection.execute(
+            "insert into raw.merge (dataset, of, number, into_number, batch_id) "
+            "values (%(dataset)s, 'store', 3, 1, %(batch)s), (%(dataset)s, 'dept', 2, 1, %(batch)s)",
+            {"dataset": "merge_later", "batch": second["batchId"]},
+        )
+    run(second, tmp_path / "second")
+    sums: Sales = {}
+    for (s, _, n), value in (sold | new).items():
+        key = (1 if s == 3 else s, 1, n)
+        sums[key] = sums.get(key, 0.0) + value
+    run(add_batch(url, "merge_first", tables_of(sums, {})), tmp_path / "sums")
+    # Store 3 is described, so without the merge it is a new store with estimates.
+    for view, rows in all_online(url, "shelfcast_merge_first").items():
+        expected = {key: values for key, (_, values) in rows.items() if key[0] != 3}
+        found = online(url, "shelfcast_merge_later", view)
+        assert {key: values for key, (_, values) in found.items()} == expected
+
+
+def test_a_new_week_of_a_merged_store_makes_weeks_zero(url: str) -> None:
+    """The newest week of the store that remains moves, and weeks between lack a row."""
+    first = add_batch(url, "merge_zero", tables_of({(1, 1, n): 1.0 for n in range(10)}, {}))
+    with connect(url) as connection:
+        for insert in (
+            "insert into raw.extra values (%(dataset)s, %(zero)s, 0, 0, '0001-01-01', 1, %(batch)s)",
+            "insert into raw.merge values (%(dataset)s, 'store', 2, 1, %(batch)s)",
+        ):
+            values = {"dataset": "merge_zero", "zero": MISSING_WEEKS_ROW, "batch": first["batchId"]}
+            connection.execute(insert, values)
+    second = add_batch(url, "merge_zero", tables_of({(2, 1, 14): 1.0}, {}))
+    with connect(url) as connection:
+        changed = first_changed_origin(connection, first["id"], "merge_zero", second["batchId"], FEATURES)
+    assert changed == week(10)
+
+
 @pytest.mark.parametrize("late", [3, 8, 50, WEEKS - 1])
 def test_a_late_correction_writes_the_rows_whose_values_it_changes(
     url: str, tmp_path: Path, late: int

@@ -14,6 +14,7 @@ from shelfcast.snapshot import (
     EXTRAS,
     IDS,
     LEVELS,
+    MERGES,
     RAW_TABLES,
     SALES,
     STORE_WEEKS,
@@ -28,6 +29,7 @@ STORE_ROWS = [(1, "A", 1e5), (2, "Bé", 2.0)]
 COLUMN_ROWS = [("promo", "series_week", -4, "planned"), ("size2", "store", None, "")]
 ID_ROWS = [("dept", "2", 2, False), ("dept", "TOYS", 2, True)]
 LEVEL_ROWS = [("region", "store", 1, "Süd"), ("region", "store", 2, None)]
+MERGE_ROWS = [("dept", 4, 2), ("store", 3, 1)]
 EXTRA_ROWS = [("promo", 1, 2, date(2020, 1, 3), None), ("size2", 3, 0, date(1, 1, 1), 2.5)]
 
 
@@ -40,6 +42,7 @@ def tables() -> dict[str, pa.Table]:
         EXTRAS: EXTRA_ROWS,
         IDS: ID_ROWS,
         LEVELS: LEVEL_ROWS,
+        MERGES: MERGE_ROWS,
     }
     return {
         raw.name: pa.Table.from_pylist(
@@ -79,7 +82,7 @@ def test_hash_is_of_the_documented_bytes() -> None:
         ]
     )
     empty = empty_tables()
-    without = tables() | {raw.name: empty[raw.name] for raw in (COVARIATES, EXTRAS, IDS, LEVELS)}
+    without = tables() | {raw.name: empty[raw.name] for raw in (COVARIATES, EXTRAS, IDS, LEVELS, MERGES)}
     assert content_hash(without) == hashlib.sha256(wanted).hexdigest()
     wanted += b"".join(
         [
@@ -95,6 +98,8 @@ def test_hash_is_of_the_documented_bytes() -> None:
             *(b"level_member.level 2\n", b"region\0region\0", b"level_member.of 2\n", b"store\0store\0"),
             *(b"level_member.number 2\n", ints(1, 2)),
             *(b"level_member.member 2\n", b"\1\0", b"S\xc3\xbcd\0\0"),
+            *(b"merge.of 2\n", b"dept\0store\0", b"merge.number 2\n", ints(4, 3)),
+            *(b"merge.into_number 2\n", ints(2, 1)),
         ]
     )
     assert content_hash(tables()) == hashlib.sha256(wanted).hexdigest()

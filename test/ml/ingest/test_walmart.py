@@ -266,4 +266,4 @@ def test_real_data_have_no_bad_row(walmart: Path) -> None:
     source = read_folder(walmart, empty_tables())
     assert findings(source) == []
     # The ids are those of 45 stores, 81 departments and 3 store types.
-    assert [len(source.tables[table.name]) for table in RAW_TABLES] == [305_982, 4_680, 45, 0, 0, 129, 0]
+    assert [len(source.tables[table.name]) for table in RAW_TABLES] == [305_982, 4_680, 45, 0, 0, 129, 0, 0]
