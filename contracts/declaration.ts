@@ -77,6 +77,8 @@ const columnRoles = z
       .describe('Stock at the end of the week or day; 0 is a stock-out. In place of `available`.'),
     type: ownColumn.optional().describe("The store's type."),
     size: ownColumn.optional().describe("The store's size."),
+    opened: ownColumn.optional().describe('First day of the store.'),
+    closed: ownColumn.optional().describe('Last day of the store.'),
   })
   .meta({ id: 'ColumnRoles', description: 'Your names of the columns of the long layout.' });
 

@@ -105,6 +105,8 @@ class ColumnRoles:
         stock: Stock at the end of the week or day; 0 is a stock-out. In place of `available`.
         type: The store's type.
         size: The store's size.
+        opened: First day of the store.
+        closed: Last day of the store.
     """
 
     week: str | None = None
@@ -116,6 +118,8 @@ class ColumnRoles:
     stock: str | None = None
     type: str | None = None
     size: str | None = None
+    opened: str | None = None
+    closed: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -262,8 +262,19 @@ def _extra_columns(inputs: Inputs, features: FeatureSet) -> dict[str, Grid]:
         if covariate.of == "series_week":
             unknown = np.full((len(inputs.grid.store), len(inputs.grid.weeks) + MAX_HORIZON_WEEKS), np.nan)
             values = inputs.series_extras.get(covariate.name, unknown)
+            if covariate.name == OPEN:
+                values = _with_shut_stores(values, inputs)
             columns |= covariate_columns(values, covariate, features.horizon_weeks)
     return columns
+
+
+def _with_shut_stores(values: Grid, inputs: Inputs) -> Grid:
+    """Returns ``open`` of series, 0 where their store is shut: its opening and closing are of all of it."""
+    stores = inputs.store_features
+    if OPEN not in stores.externals:
+        return values
+    of_store = stores.externals[OPEN][np.searchsorted(stores.stores, inputs.grid.store)]
+    return np.where(of_store == 0, 0.0, values)
 
 
 def _alike_columns(inputs: Inputs, features: FeatureSet) -> dict[str, Grid]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from shelfcast.features.own_holidays import HOLIDAY
 from shelfcast.ids import Ids
 from shelfcast.ingest.holiday_rows import CALENDAR, EVENT, LoadHolidays, named, newest
+from shelfcast.ingest.open_dates import OpenDates
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.ingest.sheet import store_week, whole_numbers
 from shelfcast.snapshot import COVARIATES, EXTRAS, IDS, MERGES, SALES
@@ -59,7 +60,9 @@ def _holidays_ahead(tables: Tables, known: Tables) -> Check:
     stored = [t[EXTRAS.name].filter(pc.field("name") == HOLIDAY) for t in (known, tables)]
     flags = pa.concat_tables(stored).filter(pc.field("value").is_valid())
     weeks = pa.concat_tables([sales, pa.table(coming).cast(sales.schema)])
-    weeks = weeks.filter(pa.array(~np.isin(store_week(weeks), store_week(flags))))
+    dates = OpenDates.of(*(t[EXTRAS.name] for t in (known, tables)))
+    is_outside = dates.is_outside(whole_numbers(weeks, "store"), whole_numbers(weeks, "week"))
+    weeks = weeks.filter(pa.array(~np.isin(store_week(weeks), store_week(flags)) & ~is_outside))
     late = np.unique(whole_numbers(weeks, "store")).tolist()
     ids = Ids.of(pa.concat_tables([t[IDS.name] for t in (known, tables)]))
     days = (t[EXTRAS.name].filter(pc.starts_with(t[EXTRAS.name]["name"], CALENDAR)) for t in (known, tables))

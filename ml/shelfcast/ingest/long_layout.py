@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from shelfcast import calendar
 from shelfcast.contracts.specs import Rename
 from shelfcast.features.open_weeks import AVAILABLE, DESCRIPTION, KNOWN_AFTER_WEEKS, OPEN
-from shelfcast.ingest import cell_rules, events
+from shelfcast.ingest import cell_rules, events, open_dates
 from shelfcast.ingest.cell_rules import CellRule
 from shelfcast.ingest.column_search import ColumnSearch, Value, closest
 from shelfcast.ingest.covariates import Covariates
@@ -201,6 +201,8 @@ def read_long(
     }
     if "stores" in values:
         tables[STORES.name] = values["stores"].select(STORES.schema.names).cast(STORES.schema)
+        days = open_dates.date_rows(values["stores"])
+        tables[EXTRAS.name] = pa.concat_tables([tables[EXTRAS.name], days])
     holidays = LoadHolidays("is_holiday" in values["sales"].column_names)
     if "events" in sheets:
         days, spelled = events.event_days(sheets["events"], numbering.of("store"))
@@ -264,7 +266,8 @@ def _optional(file: FileName, declared: Declared, covariates: Covariates) -> Lay
         for role, value in _IN_STOCK.items()
         if declared.columns(role) and file in _files_of(AVAILABLE)
     }
-    layout = {**_OPTIONAL[file], **in_stock}
+    dates = {role: value for role, value in open_dates.ROLES.items() if declared.columns(role)}
+    layout = {**_OPTIONAL[file], **in_stock, **(dates if file == "stores" else {})}
     usual = {name: value for name, value in layout.items() if name not in covariates.by_name}
     names = [c.name for c in covariates.by_name.values() if file in _files_of(c)]
     return {**usual, **{name: (name, cell_rules.NUMBER_OR_MISSING) for name in names}}
@@ -373,6 +376,7 @@ def _check_rows(
     stores = sheets.get("stores")
     if stores is not None:
         check_once(stores, ("store",))
+        open_dates.check_order(stores)
     if "items" in sheets:
         check_once(sheets["items"], ("dept",))
     weekly = [sheets[name] for name in _KEYS if name in sheets]

@@ -1,4 +1,4 @@
-"""Merges that a declaration names: a store or a department becomes part of another one (decision 45)."""
+"""Merges that a declaration names: a store or a department becomes part of another one (decision 46)."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from shelfcast.ingest.intermittent_sales import with_intermittency
 from shelfcast.ingest.level_members import check_members
 from shelfcast.ingest.load_checks import SalesRows, check_load
 from shelfcast.ingest.merged_ids import check_merges
+from shelfcast.ingest.open_dates import check_open_dates, with_open_dates
 from shelfcast.ingest.quality import Check
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.ingest.total_rows import find_total_rows
@@ -28,7 +29,8 @@ def load_tables(rows: SourceRows, known: Mapping[str, pa.Table]) -> dict[str, pa
         rows: Content of the source.
         known: Rows of the data set's newest snapshot by table name, empty if there is none.
     """
-    return with_intermittency(with_holidays(rows.tables, known, rows.holidays), known)
+    with_days = with_holidays(rows.tables, known, rows.holidays)
+    return with_intermittency(with_open_dates(with_days, known), known)
 
 
 def check_source(
@@ -54,6 +56,7 @@ def check_source(
         Check("total-row", len(totals), totals),
         check_members(tables, known, ids),
         check_merges(tables, known, ids),
+        check_open_dates(tables, known, ids),
         *check_holidays(tables, known, rows.holidays),
         *check_load(tables, known, today_in(rows.time_zone)),
     ]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,6 +19,7 @@ from shelfcast.features.training_data import grid_of
 from shelfcast.ids import Ids
 from shelfcast.ingest.holiday_rows import NamedDays
 from shelfcast.ingest.load_checks import SalesRows, find_gaps
+from shelfcast.ingest.open_dates import OpenDates
 from shelfcast.ingest.quality_rules import RULES
 from shelfcast.ingest.source_checks import check_source
 from shelfcast.ingest.source_rows import SourceRows
@@ -140,7 +142,7 @@ def _about_sales(rows: SourceRows, sales: pa.Table) -> Iterator[str]:
     yield f"{len(series):,} series"
     between = f"; {span - len(weeks)} between have no row" if span > len(weeks) else ""
     yield f"{len(weeks):,} weeks from {first} to {last}, which end on {last:%A}{between}"
-    yield from _about_late_stores(sales, Ids.of(ids))
+    yield from _about_late_stores(sales, Ids.of(ids), OpenDates.of(rows.tables[EXTRAS.name]))
     values = sales["weekly_sales"]
     zeros = pc.sum(pc.equal(values, 0)).as_py() or 0
     bounds = pc.min_max(values).as_py()
@@ -150,12 +152,14 @@ def _about_sales(rows: SourceRows, sales: pa.Table) -> Iterator[str]:
         yield from _about_events(rows.holidays.events)
 
 
-def _about_late_stores(sales: pa.Table, ids: Ids) -> Iterator[str]:
+def _about_late_stores(sales: pa.Table, ids: Ids, dates: OpenDates) -> Iterator[str]:
     newest = sales.group_by("store").aggregate([("week", "max")])
     last = pc.max(newest["week_max"])
     late = newest.filter(pc.less(newest["week_max"], last)).sort_by(
         [("week_max", "descending"), ("store", "ascending")]
     )
+    next_week = late["week_max"].cast(pa.int32()).to_numpy().astype(np.int64) + 7
+    late = late.filter(pa.array(~dates.is_outside(late["store"].to_numpy(), next_week)))
     if len(late) > 0:
         ends = [
             f"store {ids.id('store', row['store'])} ends with {row['week_max']}"

@@ -14,6 +14,7 @@ from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.open_weeks import AVAILABLE, OPEN
 from shelfcast.features.sales_history import SalesGrid
 from shelfcast.features.samples import OriginTable, read_origin_table
+from shelfcast.features.training_data import ForecastRequest
 from shelfcast.snapshot import Covariate
 
 WEEKS, SHUT = 70, (9, 30, 69)
@@ -67,6 +68,35 @@ def test_a_closed_week_is_an_origin_and_no_target(tmp_path: Path, of: str) -> No
     # Another department of the store is shut only with the store.
     other = np.flatnonzero((table.store == 2) & (table.dept == 2))
     assert np.isnan(table.fixed[other][:, names.index("sales_0")]).sum() == (3 if of == "store_week" else 0)
+
+
+@pytest.mark.parametrize("of", ["series_week", "store_week"])
+def test_a_store_that_is_shut_shuts_all_its_series_also_those_without_sales(tmp_path: Path, of: str) -> None:
+    sales: Sales = {(s, d, n): 10.0 for s in (1, 2) for d in (1, 2) for n in range(WEEKS)}
+    # Store 2 closes, and store 3, which has no sales yet, opens two weeks after the newest.
+    shut = [(2, WEEKS), (2, WEEKS + 1), (3, WEEKS)]
+    closures = {(OPEN, store, 0, week): 0.0 for store, week in shut} | {(OPEN, 1, 1, WEEKS): 0.0}
+    tables = tables_of(sales, {})
+    features = FeatureSet(2, (Covariate(OPEN, of, -52, "open"),))  # type: ignore[arg-type]
+    new = ForecastRequest(new_series=((3, 1),))
+    training_data.write(
+        tmp_path, tables.sales, tables.store_weeks, tables.stores, features, extras_table(closures), new
+    )
+    table = read_origin_table(tmp_path)
+    ahead = [feature.name for feature in table.features].index("open_ahead")
+    newest = np.flatnonzero(table.origin == table.origin.max())
+    found = {}
+    for store, dept, row in zip(table.store[newest], table.dept[newest], newest, strict=True):
+        values = table.matrix(np.array([row, row]), np.array([1, 2]))[:, ahead]
+        found[int(store), int(dept)] = (values == 0).tolist()
+    of_series = of == "series_week"
+    assert found == {
+        (1, 1): [of_series, False],
+        (1, 2): [False, False],
+        (2, 1): [True, True],
+        (2, 2): [True, True],
+        (3, 1): [True, False],
+    }
 
 
 def test_a_week_without_stock_is_unknown_and_has_a_forecast(tmp_path: Path) -> None:

@@ -170,6 +170,14 @@ def test_stores_that_report_late_are_named(tmp_path: Path, capsys: pytest.Captur
     code, output = inspect(capsys, "--data", str(tmp_path))
     assert code == 0
     assert "1 of 2 stores end before 2025-05-02: store S2 ends with 2025-04-25" in output
+    # A store that closed in this week is not late, and one that closed later is.
+    (tmp_path / "shelfcast.json").write_text('{"columns": {"closed": "closed"}}')
+    for closed, is_late in (("2025-04-25", False), ("2025-04-26", True)):
+        write(tmp_path / "stores.csv", ["store,type,size,closed", "S1,A,1,", f"S2,A,1,{closed}"])
+        output = inspect(capsys, "--data", str(tmp_path))[1]
+        assert ("stores end before" in output) == is_late
+    (tmp_path / "stores.csv").unlink()
+    (tmp_path / "shelfcast.json").unlink()
     write(tmp_path / "sales.csv", [line for line in lines if not line.startswith("S2")])
     output = inspect(capsys, "--data", str(tmp_path))[1]
     assert "1 store S1\n" in output
