@@ -68,7 +68,7 @@ const withDeclaration = (command: Command): Command =>
     .option('--declaration <json|file>', 'declaration of the columns of the sales, see docs/data.md')
     .option(
       '--column <role=column>',
-      'your column for week, store, dept, sales, holiday, available, stock, type, size, opened or closed, like week=date or store=country,shop; repeatable',
+      'your column for week, store, dept, sales, holiday, available, stock, type, size, opened, closed or like, like week=date or store=country,shop; repeatable',
       repeated,
     )
     .option('--ignore <column>', 'column that is not read; repeatable', repeated)

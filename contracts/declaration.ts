@@ -79,6 +79,9 @@ const columnRoles = z
     size: ownColumn.optional().describe("The store's size."),
     opened: ownColumn.optional().describe('First day of the store.'),
     closed: ownColumn.optional().describe('Last day of the store.'),
+    like: ownColumn
+      .optional()
+      .describe('Store, or in `items` department, from whose history a new one starts.'),
   })
   .meta({ id: 'ColumnRoles', description: 'Your names of the columns of the long layout.' });
 

@@ -107,6 +107,7 @@ class ColumnRoles:
         size: The store's size.
         opened: First day of the store.
         closed: Last day of the store.
+        like: Store, or in `items` department, from whose history a new one starts.
     """
 
     week: str | None = None
@@ -120,6 +121,7 @@ class ColumnRoles:
     size: str | None = None
     opened: str | None = None
     closed: str | None = None
+    like: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

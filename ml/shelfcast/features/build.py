@@ -21,6 +21,7 @@ from shelfcast.features import cluster, materialization, offline_tables, skew, t
 from shelfcast.features.cold_start import likely_series
 from shelfcast.features.definitions import FeatureSet
 from shelfcast.features.enough_weeks import check_weeks
+from shelfcast.features.likes import Likes
 from shelfcast.features.materialization import Window
 from shelfcast.features.training_data import ForecastRequest, Inputs
 from shelfcast.features.version import feature_set_version
@@ -156,7 +157,7 @@ def read_inputs(connection: psycopg.Connection, dataset: str, batch_id: int) -> 
     sales = snapshot.read_sales(connection, dataset, batch_id)
     stores = snapshot.read_stores(connection, dataset, batch_id)
     extras = snapshot.read_extras(connection, dataset, batch_id)
-    likely = likely_series(training_data.grid_of(sales, extras), stores["store"].to_numpy())
+    likely = likely_series(training_data.grid_of(sales, extras), stores["store"].to_numpy(), Likes.of(extras))
     inputs = training_data.prepare(
         sales,
         snapshot.read_store_weeks(connection, dataset, batch_id),

@@ -13,6 +13,9 @@ all count, and the ratio is 1.
 The formula is the ratio estimator of Cochran, Sampling Techniques, 3rd edition (1977), chapter 6: the sales
 of a department are proportional to the level of its store. All values are known at the newest week of the
 grid, so only the features of that origin may read an estimate.
+
+Where the user says which store or department a new one is like, the history of that one, as it is, takes the
+place of the estimate (``likes``).
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfcast.features.likes import NO_LIKES, Likes
 from shelfcast.features.sales_history import Grid, SalesGrid, ratio, rolling_mean
 
 #: Weeks of the level.
@@ -30,15 +34,19 @@ _LEVEL_WEEKS = 13
 _USUAL_SHARE = 0.5
 
 
-def likely_series(grid: SalesGrid, stores: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
+def likely_series(
+    grid: SalesGrid, stores: NDArray[np.int64], likes: Likes = NO_LIKES
+) -> tuple[tuple[int, int], ...]:
     """Returns (store, dept) of the series without sales that people may ask for.
 
     They are the departments that half of the stores sell, or more, in each other store with sales in the
     newest week, or without any: no more than there are series, whatever the departments of a few stores.
+    A declared like adds the departments of the other store, and the stores of the other department.
 
     Args:
         grid: Sales of all series.
         stores: Stores that the data set describes, with sales or without.
+        likes: Stores and departments that are like others.
     """
     selling, store = np.unique(grid.store, return_inverse=True)
     departments, dept = np.unique(grid.dept, return_inverse=True)
@@ -50,17 +58,27 @@ def likely_series(grid: SalesGrid, stores: NDArray[np.int64]) -> tuple[tuple[int
     likely = [
         (selling[s], departments[d]) for s, d in np.argwhere(~sells & usual & is_current[:, np.newaxis])
     ]
-    likely += [(new, dept) for new in np.setdiff1d(stores, selling) for dept in departments[usual]]
-    return tuple((int(s), int(d)) for s, d in likely)
+    new = np.setdiff1d(stores, selling)
+    likely += [(store_, dept_) for store_ in new for dept_ in departments[usual]]
+    now = ~np.isnan(grid.sales[:, -1])
+    sold = set(zip(grid.store.tolist(), grid.dept.tolist(), strict=True))
+    declared = set(likes.likely_series(grid.store[now], grid.dept[now], new)) - sold
+    found = {(int(s), int(d)) for s, d in likely}
+    return (*((int(s), int(d)) for s, d in likely), *sorted(declared - found))
 
 
-def with_estimates(grid: SalesGrid, stores: NDArray[np.int64], size: NDArray[np.float64]) -> SalesGrid:
+def with_estimates(
+    grid: SalesGrid, stores: NDArray[np.int64], size: NDArray[np.float64], likes: Likes = NO_LIKES
+) -> SalesGrid:
     """Returns the grid with an estimated history of each series without sales that a peer sells.
+
+    A series that is like one with recent sales has the history of that one.
 
     Args:
         grid: Sales of all series; those without sales have NaN in each week.
         stores: Store numbers in ascending order.
         size: Size of each store, NaN where unknown.
+        likes: Stores and departments that are like others.
     """
     without_sales = np.flatnonzero(np.isnan(grid.sales).all(axis=1))
     if len(without_sales) == 0:
@@ -71,7 +89,13 @@ def with_estimates(grid: SalesGrid, stores: NDArray[np.int64], size: NDArray[np.
     levels = np.full((len(stores), len(departments)), np.nan)
     levels[store, dept] = level
     sales, estimated = grid.sales.copy(), np.zeros(len(grid.store), dtype=bool)
+    recent = {(int(grid.store[n]), int(grid.dept[n])): int(n) for n in np.flatnonzero(~np.isnan(level))}
     for series in without_sales:
+        candidates = likes.candidates(int(grid.store[series]), int(grid.dept[series]))
+        alike = next((recent[pair] for pair in candidates if pair in recent), None)
+        if alike is not None:
+            sales[series], estimated[series] = grid.sales[alike], True
+            continue
         peers = np.flatnonzero((grid.dept == grid.dept[series]) & ~np.isnan(level))
         if len(peers) == 0:
             continue

@@ -35,6 +35,7 @@ from shelfcast.features.alike_weeks import alike_columns
 from shelfcast.features.cold_start import with_estimates
 from shelfcast.features.definitions import CALENDAR, MAX_HORIZON_WEEKS, FeatureSet, weeks_known_ahead
 from shelfcast.features.intermittent import intermittent_columns, is_intermittent
+from shelfcast.features.likes import Likes, with_like_departments, without_likes
 from shelfcast.features.open_weeks import AVAILABLE, OPEN, hidden_weeks
 from shelfcast.features.own_holidays import WEEKS_BACK, has_own_holidays
 from shelfcast.features.planned_lift import lift_columns
@@ -127,11 +128,13 @@ def prepare(
     grid = grid_of(sales, extras).with_forecast_rows(request.forecast_from, request.new_series)
     # Series without sales change no aggregate, but their stores and departments need one.
     aggregates = aggregate(grid)
-    of_stores, of_series = _split(extras)
+    likes = Likes.of(extras)
+    of_stores, of_series = _split(without_likes(extras))
     covariates = store_features(
         aggregates.stores, grid.weeks, store_weeks, _with_type_codes(stores, ids), of_stores
     )
-    grid = with_estimates(grid, aggregates.stores, covariates.attributes["size"])
+    grid = with_estimates(grid, aggregates.stores, covariates.attributes["size"], likes)
+    aggregates = with_like_departments(aggregates, likes)
     return Inputs(grid, aggregates, covariates, _series_extras(grid, of_series), ids)
 
 

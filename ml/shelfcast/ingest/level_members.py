@@ -13,6 +13,7 @@ from shelfcast.ids import Ids
 from shelfcast.ingest.cell_rules import TYPE
 from shelfcast.ingest.column_search import same_name
 from shelfcast.ingest.declaration import Declared
+from shelfcast.ingest.declared_likes import ROLE
 from shelfcast.ingest.numbering import Numbering
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.ingest.sheet import Layout, Sheet
@@ -59,8 +60,8 @@ def level_columns(declared: Declared) -> list[LevelColumn]:
 
 
 def reads_items(declared: Declared) -> bool:
-    """Whether a declared level has its column in the file of items."""
-    return any(level.file == "items" for level in level_columns(declared))
+    """Whether a declared level, or what departments are like, may have its column in the file of items."""
+    return bool(declared.columns(ROLE)) or any(level.file == "items" for level in level_columns(declared))
 
 
 def columns_of_levels(file: FileName, declared: Declared) -> dict[str, str]:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from shelfcast import calendar
 from shelfcast.contracts.specs import Rename
 from shelfcast.features.open_weeks import AVAILABLE, DESCRIPTION, KNOWN_AFTER_WEEKS, OPEN
-from shelfcast.ingest import cell_rules, events, open_dates
+from shelfcast.ingest import cell_rules, declared_likes, events, open_dates
 from shelfcast.ingest.cell_rules import CellRule
 from shelfcast.ingest.column_search import ColumnSearch, Value, closest
 from shelfcast.ingest.covariates import Covariates
@@ -174,6 +174,7 @@ def read_long(
     check_totals(declared, numbering, known)
     similar = _number_ids(sheets, numbering, declared.declaration.renamed or ())
     _check_rows(sheets, files, known, declared)
+    likes = declared_likes.like_rows(sheets, numbering)
     values: dict[FileName, pa.Table] = {
         name: sheet.values for name, sheet in sheets.items() if name != "events"
     }
@@ -196,6 +197,7 @@ def read_long(
                 EXTRAS.schema.empty_table(),
                 *_extras(values, covariates),
                 *_missing_weeks(declared.declaration.missing_weeks),
+                likes,
             ]
         ),
     }
@@ -267,7 +269,13 @@ def _optional(file: FileName, declared: Declared, covariates: Covariates) -> Lay
         if declared.columns(role) and file in _files_of(AVAILABLE)
     }
     dates = {role: value for role, value in open_dates.ROLES.items() if declared.columns(role)}
-    layout = {**_OPTIONAL[file], **in_stock, **(dates if file == "stores" else {})}
+    likes = declared_likes.LAYOUT if declared.columns(declared_likes.ROLE) else {}
+    layout = {
+        **_OPTIONAL[file],
+        **in_stock,
+        **(dates if file == "stores" else {}),
+        **(likes if file in declared_likes.FILES else {}),
+    }
     usual = {name: value for name, value in layout.items() if name not in covariates.by_name}
     names = [c.name for c in covariates.by_name.values() if file in _files_of(c)]
     return {**usual, **{name: (name, cell_rules.NUMBER_OR_MISSING) for name in names}}

@@ -50,6 +50,7 @@ ROW_RULES = (
     Rule("store-in-file", "warning", "a store of a row is in the source's file of stores"),
     Rule("store-week-in-file", "warning", "a week of sales is in the source's file of store weeks"),
     Rule("share", "warning", "the share of a week in stock is from 0 to 1, or NA"),
+    Rule("like", "warning", "what a store or a department is like is another one of the data, or NA"),
     Rule("open-dates", "warning", "a store does not close before it opens"),
     Rule("same-holiday", "warning", "a week of sales has the holiday flag of its store week"),
 )
@@ -136,6 +137,7 @@ LOAD_RULES = (
         f"the data set has {LEARN_SEASON_WEEKS} weeks, so that a model can learn from weeks with a last year",
     ),
     Rule("level-member", "warning", "a store or department with sales has a member at each declared level"),
+    Rule("like-without-sales", "warning", "a new store or department is like one with sales"),
     Rule("outside-open-dates", "warning", "a store sells only from its opening to its closing"),
     Rule(
         "merged-attributes",

@@ -9,6 +9,7 @@ import pyarrow as pa
 from shelfcast.ids import Ids
 from shelfcast.ingest.bad_rows import check_rows
 from shelfcast.ingest.days import today_in
+from shelfcast.ingest.declared_likes import check_likes
 from shelfcast.ingest.holiday_checks import check_holidays
 from shelfcast.ingest.holiday_covariates import with_holidays
 from shelfcast.ingest.intermittent_sales import with_intermittency
@@ -57,6 +58,7 @@ def check_source(
         check_members(tables, known, ids),
         check_merges(tables, known, ids),
         check_open_dates(tables, known, ids),
+        check_likes(tables, known, ids),
         *check_holidays(tables, known, rows.holidays),
         *check_load(tables, known, today_in(rows.time_zone)),
     ]

@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from feature_samples import Sales, tables_of, week
 
 from shelfcast.features import training_data
 from shelfcast.features.cold_start import likely_series
 from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.likes import ROWS, Likes
 from shelfcast.features.samples import OriginTable, read_origin_table
 from shelfcast.features.training_data import ForecastRequest
+from shelfcast.levels import LevelOf
+from shelfcast.snapshot import EXTRAS
 
 WEEKS = 60
 #: Level of a store's departments; the season is the same everywhere.
@@ -123,3 +127,60 @@ def test_departments_of_half_the_stores_are_likely_in_the_others() -> None:
     late = {key: value for key, value in sales.items() if key[0] < 3 or key[2] < WEEKS - 1}
     grid = training_data.grid_of(tables_of(late, {}).sales)
     assert set(likely_series(grid, stores)) == {(7, 1), (7, 2), (7, 3)}
+
+
+def likes(**pairs: dict[int, int]) -> pa.Table:
+    """Returns rows that say which stores, or departments, are like which others."""
+    kinds: dict[str, LevelOf] = {"stores": "store", "departments": "dept"}
+    rows = [
+        {"name": ROWS[kinds[kind]], "store": 0, "dept": 0, "week": None, "value": float(other)}
+        | {kinds[kind]: new}
+        for kind, others in pairs.items()
+        for new, other in others.items()
+    ]
+    return pa.Table.from_pylist(rows, pa.schema([*EXTRAS.schema]).set(3, pa.field("week", pa.date32())))
+
+
+def table_with_likes(folder: Path, sales: Sales, extras: pa.Table, *new: tuple[int, int]) -> OriginTable:
+    tables = tables_of(sales, {})
+    request = ForecastRequest(new_series=new)
+    training_data.write(
+        folder, tables.sales, tables.store_weeks, tables.stores, FeatureSet(2), extras, request
+    )
+    return read_origin_table(folder)
+
+
+def test_a_new_series_has_the_history_of_the_one_that_it_is_like(tmp_path: Path) -> None:
+    extras = likes(stores={4: 2}, departments={9: 2})
+    new = ((3, 3), (3, 9), (4, 1), (4, 9))
+    table = table_with_likes(tmp_path, chain(), extras, *new)
+    now, year_ago = season(WEEKS - 1), season(WEEKS - 52)
+    assert {key: features_of(table, *key)["sales_0"] for key in new} == pytest.approx(
+        # Department 3 is like none, and is estimated; that of a new store is of the store that it is like.
+        {(3, 3): 120 * now, (3, 9): 80 * now, (4, 1): 20 * now, (4, 9): 40 * now}
+    )
+    values = features_of(table, 3, 9)
+    assert values["last_year"] == pytest.approx(80 * year_ago)
+    assert np.isnan(values["weeks_since_first"])
+    # A department that no store sells has the level of the one that it is like.
+    four_weeks = np.mean([season(number) for number in range(WEEKS - 4, WEEKS)])
+    assert values["dept_mean_4"] == pytest.approx((10 + 20 + 40) / 3 * 2 * four_weeks)
+
+
+def test_one_that_has_ended_gives_no_history(tmp_path: Path) -> None:
+    sales = {key: value for key, value in chain().items() if key[0] != 2 or key[2] < 40}
+    table = table_with_likes(tmp_path, sales, likes(stores={4: 2}), (4, 1))
+    # It is estimated from stores 1 and 3 by their sizes: that of store 4 is twice their mean.
+    assert features_of(table, 4, 1)["sales_0"] == pytest.approx((10 + 40) / 2 * 2 * season(WEEKS - 1))
+
+
+def test_likely_series_are_those_of_the_one_that_a_new_one_is_like() -> None:
+    sales = chain() | {(1, 7, number): 5.0 for number in range(WEEKS)}
+    grid = training_data.grid_of(tables_of(sales, {}).sales)
+    stores = np.array([1, 2, 3, 4])
+    usual = {(3, 3), (4, 1), (4, 2), (4, 3)}
+    assert set(likely_series(grid, stores)) == usual
+    found = likely_series(grid, stores, Likes({4: 1}, {9: 7, 3: 7, 1: 2}))
+    assert len(found) == len(set(found))
+    # Department 7 is sold by store 1 alone, so only it and the store that is like it may sell 9.
+    assert set(found) == usual | {(4, 7), (1, 9), (4, 9)}
