@@ -67,6 +67,11 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
 }
 _REGIONS = ("country", "region", "state", "city", "land", "chain", "company")
 _NO_MEANING = re.compile(r"(row|line|record|index|unnamed)?[ _:]*(id|no|nr|number|index|0)?", re.IGNORECASE)
+#: Name of a column that numbers years or parts of them, like ``fiscal_week``.
+_OF_CALENDAR = re.compile(
+    r"(fiscal|retail|iso|calendar)?(year|yr|fy|quarter|qtr|month|period|fp|week|wk|fw|jahr|quartal|monat|woche|kw)+"
+    r"(of|in)?(year|yr|quarter|month)?(number|num|no|nr|id)?"
+)
 _ID_SUFFIX = re.compile(r"(id|nbr|no|nr|number|code|name|key)$")
 
 
@@ -113,11 +118,14 @@ def guess_roles(columns: Sequence[Column], declared: Mapping[str, Any]) -> Guess
     measures = [c for c in _not_used(numbers, guess) if _score("sales", c) or not _is_counter(c)]
     named = _named("sales", _not_used(free, guess))
     measures += [c for c in named if c.has_numbers and c not in measures]
+    of_calendar = [c for c in measures if _numbers_weeks(c, columns, guess)]
+    measures = [c for c in measures if c not in of_calendar]
     _guess_one("sales", measures or named, guess)
     flags = [c for c in _not_used(free, guess) if c.is_flag and _score("holiday", c)]
     if len(flags) == 1 and "holiday" not in guess.columns:
         guess.columns["holiday"] = flags[0].name
-    guess.ignore.extend(c.name for c in _not_used(free, guess) if _is_counter(c))
+    ignored = [c for c in _not_used(free, guess) if _is_counter(c) or c in of_calendar]
+    guess.ignore.extend(c.name for c in ignored)
     return guess
 
 
@@ -213,6 +221,17 @@ def _splits(region: Column, store: Column) -> bool:
     """Whether one id of a store occurs in several regions, so that it alone names no store."""
     pairs = len(joined([region.cells, store.cells]).unique())
     return pairs > store.distinct
+
+
+def _numbers_weeks(column: Column, columns: Sequence[Column], guess: Guess) -> bool:
+    """Whether the column has one number in each week, as years and fiscal weeks beside a date have."""
+    if not column.is_number or _is_measure(column):
+        return False
+    weeks = [c for c in columns if c.name == guess.columns.get("week") and c.is_date and c is not column]
+    plain = re.sub(r"[^a-z]", "", column.name.casefold())
+    if not weeks or _OF_CALENDAR.fullmatch(plain) is None:
+        return False
+    return len(joined([weeks[0].cells, column.cells]).unique()) == len(weeks[0].cells.unique())
 
 
 def _is_measure(column: Column) -> bool:

@@ -111,6 +111,35 @@ def test_a_column_of_weeks_without_dates_gets_a_sentence(
         assert f"week has no dates, like {example}: give the last day of each week, like 2026-08-28" in output
 
 
+@pytest.mark.parametrize(
+    ("header", "sales"),
+    [("store,dept,fiscal_year,fiscal_week,week,sales", "sales"), ("Shop,Item,FY,FW,WE,Net", "Net")],
+)
+def test_numbers_of_weeks_beside_a_date_are_ignored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], header: str, sales: str
+) -> None:
+    lines = [header]
+    for n in range(110):
+        year, week = divmod(n, 53)
+        for store in (1, 2):
+            day = FIRST + timedelta(days=5 + 7 * n)
+            lines.append(f"{store},7,{2023 + year},{2023 + year}{week + 1:02},{day},{n % 9 * store + 50}")
+    write(tmp_path / "sales.csv", lines)
+    code, output = inspect(capsys, "--data", str(tmp_path), "--write", str(tmp_path / "shelfcast.json"))
+    assert code == 0, output
+    names = header.split(",")
+    for name in names[2:4]:
+        assert re.search(rf"  {name} +ignored \(guess\)", output)
+    assert re.search(rf"  {sales} +sales", output)
+    assert "covariates that you could declare" not in output
+    assert json.loads((tmp_path / "shelfcast.json").read_text())["ignore"] == names[2:4]
+    # A number that differs between the stores of a week is none of its calendar.
+    lines[1:] = [line.replace(",7,2023,", f",7,{n},") for n, line in enumerate(lines[1:])]
+    write(tmp_path / "sales.csv", lines)
+    (tmp_path / "shelfcast.json").unlink()
+    assert not re.search(rf"  {names[2]} +ignored", inspect(capsys, "--data", str(tmp_path))[1])
+
+
 def test_a_workbook_is_inspected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     book = openpyxl.Workbook()
     book.worksheets[0].append(["a list"])
