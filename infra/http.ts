@@ -84,7 +84,7 @@ export class HttpService {
     this.url = withoutLogin(parsed.href).replace(/\/+$/, '');
     this.#name = `${name} at ${this.url}`;
     this.#advice = advice === undefined ? '' : `; ${advice}`;
-    this.#headers = authorization(username, password, token);
+    this.#headers = authorization(this.#name, username, password, token);
   }
 
   /**
@@ -135,12 +135,21 @@ const contentType = (body: unknown): Record<string, string> =>
     : { 'content-type': body instanceof Uint8Array ? 'application/octet-stream' : 'application/json' };
 
 function authorization(
+  service: string,
   username: string,
   password: string,
   token: string | undefined,
 ): Record<string, string> {
   if (token !== undefined) return { authorization: `Bearer ${token}` };
   if (username === '') return {};
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  let credentials: string;
+  try {
+    credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  } catch {
+    // Without the cause and the text, which may have the password.
+    throw new Error(
+      `the user or the password in the address of ${service} has a % that encodes no character; write %25 for a %, %40 for @, %3A for : and %2F for /`,
+    );
+  }
   return { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` };
 }

@@ -139,3 +139,14 @@ test.each([
 ])('after an answer of %i it is %s that a retry helps', (status, helps) => {
   expect(new HttpError('no', status).isUnavailable).toBe(helps);
 });
+
+test('a login with a % that encodes no character gets a sentence without the password', () => {
+  for (const login of ['me:50%off', 'm%e:x', 'me:%ff']) {
+    const open = (): HttpService =>
+      new HttpService({ name: 'MLflow', url: `http://${login}@mlflow.example` });
+    expect(open).toThrow(
+      /^the user or the password in the address of MLflow at http:\/\/mlflow\.example has a % .*write %25 for a %/,
+    );
+    expect(open).not.toThrow(/50|%ff|m%e/);
+  }
+});

@@ -23,6 +23,7 @@ from shelfcast.levels import Levels
 _INTERVALS = (("p10", "p90"), ("p2_5", "p97_5"))
 
 _KNOWN = "known"
+_KEYS = ("origin", "level", "member", "target_week", "horizon", "series", "with_actual")
 
 #: Scales of a model by level.
 Scales = Mapping[str, LevelScales]
@@ -77,7 +78,10 @@ def level_rows(
                     }
                 )
             )
-    return pd.concat(frames, ignore_index=True)
+    # Without a row there is no origin.
+    return (
+        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*_KEYS, *columns, "actual"])
+    )
 
 
 def _quantiles(sums: Totals, scales: LevelScales | None) -> dict[str, Floats]:

@@ -43,7 +43,7 @@ export async function makeJobNamespace(image: string): Promise<JobNamespace> {
     'secret',
     'generic',
     'shelfcast',
-    '--from-literal=DATABASE_URL=postgresql://nowhere/none',
+    '--from-literal=DATABASE_URL=postgresql://nobody@nowhere/none',
   ];
   await kubectl('-n', namespace, ...secret);
   const directory = await makeVolume(namespace);

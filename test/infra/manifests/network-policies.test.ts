@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { jobPodLabels, sourceReaderLabels } from '../../../infra/kubernetes/jobs/job-object.ts';
 import { versionLabels } from '../../../infra/kubernetes/serving/serving-names.ts';
 import type { Connection, Pod, Policy } from './network.ts';
-import { isAllowed, METADATA_SERVICE, OUTSIDE } from './network.ts';
+import { isAllowed, METADATA_SERVICES, OUTSIDE } from './network.ts';
 import { build, findKubectl, NO_KUBECTL } from './render.ts';
 
 const kubectl = findKubectl();
@@ -90,9 +90,9 @@ describe.skipIf(kubectl === null)(`network policies (skipped where ${NO_KUBECTL}
   it('with the component sources, ingest alone reaches web servers, and no metadata service', () => {
     const policies = policiesOf('trial', ['sources']);
     expect(isAllowed(policies, { from: ingest, to: OUTSIDE, port: 443 })).toBe(true);
-    for (const port of [80, 443]) {
-      expect(isAllowed(policies, { from: ingest, to: METADATA_SERVICE, port })).toBe(false);
-    }
+    for (const to of METADATA_SERVICES)
+      for (const port of [80, 443])
+        expect([to, isAllowed(policies, { from: ingest, to, port })]).toEqual([to, false]);
     for (const port of [22, 80, 6443]) {
       expect(isAllowed(policies, { from: ingest, to: OUTSIDE, port })).toBe(false);
     }

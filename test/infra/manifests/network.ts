@@ -30,9 +30,26 @@ export interface Pod {
 }
 /** An address that is no pod of this cluster: the API server, a database elsewhere. */
 export const OUTSIDE = '203.0.113.7';
-/** Address at which clouds keep the keys of their machines. */
-export const METADATA_SERVICE = '169.254.169.254';
-type End = Pod | typeof OUTSIDE | typeof METADATA_SERVICE;
+/** Addresses at which clouds keep the keys of their machines; the last ones lead to one of IPv4. */
+export const METADATA_SERVICES = [
+  ...['169.254.169.254', '169.254.170.2', '100.100.100.200', '168.63.129.16', '192.0.0.192'],
+  ...[
+    'fe80::a9fe:a9fe',
+    'fd00:ec2::254',
+    'fd00:ec2::23',
+    'fd20:ce::254',
+    'fd00:c1::a9fe:a9fe',
+    'fd00:42::42',
+  ],
+  ...[
+    '64:ff9b::a9fe:a9fe',
+    '64:ff9b::a83f:8110',
+    '64:ff9b::6464:64c8',
+    '2002:a9fe:a9fe::',
+    '2002:a83f:8110::',
+  ],
+] as const;
+type End = Pod | typeof OUTSIDE | (typeof METADATA_SERVICES)[number];
 
 export interface Connection {
   from: End;

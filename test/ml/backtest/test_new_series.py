@@ -89,6 +89,27 @@ def test_a_series_that_was_never_in_stock_so_far_is_forecast_as_a_new_one(
     assert metrics["levels"]["store"]["seasonal_naive"]["rows"] == 8
 
 
+def test_there_are_no_totals_where_no_series_is_current(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shelfcast.backtest.origin._run_training", lambda folder, *_: train_here(folder))
+    folder, out = tmp_path / "data", tmp_path / "out"
+    folder.mkdir()
+    # Store 1 ended five weeks before the origin, and store 2 has no stock yet.
+    rows = [f"1,1,{week},{100 + n},1" for n, week in enumerate(WEEKS[:30])]
+    rows += [f"2,1,{week},0,0" for week in WEEKS[32:]]
+    (folder / "sales.csv").write_text("\n".join(["store,dept,week,sales,stock", *rows, ""]), encoding="utf-8")
+    (folder / "shelfcast.json").write_text('{"columns": {"stock": "stock"}}', encoding="utf-8")
+    asked = ["--data", str(folder), "--out", str(out), "--origins", str(ORIGIN), "--horizon", "4"]
+    few = ["--preset", "naive", "--validation-weeks", "8", "--processes", "1", "--baselines", "naive"]
+    assert main([*asked, *few]) == 0
+    assert set(pd.read_csv(out / "forecasts.csv")["store"]) == {1, 2}
+    totals = (out / "levels.csv").read_text(encoding="utf-8").splitlines()
+    assert totals == [
+        "origin,level,member,target_week,horizon,series,with_actual,p2_5,p10,p50,p90,p97_5,seasonal_naive,actual"
+    ]
+
+
 def test_rows_that_a_baseline_cannot_forecast_are_compared_of_no_forecaster() -> None:
     rows = pd.DataFrame({"p50": [1.0, 2.0, 3.0], "naive": [1.0, np.nan, 3.0], "lightgbm": [np.inf, 2.0, 3.0]})
     assert comparable(rows, ["naive", "lightgbm"])["p50"].tolist() == [3]
