@@ -8,6 +8,8 @@ export const VERSION_HEADER = 'x-shelfcast-version';
 export const FAILED_VERSION_HEADER = 'x-shelfcast-failed-version';
 
 export const MAX_INSTANCES = 10_000;
+/** Number of faulty instances that a refusal lists. */
+export const MAX_FAULTS = 20;
 /** Totals of a request; each has queries of its own. */
 export const MAX_TOTALS = 100;
 
@@ -60,6 +62,8 @@ export const predictRequestSchema = z.strictObject({
 });
 
 const forecastOfWeek = {
+  /** Index of the instance in the request; only with `?partial=true`. */
+  instance: z.int().optional(),
   horizon: z.int(),
   /** Newest week whose sales the features know; null for instances that carried features. */
   origin: z.iso.date().nullable(),
@@ -97,22 +101,6 @@ const totalPredictionSchema = z.object({
   behind: z.int().optional(),
 });
 
-export const predictResponseSchema = z.object({
-  /** In the order of the instances. */
-  predictions: z.array(predictionSchema),
-  modelName: z.string(),
-  modelVersion: z.string(),
-  /** Unit of the forecasts; absent where they are in US dollars. */
-  unit: z.string().optional(),
-  /** Sorted names of ignored features: the request has them, the model does not. */
-  ignoredFeatures: z.array(z.string()).optional(),
-});
-
-/** Answer to a request for totals. */
-export const totalsResponseSchema = predictResponseSchema.extend({
-  predictions: z.array(totalPredictionSchema),
-});
-
 /** Codes of refusals, for programs; docs/predictor.md explains each. */
 const ERROR_CODES = [
   'INVALID_JSON',
@@ -146,9 +134,30 @@ const ERROR_CODES = [
   'NO_TRAFFIC',
 ] as const;
 
+/** Reason why an instance was not answered. */
+const faultSchema = z.looseObject({ instance: z.int(), code: z.enum(ERROR_CODES), message: z.string() });
+
+export const predictResponseSchema = z.object({
+  /** In the order of the instances; with `?partial=true`, of those that have no fault. */
+  predictions: z.array(predictionSchema),
+  /** Instances that were not answered, in their order; only with `?partial=true`, absent where there are none. */
+  faults: z.array(faultSchema).optional(),
+  modelName: z.string(),
+  modelVersion: z.string(),
+  /** Unit of the forecasts; absent where they are in US dollars. */
+  unit: z.string().optional(),
+  /** Sorted names of ignored features: the request has them, the model does not. */
+  ignoredFeatures: z.array(z.string()).optional(),
+});
+
+/** Answer to a request for totals. */
+export const totalsResponseSchema = predictResponseSchema.extend({
+  predictions: z.array(totalPredictionSchema),
+});
+
 /** Body of every refusal of the predictor and the router. */
 export const errorBodySchema = z.object({
-  /** `message` is a sentence; the other keys hold its facts. */
+  /** `message` is a sentence; the other keys hold its facts, and `faults` those of the first instances where several have one. */
   error: z.looseObject({ code: z.enum(ERROR_CODES), message: z.string() }),
 });
 
@@ -167,6 +176,7 @@ export type TotalPrediction = z.infer<typeof totalPredictionSchema>;
 export type Prediction = z.infer<typeof predictionSchema>;
 export type TotalsResponse = z.infer<typeof totalsResponseSchema>;
 export type PredictResponse = z.infer<typeof predictResponseSchema>;
+export type Fault = z.infer<typeof faultSchema>;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 export type ErrorBody = z.infer<typeof errorBodySchema>;
 export type ReadyResponse = z.infer<typeof readyResponseSchema>;

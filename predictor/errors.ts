@@ -1,5 +1,6 @@
 /** Refusals of the predictor and the router: a status, a code for programs and a message for people. */
-import type { ErrorBody, ErrorCode } from '../contracts/predict.ts';
+import { MAX_FAULTS } from '../contracts/predict.ts';
+import type { ErrorBody, ErrorCode, Fault } from '../contracts/predict.ts';
 
 export class RequestError extends Error {
   readonly status: number;
@@ -25,6 +26,38 @@ export class RequestError extends Error {
 export const errorBody = (error: RequestError): ErrorBody => ({
   error: { code: error.code, message: error.message, ...error.details },
 });
+
+/** Refusal of one instance; the others may be right. */
+export interface InstanceFault {
+  instance: number;
+  error: RequestError;
+}
+
+export const toFault = ({ instance, error }: InstanceFault): Fault => ({
+  ...error.details,
+  instance,
+  code: error.code,
+  message: error.message,
+});
+
+/** Returns the refusal of a request with faulty instances: that of the first one, which lists the others. */
+export function refusalOf(faults: readonly InstanceFault[]): RequestError {
+  const [first, ...others] = faults as [InstanceFault, ...InstanceFault[]];
+  if (others.length === 0) return first.error;
+  const { status, code, message, details } = first.error;
+  return new RequestError(
+    status,
+    code,
+    `${message} ${others.length} more ${others.length === 1 ? 'instance has a fault' : 'instances have faults'}.`,
+    { ...details, faults: faults.slice(0, MAX_FAULTS).map(toFault) },
+  );
+}
+
+/** Returns the error of an instance. @throws any other error */
+export function faultOf(error: unknown): RequestError {
+  if (error instanceof RequestError && error.status < 500 && 'instance' in error.details) return error;
+  throw error;
+}
 
 interface FrameworkError {
   code?: string;

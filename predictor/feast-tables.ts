@@ -45,8 +45,12 @@ export function openPool(databaseUrl: string): pg.Pool {
     query_timeout: QUERY_TIMEOUT_MS,
     keepAlive: true,
     application_name: 'shelfcast-predictor',
-    // PostgreSQL would otherwise plan each request anew, which takes longer than the read.
-    options: sessionOptions({ plan_cache_mode: 'force_generic_plan' }),
+    // PostgreSQL would otherwise plan each request anew, which takes longer than the read, and go on with a query that nobody
+    // waits for.
+    options: sessionOptions({
+      plan_cache_mode: 'force_generic_plan',
+      statement_timeout: String(QUERY_TIMEOUT_MS),
+    }),
   });
   // The pool replaces an idle connection that breaks; without a listener its error would end the process.
   pool.on('error', () => undefined);
@@ -90,6 +94,37 @@ export function databaseError(cause: unknown, attempt: string): RequestError {
     {},
     { cause },
   );
+}
+
+/** Runs a query until the signal is aborted, which cancels it in PostgreSQL. @throws the reason of the signal */
+export async function runUntil<Row extends pg.QueryResultRow>(
+  pool: pg.Pool,
+  signal: AbortSignal,
+  text: string,
+  values: readonly unknown[],
+): Promise<Row[]> {
+  const client = await pool.connect();
+  let cancelled: Promise<unknown> | undefined;
+  const cancel = (): void => {
+    const { processID } = client as pg.PoolClient & { processID: number };
+    cancelled = pool.query('select pg_cancel_backend($1)', [processID]).catch(() => undefined);
+  };
+  signal.addEventListener('abort', cancel, { once: true });
+  let failed = true;
+  try {
+    signal.throwIfAborted();
+    const { rows } = await client.query<Row>(text, [...values]);
+    failed = false;
+    return rows;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', cancel);
+    // A cancellation that came late must not reach the next query of the connection.
+    await cancelled;
+    client.release(failed || cancelled !== undefined);
+  }
 }
 
 /** Finds the missing column in the catalog; PostgreSQL's error names it in prose only. */

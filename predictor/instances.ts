@@ -10,9 +10,12 @@ import {
 import type { PredictInstance, TotalInstance } from '../contracts/predict.ts';
 import { normalId } from '../contracts/series-id.ts';
 import type { SeriesId } from '../contracts/series-id.ts';
-import { RequestError } from './errors.ts';
+import { faultOf, RequestError } from './errors.ts';
+import type { InstanceFault } from './errors.ts';
 
 export interface Instance extends Pick<PredictInstance, 'store' | 'dept'> {
+  /** Index in the request. */
+  index: number;
   /** Weeks ahead; undefined where the target week and the origin of the series decide. */
   horizon: number | undefined;
   /** Target week in days since 1970-01-01. */
@@ -23,6 +26,8 @@ export interface Instance extends Pick<PredictInstance, 'store' | 'dept'> {
 
 /** Total that a request asks for. */
 export interface AskedTotal extends Pick<TotalInstance, 'level' | 'member'> {
+  /** Index in the request. */
+  index: number;
   /** Weeks ahead of the newest week of its series; undefined where the target week decides. */
   horizon: number | undefined;
   /** Target week in days since 1970-01-01. */
@@ -33,6 +38,8 @@ export interface ParsedRequest {
   /** Series; empty where the request asks for totals. */
   instances: Instance[];
   totals: AskedTotal[];
+  /** Instances that are neither, in their order. */
+  faults: InstanceFault[];
   /** Names of raw features that the model does not know, sorted. They are ignored. */
   ignoredFeatures: string[];
 }
@@ -124,7 +131,7 @@ function rawFeatures(
     );
   }
   for (const name of Object.keys(raw)) if (!known.has(name)) ignored.add(name);
-  return Float64Array.from(manifest.features, ({ name }) => {
+  const values = Float64Array.from(manifest.features, ({ name }) => {
     const value = raw[name];
     if (value === null) return NaN;
     // JSON's 1e999 parses to Infinity.
@@ -134,6 +141,14 @@ function rawFeatures(
       `feature "${name}" must be a finite number or null, but is ${shown(value)}.`,
     );
   });
+  if (manifest.features.every(({ view }, i) => view !== 'sales_history' || Number.isNaN(values[i])))
+    throw new RequestError(
+      400,
+      'MISSING_RAW_FEATURES',
+      `Instance ${index}: all "features" of the sales are null, so that there is nothing to forecast from; send those that are known, or no "features".`,
+      { instance: index },
+    );
+  return values;
 }
 
 function instancesOf(body: unknown): readonly unknown[] {
@@ -191,13 +206,13 @@ function parseTotal(instance: JsonObject, index: number, manifest: ModelManifest
   if (level === TOTAL_LEVEL && instance['member'] !== undefined)
     throw invalidInstance(index, `the level "${TOTAL_LEVEL}" is of all series and has no "member".`);
   const member = level === TOTAL_LEVEL ? undefined : seriesId(instance, 'member', index);
-  const asked = member === undefined ? { level } : { level, member };
+  const asked = member === undefined ? { index, level } : { index, level, member };
   if (instance['targetWeek'] !== undefined)
     return { ...asked, horizon: undefined, targetDay: targetDay(instance, index) };
   return { ...asked, horizon: weeksAhead(instance, index, manifest) };
 }
 
-/** @throws RequestError 400, 413 or 422, which names the first invalid instance */
+/** @throws RequestError 400 or 413 for the request as a whole */
 export function parseRequest(body: unknown, manifest: ModelManifest): ParsedRequest {
   const known = new Set(manifest.features.map(({ name }) => name));
   const ignored = new Set<string>();
@@ -206,22 +221,27 @@ export function parseRequest(body: unknown, manifest: ModelManifest): ParsedRequ
     const store = seriesId(instance, 'store', index);
     const dept = seriesId(instance, 'dept', index);
     if (instance['targetWeek'] !== undefined) {
-      return { store, dept, horizon: undefined, targetDay: targetDay(instance, index) };
+      return { index, store, dept, horizon: undefined, targetDay: targetDay(instance, index) };
     }
     const horizon = weeksAhead(instance, index, manifest);
-    if (instance['features'] === undefined) return { store, dept, horizon };
+    if (instance['features'] === undefined) return { index, store, dept, horizon };
     const features = rawFeatures(instance['features'], index, manifest, known, ignored);
-    return { store, dept, horizon, features };
+    return { index, store, dept, horizon, features };
   };
   const instances: Instance[] = [];
   const totals: AskedTotal[] = [];
+  const faults: InstanceFault[] = [];
   instancesOf(body).forEach((instance, index) => {
-    if (!isObject(instance)) throw invalidInstance(index, `must be an object, but is ${shown(instance)}.`);
-    if (instance['level'] === undefined) instances.push(parseSeries(instance, index));
-    else totals.push(parseTotal(instance, index, manifest));
+    try {
+      if (!isObject(instance)) throw invalidInstance(index, `must be an object, but is ${shown(instance)}.`);
+      if (instance['level'] === undefined) instances.push(parseSeries(instance, index));
+      else totals.push(parseTotal(instance, index, manifest));
+    } catch (error) {
+      faults.push({ instance: index, error: faultOf(error) });
+    }
     if (instances.length > 0 && totals.length > 0)
       throw invalidInstance(index, 'a request asks for series or for totals ("level"), not for both.');
   });
   refuseMoreThan(MAX_TOTALS, totals, 'totals');
-  return { instances, totals, ignoredFeatures: [...ignored].sort() };
+  return { instances, totals, faults, ignoredFeatures: [...ignored].sort() };
 }

@@ -3,10 +3,10 @@
  * and the feature matrix. Unknown series, stale features and missing rows are refused.
  */
 import type pg from 'pg';
-import { MAX_AGE_DAYS } from '../contracts/predict.ts';
+import { MAX_AGE_DAYS, MAX_FAULTS } from '../contracts/predict.ts';
 import type { ModelManifest } from '../contracts/model.ts';
 import { shownId } from '../contracts/series-id.ts';
-import { RequestError } from './errors.ts';
+import { faultOf, RequestError } from './errors.ts';
 import { ABSENT, databaseError, readBlock } from './feast-tables.ts';
 import type { FeatureBlock } from './feast-tables.ts';
 import { planCalendar, planSeries, viewsOf } from './feature-plan.ts';
@@ -26,20 +26,18 @@ export interface ForecastWeek {
   horizon: number;
 }
 
-/** Instance with features from Feast's online tables, and its ids as the request wrote them. */
+/** Instance with features from Feast's online tables, or series of a total, and its ids as the request wrote them. */
 interface AskedRow extends FeatureRow {
-  asked: Pick<Instance, 'store' | 'dept' | 'targetDay'> & {
-    /** Index of the instance in the request that asks for a total of this series. */
-    total?: number;
-  };
+  asked: Pick<Instance, 'index' | 'store' | 'dept' | 'targetDay'>;
 }
 
 export interface OnlineFeatures {
   /**
-   * Writes the features of each row into `matrix` (row-major [N, F]) and returns its weeks in the same order.
-   * @throws RequestError 404 unknown series, 400 or 422 target week that cannot be forecast, 409 stale or missing features, 503 unavailable database
+   * Writes the features of each row into `matrix` (row-major [N, F]) and returns its weeks in the same order, or its error:
+   * 404 unknown series, 400 or 422 target week that cannot be forecast, 409 stale or missing features.
+   * @throws RequestError 503 unavailable database
    */
-  read(rows: readonly AskedRow[], matrix: Float64Array): Promise<ForecastWeek[]>;
+  read(rows: readonly AskedRow[], matrix: Float64Array): Promise<(ForecastWeek | RequestError)[]>;
 }
 
 interface FetchedView extends ViewRead {
@@ -48,10 +46,10 @@ interface FetchedView extends ViewRead {
 
 export const isoDate = (day: number): string => new Date(day * MS_PER_DAY).toISOString().slice(0, 10);
 
-const named = ({ instance, asked: { store, dept, total } }: AskedRow): string =>
-  `Instance ${total ?? instance}: store ${shownId(store)}, dept ${shownId(dept)}`;
-const facts = ({ instance, asked: { store, dept, total } }: AskedRow): Record<string, unknown> => ({
-  instance: total ?? instance,
+const named = ({ asked: { index, store, dept } }: AskedRow): string =>
+  `Instance ${index}: store ${shownId(store)}, dept ${shownId(dept)}`;
+const facts = ({ asked: { index, store, dept } }: AskedRow): Record<string, unknown> => ({
+  instance: index,
   store,
   dept,
 });
@@ -102,6 +100,18 @@ function copyRow(
   }
 }
 
+function requireSeries(
+  dataset: string,
+  sales: FetchedView,
+  i: number,
+  row: AskedRow,
+  merges: ReadonlyMap<AskedRow, string>,
+): void {
+  if (dayOf(sales, i) !== ABSENT) return;
+  const sentence = `${named(row)} is not a series of the data set "${dataset}".${merges.get(row) ?? ''}`;
+  throw new RequestError(404, 'UNKNOWN_SERIES', sentence, facts(row));
+}
+
 /** Returns the series' newest week. @throws RequestError when that week is too old */
 function originDay(sales: FetchedView, i: number, row: AskedRow, watermark: number): number {
   const day = dayOf(sales, i);
@@ -149,6 +159,17 @@ function requireStore(store: FetchedView, i: number, row: AskedRow): void {
   );
 }
 
+/** Refuses a row of sales_history without any value, as columns have before they are materialized. */
+function requireHistory(positions: Int32Array, matrix: Float64Array, start: number, row: AskedRow): void {
+  if (positions.some((position) => !Number.isNaN(matrix[start + position]))) return;
+  throw new RequestError(
+    409,
+    'MISSING_FEATURES',
+    `${named(row)}: the view sales_history has no value in any column that the model needs; run the pipeline to materialize them.`,
+    { ...facts(row), view: 'sales_history' },
+  );
+}
+
 function requireTargetWeek(calendar: FetchedView, i: number, row: AskedRow, targetWeek: string): void {
   if (dayOf(calendar, i) !== ABSENT) return;
   throw new RequestError(
@@ -159,50 +180,76 @@ function requireTargetWeek(calendar: FetchedView, i: number, row: AskedRow, targ
   );
 }
 
+/** Returns the result, or the error of the instance. @throws any other error */
+function orFault<T>(attempt: () => T): T | RequestError {
+  try {
+    return attempt();
+  } catch (error) {
+    return faultOf(error);
+  }
+}
+
 export function createOnlineFeatures(pool: pg.Pool, manifest: ModelManifest): OnlineFeatures {
   const views = viewsOf(manifest);
   const width = manifest.features.length;
 
-  /** @throws RequestError 404 */
-  async function requireSeries(sales: FetchedView, rows: readonly AskedRow[]): Promise<void> {
-    const unknown = rows.find((_, i) => dayOf(sales, i) === ABSENT);
-    if (unknown === undefined) return;
-    const merged = await mergeSentences(pool, manifest.dataset, unknown);
-    const sentence = `${named(unknown)} is not a series of the data set "${manifest.dataset}".${merged}`;
-    throw new RequestError(404, 'UNKNOWN_SERIES', sentence, facts(unknown));
+  /** Sentences about merged ids, of the first series that the data set does not have. */
+  async function mergesOf(sales: FetchedView, rows: readonly AskedRow[]): Promise<Map<AskedRow, string>> {
+    const unknown = rows.filter((_, i) => dayOf(sales, i) === ABSENT).slice(0, MAX_FAULTS);
+    const sentences = unknown.map((row) => mergeSentences(pool, manifest.dataset, row));
+    return new Map((await Promise.all(sentences)).map((sentence, i) => [unknown[i] as AskedRow, sentence]));
   }
 
-  async function readSeries(rows: readonly AskedRow[], matrix: Float64Array): Promise<ForecastWeek[]> {
+  async function readSeries(
+    rows: readonly AskedRow[],
+    matrix: Float64Array,
+  ): Promise<(ForecastWeek | RequestError)[]> {
     const plan = planSeries(views, rows);
     const [watermark, sales, ...stores] = await Promise.all([
       readWatermark(pool, manifest.feastProject),
       fetchView(pool, plan.sales),
       ...plan.stores.map((read) => fetchView(pool, read)),
     ]);
-    await requireSeries(sales, rows);
-    return rows.map((row, i) => {
-      const start = row.instance * width;
-      const day = originDay(sales, i, row, watermark);
-      const horizon = horizonOf(row, day, manifest.horizonWeeks);
-      copyRow(sales, i, horizon, matrix, start);
-      for (const store of stores) {
-        requireStore(store, i, row);
-        copyRow(store, i, horizon, matrix, start);
-      }
-      return { origin: isoDate(day), targetWeek: isoDate(day + DAYS_PER_WEEK * horizon), horizon };
-    });
+    const merges = await mergesOf(sales, rows);
+    return rows.map((row, i) =>
+      orFault(() => {
+        const start = row.instance * width;
+        requireSeries(manifest.dataset, sales, i, row, merges);
+        const day = originDay(sales, i, row, watermark);
+        const horizon = horizonOf(row, day, manifest.horizonWeeks);
+        copyRow(sales, i, horizon, matrix, start);
+        requireHistory(views.sales.positions, matrix, start, row);
+        for (const store of stores) {
+          requireStore(store, i, row);
+          copyRow(store, i, horizon, matrix, start);
+        }
+        return { origin: isoDate(day), targetWeek: isoDate(day + DAYS_PER_WEEK * horizon), horizon };
+      }),
+    );
   }
 
   return {
     async read(rows, matrix) {
       const weeks = await readSeries(rows, matrix);
       if (views.calendar === undefined) return weeks;
-      const targetWeeks = weeks.map(({ targetWeek }) => targetWeek);
-      const dated = rows.map((row, i) => ({ ...row, horizon: weeks[i]?.horizon }));
-      const calendar = await fetchView(pool, planCalendar(views.calendar, dated, targetWeeks));
-      rows.forEach((row, i) => {
-        requireTargetWeek(calendar, i, row, targetWeeks[i] as string);
-        copyRow(calendar, i, weeks[i]?.horizon as number, matrix, row.instance * width);
+      const dated = rows.flatMap((row, i) => {
+        const week = weeks[i] as ForecastWeek | RequestError;
+        return week instanceof RequestError ? [] : [{ row: { ...row, horizon: week.horizon }, week, i }];
+      });
+      if (dated.length === 0) return weeks;
+      const targetWeeks = dated.map(({ week }) => week.targetWeek);
+      const plan = planCalendar(
+        views.calendar,
+        dated.map(({ row }) => row),
+        targetWeeks,
+      );
+      const calendar = await fetchView(pool, plan);
+      dated.forEach(({ row, week, i }, at) => {
+        weeks[i] = orFault(() => {
+          requireTargetWeek(calendar, at, row, week.targetWeek);
+          copyRow(calendar, at, row.horizon, matrix, row.instance * width);
+          return week;
+        });
       });
       return weeks;
     },

@@ -6,6 +6,9 @@ import { RequestError } from './errors.ts';
 import { databaseError } from './feast-tables.ts';
 import type { Instance } from './instances.ts';
 
+/** Part of an instance that its numbers depend on. */
+type AskedSeries = Pick<Instance, 'store' | 'dept' | 'features'>;
+
 /** Number that no store or department has. */
 const NO_NUMBER = Number.MIN_SAFE_INTEGER;
 /** Shortest time from a read of raw.id to the next, however many unknown ids are asked for. */
@@ -25,7 +28,7 @@ export interface SeriesNumberReader {
    * Numbers of ids that are known from an earlier read need no database. Instances with features are answered without it.
    * @throws RequestError 503 when an id is unknown so far, and raw.id cannot be read
    */
-  numbersOf(instances: readonly Instance[]): Promise<SeriesNumbers>;
+  numbersOf(instances: readonly AskedSeries[]): Promise<SeriesNumbers>;
   /** Returns the number of one id, like `numbersOf`. @throws RequestError 503 */
   numberOf(of: 'store' | 'dept', id: SeriesId): Promise<number>;
   /** Returns the current id of a number, for messages; the number itself before the first read. */
@@ -146,7 +149,7 @@ export function createSeriesNumberReader(pool: pg.Pool, dataset: string): Series
 /** Returns the numbers, and the indices of instances with an id that has no row. */
 function translate(
   { store, dept }: IdsByKind,
-  instances: readonly Instance[],
+  instances: readonly AskedSeries[],
 ): { numbers: SeriesNumbers; unknown: number[] } {
   const unknown: number[] = [];
   const stores = new Array<number>(instances.length);

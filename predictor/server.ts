@@ -12,7 +12,8 @@ import type {
 } from '../contracts/predict.ts';
 import { shownId } from '../contracts/series-id.ts';
 import { createApp } from './app.ts';
-import { RequestError, errorBody } from './errors.ts';
+import { errorBody, faultOf, refusalOf, RequestError, toFault } from './errors.ts';
+import type { InstanceFault } from './errors.ts';
 import { parseRequest } from './instances.ts';
 import type { AskedTotal, Instance } from './instances.ts';
 import type { PredictorMetrics } from './metrics.ts';
@@ -38,15 +39,15 @@ export interface PredictorDependencies {
   logLevel: string;
 }
 
-/** Fills the matrix from raw features and from Feast. Returns the weeks of each instance, null for raw features. */
+/** Fills the matrix from raw features and from Feast. Returns the weeks of each instance, null for raw features, or its error. */
 async function collectFeatures(
   dependencies: PredictorDependencies,
   instances: Instance[],
   { stores, depts }: SeriesNumbers,
   matrix: Float64Array,
-): Promise<(ForecastWeek | null)[]> {
+): Promise<(ForecastWeek | RequestError | null)[]> {
   const width = dependencies.model.manifest.features.length;
-  const weeks = new Array<ForecastWeek | null>(instances.length).fill(null);
+  const weeks = new Array<ForecastWeek | RequestError | null>(instances.length).fill(null);
   const fromFeast = instances.flatMap((asked, instance) => {
     const { horizon, features } = asked;
     if (features === undefined) {
@@ -119,9 +120,9 @@ function toPredictions(
   const { manifest } = dependencies.model;
   const served = servedQuantiles(manifest, quantiles);
   const age = manifest.features.findIndex(({ name }) => name === AGE_FEATURE);
-  return instances.map(({ store, dept }, row) => {
+  return instances.map(({ index, store, dept }, row) => {
     const horizon = horizons[row] as number;
-    const [p10, p50, p90] = served(row, row, { store, dept, horizon });
+    const [p10, p50, p90] = served(row, index, { store, dept, horizon });
     const week = weeks[row] ?? null;
     return {
       store,
@@ -150,18 +151,61 @@ function explain(dependencies: PredictorDependencies, predictions: Prediction[],
   });
 }
 
+/** Options of a request. */
+interface PredictOptions {
+  /** Whether the answer has the features. */
+  explained: boolean;
+  /** Whether instances without a fault are answered beside faulty ones. */
+  partial: boolean;
+}
+
+/** Instances with their numbers, features and weeks. */
+interface Collected {
+  instances: Instance[];
+  numbers: SeriesNumbers;
+  weeks: (ForecastWeek | null)[];
+  matrix: Float64Array;
+}
+
+/** Reads what the graph needs of the instances that have no fault, and adds the faults of the others. */
+async function collect(
+  dependencies: PredictorDependencies,
+  asked: Instance[],
+  faults: InstanceFault[],
+): Promise<Collected> {
+  const width = dependencies.model.manifest.features.length;
+  const matrix = new Float64Array(asked.length * width).fill(NaN);
+  const numbers = await dependencies.seriesNumbers.numbersOf(asked);
+  const found = await collectFeatures(dependencies, asked, numbers, matrix);
+  const collected: Collected = { instances: [], numbers: { stores: [], depts: [] }, weeks: [], matrix };
+  asked.forEach((instance, row) => {
+    const week = found[row] ?? null;
+    if (week instanceof RequestError) {
+      faults.push({ instance: instance.index, error: week });
+      return;
+    }
+    matrix.copyWithin(collected.instances.length * width, row * width, (row + 1) * width);
+    collected.instances.push(instance);
+    collected.numbers.stores.push(numbers.stores[row] as number);
+    collected.numbers.depts.push(numbers.depts[row] as number);
+    collected.weeks.push(week);
+  });
+  return { ...collected, matrix: matrix.subarray(0, collected.instances.length * width) };
+}
+
 async function predictSeries(
   dependencies: PredictorDependencies,
-  instances: Instance[],
-  explained: boolean,
+  asked: Instance[],
+  { explained, partial }: PredictOptions,
+  faults: InstanceFault[],
 ): Promise<Prediction[]> {
-  const { model, metrics } = dependencies;
-  const matrix = new Float64Array(instances.length * model.manifest.features.length).fill(NaN);
-  const numbers = await dependencies.seriesNumbers.numbersOf(instances);
-  const weeks = await collectFeatures(dependencies, instances, numbers, matrix);
+  const { metrics } = dependencies;
+  const { instances, numbers, weeks, matrix } = await collect(dependencies, asked, faults);
+  if (instances.length === 0 || (faults.length > 0 && !partial)) return [];
   const horizons = instances.map(({ horizon }, row) => weeks[row]?.horizon ?? (horizon as number));
   const quantiles = await infer(dependencies, numbers, horizons, matrix);
   const predictions = toPredictions(dependencies, instances, horizons, weeks, quantiles, matrix);
+  if (partial) predictions.forEach((prediction, row) => (prediction.instance = instances[row]?.index));
   if (explained) explain(dependencies, predictions, matrix);
   metrics.instances.inc(instances.length);
   return predictions;
@@ -178,10 +222,13 @@ async function addSeries(
   const matrix = new Float64Array(rows.length * model.manifest.features.length).fill(NaN);
   const asked = rows.map(({ store, dept, horizon }, instance) => {
     const ids = { store: seriesNumbers.idOf('store', store), dept: seriesNumbers.idOf('dept', dept) };
-    return { instance, store, dept, horizon, asked: { ...ids, total, targetDay } };
+    return { instance, store, dept, horizon, asked: { ...ids, index: total, targetDay } };
   });
   const stop = metrics.featureReadSeconds.startTimer();
-  const weeks = await features.read(asked, matrix).finally(stop);
+  const weeks = (await features.read(asked, matrix).finally(stop)).map((week) => {
+    if (week instanceof RequestError) throw week;
+    return week;
+  });
   if (rows.some(({ day }, row) => weeks[row]?.origin !== isoDate(day)))
     throw new RequestError(
       503,
@@ -203,14 +250,15 @@ async function addSeries(
 async function predictTotals(
   dependencies: PredictorDependencies,
   totals: AskedTotal[],
+  partial: boolean,
+  faults: InstanceFault[],
   signal: AbortSignal,
 ): Promise<TotalPrediction[]> {
   const { manifest } = dependencies.model;
-  const predictions: TotalPrediction[] = [];
   let count = 0;
-  for (const [index, total] of totals.entries()) {
-    signal.throwIfAborted();
-    const series = await dependencies.totals.seriesOf(total, index);
+  const predictTotal = async (total: AskedTotal): Promise<TotalPrediction> => {
+    const { index } = total;
+    const series = await dependencies.totals.seriesOf(total, index, signal);
     const plan = rowsOf(total, series, manifest.horizonWeeks);
     const sums: Sums = [0, 0, 0];
     for (const chunk of chunksOf(plan.rows, count)) {
@@ -218,7 +266,18 @@ async function predictTotals(
       await addSeries(dependencies, chunk, { total: index, targetDay: plan.targetDay }, sums);
     }
     count += plan.rows.length;
-    predictions.push(toTotal(manifest, total, index, plan, sums));
+    return { ...toTotal(manifest, total, index, plan, sums), ...(partial ? { instance: index } : {}) };
+  };
+  const predictions: TotalPrediction[] = [];
+  for (const total of totals) {
+    signal.throwIfAborted();
+    try {
+      predictions.push(await predictTotal(total));
+    } catch (error) {
+      faults.push({ instance: total.index, error: faultOf(error) });
+      // A total takes queries: where one fault refuses the request, the others are not asked for.
+      if (!partial) break;
+    }
   }
   return predictions;
 }
@@ -226,11 +285,13 @@ async function predictTotals(
 async function predict(
   dependencies: PredictorDependencies,
   body: unknown,
-  explained: boolean,
+  options: PredictOptions,
   signal: AbortSignal,
 ): Promise<PredictResponse | TotalsResponse> {
   const { manifest } = dependencies.model;
-  const { instances, totals, ignoredFeatures } = parseRequest(body, manifest);
+  const { instances, totals, faults, ignoredFeatures } = parseRequest(body, manifest);
+  const { explained, partial } = options;
+  if (faults.length > 0 && !partial) throw refusalOf(faults);
   if (explained && totals.length > 0)
     throw new RequestError(
       400,
@@ -243,8 +304,17 @@ async function predict(
     ...(manifest.unit === undefined ? {} : { unit: manifest.unit }),
     ...(ignoredFeatures.length > 0 ? { ignoredFeatures } : {}),
   };
-  if (totals.length > 0) return { predictions: await predictTotals(dependencies, totals, signal), ...about };
-  return { predictions: await predictSeries(dependencies, instances, explained), ...about };
+  const predictions =
+    totals.length > 0
+      ? await predictTotals(dependencies, totals, partial, faults, signal)
+      : await predictSeries(dependencies, instances, options, faults);
+  faults.sort((a, b) => a.instance - b.instance);
+  if (faults.length > 0 && (!partial || predictions.length === 0)) throw refusalOf(faults);
+  return {
+    predictions,
+    ...(faults.length > 0 ? { faults: faults.map(toFault) } : {}),
+    ...about,
+  } as PredictResponse | TotalsResponse;
 }
 
 /** Refuses requests for another version: a gateway without a rule for the pinned version sends them to any version. */
@@ -266,43 +336,47 @@ function requireModel(dependencies: PredictorDependencies, name: string): void {
   );
 }
 
+function refuseOther(parameter: string, value: unknown, only: string): void {
+  if (value === undefined || value === only) return;
+  throw new RequestError(400, 'INVALID_REQUEST', `The query parameter "${parameter}" can only be "${only}".`);
+}
+
 function addPredict(app: FastifyInstance, dependencies: PredictorDependencies): void {
   const { metrics } = dependencies;
-  app.post<{ Params: { target: string }; Querystring: { explain?: unknown } }>('/v1/models/:target', {
-    onRequest: (_request, reply, done) => {
-      const stop = metrics.requestSeconds.startTimer();
-      reply.raw.once('close', () => {
-        stop();
-        metrics.requests.inc({ status: String(reply.statusCode), code: reply.errorCode ?? 'OK' });
-      });
-      done();
+  app.post<{ Params: { target: string }; Querystring: { explain?: unknown; partial?: unknown } }>(
+    '/v1/models/:target',
+    {
+      onRequest: (_request, reply, done) => {
+        const stop = metrics.requestSeconds.startTimer();
+        reply.raw.once('close', () => {
+          stop();
+          metrics.requests.inc({ status: String(reply.statusCode), code: reply.errorCode ?? 'OK' });
+        });
+        done();
+      },
+      handler: (request, reply) => {
+        const [, name, verb] = /^(.*?)(:[^:]*)?$/.exec(request.params.target) ?? [];
+        requireModel(dependencies, name ?? '');
+        requireVersion(dependencies, request.headers[VERSION_HEADER]);
+        if (verb !== ':predict') {
+          throw new RequestError(
+            404,
+            'NOT_FOUND',
+            `A model answers POST to /v1/models/${dependencies.name}:predict only.`,
+          );
+        }
+        const { explain: asked, partial } = request.query;
+        refuseOther('explain', asked, 'features');
+        refuseOther('partial', partial, 'true');
+        const left = new AbortController();
+        reply.raw.once('close', () => {
+          left.abort(new RequestError(499, 'BAD_REQUEST', 'The client has left.'));
+        });
+        const options = { explained: asked !== undefined, partial: partial !== undefined };
+        return predict(dependencies, request.body, options, left.signal);
+      },
     },
-    handler: (request, reply) => {
-      const [, name, verb] = /^(.*?)(:[^:]*)?$/.exec(request.params.target) ?? [];
-      requireModel(dependencies, name ?? '');
-      requireVersion(dependencies, request.headers[VERSION_HEADER]);
-      if (verb !== ':predict') {
-        throw new RequestError(
-          404,
-          'NOT_FOUND',
-          `A model answers POST to /v1/models/${dependencies.name}:predict only.`,
-        );
-      }
-      const asked = request.query.explain;
-      if (asked !== undefined && asked !== 'features') {
-        throw new RequestError(
-          400,
-          'INVALID_REQUEST',
-          'The query parameter "explain" can only be "features".',
-        );
-      }
-      const left = new AbortController();
-      reply.raw.once('close', () => {
-        left.abort(new RequestError(499, 'BAD_REQUEST', 'The client has left.'));
-      });
-      return predict(dependencies, request.body, asked === 'features', left.signal);
-    },
-  });
+  );
 }
 
 function addStatus(app: FastifyInstance, dependencies: PredictorDependencies): void {

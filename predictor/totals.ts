@@ -10,7 +10,7 @@ import { MAX_AGE_DAYS, MAX_INSTANCES, TOTAL_LEVEL } from '../contracts/predict.t
 import type { TotalPrediction } from '../contracts/predict.ts';
 import { normalId, shownId } from '../contracts/series-id.ts';
 import { RequestError } from './errors.ts';
-import { databaseError } from './feast-tables.ts';
+import { databaseError, runUntil } from './feast-tables.ts';
 import type { AskedTotal } from './instances.ts';
 import { DAYS_PER_WEEK, isoDate, readWatermark } from './online-features.ts';
 import { mergeSentences } from './merged-ids.ts';
@@ -35,19 +35,22 @@ export interface TotalRow extends MemberSeries {
   horizon: number | undefined;
 }
 
+/** Member of a level, or all series. */
+type Member = Pick<AskedTotal, 'level' | 'member'>;
+
 export interface TotalReader {
-  /** Returns the series of a total that have not ended. @throws RequestError 404, 409 or 503 */
-  seriesOf(total: AskedTotal, instance: number): Promise<MemberSeries[]>;
+  /** Returns the series of a total that have not ended. @throws RequestError 404, 409 or 503, or the reason of the signal */
+  seriesOf(total: Member, instance: number, signal: AbortSignal): Promise<MemberSeries[]>;
 }
 
-const named = ({ level, member }: AskedTotal): string =>
+const named = ({ level, member }: Member): string =>
   member === undefined ? `the level "${level}"` : `${shownId(member)} of the level "${level}"`;
 
 /**
  * Query for the series of a total that have sales of their own; its parameters are a number, or data set, level and member of a
  * declared level.
  */
-function seriesQuery(table: string, { level }: AskedTotal): string {
+function seriesQuery(table: string, { level }: Member): string {
   const series = `
     select store, dept, day, max(day) over (partition by store) as store_day
     from (select store, dept, floor(extract(epoch from event_ts) / 86400)::int as day
@@ -71,22 +74,23 @@ export function createTotalReader(
   const table = `${manifest.feastProject}_sales_history`;
 
   /** Returns the parameters of `seriesQuery`. */
-  async function valuesOf({ level, member }: AskedTotal): Promise<(string | number)[]> {
+  async function valuesOf({ level, member }: Member): Promise<(string | number)[]> {
     if (member === undefined) return [];
     if (level === 'store' || level === 'dept') return [await numbers.numberOf(level, member)];
     return [manifest.dataset, level, normalId(String(member)) ?? ''];
   }
 
-  async function read(total: AskedTotal): Promise<MemberSeries[]> {
+  async function read(total: Member, signal: AbortSignal): Promise<MemberSeries[]> {
     const values = await valuesOf(total);
-    const { rows } = await pool
-      .query<{ store: string; dept: string; day: number; store_day: number }>(
-        `${seriesQuery(table, total)} order by store, dept`,
-        values,
-      )
-      .catch((cause: unknown) => {
-        throw databaseError(cause, `Reading the series of ${named(total)}`);
-      });
+    const query = `${seriesQuery(table, total)} order by store, dept`;
+    const rows = await runUntil<{ store: string; dept: string; day: number; store_day: number }>(
+      pool,
+      signal,
+      query,
+      values,
+    ).catch((cause: unknown) => {
+      throw databaseError(cause, `Reading the series of ${named(total)}`);
+    });
     return rows.map(({ store, dept, day, store_day: storeDay }) => ({
       store: Number(store),
       dept: Number(dept),
@@ -101,10 +105,10 @@ export function createTotalReader(
   }
 
   return {
-    async seriesOf(total, instance) {
+    async seriesOf(total, instance, signal) {
       scalesOf(manifest, total, instance);
       const [series, watermark] = await Promise.all([
-        read(total),
+        read(total, signal),
         readWatermark(pool, manifest.feastProject),
       ]);
       const facts = { instance, level: total.level, member: total.member };
@@ -127,7 +131,7 @@ export function createTotalReader(
 }
 
 /** @throws RequestError 404 when the model does not know the level */
-function scalesOf({ levels = {} }: ModelManifest, { level }: AskedTotal, instance: number): LevelScales {
+function scalesOf({ levels = {} }: ModelManifest, { level }: Member, instance: number): LevelScales {
   const scales = Object.hasOwn(levels, level) ? levels[level] : undefined;
   if (scales !== undefined) return scales;
   const known = Object.keys(levels);
@@ -149,7 +153,7 @@ function scalesOf({ levels = {} }: ModelManifest, { level }: AskedTotal, instanc
  * Nothing is known of a store that has not reported, so that the target week of its rows stays out of reach and is refused.
  */
 export function rowsOf(
-  total: AskedTotal,
+  total: Pick<AskedTotal, 'horizon' | 'targetDay'>,
   series: readonly MemberSeries[],
   maxHorizon: number,
 ): { rows: TotalRow[]; newest: number; targetDay: number; behind: number } {
@@ -189,7 +193,7 @@ export function chunksOf(rows: readonly TotalRow[], already: number): TotalRow[]
  */
 export function toTotal(
   manifest: ModelManifest,
-  total: AskedTotal,
+  total: Member,
   instance: number,
   { rows, newest, targetDay, behind }: ReturnType<typeof rowsOf>,
   [low, median, high]: Sums,

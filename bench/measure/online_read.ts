@@ -23,7 +23,7 @@ const features = createOnlineFeatures(pool, manifest);
 async function read(series: Reads['reads'][string][number]): Promise<Float64Array> {
   const matrix = new Float64Array(series.length * manifest.features.length).fill(NaN);
   await features.read(
-    series.map((one, instance) => ({ ...one, instance, horizon, asked: one })),
+    series.map((one, instance) => ({ ...one, instance, horizon, asked: { ...one, index: instance } })),
     matrix,
   );
   return matrix;

@@ -2,8 +2,9 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { predictRequestSchema } from '../../contracts/predict.ts';
-import { RequestError } from '../../predictor/errors.ts';
+import { refusalOf, RequestError } from '../../predictor/errors.ts';
 import { parseRequest } from '../../predictor/instances.ts';
+import type { ParsedRequest } from '../../predictor/instances.ts';
 import { manifestOf } from './model-manifest.ts';
 
 const NAMES = ['lag_1', 'temperature'];
@@ -12,9 +13,16 @@ const manifest = manifestOf(NAMES.map((name) => ({ name, view: 'sales_history', 
 /** Rules that follow from the model, about which the wire format says nothing. */
 const MODEL_RULES = ['HORIZON_OUT_OF_RANGE', 'MISSING_RAW_FEATURES'];
 
+/** Returns a request in which no instance has a fault. */
+function parsed(body: unknown): ParsedRequest {
+  const request = parseRequest(body, manifest);
+  if (request.faults.length > 0) throw refusalOf(request.faults);
+  return request;
+}
+
 function verdict(body: unknown): string {
   try {
-    parseRequest(body, manifest);
+    parsed(body);
     return 'accepted';
   } catch (error) {
     expect(error).toBeInstanceOf(RequestError);
@@ -83,10 +91,8 @@ it('accepts what contracts/predict.ts accepts, but for the rules of the model', 
 
 it('takes 100 totals, and refuses more', () => {
   const totals = (count: number) => ({ instances: new Array(count).fill({ level: 'total', horizon: 1 }) });
-  expect(parseRequest(totals(100), manifest).totals).toHaveLength(100);
-  expect(() => parseRequest(totals(101), manifest)).toThrow(
-    '"instances" holds 101 totals; a request may hold at most 100.',
-  );
+  expect(parsed(totals(100)).totals).toHaveLength(100);
+  expect(() => parsed(totals(101))).toThrow('"instances" holds 101 totals; a request may hold at most 100.');
 });
 
 it.each([
@@ -113,7 +119,7 @@ it.each([
   ['"Caf\u00e9"', '"Cafe\u0301"'],
 ])('keeps the ids %s and %s as the request wrote them', (store, dept) => {
   const request = `{"instances":[{"store":${store},"dept":${dept},"horizon":1}]}`;
-  const { instances } = parseRequest(JSON.parse(request), manifest);
+  const { instances } = parsed(JSON.parse(request));
   expect(JSON.stringify(instances.map(({ store: s, dept: d }) => [s, d]))).toBe(
     JSON.stringify([[JSON.parse(store), JSON.parse(dept)]]),
   );
@@ -136,7 +142,7 @@ it.each([
   ['"\\ud800"', 'but is "\\ud800".'],
 ])('refuses the id %s', (dept, words) => {
   const request = `{"instances":[{"store":1,"dept":${dept},"horizon":1}]}`;
-  expect(() => parseRequest(JSON.parse(request), manifest)).toThrow(
+  expect(() => parsed(JSON.parse(request))).toThrow(
     expect.objectContaining({
       code: 'INVALID_INSTANCE',
       message: expect.stringContaining(words) as string,
@@ -146,7 +152,5 @@ it.each([
 
 it('refuses an id of a million characters in a short sentence', () => {
   const request = { instances: [{ store: 'x'.repeat(1_000_000), dept: 1, horizon: 1 }] };
-  expect(() => parseRequest(request, manifest)).toThrow(
-    /^Instance 0: "store" must have 1 to 100 characters.{1,120}$/,
-  );
+  expect(() => parsed(request)).toThrow(/^Instance 0: "store" must have 1 to 100 characters.{1,120}$/);
 });

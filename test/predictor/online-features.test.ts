@@ -81,7 +81,7 @@ afterEach(async () => {
 const rowsOf = (...horizons: number[]) =>
   horizons.map((horizon, instance) => {
     const asked = { store: 1 + (instance % 2), dept: 3 };
-    return { instance, ...asked, horizon, asked };
+    return { instance, ...asked, horizon, asked: { index: instance, ...asked } };
   });
 
 const read = (...horizons: number[]) =>

@@ -33,7 +33,8 @@ import { createTotalReader } from '../../predictor/totals.ts';
 import type { FeatureDatabase, RunningMain } from './processes.ts';
 import { modelHash, writeFeastRows, writeModels } from './python.ts';
 import { FEATURES, expectedP50, post, raw } from './requests.ts';
-import { totalsResponseSchema } from '../../contracts/predict.ts';
+import { predictResponseSchema, totalsResponseSchema } from '../../contracts/predict.ts';
+import type { ModelManifest } from '../../contracts/model.ts';
 import type { TotalsResponse } from '../../contracts/predict.ts';
 import type { Answer, Instance, Prediction } from './requests.ts';
 
@@ -218,6 +219,7 @@ describe('features from Feast', () => {
 
 describe('ids of text', () => {
   let pool: pg.Pool;
+  let regionManifest: ModelManifest;
   let app: ReturnType<typeof createPredictor>;
 
   beforeAll(async () => {
@@ -243,6 +245,7 @@ describe('ids of text', () => {
       insert into raw.merge select 'shop', "of", number, into_number, b.batch_id from raw.batch b join (values
         ('s', 'store', 66, 2), ('s2', 'store', 66, 1), ('s', 'dept', 77, 4)
       ) as m (request, "of", number, into_number) on b.request_id = m.request`);
+    regionManifest = manifest;
     pool = openPool(database.url);
     const seriesNumbers = createSeriesNumberReader(pool, manifest.dataset);
     app = createPredictor({
@@ -288,6 +291,39 @@ describe('ids of text', () => {
       expect(prediction.p50).toBe(expectedP50(series, prediction.features ?? raw()));
       if (i < 4) expect(prediction.features?.lag_1).toBe(1000 * series.store + series.dept);
     });
+  });
+
+  it('answers the totals without a fault beside the others with ?partial=true', async () => {
+    const url = '/v1/models/sales-forecast:predict?partial=true';
+    const members = ['CA_1', 'none', 'CA_1'].map((member) => ({ level: 'store', member, horizon: 1 }));
+    const response = await app.inject({ method: 'POST', url, payload: { instances: members } });
+    const { predictions, faults } = totalsResponseSchema.parse(response.json());
+    expect(predictions.map(({ instance }) => instance)).toEqual([0, 2]);
+    expect(faults).toMatchObject([{ instance: 1, code: 'UNKNOWN_MEMBER', member: 'none' }]);
+  });
+
+  it('cancels the query of a total when the client has left', async () => {
+    const blocker = await pool.connect();
+    await blocker.query('begin; lock table raw.level_member in access exclusive mode');
+    const client = new AbortController();
+    const reader = createTotalReader(pool, regionManifest, createSeriesNumberReader(pool, 'shop'));
+    const running = async (): Promise<number> => {
+      const query = `select count(*)::int as n from pg_stat_activity where wait_event_type = 'Lock' and query like '%level_member%'`;
+      return (await pool.query<{ n: number }>(query)).rows[0]?.n ?? 0;
+    };
+    const asked = reader.seriesOf({ level: 'region', member: 'south' }, 0, client.signal);
+    const refused = expect(asked).rejects.toThrow('The client has left.');
+    while ((await running()) === 0) await sleep(20);
+    const left = Date.now();
+    client.abort(new Error('The client has left.'));
+    await refused;
+    // PostgreSQL would end the query by itself after 5 seconds.
+    expect(Date.now() - left).toBeLessThan(3_000);
+    expect(await running()).toBe(0);
+    await blocker.query('rollback');
+    blocker.release();
+    const again = reader.seriesOf({ level: 'region', member: 'S\u00fcd' }, 0, new AbortController().signal);
+    expect(await again).not.toHaveLength(0);
   });
 
   const askTotals = async (instances: unknown[]): Promise<[number, TotalsResponse & Answer['body']]> => {
@@ -463,6 +499,70 @@ describe('refusals', () => {
         dept: 3,
       },
     ]);
+  });
+
+  const MIXED = [
+    { store: 1, dept: 3, horizon: 2 },
+    { store: 99, dept: 3, horizon: 1 },
+    { store: 1, dept: 8, horizon: 1, features: raw({ lag_1: 5 }) },
+    { store: 2, dept: 4, horizon: 1 },
+    { store: 1, dept: 98, horizon: 1 },
+  ];
+
+  it('lists all faulty instances, up to 20', async () => {
+    const { status, body } = await ask(MIXED);
+    expect([status, body.error]).toMatchObject([
+      404,
+      {
+        code: 'UNKNOWN_SERIES',
+        instance: 1,
+        message: expect.stringMatching(/^Instance 1: .* 1 more instance has a fault\.$/) as string,
+        faults: [
+          { instance: 1, code: 'UNKNOWN_SERIES', store: 99 },
+          { instance: 4, code: 'UNKNOWN_SERIES', dept: 98 },
+        ],
+      },
+    ]);
+    const many = await ask(Array.from({ length: 100 }, (_, i) => ({ store: 1, dept: 3, horizon: -i })));
+    expect(many.body.error).toMatchObject({
+      code: 'HORIZON_OUT_OF_RANGE',
+      message: expect.stringContaining('99 more instances have faults') as string,
+    });
+    expect((many.body.error as { faults?: unknown[] }).faults).toHaveLength(20);
+  });
+
+  it('with ?partial=true answers the instances without a fault as alone, and lists the others', async () => {
+    const asked = [...MIXED, { store: 1, dept: 3, horizon: 99 }, { store: 1, dept: 4, horizon: 1 }];
+    const { status, body } = await ask(asked, '?partial=true&explain=features');
+    expect(status).toBe(200);
+    const answer = predictResponseSchema.parse(body);
+    expect(answer.faults?.map(({ instance, code }) => [instance, code])).toEqual([
+      [1, 'UNKNOWN_SERIES'],
+      [4, 'UNKNOWN_SERIES'],
+      [5, 'HORIZON_OUT_OF_RANGE'],
+    ]);
+    expect(answer.predictions.map(({ instance }) => instance)).toEqual([0, 2, 3, 6]);
+    for (const { instance = -1, ...prediction } of answer.predictions) {
+      const alone = await ask([asked[instance]], '?explain=features');
+      expect(prediction).toEqual(alone.body.predictions?.[0]);
+    }
+  });
+
+  it('with ?partial=true refuses a request of which no instance can be answered', async () => {
+    const { status, body } = await ask([{ store: 99, dept: 3, horizon: 1 }, null], '?partial=true');
+    expect([status, body.error?.code]).toEqual([404, 'UNKNOWN_SERIES']);
+    expect((await ask(MIXED, '?partial=yes')).body.error?.message).toBe(
+      'The query parameter "partial" can only be "true".',
+    );
+  });
+
+  it('refuses features that say nothing about the sales', async () => {
+    const nothing = Object.fromEntries(Object.keys(raw()).map((name) => [name, null]));
+    const [status, code, message] = await refusal([{ store: 1, dept: 3, horizon: 1, features: nothing }]);
+    expect([status, code]).toEqual([400, 'MISSING_RAW_FEATURES']);
+    expect(message).toContain('all "features" of the sales are null');
+    const some = { ...nothing, lag_1: 7 };
+    expect((await ask([{ store: 1, dept: 3, horizon: 1, features: some }])).status).toBe(200);
   });
 
   it('answers a series of 28 days before the watermark and refuses an older one', async () => {
@@ -708,6 +808,26 @@ describe('when something is wrong', () => {
     await answering(predictor, '/readyz');
     expect((await ask([{ store: 1, dept: 3, horizon: 1 }])).status).toBe(200);
   }, 40_000);
+
+  it('refuses a series of which sales_history has no value', async () => {
+    const table = 'feast_online.shelfcast_golden_sales_history';
+    await database.run(`create table saved as select * from ${table}`);
+    await database.run(
+      `do $$ declare c text; begin
+         for c in select column_name from information_schema.columns
+           where table_schema = 'feast_online' and table_name = 'shelfcast_golden_sales_history'
+             and column_name not in ('store', 'dept', 'event_ts') and is_nullable = 'YES'
+         loop execute format('update ${table} set %I = null where store = 1 and dept = 3', c); end loop; end $$`,
+    );
+    expect(await refusal([{ store: 1, dept: 3, horizon: 1 }])).toMatchObject([
+      409,
+      'MISSING_FEATURES',
+      expect.stringContaining('store 1, dept 3: the view sales_history has no value in any column'),
+    ]);
+    expect((await ask([{ store: 1, dept: 4, horizon: 1 }])).status).toBe(200);
+    await database.run(`delete from ${table}; insert into ${table} select * from saved; drop table saved`);
+    expect((await ask([{ store: 1, dept: 3, horizon: 1 }])).status).toBe(200);
+  });
 
   it('reports that no features were materialized', async () => {
     await database.run('delete from ops.feature_watermark');

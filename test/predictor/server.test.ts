@@ -71,7 +71,7 @@ describe('answers', () => {
       ...{ name, view: 'sales_history' as const, column: name },
     }));
     const instance = (age: number | null) => ({
-      ...{ store: 1, dept: 2, horizon: 3, features: { lag_1: null, weeks_since_first: age } },
+      ...{ store: 1, dept: 2, horizon: 3, features: { lag_1: 7, weeks_since_first: age } },
     });
     start(numbered, undefined, { features });
     const [, body] = await post({ instances: [instance(null), instance(0)] });

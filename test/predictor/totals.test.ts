@@ -22,7 +22,7 @@ describe('rows of a total', () => {
     const { rows, newest, targetDay, behind } = rowsOf(TOTAL, [series(1, 0), series(2, 3, 3)], 5);
     expect(rows.map(({ horizon }) => horizon)).toEqual([undefined, undefined]);
     expect([newest, targetDay, behind]).toEqual([DAY, DAY + 14, 0]);
-    const asked = { level: 'total', horizon: undefined, targetDay: DAY + 7 };
+    const asked = { horizon: undefined, targetDay: DAY + 7 };
     expect(rowsOf(asked, [series(1, 0)], 5)).toMatchObject({ newest: DAY, targetDay: DAY + 7 });
   });
 
@@ -44,10 +44,10 @@ describe('rows of a total', () => {
 });
 
 describe('the interval of a total', () => {
-  const plan = rowsOf({ level: 'total', horizon: 1 }, [series(1, 0), series(2, 0)], 5);
+  const plan = rowsOf({ horizon: 1 }, [series(1, 0), series(2, 0)], 5);
 
   it('is a share of the summed distances, that of its weeks ahead', () => {
-    expect(toTotal(manifest, { level: 'total', horizon: 1 }, 0, plan, [10, 20, 60])).toMatchObject({
+    expect(toTotal(manifest, { level: 'total' }, 0, plan, [10, 20, 60])).toMatchObject({
       ...{ level: 'total', horizon: 1, series: 2, p10: 15, p50: 20, forecast: 20, p90: 40 },
     });
     const later = rowsOf(TOTAL, [series(1, 0)], 5);
