@@ -99,7 +99,7 @@ export function createTotalReader(
     }));
   }
 
-  async function mergedInto({ level, member }: AskedTotal): Promise<string> {
+  async function mergedInto({ level, member }: Member): Promise<string> {
     if (member === undefined || (level !== 'store' && level !== 'dept')) return '';
     return mergeSentences(pool, manifest.dataset, { [level]: await numbers.numberOf(level, member) });
   }

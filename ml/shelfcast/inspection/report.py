@@ -27,6 +27,7 @@ from shelfcast.inspection.columns import Column
 from shelfcast.inspection.holiday_guess import guess_countries
 from shelfcast.inspection.roles import Guess, names_of
 from shelfcast.inspection.sources import Sales
+from shelfcast.inspection.stock_guess import guess_stock
 from shelfcast.job import UserError
 from shelfcast.missing_weeks import ZERO
 from shelfcast.snapshot import EXTRAS, IDS, SALES, empty_tables, with_null_weeks
@@ -119,7 +120,12 @@ def describe_rows(inspection: Inspection, rows: SourceRows, columns: Sequence[Co
         inspection.lines.append(
             f"  guess: weeks without a row are weeks without sales (missingWeeks: {ZERO})"
         )
-    inspection.lines += _about_covariates(rows, columns)
+    stock = dict(guess_stock(columns, guess))
+    if stock:
+        title = "weeks without stock that you could declare (docs/data.md)"
+        inspection.lines += ["", title, *(f"  {sentence}" for sentence in stock.values())]
+    others = [column for column in columns if column.name not in stock]
+    inspection.lines += _about_covariates(rows, others)
     if inspection.declaration.get("holidays") is None:
         guesses = [f"  {line}" for line in guess_countries(columns, guess, rows.tables)]
         inspection.lines += (

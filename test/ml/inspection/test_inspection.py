@@ -140,6 +140,31 @@ def test_numbers_of_weeks_beside_a_date_are_ignored(
     assert not re.search(rf"  {names[2]} +ignored", inspect(capsys, "--data", str(tmp_path))[1])
 
 
+@pytest.mark.parametrize(
+    ("name", "cell", "says"),
+    [
+        ("On Hand", "{n}", "guess: --column stock=On Hand; 4 of 280 rows are 0 or below, so out of stock"),
+        ("closing_stock", "{n}", "guess: --column stock=closing_stock; 4 of 280"),
+        ("Lagerbestand", "{n}", "guess: --column stock=Lagerbestand; 4 of 280"),
+        ("availability", "0.{n:02}", "guess: --column available=availability; 280 of 280 rows are below 1"),
+        ("in_stock_pct", "{n}", "in_stock_pct is above 1, up to 69: to declare it, give shares from 0 to 1"),
+        ("stock_code", "{n}", None),
+    ],
+)
+def test_a_column_of_stock_is_shown_and_not_declared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, cell: str, says: str | None
+) -> None:
+    write(tmp_path / "sales.csv", weekly(f"store,dept,week,sales,{name}", "{s},{d},{w},{n}5," + cell))
+    code, output = inspect(capsys, "--data", str(tmp_path))
+    assert code == 0
+    if says is None:
+        assert "weeks without stock" not in output
+        return
+    assert says in output
+    assert "covariates that you could declare" not in output
+    assert "declaration\n{}" in output
+
+
 def test_a_workbook_is_inspected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     book = openpyxl.Workbook()
     book.worksheets[0].append(["a list"])
