@@ -17,6 +17,7 @@ from shelfcast.features import (
     definitions,
     feature_groups,
     intermittent,
+    likes,
     open_weeks,
     own_holidays,
     planned_lift,
@@ -42,6 +43,7 @@ _MODULES = (
     intermittent,
     alike_weeks,
     cold_start,
+    likes,
 )
 
 

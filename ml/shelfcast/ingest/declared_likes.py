@@ -17,7 +17,7 @@ from shelfcast.ingest.sheet import Layout, Sheet
 from shelfcast.ingest.source_ids import known_ids
 from shelfcast.ingest.summed_days import FileName
 from shelfcast.levels import LevelOf
-from shelfcast.snapshot import ALL_WEEKS, DATA_SET_AS_A_WHOLE, EXTRAS, SALES, STORE_AS_A_WHOLE
+from shelfcast.snapshot import ALL_WEEKS, DATA_SET_AS_A_WHOLE, EXTRAS, MERGES, SALES, STORE_AS_A_WHOLE
 
 Tables = Mapping[str, pa.Table]
 
@@ -66,11 +66,18 @@ def check_likes(tables: Tables, known: Tables, ids: Ids) -> Check:
 
 def _without_sales(tables: Tables, known: Tables, ids: Ids) -> Iterator[str]:
     likes = Likes.of(tables[EXTRAS.name])
+    merges = pa.concat_tables([known[MERGES.name], tables[MERGES.name]]).to_pylist()
+    into = {(row["of"], row["number"]): row["into_number"] for row in merges}
     pairs: dict[LevelOf, Mapping[int, int]] = {"store": likes.stores, "dept": likes.departments}
     for of, others in pairs.items():
         sold = {number for rows in (tables, known) for number in pc.unique(rows[SALES.name][of]).to_pylist()}
         for new, other in others.items():
-            if new not in sold and other not in sold:
+            if (of, other) in into:
+                yield (
+                    f"{of} {ids.id(of, new)!r} is like {ids.id(of, other)!r}, which is merged into "
+                    f"{ids.id(of, into[of, other])!r}; name that one"
+                )
+            elif new not in sold and other not in sold:
                 yield (
                     f"{of} {ids.id(of, new)!r} is like {ids.id(of, other)!r}, which has no sales, so "
                     + ("its history is estimated" if of == "store" else "it has no estimated history")

@@ -30,7 +30,7 @@ from shelfcast.inspection.sources import Sales
 from shelfcast.inspection.stock_guess import guess_stock
 from shelfcast.job import UserError
 from shelfcast.missing_weeks import ZERO
-from shelfcast.snapshot import EXTRAS, IDS, SALES, empty_tables, with_null_weeks
+from shelfcast.snapshot import EXTRAS, IDS, SALES, empty_tables, with_merged, with_null_weeks
 
 _EXAMPLES = 3
 
@@ -92,7 +92,7 @@ def describe_columns(
 
 def describe_rows(inspection: Inspection, rows: SourceRows, columns: Sequence[Column], guess: Guess) -> None:
     """Adds what the rows hold, and the rules that would stop a load or that it would report."""
-    sales = rows.tables[SALES.name]
+    sales = with_merged(rows.tables)[SALES.name]
     inspection.lines.append("found")
     if len(sales) == 0:
         inspection.issues.append("no row of sales is good")

@@ -86,3 +86,9 @@ def test_one_without_sales_is_told(load: Callable[..., dict[str, Any]]) -> None:
             "dept 'games' is like 'toys', which has no sales, so it has no estimated history",
         ],
     )
+
+
+def test_one_that_was_merged_is_told(load: Callable[..., dict[str, Any]]) -> None:
+    merged = '{"columns": {"like": "like"}, "merged": [{"of": "store", "from": "1", "to": "2"}]}'
+    expected = "store 'Nord' is like '1', which is merged into '2'; name that one"
+    assert rule(load(merged), "like-without-sales") == ("warned", [expected])

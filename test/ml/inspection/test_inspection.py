@@ -231,6 +231,10 @@ def test_stores_that_report_late_are_named(tmp_path: Path, capsys: pytest.Captur
         output = inspect(capsys, "--data", str(tmp_path))[1]
         assert ("stores end before" in output) == is_late
     (tmp_path / "stores.csv").unlink()
+    (tmp_path / "shelfcast.json").write_text('{"merged": [{"of": "store", "from": "S2", "to": "S1"}]}')
+    output = inspect(capsys, "--data", str(tmp_path))[1]
+    assert "1 store S1\n" in output
+    assert "stores end before" not in output
     (tmp_path / "shelfcast.json").unlink()
     write(tmp_path / "sales.csv", [line for line in lines if not line.startswith("S2")])
     output = inspect(capsys, "--data", str(tmp_path))[1]
