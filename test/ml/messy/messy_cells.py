@@ -36,22 +36,26 @@ class Reading:
     kinds: list[str] = field(default_factory=list)
 
 
-#: One week in so many is flagged.
-_FLAGGED = 9
+#: One week in so many is flagged, and one out of stock.
+_FLAGGED, _SOLD_OUT = 9, 7
 
 Render = Callable[[date, int], str]
 
 
-def choose_dates(rng: np.random.Generator, shop: Shop, reading: Reading) -> Render:
+def choose_dates(rng: np.random.Generator, shop: Shop, reading: Reading, more: np.random.Generator) -> Render:
     """Returns the function that writes a day and a second of it as a cell."""
     options = {"iso": 6.0, "day first": 2.0, "month first": 1.0, "zone": 2.0, "utc, nothing declared": 0.5}
     options |= {"offset": 1.0, "declared form": 1.0}
     kind = pick(rng, options)
+    if kind == "iso" and more.random() < 0.2 and shop.grain != "sale":
+        kind = "no separators"
     reading.kinds.append(f"dates: {kind}")
     has_times = shop.grain == "sale"
     match kind:
         case "day first" | "month first":
             return _regional(rng, shop, kind, reading)
+        case "no separators":
+            return lambda day, _: formed(day, "YYYYMMDD")
         case "declared form":
             form = pick(rng, ["DD.MM.YYYY", "MM/DD/YYYY", "YYYYMMDD", "YYYY/MM/DD", "DD-MM-YYYY"])
             reading.declaration["dateFormat"] = form
@@ -146,7 +150,15 @@ def cells_of(row: Row, render: Render, amount: Callable[[str], str]) -> dict[str
         "week": [render(row.day, row.second)],
         "sales": [amount(row.amount)],
         "holiday": [flag_of(row.day)],
+        "fiscal_year": [str(row.day.year)],
+        "fiscal_week": [f"{row.day:%Y%W}"],
+        "available": ["0" if is_sold_out(row.day) else "1"],
     }
+
+
+def is_sold_out(day: date) -> bool:
+    """Whether all departments are out of stock in the week of a day."""
+    return day.toordinal() // 7 % _SOLD_OUT == 0
 
 
 def flag_of(day: date) -> str:

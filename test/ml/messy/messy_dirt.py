@@ -72,6 +72,8 @@ def add_dirt(
             _spoil(rng, kind, line)
             if line.cells["sales"][0] in _UNKNOWN:
                 line.rules -= {"number"}
+                # A row that tells the stock alone would be a second one of its week.
+                line.cells["available"] = [""]
         is_unknown = line.cells["sales"][0] in _UNKNOWN
         if line.row is not None or line.rules or is_unknown:
             reading.kinds.append(f"dirt: {kind}")

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from messy_cells import Reading, cells_of, choose_amounts, choose_dates
+from messy_cells import Reading, cells_of, choose_amounts, choose_dates, is_sold_out
 from messy_dirt import Line, add_dirt
 from messy_junk import write_junk
 from messy_parquet import write_sales_parquet
 from messy_sales import Row, Shop, Truth, make_shop, pick, summed, weekly
 from messy_side_files import add_side_files
 from messy_text import choose_style, compressed, write_text
+from messy_workbook import write_sales_workbook
 
 #: Names of lengths of a history, by the fewest weeks.
 _LENGTHS = {53: "53 and more", 10: "10 to 52", 2: "2 to 9", 1: "1"}
 _JUNK_SHARE, _PARQUET_SHARE, _FLAGS_SHARE = 0.08, 0.25, 0.15
-_SUNDAY = 6
+_WORKBOOK_SHARE, _FISCAL_SHARE, _STOCK_SHARE = 0.15, 0.15, 0.15
+_SUNDAY, _FEW_WEEKS = 6, 5
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 #: Share of bad rows that a load allows by default.
 DEFAULT_SHARE = 0.01
@@ -57,6 +59,7 @@ class Messy:
         side_bad: Number of bad rows of other files, and of sales of stores that stores.csv lacks.
         has_flags: Whether the file of sales has holiday flags.
         unlisted: Stores that stores.csv lacks, or lists in bad rows.
+        more: Generator of what came later, which leaves the rest of a seed as it was.
     """
 
     path: Path
@@ -70,6 +73,7 @@ class Messy:
     side_bad: int = 0
     has_flags: bool = False
     unlisted: set[str] = field(default_factory=set)
+    more: np.random.Generator = field(default_factory=np.random.default_rng)
 
 
 def is_loadable(messy: Messy) -> bool:
@@ -84,7 +88,10 @@ def write_messy_folder(seed: int, folder: Path) -> Messy:
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     messy = Messy(
-        folder, max_bad_row_share=pick(rng, [DEFAULT_SHARE, 1.0]), is_beside=bool(rng.random() < 0.5)
+        folder,
+        max_bad_row_share=pick(rng, [DEFAULT_SHARE, 1.0]),
+        is_beside=bool(rng.random() < 0.5),
+        more=np.random.default_rng([seed, 2]),
     )
     if rng.random() < _JUNK_SHARE:
         write_junk(rng, folder, messy.reading)
@@ -93,6 +100,8 @@ def write_messy_folder(seed: int, folder: Path) -> Messy:
     names = _names(rng, shop, messy.reading)
     messy.has_flags = bool(np.random.default_rng([seed, 1]).random() < _FLAGS_SHARE)
     write = _write_parquet if rng.random() < _PARQUET_SHARE else _write_csv
+    if messy.more.random() < _WORKBOOK_SHARE:
+        write = _write_workbook
     rows = add_side_files(rng, shop, write(rng, shop, names, messy), messy)
     _conclude(shop, rows, messy)
     _declare(rng, messy)
@@ -132,6 +141,14 @@ def _write_parquet(
     messy.has_flags = False
     messy.row_count = len(shop.rows)
     return write_sales_parquet(rng, shop, names, messy.path, messy.reading)
+
+
+def _write_workbook(
+    rng: np.random.Generator, shop: Shop, names: dict[str, list[str]], messy: Messy
+) -> list[Row]:
+    messy.has_flags = False
+    messy.row_count = len(shop.rows)
+    return write_sales_workbook(rng, shop, names, messy.path, messy.reading)
 
 
 def _length(weeks: int) -> str:
@@ -179,7 +196,7 @@ def _names(rng: np.random.Generator, shop: Shop, reading: Reading) -> dict[str, 
 def _write_csv(rng: np.random.Generator, shop: Shop, names: dict[str, list[str]], messy: Messy) -> list[Row]:
     """Writes sales.csv and returns the rows that count."""
     reading = messy.reading
-    render = choose_dates(rng, shop, reading)
+    render = choose_dates(rng, shop, reading, messy.more)
     style = choose_style(rng, len(shop.rows), [shop.store_kind, shop.dept_kind])
     amount = choose_amounts(rng, shop, style.delimiter, reading)
     reading.kinds += [f"text: {style.encoding}", f"separator: {style.delimiter!r}"]
@@ -198,6 +215,7 @@ def _write_csv(rng: np.random.Generator, shop: Shop, names: dict[str, list[str]]
     if messy.has_flags:
         reading.kinds.append("holiday flags")
         names = names | {"holiday": ["holiday"]}
+    names = names | _more_columns(shop, messy)
     header, columns = _header(rng, names)
     texts = [
         _misfit(line.cells, len(header) + style.spare_cells, rng)
@@ -212,6 +230,22 @@ def _write_csv(rng: np.random.Generator, shop: Shop, names: dict[str, list[str]]
     messy.bad = {number: line.rules for number, line in zip(numbers, lines, strict=True) if line.rules}
     messy.row_count = len(lines)
     return [line.row for line in lines if line.row is not None and not line.rules]
+
+
+def _more_columns(shop: Shop, messy: Messy) -> dict[str, list[str]]:
+    """Returns numbers of fiscal weeks, and shares in stock with their declaration, of some files."""
+    reading, names = messy.reading, {}
+    if messy.more.random() < _FISCAL_SHARE:
+        reading.kinds.append("fiscal columns")
+        names |= {role: [role] for role in ("fiscal_year", "fiscal_week")}
+    if messy.more.random() < _STOCK_SHARE and shop.grain == "week":
+        reading.kinds.append("stock-outs")
+        reading.declaration.setdefault("columns", {})["available"] = "on_shelf"
+        if len({row.day for row in shop.rows if not is_sold_out(row.day)}) < _FEW_WEEKS:
+            # No row may be left that is good and in stock.
+            reading.may_stop.append("shut or out of stock")
+        names["available"] = ["on_shelf"]
+    return names
 
 
 def _header(rng: np.random.Generator, names: dict[str, list[str]]) -> tuple[list[str], list[tuple[str, int]]]:

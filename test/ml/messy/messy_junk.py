@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pyarrow as pa
 from messy_cells import Reading
 from messy_sales import pick
@@ -23,6 +24,19 @@ def _zip(*names: str) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in names:
             archive.writestr(name, _GOOD)
+    return buffer.getvalue()
+
+
+#: Beginning of workbooks before 2007, and of encrypted ones.
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
+
+
+def _workbook(rows: Sequence[Sequence[str]] = tuple(line.split(",") for line in _GOOD.splitlines())) -> bytes:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.worksheets[0].append(row)
+    buffer = io.BytesIO()
+    book.save(buffer)
     return buffer.getvalue()
 
 
@@ -57,6 +71,13 @@ JUNK: Mapping[str, tuple[str, bytes, list[str]]] = {
     "a page": ("sales.csv", b"<html><body><p>Please log in</p></body></html>\n", ["no column", "no rows"]),
     "JSON": ("sales.csv", b'[{"store": 1, "sales": 3}]\n', ["no column", "no rows", "quote"]),
     "a workbook": ("sales.csv", _zip("xl/workbook.xml"), ["NUL byte", "no column"]),
+    "half of a workbook": ("sales.xlsx", _workbook()[:2000], ["cannot read sales.xlsx"]),
+    "text as a workbook": ("sales.xlsx", _GOOD.encode(), ["cannot read sales.xlsx"]),
+    "an archive as a workbook": ("sales.xlsx", _zip("a.csv"), ["cannot read sales.xlsx"]),
+    "a workbook with a password": ("sales.xlsx", _OLE, ["has a password"]),
+    "an old workbook": ("sales.xls", _OLE, ["save it as .xlsx"]),
+    "a workbook without cells": ("sales.xlsx", _workbook([]), ["no sheet with data"]),
+    "a workbook with a header only": ("sales.xlsx", _workbook([_HEADER.strip().split(",")]), ["no rows"]),
     "an open quote": ("sales.csv", _GOOD.encode() + b'1,"1,2024-02-02,5\n', ["is not closed"]),
     "a NUL": ("sales.csv", _GOOD.encode() + b"1,1,2024-02-02,\x005\n", ["NUL byte"]),
     "half of a gzip": ("sales.csv.gz", gzip.compress(_GOOD.encode() * 50)[:60], ["cannot decompress"]),

@@ -33,6 +33,7 @@ def add_side_files(rng: np.random.Generator, shop: Shop, rows: list[Row], messy:
     if rng.random() < 0.25:
         _add_series_weeks(rng, shop, weeks, messy, covariates)
         messy.weeks_end = weekday
+    _add_items(shop, messy)
     if rng.random() < 0.2:
         _add_events(rng, stores, rows, weeks, messy)
     if rng.random() < 0.1:
@@ -161,6 +162,28 @@ def _add_series_weeks(
     ]
     covariates.append(_PROMO)
     _write(messy, "series_weeks", ["store", "dept", "week", "promo"], lines)
+
+
+def _add_items(shop: Shop, messy: Messy) -> None:
+    kinds = {"none": 8.0, "all": 1.0, "fewer": 0.5, "more": 0.5, "twice": 0.2, "no column": 0.2}
+    kind = pick(messy.more, kinds)
+    messy.reading.kinds.append(f"items.csv: {kind}")
+    if kind == "none":
+        return
+    messy.reading.declaration["levels"] = {"category": "items.category"}
+    listed = sorted({id_of(row.dept) for row in shop.rows}) + (["new"] if kind == "more" else [])
+    lines = [[dept, pick(messy.more, ["food", "toys", "NA"])] for dept in listed]
+    header = ["dept", "category"]
+    match kind:
+        case "fewer":
+            lines = lines[1:] or [["new", "food"]]
+        case "twice":
+            lines.append(lines[-1])
+            messy.side_bad += 2
+        case "no column":
+            header, lines = ["dept"], [line[:1] for line in lines]
+            messy.reading.must_stop.append("category")
+    _write(messy, "items", header, lines)
 
 
 def _add_events(
