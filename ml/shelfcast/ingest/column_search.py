@@ -64,12 +64,14 @@ class FoundColumns:
             for name, columns in self.columns.items()
         }
 
-    def labels_of(self, columns: Collection[str]) -> frozenset[str]:
-        """Returns the labels of the values that have none but these columns."""
+    def of_labels(self, columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+        """Returns the arrays of columns by the label of the values that have one of them alone."""
         labels = self.labels
-        return frozenset(
-            labels[name] for name, used in self.columns.items() if used and set(used) <= set(columns)
-        )
+        return {
+            labels[name]: columns[used[0]]
+            for name, used in self.columns.items()
+            if len(used) == 1 and used[0] in columns
+        }
 
     def without(self, columns: Collection[str]) -> FoundColumns:
         """Returns the values that have none of the columns."""

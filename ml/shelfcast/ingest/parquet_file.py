@@ -42,7 +42,9 @@ def read_parquet(name: str, data: bytes, search: ColumnSearch) -> SourceFile:
         np.arange(1, len(table) + 1),
         tuple(found.constants),
         unread=tuple(search.unread(names, found)),
-        typed=found.labels_of({name for name in cells if not _is_text(table.column(name).type)}),
+        typed=found.of_labels(
+            {name: pa.repeat(True, len(table)) for name in cells if not _is_text(table.column(name).type)}
+        ),
     )
 
 

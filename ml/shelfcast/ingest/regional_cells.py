@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shelfcast.ingest.cell_rules import MISSING
 from shelfcast.ingest.source_file import SourceFile
 from shelfcast.job import UserError
 
@@ -60,14 +61,16 @@ def plain_cells(
         UserError: ``BadData``: the numbers or dates of a file have two meanings.
     """
     columns, notes = dict(file.columns), []
-    cells = {n: columns[n] for n in numbers if n in columns and n not in file.typed}
+    cells = {name: _texts(file, name) for name in numbers if name in columns}
+    plain: dict[str, pa.Array] = {}
     if regional.decimal is not None:
-        columns |= {name: _declared_numbers(column, regional.decimal) for name, column in cells.items()}
+        plain = {name: _declared_numbers(column, regional.decimal) for name, column in cells.items()}
     elif file.may_have_decimal_commas:
         example = _decimal_comma(file, cells)
         if example is not None:
-            columns |= {name: _with_points(column) for name, column in cells.items()}
+            plain = {name: _with_points(column) for name, column in cells.items()}
             notes.append(f"{file.name}: numbers have decimal commas, like {example}")
+    columns |= {name: pc.coalesce(column, columns[name]) for name, column in plain.items()}
     for name in dates:
         if name in columns and regional.date_format is not None:
             columns[name] = _as_iso(columns[name], regional.date_format, keeps_iso=name in file.typed)
@@ -75,6 +78,13 @@ def plain_cells(
             columns[name], note = _iso_dates(file, name, columns[name])
             notes += note
     return columns, notes
+
+
+def _texts(file: SourceFile, name: str) -> pa.Array:
+    """Returns the cells that are text, and null for those that are numbers or dates."""
+    cells = file.columns[name]
+    typed = file.typed.get(name)
+    return cells if typed is None else pc.if_else(typed, pa.scalar(None, pa.string()), cells)
 
 
 def _decimal_comma(file: SourceFile, columns: Mapping[str, pa.Array]) -> str | None:
@@ -93,10 +103,13 @@ def _decimal_comma(file: SourceFile, columns: Mapping[str, pa.Array]) -> str | N
         if not _first(file, columns, _DOTTED_THOUSANDS):
             unclear = _first(file, columns, _DOT_AND_THREE)
     if unclear and not point:
+        remedy = "write numbers like 1234.5 and separate cells by commas"
+        if file.sheet is not None:
+            remedy = "convert such texts to numbers in the workbook"
         raise UserError(
             "BadData",
             f"{file.name}:{unclear[0]}: {unclear[1]} has two meanings, and no other number of the file tells "
-            'which; write numbers like 1234.5 and separate cells by commas, or declare "decimal": "," or "."',
+            f'which; {remedy}, or declare "decimal": "," or "."',
         )
     return comma[1] if comma else None
 
@@ -138,11 +151,14 @@ def _declared_numbers(cells: pa.Array, decimal: str) -> pa.Array:
 
 
 def _as_iso(cells: pa.Array, date_format: str, *, keeps_iso: bool) -> pa.Array:
-    """Returns dates of a declared form like 2012-01-27, and other cells as ``not ...``, which is no date."""
+    """Returns dates of a declared form like 2012-01-27, and others as ``not ...``, which is no date."""
     pattern = re.compile(date_pattern(date_format))
     codes = cells.dictionary_encode()
     read = []
     for text in codes.dictionary.to_pylist():
+        if text in MISSING:
+            read.append(text)
+            continue
         found = pattern.fullmatch(text) or (_ISO.fullmatch(text) if keeps_iso else None)
         iso = found and _iso(found["year"], found["month"], found["day"], found["rest"])
         read.append(iso or f"not {text}")
@@ -169,8 +185,10 @@ def date_pattern(date_format: str) -> str:
 def _iso_dates(file: SourceFile, name: str, cells: pa.Array) -> tuple[pa.Array, list[str]]:
     codes = cells.dictionary_encode()
     texts = codes.dictionary.to_pylist()
+    # Most stores have no closing day.
+    present = len(cells) - (pc.sum(pc.is_in(cells, pa.array(MISSING))).as_py() or 0)
     tight = {n: iso for n, text in enumerate(texts) if (iso := _of_eight_digits(text)) is not None}
-    if tight and 2 * pc.sum(pc.is_in(codes.indices, pa.array(list(tight), pa.int32()))).as_py() >= len(cells):
+    if tight and 2 * pc.sum(pc.is_in(codes.indices, pa.array(list(tight), pa.int32()))).as_py() >= present:
         read = [tight.get(n, text) for n, text in enumerate(texts)]
         first = next(iter(tight))
         note = f"{file.name}: {name} has dates without separators, so {texts[first]} is {tight[first]}"
@@ -180,7 +198,7 @@ def _iso_dates(file: SourceFile, name: str, cells: pa.Array) -> tuple[pa.Array, 
         return cells, []
     rows = np.bincount(codes.indices, minlength=len(texts))
     of_matches = int(sum(rows[n] for n in matches))
-    if 2 * of_matches < len(cells):
+    if 2 * of_matches < present:
         return cells, []
     orders = {
         "the day": {n: _iso(m[4], m[3], m[1], m[5]) for n, m in matches.items()},

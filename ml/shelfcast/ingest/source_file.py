@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,8 +24,8 @@ class SourceFile:
         unread: Columns that were not asked for.
         notes: Sentences on how the file was read, for the load's report.
         may_have_decimal_commas: Whether commas do not separate the cells, so that numbers may have them.
-        typed: The user's names of the values with numbers or dates that are no text: they have no form of a
-            country, found or declared.
+        typed: Whether each cell is a number or a date that is no text, by the user's name of the value: such
+            a cell has no form of a country, found or declared. Values without such a cell may be left out.
         sheet: Name of the sheet that was read, of a workbook.
     """
 
@@ -37,7 +38,7 @@ class SourceFile:
     unread: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     may_have_decimal_commas: bool = False
-    typed: frozenset[str] = frozenset()
+    typed: Mapping[str, pa.Array] = field(default_factory=dict)
     sheet: str | None = None
 
     @property

@@ -21,7 +21,7 @@ from shelfcast.job import UserError
 WORKBOOK_ENDINGS = ("xlsx", "xlsm")
 #: Largest workbook in bytes when unzipped; its cells need 16 times as much memory.
 LARGEST_WORKBOOK = 128 * 2**20
-#: Maximum number of cells of the rectangle that holds all cells of a sheet.
+#: Maximum number of cells of the rectangle that holds all cells of a sheet with a value.
 _MOST_CELLS = 20_000_000
 #: First bytes of workbooks before 2007, and of those with a password.
 _OLD_OR_ENCRYPTED = b"\xd0\xcf\x11\xe0"
@@ -44,10 +44,11 @@ def read_workbook(name: str, data: bytes, search: ColumnSearch) -> SourceFile:
     _check_archive(name, data)
     book = _open(name, data)
     sheet, notes = _chosen(name, book, search.sheet)
-    if _reach(sheet) > _MOST_CELLS:
+    last_row, last_column = _reach(sheet)
+    if last_row * last_column > _MOST_CELLS:
         raise UserError(
             "BadData",
-            f"{name}: sheet {sheet.title} reaches to row {sheet.max_row} and column {sheet.max_column}; "
+            f"{name}: sheet {sheet.title} reaches to row {last_row} and column {last_column}; "
             "delete the rows and columns behind its data, or save it as CSV",
         )
     header, *rows = _filled_rows(name, sheet, search)
@@ -66,7 +67,7 @@ def read_workbook(name: str, data: bytes, search: ColumnSearch) -> SourceFile:
         column: pc.utf8_trim_whitespace(pa.array(map(_text, of_column), pa.string()))
         for column, of_column in columns.items()
     }
-    typed = {column for column, of_column in columns.items() if any(map(_is_typed, of_column))}
+    typed = {column: pa.array(map(_is_typed, of_column), pa.bool_()) for column, of_column in columns.items()}
     return SourceFile(
         name,
         found.cells(cells, len(rows)),
@@ -75,7 +76,8 @@ def read_workbook(name: str, data: bytes, search: ColumnSearch) -> SourceFile:
         tuple(found.constants),
         unread=tuple(unread),
         notes=tuple(notes),
-        typed=found.labels_of(typed),
+        may_have_decimal_commas=True,
+        typed=found.of_labels({column: cells for column, cells in typed.items() if pc.any(cells).as_py()}),
         sheet=sheet.title,
     )
 
@@ -143,13 +145,14 @@ def _chosen(name: str, book: Any, declared: str | None) -> tuple[Any, list[str]]
 
 
 def _has_data(sheet: Any) -> bool:
-    if _reach(sheet) > _MOST_CELLS:
-        return True
-    return any(value is not None for row in sheet.iter_rows(values_only=True) for value in row)
+    return _reach(sheet) != (0, 0)
 
 
-def _reach(sheet: Any) -> int:
-    return int(sheet.max_row * sheet.max_column)
+def _reach(sheet: Any) -> tuple[int, int]:
+    """Returns the last row and the last column with a value; formats often reach to the end of the sheet."""
+    # openpyxl's own methods make a cell wherever there is none, up to the last one with a format.
+    filled = [place for place, cell in sheet._cells.items() if cell.value is not None]
+    return max((row for row, _ in filled), default=0), max((column for _, column in filled), default=0)
 
 
 def _filled_rows(name: str, sheet: Any, search: ColumnSearch) -> list[_Row]:
@@ -158,7 +161,9 @@ def _filled_rows(name: str, sheet: Any, search: ColumnSearch) -> list[_Row]:
     Raises:
         UserError: ``BadData``: there are none, or titles stand above the header.
     """
-    rows = [row for row in sheet.iter_rows() if any(map(_text, row))]
+    last_row, last_column = _reach(sheet)
+    every = sheet.iter_rows(max_row=last_row, max_col=last_column) if last_row > 0 else ()
+    rows = [row for row in every if any(map(_text, row))]
     if not rows:
         raise UserError("BadData", f"{name}: sheet {sheet.title} is empty; it needs a header and rows")
     first, *others = rows[: 1 + _TITLE_ROWS]
@@ -211,7 +216,10 @@ def _refuse(name: str, title: str, faults: Sequence[str], remedy: str) -> None:
 
 
 def _formulas(name: str, data: bytes, title: str) -> Iterator[str]:
-    for row in _open(name, data, has_formulas=True)[title].iter_rows():
+    sheet = _open(name, data, has_formulas=True)[title]
+    # Programs may write a size of the sheet that leaves cells out.
+    sheet.reset_dimensions()
+    for row in sheet.iter_rows():
         yield from (cell.coordinate for cell in row if cell.data_type == "f")
 
 

@@ -86,7 +86,7 @@ def _column(file: SourceFile, name: str, regional: Regional) -> Column:
         {name: name},
         file.lines[: len(present)],
         may_have_decimal_commas=file.may_have_decimal_commas,
-        typed=file.typed,
+        typed={n: pc.is_in(present, cells.filter(typed)) for n, typed in file.typed.items() if n == name},
     )
     numbers, dates = (_plain(sample, name, regional, as_numbers=wanted) for wanted in (True, False))
     as_dates = _share(~date_rule(has_times=True).check(dates)[1])

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 
 import long_files
 import pytest
 
+from shelfcast.contracts.specs import ColumnRoles, Declaration
+from shelfcast.ingest.declaration import declared_in_input
 from shelfcast.ingest.long_source import read_long_folder
+from shelfcast.ingest.open_dates import OpenDates
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.job import UserError
-from shelfcast.snapshot import empty_tables
+from shelfcast.snapshot import EXTRAS, empty_tables
 
 
 def read(folder: Path, values: list[str], delimiter: str = ";") -> SourceRows:
@@ -131,6 +135,32 @@ def test_an_order_that_is_not_proven_is_refused(tmp_path: Path, weeks: list[str]
         UserError, match=r"sales\.csv: week may begin with the day or with the month, as in 03/"
     ):
         dated(tmp_path, weeks)
+
+
+@pytest.mark.parametrize("missing", ["", "NA"])
+@pytest.mark.parametrize(
+    ("day", "week", "date_format"),
+    [
+        ("28.06.2019", "2020-01-03", None),
+        ("6/28/2019", "2020-01-03", None),
+        ("20190628", "2020-01-03", None),
+        ("07.06.2019", "03.01.2020", "DD.MM.YYYY"),
+    ],
+)
+def test_a_date_among_missing_ones_is_read(
+    tmp_path: Path, day: str, week: str, date_format: str | None, missing: str
+) -> None:
+    lines = {
+        "sales": ["store,dept,week,sales", f"1,1,{week},5"],
+        "stores": ["store,type,size,closed", f"1,A,1,{day}", *(f"{n},A,1,{missing}" for n in (2, 3))],
+    }
+    declared = declared_in_input(Declaration(columns=ColumnRoles(closed="closed"), date_format=date_format))
+    source = read_long_folder(
+        str(long_files.write(tmp_path, lines)), "utf-8", empty_tables(), declared=declared
+    )
+    assert bad(source) == []
+    closed = OpenDates.of(source.tables[EXTRAS.name]).closed
+    assert closed.astype("datetime64[D]").tolist() == [date(2019, 6, 7 if date_format else 28)]
 
 
 def test_other_dates_make_bad_rows(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -68,13 +69,13 @@ def test_cells_arrive_as_what_they_are(tmp_path: Path) -> None:
 
 
 def test_a_bad_row_is_named_by_its_row_of_the_sheet(tmp_path: Path) -> None:
-    bad = [[123456789012345678.0, 1, WEEKS[0], 5], [1, 1, 45296, 5], [2, 1, WEEKS[0], "12,5"]]
+    bad = [[123456789012345678.0, 1, WEEKS[0], 5], [1, 1, 45296, 5], [2, 1, WEEKS[0], "12 pieces"]]
     rows = load(tmp_path, bytes_of(book_of(Data=[HEADER, *ROWS, [], *bad])))
     found = {(row["line"], row["column"], row["value"]) for row in rows.findings.to_pylist()}
     assert found == {
         (73, "store", "1.23456789012346E+17"),
         (74, "week", "45296"),
-        (75, "sales", "12,5"),
+        (75, "sales", "12 pieces"),
     }
 
 
@@ -90,6 +91,28 @@ def test_a_declared_form_is_that_of_text(tmp_path: Path, ending: str) -> None:
     # 1.234 is not 1234, as it would be in a text with decimal commas.
     assert rows.tables[SALES.name]["weekly_sales"].to_pylist()[:3] == [0.234, 1.234, 2.234]
     assert len(rows.findings) == 0
+
+
+@pytest.mark.parametrize("rest", [[5, 0.234], ["5", "7"]])
+def test_a_number_that_is_text_is_read_like_one_of_csv(tmp_path: Path, rest: list[Any]) -> None:
+    def sales(texts: list[Any], declaration: Declaration | None = None) -> tuple[list[float], list[str]]:
+        cells = [[1, 1, week, value] for week, value in zip(WEEKS, [*texts, *rest], strict=False)]
+        rows = load(tmp_path, bytes_of(book_of(Data=[HEADER, *cells])), declaration)
+        assert len(rows.findings) == 0
+        return rows.tables[SALES.name]["weekly_sales"].to_pylist(), rows.notes
+
+    plain = [float(value) for value in rest]
+    with pytest.raises(
+        UserError, match=r"sales\.xlsx:2: 1\.234 has two meanings.*; convert such texts to numbers in the"
+    ):
+        sales(["1.234"])
+    assert sales(["1.234", "1.234,5"]) == (
+        [1234, 1234.5, *plain],
+        ["sales.xlsx: numbers have decimal commas, like 1.234,5"],
+    )
+    assert sales(["1.234", "12.5"]) == ([1.234, 12.5, *plain], [])
+    assert sales(["1.234"], Declaration(decimal=","))[0] == [1234, *plain]
+    assert sales(["1.234"], Declaration(decimal="."))[0] == [1.234, *plain]
 
 
 def test_a_sheet_is_chosen(tmp_path: Path) -> None:
@@ -149,20 +172,38 @@ def test_cells_without_a_value_get_a_sentence(tmp_path: Path) -> None:
         load(tmp_path, bytes_of(book))
 
 
-def test_a_formula_with_an_empty_text_is_an_empty_cell(tmp_path: Path) -> None:
+def with_formula(element: bytes, content: bytes) -> bytes:
+    """Returns a workbook with a formula in D4, whose sheet has the content in place of an element."""
     book = book_of(Data=[HEADER, *ROWS])
     book["Data"]["D4"] = "=D3*2"
     data = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(bytes_of(book))) as old, zipfile.ZipFile(data, "w") as new:
         for member in old.infolist():
             text = old.read(member)
-            empty = b'<c r="D4" t="str"><f>D3*2</f><v></v></c>'
             if member.filename == "xl/worksheets/sheet1.xml":
-                start = text.index(b'<c r="D4"')
-                end = text.index(b"</c>", start) + len(b"</c>")
-                text = text[:start] + empty + text[end:]
+                text, count = re.subn(element, content, text, count=1, flags=re.DOTALL)
+                assert count == 1
             new.writestr(member.filename, text)
-    assert len(load(tmp_path, data.getvalue()).tables[SALES.name]) == 69
+    return data.getvalue()
+
+
+def test_a_formula_with_an_empty_text_is_an_empty_cell(tmp_path: Path) -> None:
+    data = with_formula(rb'<c r="D4".*?</c>', b'<c r="D4" t="str"><f>D3*2</f><v></v></c>')
+    assert len(load(tmp_path, data).tables[SALES.name]) == 69
+
+
+def test_a_formula_outside_the_size_that_a_sheet_tells_is_found(tmp_path: Path) -> None:
+    data = with_formula(rb"<dimension[^>]*>", b'<dimension ref="A1"/>')
+    with pytest.raises(UserError, match="in sheet Data, D4 has a formula without its result"):
+        load(tmp_path, data)
+
+
+def test_a_format_behind_the_data_costs_nothing(tmp_path: Path) -> None:
+    book = book_of(Data=[HEADER, *ROWS], Empty=[])
+    for sheet in book.worksheets:
+        sheet["XFD1048576"].number_format = "0.00"
+    rows = load(tmp_path, bytes_of(book))
+    assert (len(rows.tables[SALES.name]), rows.unread) == (70, [])
 
 
 def test_a_workbook_that_cannot_be_read_gets_a_sentence(
