@@ -113,6 +113,8 @@ def _amounts(rng: np.random.Generator, shop: Shop, reading: Reading) -> list[Any
     kind = pick(rng, {"number": 4.0, "text": 1.0})
     reading.kinds.append(f"workbook sales: {kind}")
     if kind == "text":
+        if shop.amount_kind in ("grams", "exponent", "tiny"):
+            reading.may_stop.append("two meanings")
         return [row.amount for row in shop.rows]
     return [
         int(amount) if amount == int(amount) else float(amount)
