@@ -22,6 +22,7 @@ from pyarrow import csv
 from shelfcast.contracts.specs import MISSING_WEEKS_ROW
 from shelfcast.database import identifiers
 from shelfcast.ids import plain_id
+from shelfcast.levels import LevelOf
 from shelfcast.missing_weeks import with_zero_weeks
 
 
@@ -116,6 +117,9 @@ EXTRAS = RawTable(
 )
 #: Name of the rows that shut stores and series (``features.open_weeks``).
 OPEN_ROWS = "open"
+#: Names of the rows whose value is the number of the store or department that another one is like. Users'
+#: columns have no spaces in their names.
+LIKE_ROWS: Mapping[LevelOf, str] = {"store": "like store", "dept": "like department"}
 STORE_AS_A_WHOLE = 0
 DATA_SET_AS_A_WHOLE = 0
 ALL_WEEKS = date(1, 1, 1)
@@ -253,22 +257,29 @@ def read_level_members(connection: psycopg.Connection, dataset: str, batch_id: i
 def with_merged(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
     """Returns raw tables by name in which merged stores and departments are part of those that remain."""
     merges = tables[MERGES.name]
-    return {raw.name: _merged(raw, tables[raw.name], merges) for raw in RAW_TABLES}
+    return {raw.name: merged_rows(raw, tables[raw.name], merges) for raw in RAW_TABLES}
 
 
 def _read_merged(connection: psycopg.Connection, raw: RawTable, dataset: str, batch_id: int) -> pa.Table:
     merges = read_table(connection, MERGES, dataset, batch_id)
-    return _merged(raw, read_table(connection, raw, dataset, batch_id), merges)
+    return merged_rows(raw, read_table(connection, raw, dataset, batch_id), merges)
 
 
-def _merged(raw: RawTable, rows: pa.Table, merges: pa.Table) -> pa.Table:
+def merged_rows(raw: RawTable, rows: pa.Table, merges: pa.Table) -> pa.Table:
     """Returns the rows of ``raw`` as they are after the merges, in key order.
 
     Sales of a week are summed. Attributes, members of levels and closures are those of the number that
-    remains; other values of weeks, too, where it has one.
+    remains; other values of weeks, too, where it has one. Whoever is like a merged one is like that number.
+
+    Args:
+        raw: Table of the rows.
+        rows: Rows, one of a key.
+        merges: Rows of ``MERGES``; of a number in several rows the last one counts.
     """
     if raw not in (SALES, STORE_WEEKS, STORES, EXTRAS, LEVELS) or len(merges) == 0 or len(rows) == 0:
         return rows
+    if raw is EXTRAS:
+        rows = _with_merged_likes(rows, merges)
     numbers, is_merged = _renumbered(raw, rows, merges)
     if not is_merged.any():
         return rows
@@ -284,6 +295,15 @@ def _merged(raw: RawTable, rows: pa.Table, merges: pa.Table) -> pa.Table:
     grouped = pa.concat_tables([own, others]).group_by(list(raw.key), use_threads=False).aggregate(sums)
     grouped = grouped.select([*raw.key, *(f"{name}_{how}" for name, how in sums)])
     return raw.in_key_order(grouped.rename_columns(raw.schema.names).cast(raw.schema)).combine_chunks()
+
+
+def _with_merged_likes(extras: pa.Table, merges: pa.Table) -> pa.Table:
+    into = {(LIKE_ROWS[row["of"]], float(row["number"])): row["into_number"] for row in merges.to_pylist()}
+    is_like = pc.is_in(extras["name"], pa.array([*LIKE_ROWS.values()]))
+    likes = extras.filter(is_like).to_pylist()
+    values = pa.array([into.get((row["name"], row["value"]), row["value"]) for row in likes], pa.float64())
+    value = pc.replace_with_mask(extras["value"].combine_chunks(), is_like.combine_chunks(), values)
+    return extras.set_column(extras.schema.get_field_index("value"), EXTRAS.schema.field("value"), value)
 
 
 def _renumbered(raw: RawTable, rows: pa.Table, merges: pa.Table) -> tuple[pa.Table, NDArray[np.bool_]]:

@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 
 from shelfcast.features.sales_history import Aggregates
 from shelfcast.levels import LevelOf
-
-#: Names of the rows of ``snapshot.EXTRAS`` whose value is the number of the other store or department. Users'
-#: columns have no spaces in their names.
-ROWS: Mapping[LevelOf, str] = {"store": "like store", "dept": "like department"}
+from shelfcast.snapshot import LIKE_ROWS
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Likes:
     def of(cls, *tables: pa.Table) -> Likes:
         """Returns those in rows of ``snapshot.EXTRAS``; later tables replace rows of earlier ones."""
         found: dict[LevelOf, dict[int, int]] = {}
-        for of, name in ROWS.items():
+        for of, name in LIKE_ROWS.items():
             rows = [
                 row for table in tables for row in table.filter(pc.equal(table["name"], name)).to_pylist()
             ]
@@ -75,4 +72,4 @@ def with_like_departments(aggregates: Aggregates, likes: Likes) -> Aggregates:
 
 def without_likes(extras: pa.Table) -> pa.Table:
     """Returns the rows of ``snapshot.EXTRAS`` that are values of covariates, or other declarations."""
-    return extras.filter(pc.invert(pc.is_in(extras["name"], pa.array([*ROWS.values()]))))
+    return extras.filter(pc.invert(pc.is_in(extras["name"], pa.array([*LIKE_ROWS.values()]))))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shelfcast.features.likes import ROWS, Likes
+from shelfcast.features.likes import Likes
 from shelfcast.ids import Ids
 from shelfcast.ingest.cell_rules import ID_OR_MISSING, MISSING
 from shelfcast.ingest.numbering import Numbering
@@ -17,7 +17,16 @@ from shelfcast.ingest.sheet import Layout, Sheet
 from shelfcast.ingest.source_ids import known_ids
 from shelfcast.ingest.summed_days import FileName
 from shelfcast.levels import LevelOf
-from shelfcast.snapshot import ALL_WEEKS, DATA_SET_AS_A_WHOLE, EXTRAS, MERGES, SALES, STORE_AS_A_WHOLE
+from shelfcast.snapshot import (
+    ALL_WEEKS,
+    DATA_SET_AS_A_WHOLE,
+    EXTRAS,
+    LIKE_ROWS,
+    MERGES,
+    SALES,
+    STORE_AS_A_WHOLE,
+    merged_rows,
+)
 
 Tables = Mapping[str, pa.Table]
 
@@ -65,19 +74,13 @@ def check_likes(tables: Tables, known: Tables, ids: Ids) -> Check:
 
 
 def _without_sales(tables: Tables, known: Tables, ids: Ids) -> Iterator[str]:
-    likes = Likes.of(tables[EXTRAS.name])
-    merges = pa.concat_tables([known[MERGES.name], tables[MERGES.name]]).to_pylist()
-    into = {(row["of"], row["number"]): row["into_number"] for row in merges}
+    merges = pa.concat_tables([known[MERGES.name], tables[MERGES.name]])
+    likes = Likes.of(merged_rows(EXTRAS, tables[EXTRAS.name], merges))
     pairs: dict[LevelOf, Mapping[int, int]] = {"store": likes.stores, "dept": likes.departments}
     for of, others in pairs.items():
         sold = {number for rows in (tables, known) for number in pc.unique(rows[SALES.name][of]).to_pylist()}
         for new, other in others.items():
-            if (of, other) in into:
-                yield (
-                    f"{of} {ids.id(of, new)!r} is like {ids.id(of, other)!r}, which is merged into "
-                    f"{ids.id(of, into[of, other])!r}; name that one"
-                )
-            elif new not in sold and other not in sold:
+            if new not in sold and other not in sold:
                 yield (
                     f"{of} {ids.id(of, new)!r} is like {ids.id(of, other)!r}, which has no sales, so "
                     + ("its history is estimated" if of == "store" else "it has no estimated history")
@@ -88,7 +91,7 @@ def _rows(of: LevelOf, numbers: pa.ChunkedArray, others: list[int | None]) -> pa
     count = len(numbers)
     constants = {"store": DATA_SET_AS_A_WHOLE, "dept": STORE_AS_A_WHOLE}
     columns = {
-        "name": pa.repeat(ROWS[of], count),
+        "name": pa.repeat(LIKE_ROWS[of], count),
         **{key: pa.repeat(constant, count) for key, constant in constants.items()},
         of: numbers,
         "week": pa.repeat(ALL_WEEKS, count),

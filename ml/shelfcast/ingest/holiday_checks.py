@@ -60,7 +60,7 @@ def _holidays_ahead(tables: Tables, known: Tables) -> Check:
     stored = [t[EXTRAS.name].filter(pc.field("name") == HOLIDAY) for t in (known, tables)]
     flags = pa.concat_tables(stored).filter(pc.field("value").is_valid())
     weeks = pa.concat_tables([sales, pa.table(coming).cast(sales.schema)])
-    dates = OpenDates.of(*(t[EXTRAS.name] for t in (known, tables)))
+    dates = OpenDates.of(known, tables)
     is_outside = dates.is_outside(whole_numbers(weeks, "store"), whole_numbers(weeks, "week"))
     weeks = weeks.filter(pa.array(~np.isin(store_week(weeks), store_week(flags)) & ~is_outside))
     late = np.unique(whole_numbers(weeks, "store")).tolist()

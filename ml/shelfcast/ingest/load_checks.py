@@ -21,7 +21,7 @@ from shelfcast.ingest.covariate_checks import check_covariates, check_stock_outs
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.ingest.quality_rules import LAST_YEAR_WEEKS, LEARN_SEASON_WEEKS
 from shelfcast.missing_weeks import ZERO, declared_meaning, missing_weeks
-from shelfcast.snapshot import EXTRAS, IDS, SALES, STORE_WEEKS, STORES
+from shelfcast.snapshot import EXTRAS, IDS, MERGES, SALES, STORE_WEEKS, STORES, merged_rows
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -84,6 +84,19 @@ class SalesRows:
         """Number of weeks without a row up to the next row of the series, for each row but the last."""
         return np.where(self.goes_on, np.maximum(np.diff(self.week) // 7 - 1, 0), 0)
 
+    def after_merges(self, merges: pa.Table) -> SalesRows:
+        """Returns the rows as they are read: those of ids that are one have their sums."""
+        if len(merges) == 0:
+            return self
+        columns = {
+            "store": self.store,
+            "dept": self.dept,
+            "week": self.week.astype(np.int32),
+            "weekly_sales": self.sales,
+            "is_holiday": np.zeros(len(self.store), dtype=bool),
+        }
+        return SalesRows.of(self.ids, merged_rows(SALES, pa.table(columns).cast(SALES.schema), merges))
+
     def with_zero_weeks(self) -> SalesRows:
         """Returns the rows with one of 0 for each missing week."""
         missing = missing_weeks(self.store, self.dept, self.week)
@@ -126,8 +139,9 @@ def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], to
     """
     ids = _ids(tables, known)
     sales = SalesRows.of(ids, tables[SALES.name])
-    after = SalesRows.of(ids, tables[SALES.name], known[SALES.name])
-    before = SalesRows.of(ids, known[SALES.name])
+    merges = pa.concat_tables([known[MERGES.name], tables[MERGES.name]])
+    after = SalesRows.of(ids, tables[SALES.name], known[SALES.name]).after_merges(merges)
+    before = SalesRows.of(ids, known[SALES.name]).after_merges(merges)
     declared, earlier = (declared_meaning(rows[EXTRAS.name]) for rows in (tables, known))
     meaning = declared or earlier
     gaps = find_gaps(after)
@@ -145,7 +159,7 @@ def check_load(tables: Mapping[str, pa.Table], known: Mapping[str, pa.Table], to
     ]
     if len(known[SALES.name]) == 0:
         return checks
-    new = np.setdiff1d(sales.store, before.store)
+    new = np.setdiff1d(sales.store, _ints(known[SALES.name], "store"))
     return [
         *checks,
         Check("new-store", len(new), _stores(new, ids)),

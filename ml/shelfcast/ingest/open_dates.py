@@ -21,7 +21,7 @@ from shelfcast.ingest.dates import ISO_DATE
 from shelfcast.ingest.holiday_rows import WEEKS_AHEAD, extras
 from shelfcast.ingest.quality import EXAMPLES, Check
 from shelfcast.ingest.sheet import Layout, Sheet, store_week, whole_numbers
-from shelfcast.snapshot import ALL_WEEKS, COVARIATES, EXTRAS, SALES, STORE_AS_A_WHOLE, Covariate
+from shelfcast.snapshot import ALL_WEEKS, COVARIATES, EXTRAS, MERGES, SALES, STORE_AS_A_WHOLE, Covariate
 
 Tables = Mapping[str, pa.Table]
 Ints = npt.NDArray[np.int64]
@@ -37,29 +37,59 @@ _NEVER = 2**31
 
 @dataclass(frozen=True)
 class OpenDates:
-    """First and last day of S stores, as days since 1970-01-01; ``_NEVER`` away where unknown [S]."""
+    """First and last day of S stores, as days since 1970-01-01; ``_NEVER`` away where unknown [S].
+
+    Attributes:
+        store: Numbers in ascending order, without those of merged stores.
+        opened: First day of the store, or of one that was merged into it, if that is earlier.
+        closed: Last day of the store.
+        into: Number of the store that remains by that of each one that was merged into it.
+    """
 
     store: Ints
     opened: Ints
     closed: Ints
+    into: Mapping[int, int]
 
     @classmethod
-    def of(cls, *tables: pa.Table) -> OpenDates:
-        """Returns the days in rows of ``EXTRAS``; those of later tables replace those of earlier ones."""
+    def of(cls, *snapshots: Tables) -> OpenDates:
+        """Returns the days that tables by name have; those of later tables replace those of earlier ones."""
         days: dict[tuple[str, int], float | None] = {}
-        for table in tables:
-            rows = table.filter(pc.is_in(table["name"], pa.array([*_NAMES.values()]))).to_pylist()
+        into: dict[int, int] = {}
+        for tables in snapshots:
+            extras = tables[EXTRAS.name]
+            rows = extras.filter(pc.is_in(extras["name"], pa.array([*_NAMES.values()]))).to_pylist()
             days.update({(row["name"], row["store"]): row["value"] for row in rows})
-        known = {key: int(day) for key, day in days.items() if day is not None}
-        stores = sorted({store for _, store in known})
-        opened = [known.get((_NAMES["opened"], store), -_NEVER) for store in stores]
-        closed = [known.get((_NAMES["closed"], store), _NEVER) for store in stores]
-        return cls(*(np.array(values, dtype=np.int64) for values in (stores, opened, closed)))
+            merges = tables[MERGES.name].to_pylist()
+            into.update({row["number"]: row["into_number"] for row in merges if row["of"] == "store"})
+        opened, closed = (
+            {store: int(day) for (of, store), day in days.items() if of == name and day is not None}
+            for name in (_NAMES["opened"], _NAMES["closed"])
+        )
+        stores = sorted({*opened, *closed}.difference(into))
+        parts = {
+            store: [store, *(n for n, remaining in into.items() if remaining == store)] for store in stores
+        }
+        return cls(
+            np.array(stores, dtype=np.int64),
+            np.array([min(opened.get(n, -_NEVER) for n in parts[s]) for s in stores], dtype=np.int64),
+            np.array([closed.get(store, _NEVER) for store in stores], dtype=np.int64),
+            into,
+        )
+
+    def remaining(self, store: Ints) -> Ints:
+        """Returns the stores that remain of stores, after all merges."""
+        numbers, index = np.unique(store, return_inverse=True)
+        return np.array([self.into.get(n, n) for n in numbers.tolist()], dtype=np.int64)[index]
 
     def is_outside(self, store: Ints, week: Ints) -> Mask:
-        """Returns whether each week, named by its last day, has no day on which its store was open."""
+        """Returns whether each week, named by its last day, has no day on which its store was open.
+
+        The days of a merged store are those of the one that remains.
+        """
         if len(self.store) == 0:
             return np.zeros(len(store), dtype=bool)
+        store = self.remaining(store)
         index = np.minimum(np.searchsorted(self.store, store), len(self.store) - 1)
         outside = (week < self.opened[index]) | (week - 6 > self.closed[index])
         return np.asarray(outside & (self.store[index] == store))
@@ -76,7 +106,8 @@ class OpenDates:
 
     def in_words(self, store: int) -> str:
         """Returns the days of a store."""
-        index = int(np.searchsorted(self.store, store))
+        remaining = self.into.get(store, store)
+        index = int(np.searchsorted(self.store, remaining))
         days = {"opened": self.opened[index], "closed": self.closed[index]}
         known = [f"{role} {np.datetime64(int(day), 'D')}" for role, day in days.items() if abs(day) < _NEVER]
         return ", ".join(known)
@@ -111,9 +142,9 @@ def with_open_dates(tables: Tables, known: Tables) -> dict[str, pa.Table]:
         tables: Good rows of the load by table name of ``shelfcast.snapshot``.
         known: Rows of the data set's newest snapshot by table name.
     """
-    loaded, stored, sales = tables[EXTRAS.name], known[EXTRAS.name], known[SALES.name]
-    shut = OpenDates.of(stored, loaded).weeks(sales, tables[SALES.name])
-    was_shut = OpenDates.of(stored).weeks(sales)
+    loaded, sales = tables[EXTRAS.name], known[SALES.name]
+    shut = OpenDates.of(known, tables).weeks(sales, tables[SALES.name])
+    was_shut = OpenDates.of(known).weeks(sales)
     if len(shut) + len(was_shut) == 0:
         return dict(tables)
     is_told = pc.and_(pc.equal(loaded["name"], OPEN), pc.equal(loaded["dept"], STORE_AS_A_WHOLE))
@@ -139,9 +170,11 @@ def with_open_dates(tables: Tables, known: Tables) -> dict[str, pa.Table]:
 
 def check_open_dates(tables: Tables, known: Tables, ids: Ids) -> Check:
     """Checks that stores sell only from their first to their last day, where the load tells either."""
-    dates = OpenDates.of(known[EXTRAS.name], tables[EXTRAS.name])
-    told = OpenDates.of(tables[EXTRAS.name]).store
-    earlier = known[SALES.name].filter(pa.array(np.isin(known[SALES.name]["store"].to_numpy(), told)))
+    dates = OpenDates.of(known, tables)
+    new = OpenDates.of(tables)
+    told = dates.remaining(np.array([*new.store.tolist(), *new.into], dtype=np.int64))
+    stores = dates.remaining(whole_numbers(known[SALES.name], "store"))
+    earlier = known[SALES.name].filter(pa.array(np.isin(stores, told)))
     key = list(SALES.key)
     earlier = earlier.join(tables[SALES.name].select(key), key, join_type="left anti")
     sales = pa.concat_tables([tables[SALES.name], earlier.select(SALES.schema.names).cast(SALES.schema)])
@@ -157,7 +190,9 @@ def _first(rows: pa.Table) -> list[dict[str, Any]]:
 
 def _example(row: Mapping[str, Any], dates: OpenDates, ids: Ids) -> str:
     series = ids.series(row["store"], row["dept"])
-    return f"{series} {row['week']}: {row['weekly_sales']:g}, {dates.in_words(row['store'])}"
+    remaining = dates.into.get(row["store"])
+    merged = "" if remaining is None else f" merged into {ids.id('store', remaining)!r},"
+    return f"{series} {row['week']}: {row['weekly_sales']:g},{merged} {dates.in_words(row['store'])}"
 
 
 def _store_weeks(store: Ints, week: Ints) -> pa.Table:

@@ -148,7 +148,7 @@ def _about_sales(rows: SourceRows, sales: pa.Table) -> Iterator[str]:
     yield f"{len(series):,} series"
     between = f"; {span - len(weeks)} between have no row" if span > len(weeks) else ""
     yield f"{len(weeks):,} weeks from {first} to {last}, which end on {last:%A}{between}"
-    yield from _about_late_stores(sales, Ids.of(ids), OpenDates.of(rows.tables[EXTRAS.name]))
+    yield from _about_late_stores(sales, Ids.of(ids), OpenDates.of(rows.tables))
     values = sales["weekly_sales"]
     zeros = pc.sum(pc.equal(values, 0)).as_py() or 0
     bounds = pc.min_max(values).as_py()

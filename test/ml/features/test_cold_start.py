@@ -12,11 +12,11 @@ from feature_samples import Sales, tables_of, week
 from shelfcast.features import training_data
 from shelfcast.features.cold_start import likely_series
 from shelfcast.features.definitions import FeatureSet
-from shelfcast.features.likes import ROWS, Likes
+from shelfcast.features.likes import Likes
 from shelfcast.features.samples import OriginTable, read_origin_table
 from shelfcast.features.training_data import ForecastRequest
 from shelfcast.levels import LevelOf
-from shelfcast.snapshot import EXTRAS
+from shelfcast.snapshot import EXTRAS, LIKE_ROWS
 
 WEEKS = 60
 #: Level of a store's departments; the season is the same everywhere.
@@ -133,7 +133,7 @@ def likes(**pairs: dict[int, int]) -> pa.Table:
     """Returns rows that say which stores, or departments, are like which others."""
     kinds: dict[str, LevelOf] = {"stores": "store", "departments": "dept"}
     rows = [
-        {"name": ROWS[kinds[kind]], "store": 0, "dept": 0, "week": None, "value": float(other)}
+        {"name": LIKE_ROWS[kinds[kind]], "store": 0, "dept": 0, "week": None, "value": float(other)}
         | {kinds[kind]: new}
         for kind, others in pairs.items()
         for new, other in others.items()

@@ -88,7 +88,14 @@ def test_one_without_sales_is_told(load: Callable[..., dict[str, Any]]) -> None:
     )
 
 
-def test_one_that_was_merged_is_told(load: Callable[..., dict[str, Any]]) -> None:
-    merged = '{"columns": {"like": "like"}, "merged": [{"of": "store", "from": "1", "to": "2"}]}'
-    expected = "store 'Nord' is like '1', which is merged into '2'; name that one"
-    assert rule(load(merged), "like-without-sales") == ("warned", [expected])
+@pytest.mark.parametrize("is_later", [False, True])
+def test_a_like_of_one_that_was_merged_is_like_what_remains(
+    connection: psycopg.Connection, load: Callable[..., dict[str, Any]], is_later: bool
+) -> None:
+    merged = '{"columns": {"like": "like"}, "merged": [{"of": "store", "from": "1", "to": "2"}%s]}'
+    of_dept = ', {"of": "dept", "from": "7", "to": "1"}'
+    before = load(items=ITEMS)
+    result = load(merged % of_dept) if is_later else load(merged % of_dept, items=ITEMS)
+    assert found(connection, result) == {"Nord": "2", "toys": "1"}
+    assert rule(result, "like-without-sales")[0] == "kept"
+    assert found(connection, before) == {"Nord": "1", "toys": "7"}

@@ -11,6 +11,7 @@ from typing import Any
 import long_files
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from shelfcast.ids import Ids
@@ -70,6 +71,11 @@ class Shop:
         """Returns the sales of a snapshot."""
         rows = self.rows(read_sales, result)
         return {(row["store"], row["dept"], row["week"]): row["weekly_sales"] for row in rows}
+
+
+def rule(result: Any, name: str) -> tuple[str, list[str]]:
+    found = next(rule for rule in result["quality"]["rules"] if rule["name"] == name)
+    return found["outcome"], found["examples"]
 
 
 @pytest.fixture
@@ -178,8 +184,7 @@ def test_attributes_are_those_of_the_id_that_remains_and_others_are_told(shop: S
     result = shop.load(sales, {**levels, **merged(S7_INTO_S3)}, stores=stores)
     assert shop.rows(read_stores, result) == [{"store": "S3", "type": "A", "size": 100}]
     assert [(row["number"], row["member"]) for row in shop.rows(read_level_members, result)] == [(1, "north")]
-    rule = next(rule for rule in result["quality"]["rules"] if rule["name"] == "merged-attributes")
-    assert (rule["outcome"], rule["examples"]) == (
+    assert rule(result, "merged-attributes") == (
         "warned",
         [
             "store 'S7' has the region NA, and 'S3', into which it is merged, has north, which counts",
@@ -201,3 +206,36 @@ def test_values_of_weeks_are_those_of_the_id_that_remains_where_it_has_one(shop:
     assert {row["week"]: row["value"] for row in extras if row["name"] == "promo"} == {0: 1, 1: 0}
     # A store that closed when it became part of another one does not shut it.
     assert [row["value"] for row in extras if row["name"] == "open"] == [None]
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+def test_a_store_that_moved_keeps_the_weeks_before_its_opening(shop: Shop, is_later: bool) -> None:
+    days = {"columns": {"opened": "opened", "closed": "closed"}}
+    stores = ["store,type,size,opened,closed", f"S7,A,100,,{WEEKS[1]}", f"S3,A,100,{WEEKS[2]},"]
+    sales: Sales = {("S7", "1", 0): 10, ("S7", "1", 1): 11, ("S3", "1", 2): 12}
+    if is_later:
+        shop.load(sales, days, stores=stores)
+        result = shop.load({("S3", "1", 3): 13}, merged(S7_INTO_S3))
+    else:
+        result = shop.load(sales, {**days, **merged(S7_INTO_S3)}, stores=stores)
+    extras = shop.rows(lambda *of: read_extras(*of).filter(pc.field("week") <= WEEKS[3]), result)
+    assert [row for row in extras if row["name"] == "open" and row["value"] == 0] == []
+    assert rule(result, "outside-open-dates")[0] == "kept"
+
+
+def test_sales_of_a_merged_store_are_told_after_the_closing_of_the_one_that_remains(shop: Shop) -> None:
+    stores = ["store,type,size,closed", f"S3,A,100,{WEEKS[0]}", "S7,A,100,NA"]
+    declared = {"columns": {"closed": "closed"}, **merged(S7_INTO_S3)}
+    result = shop.load({("S7", "1", 0): 1, ("S7", "1", 1): 2}, declared, stores=stores)
+    expected = f"store S7, dept 1 {WEEKS[1]}: 2, merged into 'S3', closed {WEEKS[0]}"
+    assert rule(result, "outside-open-dates") == ("warned", [expected])
+
+
+def test_a_merge_is_no_sudden_change(shop: Shop) -> None:
+    stores = ["A", "B", "C", "D"]
+    shop.load({(store, "1", week): 10 for store in stores for week in range(3)})
+    into_a = merged(*(("store", store, "A") for store in stores[1:]))
+    result = shop.load({("A", "1", 3): 40}, into_a)
+    assert [rule(result, name)[0] for name in ("row-count-change", "mean-sales-change")] == ["kept", "kept"]
+    lost = shop.load({("A", "1", 3): 400}, into_a)
+    assert rule(lost, "mean-sales-change")[0] != "kept"

@@ -13,7 +13,7 @@ from shelfcast.ingest.long_source import read_long_folder
 from shelfcast.ingest.open_dates import OpenDates
 from shelfcast.ingest.source_rows import SourceRows
 from shelfcast.job import UserError
-from shelfcast.snapshot import EXTRAS, empty_tables
+from shelfcast.snapshot import empty_tables
 
 
 def read(folder: Path, values: list[str], delimiter: str = ";") -> SourceRows:
@@ -159,7 +159,7 @@ def test_a_date_among_missing_ones_is_read(
         str(long_files.write(tmp_path, lines)), "utf-8", empty_tables(), declared=declared
     )
     assert bad(source) == []
-    closed = OpenDates.of(source.tables[EXTRAS.name]).closed
+    closed = OpenDates.of(source.tables).closed
     assert closed.astype("datetime64[D]").tolist() == [date(2019, 6, 7 if date_format else 28)]
 
 
