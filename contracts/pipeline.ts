@@ -21,6 +21,7 @@ export const trainOptions = z
         'seasonal_naive',
         'moving_average',
         'seasonal_average',
+        'structural',
         'croston',
         'tsb',
         'simple',

@@ -48,6 +48,7 @@ def main(stores: int, departments: int, weeks: int) -> dict[str, object]:
     url = database_url()
     tables = generate(stores, departments, weeks, 1).tables
     inputs = training_data.prepare(tables["sales"], tables["store_week"], tables["store"])
+    inputs = training_data.with_structural(inputs, FEATURES)
     window = Window(*inputs.weeks)
     stores_of = {name: open_store(name, url, own) for name, own in WRITERS.items()}
     seconds: dict[str, list[float]] = {name: [] for name in WRITERS}

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfcast.calendar import HOLIDAY_WEIGHT
+from shelfcast.features.definitions import STRUCTURAL
 from shelfcast.features.feature_groups import DOLLARS, read_names
 from shelfcast.features.own_holidays import holiday_flag
 from shelfcast.features.samples import Floats, Integers, OriginTable
@@ -75,8 +76,8 @@ def average_of_four(table: OriginTable, rows: Integers, horizons: Integers) -> G
 
 
 def _names(table: OriginTable) -> list[str]:
-    """Returns the features that are inputs: those that the networks may read, too."""
-    return read_names([feature.name for feature in table.features])
+    """Returns the features that are inputs: those that the networks may read, without the structural one."""
+    return [name for name in read_names([feature.name for feature in table.features]) if name != STRUCTURAL]
 
 
 def _inputs(

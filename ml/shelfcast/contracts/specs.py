@@ -381,6 +381,7 @@ Preset = Literal[
     "seasonal_naive",
     "moving_average",
     "seasonal_average",
+    "structural",
     "croston",
     "tsb",
     "simple",

@@ -10,7 +10,14 @@ from pathlib import Path
 import ray
 
 from shelfcast.features.definitions import FeatureSet
-from shelfcast.features.training_data import SERIES_FILES, Inputs, series_path, series_rows, write_series
+from shelfcast.features.training_data import (
+    SERIES_FILES,
+    Inputs,
+    series_path,
+    series_rows,
+    with_structural,
+    write_series,
+)
 
 #: Number of series-weeks a task: starting a worker takes about as long as computing this many.
 CELLS_PER_TASK = 250_000
@@ -20,7 +27,8 @@ def start_series(inputs: Inputs, directory: Path, features: FeatureSet) -> Itera
     """Starts the computation of all series files; yields each path when its file is written."""
     wanted = -(-inputs.grid.sales.size // CELLS_PER_TASK)
     tasks = max(1, min(wanted, SERIES_FILES, int(ray.cluster_resources()["CPU"])))
-    shared = ray.put(inputs)
+    # All series share the filters of the departments, so no part of them can compute them.
+    shared = ray.put(with_structural(inputs, features))
     write = ray.remote(num_returns="streaming")(_write_files)
     parts = [range(first, SERIES_FILES, tasks) for first in range(tasks)]
     return _paths([(write.remote(shared, part, directory, features), len(part)) for part in parts])

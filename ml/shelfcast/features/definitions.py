@@ -25,6 +25,8 @@ LAGS = (*range(1, 14), 26, 51, 52)
 DEPT_LAGS = range(1, 13)
 ROLLING_WEEKS = (4, 13, 52)
 YEAR_WEEKS = 52
+#: Feature with the structural forecast; formula in ``structural``.
+STRUCTURAL = "structural"
 #: Suffix of ``last_year`` -> offset in weeks from the week one year before the target week.
 LAST_YEAR_OFFSETS = {"_before_2": -2, "_before": -1, "": 0, "_after": 1, "_after_2": 2}
 #: ``last_year_after_2`` looks at w - 50 weeks, which must not lie after the origin.
@@ -70,6 +72,14 @@ def _sales(name: str, description: str, newest_week: int = 0) -> Feature:
 
 def _sales_ahead(name: str, description: str, *uses: Use) -> Feature:
     return Feature(name, "sales_history", description, uses, ahead=True)
+
+
+def _structural(*more: Use) -> Feature:
+    text = (
+        "structural forecast of w: level and season of the department, shift of the store, offset of the "
+        "series"
+    )
+    return _sales_ahead(STRUCTURAL, text, Use(SALES, 0), *more)
 
 
 _SALES_HISTORY: tuple[Feature, ...] = (
@@ -122,6 +132,7 @@ _SALES_HISTORY: tuple[Feature, ...] = (
         Use(SALES, -YEAR_WEEKS, of_target=True),
         Use(SALES, -YEAR_WEEKS),
     ),
+    _structural(),
 )
 
 #: Sales in the week of last year that is alike.
@@ -148,6 +159,11 @@ _ALIKE: tuple[Feature, ...] = (
         *_ALIKE_SALES,
         Use(SALES, -YEAR_WEEKS),
     ),
+)
+
+#: The structural forecast of such a data set reads the holidays of w and of the week after it, too.
+_STRUCTURAL_ALIKE = _structural(
+    Use(own_holidays.HOLIDAY, 1, of_target=True), Use(own_holidays.WEEKS_BACK, 0, of_target=True)
 )
 
 #: Features of a data set with intermittent series; formulas in ``intermittent``.
@@ -254,9 +270,10 @@ class FeatureSet:
         declared = [covariate for covariate in self.covariates if covariate.name not in others]
         series_weeks = [f for c in declared if c.of == "series_week" for f in _weekly(c, "sales_history")]
         store_weeks = [f for c in declared if c.of == "store_week" for f in _weekly(c, "store_externals")]
+        own = own_holidays.has_own_holidays(sources)
         return [
-            *_SALES_HISTORY,
-            *(_ALIKE if own_holidays.has_own_holidays(sources) else ()),
+            *(_STRUCTURAL_ALIKE if own and f.name == STRUCTURAL else f for f in _SALES_HISTORY),
+            *(_ALIKE if own else ()),
             *(_INTERMITTENT if intermittent.is_intermittent(self.covariates) else ()),
             *(_planned_lift(self.plans) if self.plans else ()),
             *series_weeks,

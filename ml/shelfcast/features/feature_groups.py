@@ -11,6 +11,7 @@ from shelfcast.features.definitions import (
     LAST_YEAR_OFFSETS,
     ROLLING_WEEKS,
     STORE_EXTERNALS,
+    STRUCTURAL,
     Feature,
     FeatureSet,
 )
@@ -29,6 +30,7 @@ OWN_DOLLARS = (
     "last_year_after",
     "dept_mean_0",
     "dept_mean_4",
+    STRUCTURAL,
 )
 #: The 13 weeks up to the origin in US dollars, newest first: of the series and of its department.
 OWN_WINDOW = ("sales_0", *(f"lag_{n}" for n in range(1, 13)))
@@ -105,6 +107,7 @@ _LSTM = (
     "last_year_mean_13",
     "dept_mean_4",
     "dept_season",
+    STRUCTURAL,
     "year_on_year_13",
     "dept_year_on_year_13",
     "store_year_on_year_13",

@@ -7,7 +7,7 @@ version: a preset that reads features which exist must not make other models old
 from __future__ import annotations
 
 from shelfcast.features import feature_groups, intermittent, own_holidays
-from shelfcast.features.definitions import DEPT_LAGS, LAGS, Feature, FeatureSet
+from shelfcast.features.definitions import DEPT_LAGS, LAGS, STRUCTURAL, Feature, FeatureSet
 from shelfcast.features.open_weeks import OPEN_AHEAD
 
 OWN_NEWEST_FIRST = ("sales_0", *(f"lag_{weeks}" for weeks in LAGS))
@@ -25,6 +25,7 @@ _HISTORY = ("weeks_since_first", *MEANS, "last_year")
 _NAIVE = frozenset((*OWN_NEWEST_FIRST, *DEPT_NEWEST_FIRST, *MEANS, *SPREADS, *_HISTORY))
 _MOVING_AVERAGE = _NAIVE | {f"rolling_mean_{weeks}" for weeks in MOVING_AVERAGE_WEEKS}
 _SEASONAL_AVERAGE = _NAIVE | {*LAST_YEAR_NEIGHBOURS, *GROWTH, "dept_season", "christmas_shift"}
+_STRUCTURAL = _NAIVE | {STRUCTURAL, "dept_season"}
 _INTERMITTENT = _NAIVE | {"rolling_mean_52"}
 #: Features of a data set with holidays of its own, read wherever a simple forecast knows the season.
 _SEASON_ALIKE = frozenset((own_holidays.LAST_YEAR, own_holidays.DEPT_SEASON))
@@ -34,9 +35,10 @@ _SIMPLE: dict[str, frozenset[str]] = {
     "seasonal_naive": _NAIVE,
     "moving_average": _MOVING_AVERAGE,
     "seasonal_average": _SEASONAL_AVERAGE,
+    "structural": _STRUCTURAL,
     "croston": _INTERMITTENT | {*intermittent.CROSTON},
     "tsb": _INTERMITTENT | {*intermittent.TSB},
-    "simple": _MOVING_AVERAGE | _SEASONAL_AVERAGE | {*intermittent.FEATURES},
+    "simple": _MOVING_AVERAGE | _SEASONAL_AVERAGE | _STRUCTURAL | {*intermittent.FEATURES},
 }
 #: Preset -> features that every data set has. A network also uses all covariates of its data set.
 PRESET_FEATURES: dict[str, frozenset[str]] = {**feature_groups.NETWORK_FEATURES, **_SIMPLE}

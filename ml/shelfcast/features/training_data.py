@@ -37,7 +37,7 @@ from shelfcast.features.definitions import CALENDAR, MAX_HORIZON_WEEKS, FeatureS
 from shelfcast.features.intermittent import intermittent_columns, is_intermittent
 from shelfcast.features.likes import Likes, with_like_departments, without_likes
 from shelfcast.features.open_weeks import AVAILABLE, OPEN, hidden_weeks
-from shelfcast.features.own_holidays import WEEKS_BACK, has_own_holidays
+from shelfcast.features.own_holidays import HOLIDAY, WEEKS_BACK, has_own_holidays
 from shelfcast.features.planned_lift import lift_columns
 from shelfcast.features.sales_history import (
     Aggregates,
@@ -55,6 +55,7 @@ from shelfcast.features.store_features import (
     extra_weeks,
     store_features,
 )
+from shelfcast.features.structural import Structural, fit_structural, structural_columns
 from shelfcast.features.version import feature_set_version
 from shelfcast.features.weekly_values import Grid, covariate_columns, to_grid, week_indices
 from shelfcast.ids import PLAIN_IDS, Ids, write_ids
@@ -78,6 +79,7 @@ class Inputs:
         series_extras: Grid of each covariate of series and weeks by name, as ``weekly_values.to_grid`` does.
         ids: Ids of the snapshot.
         levels: Levels of the snapshot.
+        structural: Components of the structural forecast; None until ``with_structural``.
     """
 
     grid: SalesGrid
@@ -86,6 +88,7 @@ class Inputs:
     series_extras: dict[str, Grid]
     ids: Ids
     levels: Levels = NO_LEVELS
+    structural: Structural | None = None
 
     @property
     def weeks(self) -> tuple[date, date]:
@@ -96,7 +99,8 @@ class Inputs:
         """Returns the inputs of every ``of``-th series, beginning with series ``number``."""
         rows = slice(number, None, of)
         extras = {name: values[rows] for name, values in self.series_extras.items()}
-        return replace(self, grid=self.grid.part(number, of), series_extras=extras)
+        structural = None if self.structural is None else self.structural.part(number, of)
+        return replace(self, grid=self.grid.part(number, of), series_extras=extras, structural=structural)
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,27 @@ def prepare(
     grid = with_estimates(grid, aggregates.stores, covariates.attributes["size"], likes)
     aggregates = with_like_departments(aggregates, likes)
     return Inputs(grid, aggregates, covariates, _series_extras(grid, of_series), ids)
+
+
+def with_structural(inputs: Inputs, features: FeatureSet) -> Inputs:
+    """Returns the inputs with the components of the structural forecast, which all series share."""
+    own_holiday, weeks_back = None, np.empty(0)
+    if has_own_holidays(features.sources):
+        own_holiday = _share_on_holiday(inputs, len(inputs.grid.weeks) + features.horizon_weeks + 1)
+        weeks_back = np.unique(_weeks_back(inputs))
+    lags = weeks_back[~np.isnan(weeks_back)].astype(int).tolist()
+    components = fit_structural(inputs.grid, features.horizon_weeks, own_holiday, lags)
+    return replace(inputs, structural=components)
+
+
+def _share_on_holiday(inputs: Inputs, weeks: int) -> NDArray[np.float64]:
+    """Returns the share of the stores that have a holiday of the data set's own in each week [weeks]."""
+    share = np.zeros(weeks)
+    flags = inputs.store_features.externals.get(HOLIDAY)
+    if flags is not None:
+        known = np.where(np.isnan(flags), 0.0, flags).mean(axis=0)[:weeks]
+        share[: len(known)] = known
+    return share
 
 
 def _split(extras: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -213,6 +238,7 @@ def write(
         UserError: The tables cannot be used; see ``prepare``.
     """
     inputs = replace(prepare(sales, store_weeks, stores, extras, request, ids), levels=levels)
+    inputs = with_structural(inputs, features)
     for number in range(SERIES_FILES):
         write_series(directory, number, series_rows(inputs, number, features))
     return write_shared(directory, inputs, features)
@@ -226,6 +252,7 @@ def series_rows(inputs: Inputs, number: int, features: FeatureSet) -> pa.Table:
     store = np.searchsorted(stores.stores, grid.store)[series]
     history = sales_history(grid, part.aggregates, features)
     extra = _extra_columns(part, features) | _alike_columns(part, features) | _lift_columns(part, features)
+    extra |= _structural_columns(part, features)
     if is_intermittent(features.covariates):
         extra |= intermittent_columns(grid.sales)
     history |= {name: values[series, week] for name, values in extra.items()}
@@ -284,10 +311,22 @@ def _alike_columns(inputs: Inputs, features: FeatureSet) -> dict[str, Grid]:
     """Returns the columns about the week of last year with the same holiday, each [series, weeks]."""
     if not has_own_holidays(features.sources):
         return {}
+    weeks_back = _weeks_back(inputs)
+    return alike_columns(inputs.grid, inputs.aggregates, weeks_back, features.horizon_weeks)
+
+
+def _weeks_back(inputs: Inputs) -> Grid:
+    """Returns the weeks back to the week of last year that is alike [series, weeks and those after them]."""
     grid, stores = inputs.grid, inputs.store_features
     unknown = np.full((len(stores.stores), len(grid.weeks) + MAX_HORIZON_WEEKS), np.nan)
-    weeks_back = stores.externals.get(WEEKS_BACK, unknown)[np.searchsorted(stores.stores, grid.store)]
-    return alike_columns(grid, inputs.aggregates, weeks_back, features.horizon_weeks)
+    return stores.externals.get(WEEKS_BACK, unknown)[np.searchsorted(stores.stores, grid.store)]
+
+
+def _structural_columns(inputs: Inputs, features: FeatureSet) -> dict[str, Grid]:
+    """Returns the columns of the structural forecast, each [series, weeks]."""
+    assert inputs.structural is not None
+    weeks_back = _weeks_back(inputs) if has_own_holidays(features.sources) else None
+    return structural_columns(inputs.structural, weeks_back, features.horizon_weeks)
 
 
 def _lift_columns(inputs: Inputs, features: FeatureSet) -> dict[str, Grid]:

@@ -24,6 +24,8 @@ from shelfcast.features import (
     publication_lags,
     sales_history,
     store_features,
+    structural,
+    structural_inputs,
     weekly_values,
 )
 from shelfcast.features.definitions import FeatureSet
@@ -44,6 +46,8 @@ _MODULES = (
     alike_weeks,
     cold_start,
     likes,
+    structural,
+    structural_inputs,
 )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from shelfcast.contracts.model import ModelFeature
@@ -22,12 +21,12 @@ class Ensemble(GlobalModel):
     """Networks and trees, averaged.
 
     Attributes:
-        trees: The trees. They are fitted after the networks and forecast 0, with weight 0, until then.
+        trees: The trees. They are fitted after the networks and forecast 0 until then.
     """
 
     custom_opsets = CUSTOM_OPSETS
     networks = 3
-    prior_shares = (0.7, 0.3, 0.0)
+    prior_trained = (0.25, 0.15)
 
     def __init__(
         self,
@@ -38,9 +37,9 @@ class Ensemble(GlobalModel):
     ) -> None:
         super().__init__(features, stores, depts, horizon_weeks)
         self.trees = Trees(features)
-        self.shares.copy_(torch.tensor((*GlobalModel.prior_shares, 0.0)))
 
-    def _components(
+    def _trained(
         self, inputs: Inputs, prepared: ModelInputs, member_forecasts: Sequence[MemberForecast]
     ) -> list[Tensor]:
-        return [*super()._components(inputs, prepared, member_forecasts), self.trees(inputs, prepared.level)]
+        networks = super()._trained(inputs, prepared, member_forecasts)
+        return [*networks, self.trees(inputs, prepared.level)]

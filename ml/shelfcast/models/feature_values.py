@@ -10,7 +10,7 @@ from torch import Tensor
 
 from shelfcast.contracts.model import ModelFeature
 from shelfcast.features import own_holidays
-from shelfcast.features.definitions import PLANNED_LIFT
+from shelfcast.features.definitions import PLANNED_LIFT, STRUCTURAL
 
 #: Bound of dollar values; larger ones are errors of the source, and float32 would overflow.
 _LARGEST_USD = 1e9
@@ -21,6 +21,9 @@ _LARGEST_SEASON = 10.0
 
 #: Bound of what a plan does to sales.
 _LARGEST_LIFT = 10.0
+#: Weeks ahead at which the logarithm of growth has fallen to 1/e. Gardner and McKenzie, "Forecasting trends
+#: in time series", Management Science 31 (1985): trends do not last.
+_GROWTH_WEEKS = 26.0
 
 
 class FeatureValues:
@@ -82,6 +85,10 @@ class FeatureValues:
         share = (self.get("christmas_shift").abs() / 7).clamp(0, 1)
         return week * (1 - share) + week_before * share
 
+    def structural(self, otherwise: Tensor) -> Tensor:
+        """Returns the structural forecast, ``otherwise`` where it is unknown, US dollars [N]."""
+        return self.first_known((STRUCTURAL,), otherwise)
+
     def lifted(self, usd: Tensor) -> Tensor:
         """Returns forecasts of the usual level, [N] or [N, K], with the effect of the target week's plan."""
         if PLANNED_LIFT not in self._columns:
@@ -113,6 +120,11 @@ class FeatureValues:
         """
         _, known = self.matrix(("weeks_since_first", "rolling_mean_13", "rolling_mean_52", "last_year"))
         return ~known.any(dim=1)
+
+
+def damped(growth: Tensor, horizon: Tensor) -> Tensor:
+    """Returns the yearly growth that is left ``horizon`` weeks ahead, [N]: it fades with half a year."""
+    return growth ** torch.exp(-horizon.float() / _GROWTH_WEEKS)
 
 
 @cache

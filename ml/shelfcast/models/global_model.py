@@ -1,7 +1,8 @@
 """The preset ``global``: one model for all series and horizons; docs/decisions/0025 gives the reasons.
 
-It averages three forecasts with different errors: a mixture based on summaries of the series, a mixture based
-on its weeks, and last year's sales with this year's growth. The validation weeks choose half of the weights.
+It averages four forecasts with different errors: a mixture based on summaries of the series, a mixture based
+on its weeks, last year's sales with this year's growth, and the structural forecast. Errors on weeks that did
+not train them choose the weights (``train.shares``).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from shelfcast.models.summaries import Summaries
 from shelfcast.models.windows import Windows
 
 _HIDDEN = 128
+#: Components of the median that are formulas, the last ones of ``GlobalModel.shares``.
+FORMULAS = ("seasonal", "structural")
 #: Weight decay. It is strong where the inputs identify single weeks: the data has few weeks, however many
 #: series, and the network must not memorize them.
 _SUMMARIES_DECAY, _WINDOWS_DECAY = 1.0, 0.02
@@ -40,13 +43,15 @@ class GlobalModel(Network):
 
     Attributes:
         networks: Number of mixtures of each kind.
-        prior_shares: Prior ensemble weights, one a component; the final weights are the mean of these and of
-            the weights that fit the validation weeks best.
-        shares: Ensemble weights of the median's components; they sum to 1 [P].
+        prior_trained: Prior ensemble weight of each trained component.
+        prior_structural: Prior share of the structural forecast in what the trained components leave.
+        shares: Ensemble weights of the median's components, the trained ones first, then ``FORMULAS``; they
+            sum to 1 [P].
     """
 
     networks = 1
-    prior_shares: tuple[float, ...] = (0.6, 0.4)
+    prior_trained: tuple[float, ...] = (0.3,)
+    prior_structural = 0.6
     shares: Tensor
 
     def __init__(
@@ -73,9 +78,11 @@ class GlobalModel(Network):
                 ),
             ]
         super().__init__(count, horizon_weeks, members)
-        self.register_buffer("shares", torch.tensor(self.prior_shares))
-        # Last year's sales do not reflect the covariates of the target week.
-        self._corrects_seasonal = has_covariates
+        rest = 1 - sum(self.prior_trained)
+        formulas = rest * (1 - self.prior_structural), rest * self.prior_structural
+        self.register_buffer("shares", torch.tensor((*self.prior_trained, *formulas)))
+        # No formula reflects the covariates of the target week.
+        self._corrects_formulas = has_covariates
 
     def combine(
         self, inputs: Inputs, prepared: Sequence[ModelInputs], member_forecasts: Sequence[MemberForecast]
@@ -95,15 +102,22 @@ class GlobalModel(Network):
         return torch.stack(self._components(inputs, prepared[0], member_forecasts))
 
     def _components(
+        self, inputs: Inputs, prepared: ModelInputs, member_forecasts: Sequence[MemberForecast]
+    ) -> list[Tensor]:
+        formulas = [prepared.seasonal * prepared.level, prepared.structural * prepared.level]
+        if self._corrects_formulas:
+            correction = 1 + _mean([forecast.correction for forecast in member_forecasts])
+            formulas = [formula * correction for formula in formulas]
+        return [*self._trained(inputs, prepared, member_forecasts), *formulas]
+
+    def _trained(
         self,
         inputs: Inputs,  # noqa: ARG002
-        prepared: ModelInputs,
+        prepared: ModelInputs,  # noqa: ARG002
         member_forecasts: Sequence[MemberForecast],
     ) -> list[Tensor]:
-        seasonal = prepared.seasonal * prepared.level
-        if self._corrects_seasonal:
-            seasonal = seasonal * (1 + _mean([forecast.correction for forecast in member_forecasts]))
-        return [_mean([forecast.median for forecast in member_forecasts]), seasonal]
+        """Returns the trained components of the median, US dollars, each [N]."""
+        return [_mean([forecast.median for forecast in member_forecasts])]
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

@@ -62,6 +62,10 @@ IMPUTATION: dict[str, tuple[str, ...]] = {
     "seasonal_naive": (*_SIMPLE, "Last year's week of the target: the naive forecast."),
     "moving_average": (*_SIMPLE, "A mean of few weeks: the mean of 13 weeks, then of 52 weeks."),
     "seasonal_average": _SEASONAL,
+    "structural": (
+        *_SIMPLE,
+        "A series without a structural forecast: the mean of 13 weeks, with the season of its department.",
+    ),
     "croston": _INTERMITTENT,
     "tsb": _INTERMITTENT,
     # It is exported under the name of the forecast that the validation weeks chose.

@@ -47,7 +47,7 @@ class _Inputs(Preparation):
         scaled = torch.where(known, dollars / level[:, None], 1.0).clamp(-10, 10)
         base = (mean / level)[:, None]
         inputs = torch.cat([scaled, others, horizon[:, None].float()], dim=1)
-        return ModelInputs(level, base, inputs, torch.zeros_like(base), base[:, 0])
+        return ModelInputs(level, base, inputs, torch.zeros_like(base), base[:, 0], base[:, 0])
 
 
 class _Perceptron(Member):

@@ -58,6 +58,7 @@ class ModelInputs:
         inputs: Network inputs before standardization, all finite [N, I].
         penalty: Subtracted from the mixture logits [N, K].
         seasonal: Last year's sales with this year's growth, divided by the level [N].
+        structural: The structural forecast, divided by the level [N].
     """
 
     level: Tensor
@@ -65,6 +66,7 @@ class ModelInputs:
     inputs: Tensor
     penalty: Tensor
     seasonal: Tensor
+    structural: Tensor
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,11 @@ def seasonal_average(values: FeatureValues) -> Tensor:
     return (year_ago + year_ago * growth + around * growth + quarter) / 4
 
 
+def structural(values: FeatureValues) -> Tensor:
+    """Returns the structural forecast, or else the mean of 13 weeks with the department's season."""
+    return values.structural(_mean_of(13)(values) * values.season())
+
+
 def _intermittent(feature: str) -> Formula:
     """Returns the formula of a method for intermittent series, whose forecast is a feature.
 
@@ -121,6 +126,7 @@ _MOVING_AVERAGE = tuple(
     for weeks in MOVING_AVERAGE_WEEKS
 )
 _SEASONAL_AVERAGE = (NamedFormula("seasonal_average", "seasonal_average", seasonal_average),)
+_STRUCTURAL = (NamedFormula("structural", "structural", structural),)
 _CROSTON, _TSB = (
     tuple(
         NamedFormula(f"{preset} with {percent} %", preset, _intermittent(name), name)
@@ -134,9 +140,18 @@ FORMULAS: dict[Preset, tuple[NamedFormula, ...]] = {
     "seasonal_naive": _SEASONAL_NAIVE,
     "moving_average": _MOVING_AVERAGE,
     "seasonal_average": _SEASONAL_AVERAGE,
+    "structural": _STRUCTURAL,
     "croston": _CROSTON,
     "tsb": _TSB,
-    "simple": (*_NAIVE, *_SEASONAL_NAIVE, *_MOVING_AVERAGE, *_SEASONAL_AVERAGE, *_CROSTON, *_TSB),
+    "simple": (
+        *_NAIVE,
+        *_SEASONAL_NAIVE,
+        *_MOVING_AVERAGE,
+        *_SEASONAL_AVERAGE,
+        *_STRUCTURAL,
+        *_CROSTON,
+        *_TSB,
+    ),
 }
 
 
@@ -164,7 +179,9 @@ class _FormulaInputs(Preparation):
         spread = torch.maximum(spread, _MIN_SPREAD * mean) + self.floor_usd
         forecast = self.formula.forecast(values)
         none = torch.zeros_like(forecast)[:, None]
-        return ModelInputs(mean + self.floor_usd, forecast[:, None], spread[:, None], none, forecast)
+        return ModelInputs(
+            mean + self.floor_usd, forecast[:, None], spread[:, None], none, forecast, forecast
+        )
 
 
 class _FormulaMember(Member):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from shelfcast.features.feature_groups import OWN_DOLLARS, PLAIN, RATIOS
 from shelfcast.features.own_holidays import without_replaced
-from shelfcast.models.feature_values import LARGEST_RATIO, FeatureValues
+from shelfcast.models.feature_values import LARGEST_RATIO, FeatureValues, damped
 from shelfcast.models.network import ModelInputs, Preparation
 
 #: Number of leading forecasts without a season: they are the same for a holiday week and the weeks around it.
@@ -28,13 +28,13 @@ class Summaries(Preparation):
         """See ``Preparation``."""
         values = FeatureValues(self._columns, features)
         level = self._level(values)
-        forecasts_usd, shift_usd, seasonal_usd = self._forecasts(values)
+        forecasts_usd, shift_usd, seasonal_usd = self._forecasts(values, horizon)
         forecasts = forecasts_usd / level[:, None]
         flat = torch.arange(forecasts.shape[1], device=features.device) < _FLAT_FORECASTS
         penalty = _SEASON_PENALTY * (shift_usd / level)[:, None] * flat.float()
         inputs = self._inputs(values, level, forecasts, horizon)
         lifted, seasonal = values.lifted(forecasts), values.lifted(seasonal_usd / level)
-        return ModelInputs(level, lifted, inputs, penalty, seasonal)
+        return ModelInputs(level, lifted, inputs, penalty, seasonal, lifted[:, -1])
 
     def _level(self, values: FeatureValues) -> Tensor:
         """Returns the largest of several scale estimates plus the floor, US dollars [N]."""
@@ -45,7 +45,7 @@ class Summaries(Preparation):
         size = torch.maximum(torch.maximum(recent, std), torch.maximum(year, year_ago) * 0.5)
         return torch.where(values.without_history(), values.get("dept_mean_4").abs(), size) + self.floor_usd
 
-    def _forecasts(self, values: FeatureValues) -> tuple[Tensor, Tensor, Tensor]:
+    def _forecasts(self, values: FeatureValues, horizon: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns simple forecasts [N, K], seasonal shift [N] and last year with growth [N], US dollars.
 
         Missing values have fallbacks, so every forecast is finite. A series without any history gets the mean
@@ -61,7 +61,7 @@ class Summaries(Preparation):
         week_after = first_known(("last_year_after",), year_ago)
         aligned = values.last_year(quarter * season)
         smooth = (week_before + 2 * aligned + week_after) / 4
-        growth = ratio("year_on_year_13", "dept_year_on_year_13", "store_year_on_year_13")
+        growth = damped(ratio("year_on_year_13", "dept_year_on_year_13", "store_year_on_year_13"), horizon)
         month_year_ago = first_known(("last_year_mean_4",), month)
         quarter_year_ago = first_known(("last_year_mean_13",), quarter)
         forecasts = torch.stack(
@@ -84,6 +84,7 @@ class Summaries(Preparation):
                 aligned * ratio("dept_year_on_year_13"),
                 aligned + month - month_year_ago,
                 aligned + quarter - quarter_year_ago,
+                values.structural(quarter * season),
             ],
             dim=1,
         )

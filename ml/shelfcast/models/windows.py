@@ -18,7 +18,7 @@ from shelfcast.features.feature_groups import (
     OWN_WINDOW,
 )
 from shelfcast.features.own_holidays import has_own_holidays, without_replaced
-from shelfcast.models.feature_values import FeatureValues
+from shelfcast.models.feature_values import FeatureValues, damped
 from shelfcast.models.network import ModelInputs, Preparation
 
 #: Number of weeks in the mean that is the level.
@@ -55,14 +55,17 @@ class Windows(Preparation):
         year = values.first_known(("rolling_mean_52",), quarter)
         level = torch.maximum(recent.abs(), _YEAR_SHARE * year.abs()) + self.floor_usd
         own = torch.where(own_known, own, recent[:, None])
-        season, growth = values.season(), self._growth(values)
+        season = values.season()
+        growth = tuple(damped(ratio, horizon) for ratio in self._growth(values))
         year_ago = values.first_known(("last_year",), quarter * season)
         around, around_known = values.matrix(LAST_YEAR_WINDOW)
         around = torch.where(around_known, around, year_ago[:, None])
         aligned = values.last_year(year_ago)
         seasonal = aligned * growth[0]
+        structural = values.structural(quarter * season)
         averages = [
             seasonal,
+            structural,
             aligned * growth[1],
             quarter * season,
             values.first_known(("rolling_mean_4",), recent),
@@ -73,7 +76,9 @@ class Windows(Preparation):
         ]
         forecasts = torch.cat([own, around, torch.stack(averages, dim=1)], dim=1) / level[:, None]
         seasonal_column = own.shape[1] + around.shape[1]
-        others = torch.arange(forecasts.shape[1], device=features.device) != seasonal_column
+        structural_column = seasonal_column + 1
+        column = torch.arange(forecasts.shape[1], device=features.device)
+        others = (column != seasonal_column) & (column != structural_column)
         penalty = _INITIAL_PENALTY * values.one[:, None] * others.float()
         windows = [
             (own / level[:, None]).clamp(-5, 5),
@@ -85,13 +90,16 @@ class Windows(Preparation):
         sizes = self._sizes(values, level, quarter, year)
         inputs = [
             *windows,
-            torch.stack([season, *growth, *sizes], dim=1),
+            torch.stack([season, *growth, *sizes, (structural / level).clamp(-5, 10)], dim=1),
             self._week(values, horizon),
             values.of_any_unit(self._covariates),
             *values.holidays(),
         ]
         lifted, lifted_seasonal = values.lifted(forecasts), values.lifted(seasonal / level)
-        return ModelInputs(level, lifted, torch.cat(inputs, dim=1), penalty, lifted_seasonal)
+        structural_lifted = lifted[:, structural_column]
+        return ModelInputs(
+            level, lifted, torch.cat(inputs, dim=1), penalty, lifted_seasonal, structural_lifted
+        )
 
     def _growth(self, values: FeatureValues) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the year-on-year growth of series, department and store, each [N]."""

@@ -29,7 +29,7 @@ from shelfcast.job import UserError, job_directory, main, read_spec, report_prog
 from shelfcast.models.network import Network
 from shelfcast.models.presets import build_network
 from shelfcast.models.simple import FORMULAS, SimpleForecast
-from shelfcast.train.calibration import bound_at_zero, calibrate, choose_shares, widest_week
+from shelfcast.train.calibration import bound_at_zero, calibrate, widest_week
 from shelfcast.train.checkpoint import Checkpoints, NewestCheckpoint, config_hash
 from shelfcast.train.data import EpochSampler, Shard, read_shard
 from shelfcast.train.distributed import Processes, init_distributed
@@ -41,6 +41,7 @@ from shelfcast.train.normalization import fit_normalization, known_ids
 from shelfcast.train.progress import ProgressReporter
 from shelfcast.train.restarts import Restarts
 from shelfcast.train.search import search, search_epochs, with_parameters
+from shelfcast.train.shares import choose_shares
 from shelfcast.train.training import Trainer
 
 

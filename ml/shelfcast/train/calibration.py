@@ -1,4 +1,4 @@
-"""Post-training fitting on the validation weeks: ensemble weights and conformal intervals."""
+"""Post-training fitting on the validation weeks: conformal intervals."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from shelfcast.models.global_model import GlobalModel
 from shelfcast.models.network import (
     CALIBRATION_BINS,
     COVERAGES,
@@ -21,10 +19,6 @@ from shelfcast.train.data import Shard
 from shelfcast.train.distributed import Processes
 from shelfcast.train.minibatch import BatchReader, chunks
 
-#: Grid of candidate weights of the seasonal forecast.
-_SEASONAL_SHARES = np.arange(7) / 10
-#: Grid of candidate weights of each further component.
-_OTHER_SHARES = np.arange(11) / 10
 #: Minimum number of scores for a separate scale.
 MIN_SCORES = 200
 
@@ -43,35 +37,6 @@ def conformal_scale(scores: NDArray[np.float64], coverage: float) -> float:
     """
     rank = min(math.ceil(coverage * (len(scores) + 1)), len(scores))
     return float(np.partition(scores, rank - 1)[rank - 1])
-
-
-@torch.no_grad()
-def choose_shares(model: Network, shard: Shard, processes: Processes) -> None:
-    """Sets the model's ``shares``, if it has any: half prior, half best on validation.
-
-    Few validation weeks say little about later weeks, so they decide only half.
-    """
-    if not isinstance(model, GlobalModel):
-        return
-    model.eval()
-    candidates = _share_grid(len(model.shares)).to(processes.device)
-    errors = torch.zeros(len(candidates), dtype=torch.float64)
-    reader = BatchReader(shard.table, processes.device)
-    for samples in chunks(shard.validation):
-        batch = reader.read(samples)
-        errors_usd = (candidates @ model.forecasts(*batch.inputs) - batch.actual).abs()
-        errors += (errors_usd * batch.weight).double().sum(dim=1).cpu()
-    best = candidates[int(processes.all_reduce_sum(errors.numpy()).argmin())]
-    model.shares.copy_((best + torch.tensor(model.prior_shares, device=best.device)) / 2)
-
-
-def _share_grid(parts: int) -> Tensor:
-    """Returns the candidate weights [C, P]; the first component gets the rest, so each row sums to 1."""
-    others = [_SEASONAL_SHARES, *[_OTHER_SHARES] * (parts - 2)]
-    grid = np.stack([values.ravel() for values in np.meshgrid(*others, indexing="ij")], axis=1)
-    rest = 1 - grid.sum(axis=1, keepdims=True)
-    # Rounding can make a rest of 0 slightly negative.
-    return torch.from_numpy(np.hstack([rest, grid])[rest[:, 0] > -1e-9]).float()
 
 
 @torch.no_grad()

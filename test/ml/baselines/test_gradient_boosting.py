@@ -11,7 +11,7 @@ import pytest
 from shelfcast.baselines import gradient_boosting
 from shelfcast.baselines.gradient_boosting import Variant, average_of_four, fit
 from shelfcast.features import training_data
-from shelfcast.features.definitions import FeatureSet
+from shelfcast.features.definitions import STRUCTURAL, FeatureSet
 from shelfcast.features.feature_groups import used_names
 from shelfcast.features.own_holidays import COVARIATES, HOLIDAY, HOLIDAY_AHEAD
 from shelfcast.features.samples import Floats, Integers, OriginTable, read_origin_table
@@ -116,7 +116,7 @@ def test_holiday_weeks_weigh_more(table: OriginTable, monkeypatch: pytest.Monkey
 
 
 def test_own_holidays_are_inputs_in_place_of_the_american_ones(table: OriginTable, tmp_path: Path) -> None:
-    """The comparison with a network is fair: neither reads what the other may not."""
+    """The comparison with a network is fair: trees lack the structural forecast, which is none of theirs."""
     weeks = [table.origin[0].item() + timedelta(weeks=n) for n in range(120)]
     rows = [
         {"name": HOLIDAY, "store": store, "dept": 0, "week": week, "value": n % 2}
@@ -129,9 +129,9 @@ def test_own_holidays_are_inputs_in_place_of_the_american_ones(table: OriginTabl
     past, test = split(own)
     read = gradient_boosting._names(own)
     usual = gradient_boosting._names(table)
-    assert usual == [feature.name for feature in table.features]
+    assert usual == [feature.name for feature in table.features if feature.name != STRUCTURAL]
     networks = used_names("global", own.features) | used_names("lstm", own.features)
-    assert [name for name in networks if name not in read] == []
+    assert [name for name in networks if name not in read] == [STRUCTURAL]
     assert set(usual) - set(read) == {
         *("is_holiday", "is_holiday_last_year", "is_super_bowl", "is_labor_day", "is_thanksgiving"),
         *("weeks_to_super_bowl", "weeks_to_labor_day", "weeks_to_thanksgiving"),
@@ -161,7 +161,8 @@ def test_the_number_of_weeks_ahead_is_an_input(table: OriginTable) -> None:
     for variant in VARIANTS:
         inputs, _ = gradient_boosting._inputs(table, rows, horizons, variant)
         keys = np.column_stack([table.store[rows], table.dept[rows], horizons])
-        np.testing.assert_array_equal(inputs[:, len(table.features) :], keys)
+        # All features but the structural forecast.
+        np.testing.assert_array_equal(inputs[:, len(table.features) - 1 :], keys)
 
 
 def test_targets_must_be_known(table: OriginTable) -> None:

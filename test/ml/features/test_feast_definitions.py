@@ -39,6 +39,7 @@ def tables() -> Tables:
 def store(database_url: str, tables: Tables) -> Iterator[FeatureStore]:
     """A project whose features are offline and online."""
     inputs = training_data.prepare(tables.sales, tables.store_weeks, tables.stores)
+    inputs = training_data.with_structural(inputs, FEATURES)
     _, last = inputs.weeks
     rows = [training_data.series_rows(inputs, n, FEATURES) for n in range(training_data.SERIES_FILES)]
     with feast_repository.open_store(PROJECT, database_url) as store:

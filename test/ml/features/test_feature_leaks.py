@@ -48,6 +48,7 @@ def features(snapshot: Snapshot, up_to: int) -> pa.Table:
     """Returns keys and features (no targets) of the origins up to a week, in key order."""
     tables = tables_of(snapshot.sales, snapshot.externals, snapshot.extras)
     inputs = training_data.prepare(tables.sales, tables.store_weeks, tables.stores, tables.extras)
+    inputs = training_data.with_structural(inputs, FEATURES)
     files = [training_data.series_rows(inputs, n, FEATURES) for n in range(training_data.SERIES_FILES)]
     rows = pa.concat_tables(files).drop_columns([f"target_h{h}" for h in range(1, HORIZON + 1)])
     early = rows.filter(pc.less_equal(rows["origin"], pa.scalar(week(up_to), pa.date32())))

@@ -23,7 +23,7 @@ def test_the_page_lists_all_features() -> None:
 
 
 def test_the_page_says_when_each_column_is_known() -> None:
-    said = {row[0]: row[2] for row in cells()}
+    said = {row[0]: row[2] for row in cells() if len(row) > 2}
     words = {None: "always", 0: "at its end", 1: "a week after its end"}
     for column in SOURCE_COLUMNS:
         after = column.known_after_weeks

@@ -179,6 +179,7 @@ def run(raw: RandomBatches, batch: int, folder: Path) -> tuple[Inputs, FeatureSe
 
 
 def series_files(inputs: Inputs, features: FeatureSet, folder: Path, made: list[Path]) -> Iterator[Path]:
+    inputs = training_data.with_structural(inputs, features)
     for number in range(training_data.SERIES_FILES):
         training_data.write_series(folder, number, training_data.series_rows(inputs, number, features))
         made.append(training_data.series_path(folder, number))

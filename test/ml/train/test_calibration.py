@@ -23,9 +23,7 @@ from shelfcast.models.windows import Windows
 from shelfcast.train.calibration import (
     MIN_SCORES,
     _scale,
-    _share_grid,
     calibrate,
-    choose_shares,
     conformal_scale,
     widest_week,
 )
@@ -155,45 +153,3 @@ def test_each_size_has_as_many_validation_samples(example: Example, alone: Proce
     level = model.members[0].prepare(features, horizon).level.double().numpy()
     edges = np.quantile(level, np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS)
     np.testing.assert_allclose(model.size_edges_usd.numpy(), edges, rtol=1e-6)
-
-
-class TwoForecasts(GlobalModel):
-    """A network whose first forecast is 100 too high and whose second is 400 too low, of sales of 1,000."""
-
-    def forecasts(self, features: Tensor, store: Tensor, dept: Tensor, horizon: Tensor) -> Tensor:
-        return torch.tensor([[1_100.0], [600.0]]).expand(2, len(features) + 0 * len(store + dept + horizon))
-
-
-def test_shares_are_half_usual_and_half_the_best_of_the_validation(
-    example: Example, alone: Processes
-) -> None:
-    shard = read_shard(example.spec, 0, 1)
-    shard = replace(shard, table=replace(shard.table, targets=np.full_like(shard.table.targets, 1_000.0)))
-    model = TwoForecasts(shard.table.features, [1, 2], [1], 4)
-    choose_shares(model, shard, alone)
-    # 0.8 * 1100 + 0.2 * 600 = 1000; the usual shares are 0.6 and 0.4.
-    torch.testing.assert_close(model.shares, torch.tensor([0.7, 0.3]))
-
-
-def test_holiday_weeks_count_as_in_the_error_when_shares_are_chosen(
-    example: Example, alone: Processes
-) -> None:
-    shard = read_shard(example.spec, 0, 1)
-    table, validation = shard.table, shard.validation
-    weeks = table.target_week(validation.rows, validation.horizons)
-    holidays = np.unique(weeks)[-2:]
-    calendar, targets = np.zeros_like(table.calendar), np.full_like(table.targets, 1_000.0)
-    calendar[(holidays - table.first_week) // np.timedelta64(7, "D")] = 1.0
-    are_holidays = np.isin(weeks, holidays)
-    targets[validation.rows[are_holidays], validation.horizons[are_holidays] - 1] = 800.0
-    shard = replace(shard, table=replace(table, calendar=calendar, targets=targets))
-    model = TwoForecasts(table.features, [1, 2], [1], 4)
-    choose_shares(model, shard, alone)
-    # 0.4 * 1100 + 0.6 * 600 = 800 in two of six weeks, which weigh five times the others.
-    torch.testing.assert_close(model.shares, torch.tensor([0.5, 0.5]))
-
-
-def test_candidate_shares_are_tenths_that_sum_to_1_with_at_most_6_for_the_season() -> None:
-    tenths = {tuple(row) for row in (10 * _share_grid(3)).round().int().tolist()}
-    assert tenths == {(10 - s - o, s, o) for s in range(7) for o in range(11 - s)}
-    torch.testing.assert_close(_share_grid(3).sum(dim=1), torch.ones(len(tenths)))

@@ -9,15 +9,14 @@ from typing import Any
 
 import onnx
 import pytest
-import torch
 from fitted_trees import ROUNDS, FittedTrees, fitted_trees
 from train_example import WEEKS, Example, result, run_in_processes, write_example
 from train_here import train_here
 
 from shelfcast.job import write_json
 from shelfcast.train import fit_trees
-from shelfcast.train.calibration import choose_shares
 from shelfcast.train.distributed import Processes
+from shelfcast.train.shares import choose_shares
 
 #: Number of the first week that is no target of training samples: 6 of the test, 6 of the validation.
 FIRST_UNSEEN_WEEK = WEEKS - 12
@@ -100,35 +99,15 @@ def chosen_share(trained: FittedTrees, processes: Processes) -> float:
     shares = trained.model.shares
     assert float(shares.sum()) == pytest.approx(1.0)
     assert (shares >= 0).all()
-    return float(shares[2])
+    return float(shares[1])
 
 
 def test_trees_that_forecast_better_get_a_share_and_bad_ones_get_none(
     example: Example, alone: Processes
 ) -> None:
     trained = fitted_trees(example.spec, alone)
-    usual = trained.model.prior_shares[2]
-    assert chosen_share(trained, alone) >= 0.25 + usual / 2
+    usual = trained.model.prior_trained[1]
+    assert chosen_share(trained, alone) >= 0.75 * usual + 0.25 * 0.5
     wrong = [5 * value for value in reversed(trained.attributes["target_weights"])]
     trained.model.trees.set_trees({**trained.attributes, "target_weights": wrong})
-    assert chosen_share(trained, alone) == pytest.approx(usual / 2)
-
-
-@torch.no_grad()
-def test_the_shares_are_half_of_the_usual_ones_and_half_of_the_best(
-    example: Example, alone: Processes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trained = fitted_trees(example.spec, alone)
-    rows, horizons = trained.shard.validation.rows, trained.shard.validation.horizons
-    targets = torch.from_numpy(trained.shard.table.targets[rows, horizons - 1]).float()
-    # The second is right, the others are far off.
-    places = iter(range(len(rows)))
-
-    def forecasts(features: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
-        own = targets[[next(places) for _ in range(len(features))]]
-        return torch.stack([0.9 * own - 50, own * 3, own * 1.1 + 50])
-
-    monkeypatch.setattr(trained.model, "forecasts", forecasts)
-    choose_shares(trained.model, trained.shard, alone)
-    usual = torch.tensor(trained.model.prior_shares)
-    torch.testing.assert_close(2 * trained.model.shares - usual, torch.tensor([0.5, 0.0, 0.5]))
+    assert chosen_share(trained, alone) == pytest.approx(0.75 * usual)

@@ -85,7 +85,8 @@ def test_series_without_sales_and_with_returns_have_small_finite_forecasts(sales
 def test_a_peak_of_last_year_is_forecast_again() -> None:
     model = GlobalModel(FEATURES, [1], [7], 4).eval()
     flat, peak = (
-        quantiles(plain_sample(last_year=usd), model=model)[0, MEDIAN] for usd in (1_000.0, 5_000.0)
+        quantiles(plain_sample(last_year=usd, structural=usd), model=model)[0, MEDIAN]
+        for usd in (1_000.0, 5_000.0)
     )
     assert flat == pytest.approx(1_000, rel=0.01)
     assert peak > 3_500
