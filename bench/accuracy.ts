@@ -1,6 +1,7 @@
 /**
  * Accuracy of the forecasts: all presets, naive forecasts, LightGBM and seasonal methods on held-out weeks, of generated
- * sales and, with `--data DIR`, of a folder in the Walmart layout. `npm run bench -- accuracy`
+ * sales and, with `--data DIR`, of a folder in the Walmart layout; with `--presets global,structural` only of these presets
+ * and the naive forecasts. `npm run bench -- accuracy`
  */
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -24,7 +25,9 @@ const TITLES = {
   long: 'all weeks from one origin',
 } as const;
 
-const { values: options } = parseArgs({ options: { data: { type: 'string' } } });
+const { values: options } = parseArgs({
+  options: { data: { type: 'string' }, presets: { type: 'string' } },
+});
 const line: Record<string, unknown> = { bench: 'accuracy', generated: await measure('generated sales') };
 if (options.data !== undefined) line['folder'] = await measure(options.data, resolve(options.data));
 process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -33,7 +36,11 @@ async function measure(title: string, ...args: string[]): Promise<z.infer<typeof
   const project = resolve(import.meta.dirname, '..');
   const { stdout } = await execa(
     join(project, 'ml', '.venv', 'bin', 'python'),
-    [join(project, 'bench', 'measure', 'accuracy.py'), ...args],
+    [
+      join(project, 'bench', 'measure', 'accuracy.py'),
+      ...args,
+      ...(options.presets === undefined ? [] : ['--presets', options.presets]),
+    ],
     { stderr: 'inherit' },
   );
   const result = measured.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? ''));
