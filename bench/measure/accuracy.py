@@ -142,7 +142,7 @@ def with_actuals(rows: pd.DataFrame, source: Folder, oracle: pa.Table | None) ->
 def errors(rows: pd.DataFrame) -> dict[str, object]:
     """Returns the errors of each forecaster."""
     actual, holiday = rows["actual"].to_numpy(), rows["holiday"].to_numpy()
-    beside = {*KEYS, "actual", "holiday", "store_type", "mean_sales", "age_weeks", "scale"}
+    beside = {*KEYS, "actual", "holiday", "is_current", "store_type", "mean_sales", "age_weeks", "scale"}
     points = [name for name in rows.columns if name not in beside and not name.startswith("p")]
     result: dict[str, object] = {"rows": len(rows)}
     for name in points:
