@@ -10,6 +10,8 @@ export const FAILED_VERSION_HEADER = 'x-shelfcast-failed-version';
 export const MAX_INSTANCES = 10_000;
 /** Number of faulty instances that a refusal lists. */
 export const MAX_FAULTS = 20;
+/** Number of missing features that a message and a listed fault name: 10,000 instances may lack all. */
+export const MAX_NAMES = 10;
 /** Totals of a request; each has queries of its own. */
 export const MAX_TOTALS = 100;
 

@@ -1,5 +1,5 @@
 /** Refusals of the predictor and the router: a status, a code for programs and a message for people. */
-import { MAX_FAULTS } from '../contracts/predict.ts';
+import { MAX_FAULTS, MAX_NAMES } from '../contracts/predict.ts';
 import type { ErrorBody, ErrorCode, Fault } from '../contracts/predict.ts';
 
 export class RequestError extends Error {
@@ -33,12 +33,16 @@ export interface InstanceFault {
   error: RequestError;
 }
 
-export const toFault = ({ instance, error }: InstanceFault): Fault => ({
-  ...error.details,
-  instance,
-  code: error.code,
-  message: error.message,
-});
+export function toFault({ instance, error }: InstanceFault): Fault {
+  const { features, ...details } = error.details;
+  return {
+    ...details,
+    ...(Array.isArray(features) && { features: features.slice(0, MAX_NAMES) as unknown[] }),
+    instance,
+    code: error.code,
+    message: error.message,
+  };
+}
 
 /** Returns the refusal of a request with faulty instances: that of the first one, which lists the others. */
 export function refusalOf(faults: readonly InstanceFault[]): RequestError {

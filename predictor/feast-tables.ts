@@ -96,6 +96,19 @@ export function databaseError(cause: unknown, attempt: string): RequestError {
   );
 }
 
+/** Cancels what a connection runs. It has a connection of its own, since the pool may have none left to give. */
+async function cancelQuery(pool: pg.Pool, processID: number): Promise<void> {
+  const other = new pg.Client(pool.options);
+  // Without a listener, an error of the connection would end the process.
+  other.on('error', () => undefined);
+  try {
+    await other.connect();
+    await other.query('select pg_cancel_backend($1)', [processID]);
+  } finally {
+    await other.end();
+  }
+}
+
 /** Runs a query until the signal is aborted, which cancels it in PostgreSQL. @throws the reason of the signal */
 export async function runUntil<Row extends pg.QueryResultRow>(
   pool: pg.Pool,
@@ -107,7 +120,7 @@ export async function runUntil<Row extends pg.QueryResultRow>(
   let cancelled: Promise<unknown> | undefined;
   const cancel = (): void => {
     const { processID } = client as pg.PoolClient & { processID: number };
-    cancelled = pool.query('select pg_cancel_backend($1)', [processID]).catch(() => undefined);
+    cancelled = cancelQuery(pool, processID).catch(() => undefined);
   };
   signal.addEventListener('abort', cancel, { once: true });
   let failed = true;

@@ -2,6 +2,7 @@
 import type { ModelManifest } from '../contracts/model.ts';
 import {
   MAX_INSTANCES,
+  MAX_NAMES,
   MAX_TOTALS,
   predictInstanceSchema,
   TOTAL_LEVEL,
@@ -123,10 +124,11 @@ function rawFeatures(
   }
   const missing = manifest.features.filter(({ name }) => !Object.hasOwn(raw, name)).map(({ name }) => name);
   if (missing.length > 0) {
+    const others = missing.length > MAX_NAMES ? ` and ${missing.length - MAX_NAMES} more` : '';
     throw new RequestError(
       400,
       'MISSING_RAW_FEATURES',
-      `Instance ${index}: "features" lacks ${missing.join(', ')}; send null where a value is unknown.`,
+      `Instance ${index}: "features" lacks ${missing.slice(0, MAX_NAMES).join(', ')}${others}; send null where a value is unknown.`,
       { instance: index, features: missing },
     );
   }

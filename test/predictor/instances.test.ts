@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { predictRequestSchema } from '../../contracts/predict.ts';
-import { refusalOf, RequestError } from '../../predictor/errors.ts';
+import { refusalOf, RequestError, toFault } from '../../predictor/errors.ts';
 import { parseRequest } from '../../predictor/instances.ts';
 import type { ParsedRequest } from '../../predictor/instances.ts';
 import { manifestOf } from './model-manifest.ts';
@@ -153,4 +153,19 @@ it.each([
 it('refuses an id of a million characters in a short sentence', () => {
   const request = { instances: [{ store: 'x'.repeat(1_000_000), dept: 1, horizon: 1 }] };
   expect(() => parsed(request)).toThrow(/^Instance 0: "store" must have 1 to 100 characters.{1,120}$/);
+});
+
+it('names few of the missing features of many instances', () => {
+  const names = Array.from({ length: 120 }, (_, i) => `feature_${i}`);
+  const wide = manifestOf(names.map((name) => ({ name, view: 'sales_history', column: name })));
+  const asked = Array.from({ length: 1000 }, () => ({ store: 1, dept: 1, horizon: 1, features: {} }));
+  const { faults } = parseRequest({ instances: asked }, wide);
+  const listed = faults.map(toFault);
+  expect(listed[1]?.message).toBe(
+    `Instance 1: "features" lacks ${names.slice(0, 10).join(', ')} and 110 more; send null where a value is unknown.`,
+  );
+  expect(listed[1]?.['features']).toEqual(names.slice(0, 10));
+  expect(JSON.stringify(listed).length / asked.length).toBeLessThan(500);
+  // A refusal of one instance has all names.
+  expect(faults[0]?.error.details['features']).toEqual(names);
 });
