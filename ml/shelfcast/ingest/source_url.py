@@ -65,6 +65,9 @@ def check_host(host: str, shown: str) -> None:
     Raises:
         UserError: ``BadData``: the address is such a one.
     """
+    with suppress(ValueError):
+        # A request to a proxy has the digits of other scripts as 0 to 9, and a name may end with a dot.
+        host = host.encode("idna").decode().rstrip(".")
     with suppress(OSError):
         # Systems also read 0xa9fea9fe and 2852039166.
         host = socket.inet_ntoa(socket.inet_aton(host))

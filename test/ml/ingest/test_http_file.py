@@ -156,6 +156,18 @@ def test_no_name_leads_to_a_metadata_service(monkeypatch: pytest.MonkeyPatch) ->
     assert asked == []
 
 
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254.", "\uff11\uff16\uff19.254.169.254", "169\u3002254.169.254"]
+)
+def test_no_proxy_is_asked_for_a_metadata_service(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    asked: list[str] = []
+    with serve(lambda handler: asked.append(handler.path)) as address:
+        monkeypatch.setenv("http_proxy", f"http://{address}")
+        with pytest.raises(UserError, match="is an address at which clouds keep the keys"):
+            read_http(f"http://{host}/latest/meta-data")
+    assert asked == []
+
+
 def test_proxies_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str, str | None]] = []
 
