@@ -182,22 +182,22 @@ class _Usual:
         self._sums = np.hstack([nothing, np.cumsum(np.where(known, logs, 0.0), axis=1)])
         self._counts = np.hstack([nothing, np.cumsum(known, axis=1)])
 
-    def distance(self, week: int, origin: int) -> Floats:
-        """Returns log sales of a week over their mean around it, NaN where too few weeks are known [series].
+    def distance(self, weeks: Integers, origins: Integers) -> Grid:
+        """Returns log sales of weeks over their means around them, NaN where too few are known [series, N].
 
         Args:
-            week: Index of the week.
-            origin: Index of the newest known week.
+            weeks: Index of each week [N].
+            origins: Index of the newest known week of each [N].
         """
-        first, end = around(week, origin)
+        first, end = around(weeks, origins)
         count = self._counts[:, end] - self._counts[:, first]
         mean = (self._sums[:, end] - self._sums[:, first]) / np.maximum(count, 1)
-        return np.where(count >= _USUAL_WEEKS, self._logs[:, week] - mean, np.nan)
+        return np.where(count >= _USUAL_WEEKS, self._logs[:, weeks] - mean, np.nan)
 
 
-def around(week: int, origin: int) -> tuple[int, int]:
-    """Returns the first of the weeks around a week, and the one after the last."""
-    return max(week - _USUAL_WEEKS, 0), min(week + _USUAL_WEEKS, origin) + 1
+def around(weeks: Integers, origins: Integers) -> tuple[Integers, Integers]:
+    """Returns the first of the weeks around each week, and the one after the last, both [N]."""
+    return np.maximum(weeks - _USUAL_WEEKS, 0), np.minimum(weeks + _USUAL_WEEKS, origins) + 1
 
 
 class _Memories:
@@ -207,7 +207,7 @@ class _Memories:
         self._components = components
         self._usual = _Usual(components.log_sales)
         self._lag_index = {int(lag): n for n, lag in enumerate(components.lags)}
-        self._of_lag: dict[int, Grid] = {}
+        self._bound = _CLIP * np.maximum(components.noise, _MIN_NOISE)
 
     def recalled(self, horizon: int, weeks_back: Grid | None) -> Grid:
         """Returns the logarithm of the factor ``horizon`` weeks ahead, 0 without a memory [series, weeks].
@@ -233,18 +233,13 @@ class _Memories:
 
     def _at(self, lag: int) -> Grid:
         """Returns the memory of the week ``lag`` weeks before each origin, NaN if unknown [series, weeks]."""
-        if lag not in self._lag_index:
-            return np.full_like(self._components.offset, np.nan)
-        if lag not in self._of_lag:
-            components = self._components
-            memory = np.full_like(components.offset, np.nan)
-            contrast = components.contrast[:, self._lag_index[lag]]
-            for origin in range(lag, memory.shape[1]):
-                distance = self._usual.distance(origin - lag, origin)
-                memory[:, origin] = distance - contrast[origin, components.department]
-            bound = _CLIP * np.maximum(components.noise, _MIN_NOISE)
-            self._of_lag[lag] = np.clip(memory, -bound, bound)
-        return self._of_lag[lag]
+        components = self._components
+        memory = np.full_like(components.offset, np.nan)
+        origins = np.arange(max(lag, 0), memory.shape[1])
+        if lag in self._lag_index and len(origins) > 0:
+            contrast = components.contrast[origins, self._lag_index[lag]][:, components.department].T
+            memory[:, origins] = self._usual.distance(origins - lag, origins) - contrast
+        return np.clip(memory, -self._bound, self._bound)
 
 
 @dataclass
@@ -414,9 +409,8 @@ class _Filter:
         year_ago = week - YEAR_WEEKS
         if year_ago < _USUAL_WEEKS // 2:
             return
-        memory = (
-            self._usual.distance(year_ago, week - 1) - self._contrast(year_ago, week - 1)[self._department]
-        )
+        distance = self._usual.distance(np.array([year_ago]), np.array([week - 1]))[:, 0]
+        memory = distance - self._contrast(year_ago, week - 1)[self._department]
         noise = np.maximum(self._noise, _MIN_NOISE)
         known = counts & ~np.isnan(memory)
         before = np.where(known, np.clip(memory / noise, -_CLIP, _CLIP), 0.0)
@@ -481,7 +475,7 @@ class _Filter:
 
     def _contrast(self, week: int, origin: int) -> Floats:
         """Returns the season of a week over its mean around that week, as known now, by department [D]."""
-        first, end = around(week, origin)
+        (first,), (end,) = around(np.array([week]), np.array([origin]))
         mean = (self._row_sums[end] - self._row_sums[first]) / (end - first)
         return self._departments.season(self._rows[week] - mean)
 
