@@ -58,7 +58,7 @@ def main(path: str | None, presets: Sequence[Preset] | None) -> dict[str, object
         last = source.weeks[1]
         origins = [last - n * WEEK for n in range(test_weeks, 0, -1)]
         short = rolling(source, origins, Path(scratch) / "short", oracle, presets)
-        single = one_origin(source, origins[0], test_weeks, Path(scratch) / "long", oracle)
+        single = one_origin(source, origins[0], test_weeks, Path(scratch) / "long", oracle, presets)
         return {
             "testFirstWeek": str(origins[0] + WEEK),
             "testLastWeek": str(last),
@@ -99,13 +99,26 @@ def rolling(
 
 
 def one_origin(
-    source: Folder, week: date, weeks_ahead: int, directory: Path, oracle: pa.Table | None
+    source: Folder,
+    week: date,
+    weeks_ahead: int,
+    directory: Path,
+    oracle: pa.Table | None,
+    presets: Sequence[Preset] | None,
 ) -> pd.DataFrame:
-    """Returns the forecasts of the default preset and of each seasonal method, all from one origin."""
+    """Returns the forecasts of the default preset and of each seasonal method, all from one origin.
+
+    Given presets take the place of both.
+    """
     settings = Settings(weeks_ahead, "global", ("naive", "seasonal_naive"))
     origin = prepare(source, week, directory, settings)
-    rows = forecast(origin, train(origin, settings), None, settings)
-    rows[["global", "global p10", "global p90"]] = rows[["p50", "p10", "p90"]]
+    rows = None
+    for preset in presets or ("global",):
+        made = forecast(origin, train_preset(origin, preset, settings), None, settings)
+        rows = made if rows is None else rows
+        rows[[preset, f"{preset} p10", f"{preset} p90"]] = made[["p50", "p10", "p90"]]
+    if presets:
+        return with_actuals(rows, source, oracle)
     grid = origin.grid
     series = series_indices(grid, rows["store"].to_numpy(), rows["dept"].to_numpy())
     for name, values in seasonal.seasonal_forecasts(grid, weeks_ahead).items():
