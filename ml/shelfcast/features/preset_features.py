@@ -27,8 +27,8 @@ _MOVING_AVERAGE = _NAIVE | {f"rolling_mean_{weeks}" for weeks in MOVING_AVERAGE_
 _SEASONAL_AVERAGE = _NAIVE | {*LAST_YEAR_NEIGHBOURS, *GROWTH, "dept_season", "christmas_shift"}
 _STRUCTURAL = _NAIVE | {STRUCTURAL, "dept_season"}
 _INTERMITTENT = _NAIVE | {"rolling_mean_52"}
-#: Features of a data set with holidays of its own, read wherever a simple forecast knows the season.
-_SEASON_ALIKE = frozenset((own_holidays.LAST_YEAR, own_holidays.DEPT_SEASON))
+#: Feature that a season is made of -> the one that takes its place in a data set with holidays of its own.
+_ALIKE = {LAST_YEAR_NEIGHBOURS[0]: own_holidays.LAST_YEAR, "dept_season": own_holidays.DEPT_SEASON}
 #: Simple forecast -> its features; of covariates it uses only ``OPEN_AHEAD``.
 _SIMPLE: dict[str, frozenset[str]] = {
     "naive": _NAIVE,
@@ -49,6 +49,6 @@ def preset_features(preset: str, features: FeatureSet) -> list[Feature]:
     if preset not in _SIMPLE:
         return feature_groups.preset_features(preset, features)
     used = _SIMPLE[preset] | {OPEN_AHEAD}
-    if "dept_season" in used:
-        used |= _SEASON_ALIKE
+    # In a data set with holidays of its own, each has another one that looks at the week that is alike.
+    used |= {alike for usual, alike in _ALIKE.items() if usual in used}
     return [feature for feature in features.features if feature.name in used]

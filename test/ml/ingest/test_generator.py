@@ -39,6 +39,7 @@ def test_shape(generated: Generated) -> None:
         "extra": 0,
         "id": 0,
         "level_member": 0,
+        "merge": 0,
     }
     assert all(generated.tables[table.name].schema == table.schema for table in RAW_TABLES)
     assert generated.oracle.column_names == ["store", "dept", "week", "expected_sales"]

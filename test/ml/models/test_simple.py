@@ -149,4 +149,4 @@ def test_the_upper_bound_of_an_intermittent_series_is_above_zero() -> None:
         assert high > 8
     assert (medians["croston with 10 %"], medians["tsb with 10 %"]) == (3, 1)
     assert medians["croston with 5 %"] == 2
-    assert len(medians) == 12
+    assert len(medians) == 13

@@ -51,7 +51,7 @@ def test_the_formula_with_the_lowest_error_on_the_validation_weeks_is_chosen(
     # The example has no intermittent series.
     usual = [formula.name for formula in FORMULAS["simple"] if formula.feature is None]
     assert list(fitted.validation_wmae) == usual
-    assert "the lowest of 6 simple forecasts" in fitted.description
+    assert "the lowest of 7 simple forecasts" in fitted.description
 
 
 def test_the_formulas_are_ranked_by_their_errors_each_with_its_own_intervals(
@@ -118,7 +118,7 @@ def test_a_job_of_a_simple_preset_has_no_epochs(example: Example, tmp_path: Path
     assert not (directory / "report" / "loss.png").exists()
     progress = (directory / "progress.jsonl").read_text()
     assert "the search is skipped" in progress
-    assert "the lowest of 6 simple forecasts" in progress
+    assert "the lowest of 7 simple forecasts" in progress
     again = example.job(tmp_path / "again", preset="simple", processes=1)
     repeated = run(read_spec(again, TrainSpec), again)
     assert repeated is not None
