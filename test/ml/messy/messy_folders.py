@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +101,9 @@ def write_messy_folder(seed: int, folder: Path) -> Messy:
     shop = _with_time(rng, make_shop(rng), messy)
     names = _names(rng, shop, messy.reading)
     messy.has_flags = bool(np.random.default_rng([seed, 1]).random() < _FLAGS_SHARE)
-    write = _write_parquet if rng.random() < _PARQUET_SHARE else _write_csv
+    write = partial(_write_typed, write_sales_parquet) if rng.random() < _PARQUET_SHARE else _write_csv
     if messy.more.random() < _WORKBOOK_SHARE:
-        write = _write_workbook
+        write = partial(_write_typed, write_sales_workbook)
     rows = add_side_files(rng, shop, write(rng, shop, names, messy), messy)
     _conclude(shop, rows, messy)
     _declare(rng, messy)
@@ -135,20 +137,17 @@ def _with_time(rng: np.random.Generator, shop: Shop, messy: Messy) -> Shop:
     return shop
 
 
-def _write_parquet(
-    rng: np.random.Generator, shop: Shop, names: dict[str, list[str]], messy: Messy
+def _write_typed(
+    write: Callable[..., list[Row]],
+    rng: np.random.Generator,
+    shop: Shop,
+    names: dict[str, list[str]],
+    messy: Messy,
 ) -> list[Row]:
+    """Writes sales with a writer of typed cells, which writes no flags; returns the rows that count."""
     messy.has_flags = False
     messy.row_count = len(shop.rows)
-    return write_sales_parquet(rng, shop, names, messy.path, messy.reading)
-
-
-def _write_workbook(
-    rng: np.random.Generator, shop: Shop, names: dict[str, list[str]], messy: Messy
-) -> list[Row]:
-    messy.has_flags = False
-    messy.row_count = len(shop.rows)
-    return write_sales_workbook(rng, shop, names, messy.path, messy.reading)
+    return write(rng, shop, names, messy.path, messy.reading)
 
 
 def _length(weeks: int) -> str:
